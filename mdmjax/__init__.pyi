@@ -1,0 +1,17 @@
+from ._errors import InvalidInputError as InvalidInputError
+from .distributions.base import AbstractDistribution as AbstractDistribution
+from .distributions.joint import Joint as Joint
+from .distributions.joint import tabulate as tabulate
+from .information.curve import InformationCurve as InformationCurve
+from .information.curve import curve_from_mean_entropies as curve_from_mean_entropies
+from .information.entropy import information_curve as information_curve
+from .information.entropy import mean_entropies as mean_entropies
+from .information.entropy import subset_entropies as subset_entropies
+from .schedules.schedule import Schedule as Schedule
+from .schedules.schedule import expected_kl as expected_kl
+from .schedules.schedule import nll as nll
+from .schedules.optimal import Frontier as Frontier
+from .schedules.optimal import fewest_steps as fewest_steps
+from .schedules.optimal import frontier as frontier
+from .schedules.optimal import optimal_schedule as optimal_schedule
+from .schedules.schedule import step_gap as step_gap

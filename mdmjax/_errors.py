@@ -1,0 +1,33 @@
+"""The one way the package refuses an input: a single line that says what is wrong and what to do."""
+
+from typing import Any, NoReturn
+
+
+class InvalidInputError(ValueError):
+    """An argument that cannot be used; the message is one line fit for a user's terminal."""
+
+
+def refuse(argument: str, value: Any, wanted: str, remedy: str = "") -> NoReturn:
+    """Raise `InvalidInputError` that names the argument, the value, what is wanted and what to do.
+
+    >>> refuse("steps", 0, "an integer in 1..8", "ask for at least one step")
+    Traceback (most recent call last):
+        ...
+    mdmjax._errors.InvalidInputError: steps is 0: want an integer in 1..8; ask for at least one step
+    """
+    line = f"{argument} is {value}: want {wanted}" + (f"; {remedy}" if remedy else "")
+    raise InvalidInputError(" ".join(line.split()))
+
+
+def readable_bytes(count: int) -> str:
+    """`count` bytes in the largest binary unit that keeps it at least one.
+
+    >>> readable_bytes(3 * 2**30)
+    '3.0 GiB'
+    """
+    amount = float(count)
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.3g} PiB"

@@ -1,0 +1,21 @@
+"""The glossary of axis names: every array annotation of the package uses these words.
+
+| axis     | meaning                                                       |
+|----------|---------------------------------------------------------------|
+| `n`      | positions of a sequence                                       |
+| `q`      | symbols of the alphabet, `0..q-1`; the mask token is id `q`    |
+| `steps`  | steps of a schedule; their counts sum to `n`                   |
+| `points` | `n+1`, the sizes `k = 0..n` of a subset of positions           |
+| `subsets`| `2^n` subsets of positions; bit `i` of the index is position `i`|
+| `states` | hidden states of a chain or of an HMM                          |
+| `parts`  | components of a mixture, blocks of a product, windows of a text|
+
+Entropies, divergences and losses are in nats.
+"""
+
+from jaxtyping import Array, Bool, Float, Int, Key
+
+Tokens = Int[Array, " n"]
+"""A sequence with symbols `0..q-1` and the mask token `q` where nothing is revealed."""
+
+__all__ = ["Array", "Bool", "Float", "Int", "Key", "Tokens"]

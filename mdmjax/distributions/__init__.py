@@ -1,0 +1,1 @@
+"""Distributions over sequences: exact samples, marginals and masked conditionals."""

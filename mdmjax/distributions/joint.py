@@ -1,0 +1,125 @@
+"""A dense table of probabilities: the form in which every exact enumeration starts."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import readable_bytes, refuse
+from .._numerics import safe_log
+from .._types import Array, Float, Int, Key, Tokens
+from .base import AbstractDistribution, conditionals_from_evidence, token_weights
+
+MAX_TABLE_BYTES = 2**31
+"""The largest table that is made without being asked for (2 GiB)."""
+
+
+class Joint(AbstractDistribution):
+    r"""The distribution $p(x) = $ `probs[x_1, ..., x_n]`, with `probs` of shape `[q]*n`.
+
+    Raises:
+        InvalidInputError: a table of another shape; and, when the values are known, one that is
+            negative, not finite, or does not sum to one (within `1e-9`, or `1e-4` in float32).
+
+    >>> coin = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
+    >>> coin.n, coin.q, float(jnp.exp(coin.log_marginal(jnp.array([1, 2]))))
+    (2, 2, 0.5)
+    """
+
+    probs: Float[Array, "..."]
+
+    def __check_init__(self):
+        """Refuse what is not a table of probabilities."""
+        shape = self.probs.shape
+        if not shape or len(set(shape)) != 1 or shape[0] < 1:
+            refuse(
+                "probs", f"of shape {shape}", "shape (q,)*n", "one axis a position, all of length q"
+            )
+        if isinstance(self.probs, jax.core.Tracer):
+            return
+        values = np.asarray(self.probs)
+        if not np.all(np.isfinite(values)):
+            bad = int(np.sum(~np.isfinite(values)))
+            refuse("probs", f"not finite at {bad} entries", "finite numbers", "replace NaN and inf")
+        if values.min() < 0:
+            refuse("probs", f"{values.min():.6g} at its lowest", "numbers >= 0")
+        total = float(values.sum(dtype=np.float64))
+        if abs(total - 1) > (1e-9 if values.dtype == np.float64 else 1e-4):
+            refuse("probs", f"of sum {total:.12g}", "a sum of 1", "divide the table by its sum")
+
+    @property
+    def n(self) -> int:
+        """Number of positions."""
+        return self.probs.ndim
+
+    @property
+    def q(self) -> int:
+        """Size of the alphabet."""
+        return self.probs.shape[0]
+
+    def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
+        """One exact draw, in `O(q^n)`."""
+        cumulative = jnp.cumsum(self.probs.reshape(-1))
+        uniform = jax.random.uniform(key, (), cumulative.dtype) * cumulative[-1]
+        index = jnp.searchsorted(cumulative, uniform, side="right")
+        return jnp.stack(jnp.unravel_index(index, self.probs.shape))
+
+    def log_evidence(self, weights: Float[Array, "n q"]) -> Float[Array, ""]:
+        r"""$\log \sum_x p(x) \prod_i w_i(x_i)$ in nats, one axis contracted at a time."""
+        table = self.probs
+        for row in weights:
+            table = jnp.tensordot(row, table, axes=1)
+        return safe_log(table)
+
+    def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
+        r"""$\log p(x_S)$ in nats."""
+        return self.log_evidence(token_weights(tokens, self.q, self.probs.dtype))
+
+    def log_conditionals(self, tokens: Tokens) -> Float[Array, "n q"]:
+        r"""$\log p(x_i = a \mid x_S)$ in nats; NaN if the context cannot occur."""
+        weights = token_weights(tokens, self.q, self.probs.dtype)
+        return conditionals_from_evidence(self.log_evidence, tokens, weights)
+
+
+def check_table_size(n: int, q: int, *, itemsize: int = 8, limit: int = MAX_TABLE_BYTES) -> None:
+    """Refuse a table of `q^n` numbers that needs more than `limit` bytes, before it is made."""
+    need = q**n * itemsize
+    if need > limit:
+        refuse(
+            "n, q",
+            f"{n}, {q}",
+            f"a table of at most {readable_bytes(limit)}",
+            f"{q}^{n} numbers need {readable_bytes(need)}; use fewer positions or a closed form",
+        )
+
+
+def tabulate(distribution: AbstractDistribution, *, batch: int = 2**14) -> Joint:
+    """The dense `Joint` of any distribution, from `log_prob` of all `q^n` sequences in batches.
+
+    Raises:
+        InvalidInputError: if the table would be larger than `MAX_TABLE_BYTES`.
+
+    >>> tabulate(Joint(jnp.full((2, 2), 0.25))).probs.tolist()
+    [[0.25, 0.25], [0.25, 0.25]]
+    """
+    n, q = distribution.n, distribution.q
+    if isinstance(distribution, Joint):
+        return distribution
+    check_table_size(n, q)
+    log_probs = _tabulate(distribution.log_prob, n, q, min(batch, q**n))
+    probs = jnp.exp(log_probs)
+    return Joint((probs / probs.sum()).reshape((q,) * n))
+
+
+@eqx.filter_jit
+def _tabulate(
+    log_prob: Callable[[Tokens], Float[Array, ""]], n: int, q: int, batch: int
+) -> Float[Array, " sequences"]:
+    place_values = jnp.array([q ** (n - 1 - i) for i in range(n)])
+
+    def one(index: Int[Array, ""]) -> Float[Array, ""]:
+        return log_prob((index // place_values) % q)
+
+    return jax.lax.map(one, jnp.arange(q**n), batch_size=batch)

@@ -1,0 +1,1 @@
+"""Entropies of subsets and the information curve."""

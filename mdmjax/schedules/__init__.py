@@ -1,0 +1,1 @@
+"""Unmasking schedules: what they cost, and the best ones."""
