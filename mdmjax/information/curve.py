@@ -68,16 +68,19 @@ class InformationCurve(eqx.Module):
 
     @property
     def tse_complexity(self) -> Float[Array, ""]:
-        r"""Tononi-Sporns-Edelman complexity $\sum_{k=1}^n [H(k) - \frac kn H(X)]$ in nats."""
-        sizes = jnp.arange(self.n + 1, dtype=self.information.dtype)
-        return jnp.sum(self.mean_entropies - sizes / self.n * self.entropy)
+        r"""Tononi-Sporns-Edelman complexity $\sum_{k=1}^n [H(k) - \frac kn H(X)]$ in nats.
+
+        It is $\sum_{j=1}^{n-1} \frac{j(n-j)}{2} (Z_{j+1} - Z_j)$, which loses no digits, and so
+        $\frac{n+1}{2}$ times `ugc_mass`.
+        """
+        return self.ugc_mass * ((self.n + 1) / 2)
 
     @property
     def ugc_mass(self) -> Float[Array, ""]:
-        r"""$H(0,1) = \int_0^1 t(1-t)h'(t)\,dt = \sum_{j=1}^{n-1} \frac{j(n-j)}{n+1}(Z_{j+1} - Z_j)$.
+        r"""$H(0,1) = \int_0^1 t(1-t)h'(t)\,dt = \sum_{j<n} \frac{j(n-j)}{n+1}(Z_{j+1} - Z_j)$.
 
-        In nats (arXiv 2608.13520, Eq. 2c, with $h$ the Bernstein polynomial of $n Z_{j+1}$; the sum is
-        that integral in closed form). It is at most $\min(\mathrm{TC}, \mathrm{DTC})$.
+        In nats (arXiv 2608.13520, Eq. 2c, with $h$ the Bernstein polynomial of $n Z_{j+1}$; the sum
+        is that integral in closed form). It is at most $\min(\mathrm{TC}, \mathrm{DTC})$.
         """
         j = jnp.arange(1, self.n, dtype=self.information.dtype)
         return jnp.sum(j * (self.n - j) / (self.n + 1) * jnp.diff(self.information))

@@ -1,0 +1,58 @@
+"""One line for every mistake: `mdmjax: error: ...` on stderr and exit code 2."""
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+EXIT_CODE = 2
+
+KINDS = {"INT": "an integer", "FLOAT": "a number", "PATH": "a path"}
+"""What tyro's names of value types mean."""
+
+BOX = "╭╮╰╯│─| "
+
+
+def report(message: str) -> int:
+    """Print one error line; returns the exit code."""
+    print(f"mdmjax: error: {' '.join(message.split())}", file=sys.stderr)
+    return EXIT_CODE
+
+
+def parse(parser: Callable[[], T]) -> T:
+    """What `parser` returns; its boxed error message becomes one line and `SystemExit(2)`.
+
+    tyro has no public way to ask for a plain message, so its box is read and taken apart.
+    """
+    box = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(box):
+            return parser()
+    except SystemExit as leave:
+        if leave.code in (0, None):
+            raise
+        raise SystemExit(report(condense(box.getvalue()))) from None
+
+
+def condense(box: str) -> str:
+    """The message in a tyro error box as one line.
+
+    >>> condense("| Unrecognized options: --dim, 3 |")
+    'Unrecognized options: --dim, 3'
+    """
+    lines = [line.strip(BOX) for line in box.splitlines() if not line.startswith("╭")]
+    body = " ".join(line for line in lines if line)
+    where = re.search(r"(?:run|see):? (mdmjax[\w -]*--help)", body)
+    hint = f"; see `{where[1]}`" if where else ""
+    bad = re.search(r"Error parsing ([^:]+): .*?\['?(.*?)'?\]", body) or re.search(
+        r"Error parsing ([^:]+): .*: '(.*?)'", body
+    )
+    if bad:
+        kind = re.search(r"Argument helptext:.*?\b(INT|FLOAT|PATH)\b", body)
+        return f"{bad[1]} is {bad[2]}: want {KINDS[kind[1]] if kind else 'another value'}{hint}"
+    end = re.search(r" *(Argument helptext|For full helptext|Perhaps you meant)", body)
+    return (body[: end.start()] if end else body) + hint

@@ -1,0 +1,298 @@
+"""Every SOURCE of the command line: its options, and the curve it stands for.
+
+A source is a frozen dataclass; its `load` imports what it needs, so that `--help` imports nothing.
+"""
+
+import dataclasses
+import math
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
+
+import tyro
+
+if TYPE_CHECKING:
+    from ..distributions.base import AbstractDistribution
+    from ..information.curve import InformationCurve
+    from ..information.loss_curve import LossCurve, LossTable
+
+T = TypeVar("T")
+
+Track = Callable[[Iterable[T], str], Iterable[T]]
+"""Passes an iterable through and shows the progress under a title."""
+
+
+class Loaded(NamedTuple):
+    """What a source gives: its curve, how it was found, and facts for the reader."""
+
+    curve: "InformationCurve | LossCurve"
+    title: str
+    method: str
+    q: int | None
+    facts: dict[str, Any]
+    table: "LossTable | None" = None
+
+
+def _enumerated(distribution: "AbstractDistribution", title: str, **facts: Any) -> Loaded:
+    """The curve of a distribution that has no closed form: every state, every subset."""
+    from ..distributions.joint import tabulate
+    from ..information.entropy import information_curve
+
+    curve = information_curve(tabulate(distribution))
+    n, q = distribution.n, distribution.q
+    return Loaded(curve, title, f"enumeration of {q}^{n} states and 2^{n} subsets", q, facts)
+
+
+def _closed(curve: "InformationCurve", title: str, q: int) -> Loaded:
+    return Loaded(curve, title, "closed form", q, {})
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockHMM:
+    """Blocks of bits with a parity bit, driven by a hidden Markov chain (arXiv 2602.00286)."""
+
+    blocks: int = 2
+    """Number of blocks."""
+    block_size: int = 8
+    """Bits in a block, the parity bit included."""
+    eta: float = 1e-4
+    """Probability that a parity bit is wrong."""
+
+    def load(self, track: Track) -> Loaded:
+        """Enumerated."""
+        from ..distributions.block_hmm import BlockHMM as Distribution
+
+        model = Distribution(self.blocks, self.block_size, eta=self.eta)
+        return _enumerated(model, f"Block-HMM, {self.blocks} blocks of {self.block_size} bits")
+
+
+@dataclasses.dataclass(frozen=True)
+class Markov:
+    """Stationary Markov chain that keeps its symbol or moves to a uniformly random other one."""
+
+    n: int = 16
+    """Number of positions."""
+    q: int = 2
+    """Size of the alphabet."""
+    flip: float = 0.1
+    """Probability of moving to another symbol."""
+
+    def load(self, track: Track) -> Loaded:
+        """Closed form."""
+        from ..distributions.markov import symmetric_chain
+        from ..information.markov import markov_curve
+
+        transition = symmetric_chain(self.n, self.q, self.flip).transition
+        title = f"Markov chain, flip {self.flip:g}"
+        return _closed(markov_curve(transition, self.n), title, self.q)
+
+
+@dataclasses.dataclass(frozen=True)
+class Repetition:
+    """One uniform symbol, repeated at every position."""
+
+    n: int = 16
+    """Number of positions."""
+    q: int = 2
+    """Size of the alphabet."""
+
+    def load(self, track: Track) -> Loaded:
+        """Closed form."""
+        from ..information.closed_form import repetition_curve
+
+        return _closed(repetition_curve(self.n, self.q), "repetition code", self.q)
+
+
+@dataclasses.dataclass(frozen=True)
+class Parity:
+    """Uniform symbols that sum to zero."""
+
+    n: int = 16
+    """Number of positions."""
+    q: int = 2
+    """Size of the alphabet."""
+
+    def load(self, track: Track) -> Loaded:
+        """Closed form."""
+        from ..information.closed_form import parity_curve
+
+        return _closed(parity_curve(self.n, self.q), "parity code", self.q)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReedSolomon:
+    """Uniform codeword of a Reed-Solomon code: any DIM symbols are free and fix the rest."""
+
+    n: int = 16
+    """Number of positions, at most q."""
+    q: int = 17
+    """Size of the field: a prime power."""
+    dim: int = 8
+    """Dimension of the code."""
+
+    def load(self, track: Track) -> Loaded:
+        """Closed form."""
+        from .._errors import refuse
+        from ..information.closed_form import mds_curve
+
+        if not _is_prime_power(self.q):
+            refuse("q", self.q, "a prime power", "the code lives on a field of q elements")
+        if self.n > self.q:
+            refuse("n", self.n, f"at most q = {self.q}", "every position is a field element")
+        title = f"Reed-Solomon code of dimension {self.dim}"
+        return _closed(mds_curve(self.n, self.dim, self.q), title, self.q)
+
+
+@dataclasses.dataclass(frozen=True)
+class Permutation:
+    """Uniform permutation of n symbols."""
+
+    n: int = 16
+    """Number of positions, and of symbols."""
+
+    def load(self, track: Track) -> Loaded:
+        """Closed form."""
+        from ..information.closed_form import permutation_curve
+
+        return _closed(permutation_curve(self.n), "uniform permutation", self.n)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """Independent pairs of equal symbols."""
+
+    n: int = 16
+    """Number of positions, even."""
+    q: int = 2
+    """Size of the alphabet."""
+
+    def load(self, track: Track) -> Loaded:
+        """Closed form."""
+        from ..information.closed_form import pairs_curve
+
+        return _closed(pairs_curve(self.n, self.q), f"{self.n // 2} equal pairs", self.q)
+
+
+@dataclasses.dataclass(frozen=True)
+class NoisyBit:
+    """One uniform bit, repeated at every position and flipped there independently."""
+
+    n: int = 16
+    """Number of positions."""
+    flip: float = 0.1
+    """Probability that a position shows the other bit."""
+
+    def load(self, track: Track) -> Loaded:
+        """Closed form."""
+        from ..information.exchangeable import noisy_bit_curve
+
+        title = f"noisy repeated bit, flip {self.flip:g}"
+        return _closed(noisy_bit_curve(self.n, self.flip), title, 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Joint:
+    """Table of probabilities from an .npz file: array `probs` of shape (q,)*n."""
+
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE.npz")]
+    """File written by numpy.savez(FILE, probs=table)."""
+
+    def load(self, track: Track) -> Loaded:
+        """Enumerated."""
+        from ..files.joint_table import read_joint
+
+        return _enumerated(read_joint(self.file), f"table {self.file.name}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """Character classes in windows of a text; without PATH, Python's standard library source."""
+
+    path: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="PATH")] = None
+    """A text file, or a folder whose *.py files are read."""
+    window: int = 10
+    """Characters in a window: the n of the distribution."""
+
+    def load(self, track: Track) -> Loaded:
+        """Enumerated, from every overlapping window of every file."""
+        from ..distributions.text import CharacterClasses, text_joint
+        from ..files.corpus import corpus_files, read_corpus, standard_library_files
+
+        files = corpus_files(self.path) if self.path else standard_library_files()
+        corpus = read_corpus(track(files, "reading"))
+        classes = CharacterClasses()
+        symbols = [classes.classify(text) for text in track(corpus.texts, "classifying")]
+        joint = text_joint(symbols, self.window, classes.q)
+        name = str(self.path) if self.path else f"standard library of Python {_python_version()}"
+        return _enumerated(
+            joint,
+            f"windows of {self.window} characters of the {name}",
+            files=len(corpus.texts),
+            skipped_files=corpus.skipped,
+            characters=corpus.characters,
+            classes=list(classes.names),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class LossCurveFile:
+    """Masked-loss table of a trained model: columns n_masked or mask_ratio, loss, [count, stderr]."""
+
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
+    """A .csv, .jsonl or .npz file; loss in nats a masked token."""
+    length: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Number of positions; without it, the largest n_masked. Needed with mask_ratio."""
+    isotonic: bool = False
+    """Replace the curve by its nearest nonincreasing fit."""
+    bootstrap: int = 0
+    """Replicates for 95% intervals of the gain over uniform and of each boundary."""
+    seed: int = 0
+    """Seed of the bootstrap."""
+
+    def load(self, track: Track) -> Loaded:
+        """Measured."""
+        from ..files.loss_table import read_loss_table
+        from ..information.loss_curve import curve_from_table, isotonic_fit
+
+        table = read_loss_table(self.file, self.length)
+        curve = curve_from_table(table)
+        if self.isotonic:
+            curve = isotonic_fit(curve)
+        measured = int(curve.measured.sum())
+        facts = {
+            "rows": int(table.loss.size),
+            "measured": measured,
+            "interpolated": curve.n - measured,
+            "repeated": table.repeated,
+            "isotonic": self.isotonic,
+        }
+        return Loaded(curve, f"loss table {self.file.name}", "measured", None, facts, table)
+
+
+Source = (
+    Annotated[BlockHMM, tyro.conf.subcommand("block-hmm")]
+    | Annotated[Markov, tyro.conf.subcommand("markov")]
+    | Annotated[Repetition, tyro.conf.subcommand("repetition")]
+    | Annotated[Parity, tyro.conf.subcommand("parity")]
+    | Annotated[ReedSolomon, tyro.conf.subcommand("reed-solomon")]
+    | Annotated[Permutation, tyro.conf.subcommand("permutation")]
+    | Annotated[Pairs, tyro.conf.subcommand("pairs")]
+    | Annotated[NoisyBit, tyro.conf.subcommand("noisy-bit")]
+    | Annotated[Joint, tyro.conf.subcommand("joint")]
+    | Annotated[Text, tyro.conf.subcommand("text")]
+    | Annotated[LossCurveFile, tyro.conf.subcommand("loss-curve")]
+)
+"""What a command reads its curve from."""
+
+
+def _is_prime_power(q: int) -> bool:
+    """Whether `q` is `p^m` of a prime `p`."""
+    divisor = next((d for d in range(2, math.isqrt(max(q, 0)) + 1) if q % d == 0), q)
+    while q > 1 and q % divisor == 0:
+        q //= divisor
+    return q == 1 and divisor > 1
+
+
+def _python_version() -> str:
+    return ".".join(map(str, sys.version_info[:3]))

@@ -1,0 +1,146 @@
+"""The table of `mdmjax schedule`, plain where the output is not a terminal."""
+
+from itertools import groupby
+from typing import Any, NamedTuple, TextIO
+
+from rich.box import ASCII, HEAVY_HEAD, Box
+from rich.console import Console
+from rich.table import Table
+
+COMPARED = ("llada_uniform", "dllm_cosine", "pyramid")
+"""Baselines that are shown for every number of steps; `--json` has them all."""
+
+PLAIN_WIDTH = 120
+"""Columns of an output that is not a terminal."""
+
+
+def show(result: dict[str, Any], stream: TextIO) -> None:
+    """Print the result of `report.build`: what it is of, the frontier, the baselines, and what is what."""
+    terminal = stream.isatty()
+    console = Console(file=stream, width=None if terminal else PLAIN_WIDTH, highlight=False)
+    box = HEAVY_HEAD if terminal and console.encoding.startswith("utf") else ASCII
+    unit = Unit("KL", "expected_kl") if result["exact"] else Unit("NLL", "nll")
+    console.print(_heading(result), markup=False)
+    if "frontier" in result:
+        console.print(_frontier(result, unit, box))
+    console.print(_baselines(result, unit, box))
+    for line in _legend(result):
+        console.print(line, markup=False)
+
+
+class Unit(NamedTuple):
+    """What a schedule is judged by: the heading of its column, and its key in the result."""
+
+    heading: str
+    key: str
+
+
+def _heading(result: dict[str, Any]) -> str:
+    sizes = f"n = {result['n']} positions"
+    if result["q"]:
+        sizes += f", q = {result['q']} symbols"
+    lines = [result["title"], f"{sizes}; {result['method']}"]
+    if "classes" in result:
+        lines.append(
+            f"{result['files']} files, {result['characters']} characters, "
+            f"classes: {', '.join(result['classes'])}"
+        )
+    if result["exact"]:
+        lines.append(
+            f"entropy H(X) {result['entropy']:.4f}, total correlation {result['total_correlation']:.4f}"
+            f", dual total correlation {result['dual_total_correlation']:.4f} nats"
+        )
+    else:
+        lines.append(_measured(result))
+    return "\n".join(lines)
+
+
+def _measured(result: dict[str, Any]) -> str:
+    line = (
+        f"{result['rows']} rows; {result['measured']} of {result['n']} mask counts measured, "
+        f"{result['interpolated']} interpolated"
+    )
+    if result["repeated"]:
+        line += f", {result['repeated']} averaged over repeated rows"
+    return line + (", isotonic fit" if result["isotonic"] else "")
+
+
+def _frontier(result: dict[str, Any], unit: Unit, box: Box) -> Table:
+    """The best schedule of every number of steps, beside three of those in use."""
+    table = Table(title="Best schedules", box=box, title_justify="left", show_edge=False)
+    for heading in ("steps", f"{unit.heading} best"):
+        table.add_column(heading, justify="right")
+    for name in COMPARED:
+        table.add_column(name, justify="right")
+    table.add_column("tokens revealed at each step (best)", overflow="ellipsis", no_wrap=True)
+    for steps, entry in result["frontier"].items():
+        best = entry[unit.key]
+        others = (_beside(entry["baselines"][name], best, result) for name in COMPARED)
+        chosen = "bold" if len(result["steps"]) == int(steps) else None
+        table.add_row(
+            steps, _number(best), *others, run_lengths(entry["steps"]), style=chosen
+        )
+    return table
+
+
+def _baselines(result: dict[str, Any], unit: Unit, box: Box) -> Table:
+    """The best schedule and every baseline of as many steps, best first."""
+    steps = len(result["steps"])
+    title = f"{steps} step{'s' * (steps > 1)}: {result['criterion']}"
+    table = Table(title=title, box=box, title_justify="left", show_edge=False)
+    table.add_column("schedule")
+    table.add_column(unit.heading, justify="right")
+    table.add_column("ratio" if result["exact"] else "excess", justify="right")
+    table.add_column("tokens revealed at each step", overflow="ellipsis", no_wrap=True)
+    best = result[unit.key]
+    table.add_row("best", _number(best), "", run_lengths(result["steps"]), style="bold")
+    for name, entry in sorted(result["baselines"].items(), key=lambda item: item[1][unit.key]):
+        score = entry[unit.key]
+        beside = _ratio(score, best) if result["exact"] else f"{score - best:+.4f}"
+        table.add_row(name, _number(score), beside, run_lengths(entry["steps"]))
+    return table
+
+
+def _legend(result: dict[str, Any]) -> list[str]:
+    """A sentence for every number."""
+    counts = "1x3 means three steps of one token."
+    if result["exact"]:
+        return [
+            "KL: expected KL(data || sampler) in nats, the mean over random ordered partitions of the "
+            "positions, exact for a perfect denoiser (arXiv 2511.04647, Thm 4). "
+            f"x2.0: twice the KL of the best. {counts}"
+        ]
+    return [
+        "NLL: mean negative log-likelihood in nats of a sequence under the k-step random-order sampler "
+        "of this model, from its loss curve. The entropy of the data is not known, so that only "
+        f"differences say how good a schedule is. One token a step has {result['nll_one_by_one']:.4f}. "
+        f"{counts}"
+    ]
+
+
+def _beside(score: float, best: float, result: dict[str, Any]) -> str:
+    """A baseline's number, and how it compares with the best."""
+    if result["exact"]:
+        return f"{_number(score)} {_ratio(score, best):>6}"
+    return f"{score - best:+.4f}"
+
+
+def _ratio(score: float, best: float) -> str:
+    """`score / best` where that means something: not where the best is zero up to rounding."""
+    if best <= 1e-12 or score <= 1e-12:
+        return ""
+    return f"x{score / best:.3g}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if abs(value) >= 0.001 or abs(value) < 1e-12 else f"{value:.1e}"
+
+
+def run_lengths(counts: list[int]) -> str:
+    """Counts with repeats written once: `1x12` is twelve steps of one token.
+
+    >>> run_lengths([1, 1, 1, 2, 9])
+    '1x3 2 9'
+    """
+    runs = [(value, len(list(run))) for value, run in groupby(counts)]
+    return " ".join(f"{value}x{times}" if times > 1 else str(value) for value, times in runs)

@@ -1,0 +1,203 @@
+"""Linear codes over a finite field: uniform words, exact oracles by Gaussian elimination."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt8
+
+from .._errors import refuse
+from .._types import Array, Bool, Float, Int, Key, Tokens
+from ._parameters import Numbers, check_integer
+from .base import AbstractDistribution
+from .fields import FiniteField, finite_field
+
+
+class LinearCode(AbstractDistribution):
+    r"""The uniform distribution on the row space of `generator` over GF(q).
+
+    For a set $S$ of positions with columns $G_S$, $p(x_S) = q^{-\mathrm{rank}(G_S)}$ if some word
+    agrees with $x_S$, else 0. A masked symbol is determined if its column is in the span of $G_S$,
+    and uniform otherwise. Both come from one elimination of at most `dim` pivots on byte tables, of
+    static shape, so that any size is exact. The rows may be dependent.
+
+    Raises:
+        InvalidInputError: `q` not a prime power up to 256; a generator that is not a matrix of
+            integers in `0..q-1` with at least one row and column.
+
+    >>> code = LinearCode([[1, 0, 1], [0, 1, 1]], q=2)
+    >>> jnp.exp(code.log_conditionals(jnp.array([1, 2, 0])))[1].tolist()
+    [0.0, 1.0]
+    """
+
+    generator: UInt8[Array, "dim n"]
+    q: int = eqx.field(static=True)
+
+    def __init__(self, generator: Numbers, q: int):
+        self.q = check_integer("q", q, 2)
+        finite_field(self.q)
+        if not isinstance(generator, jax.core.Tracer):
+            generator = np.asarray(generator)
+            if generator.ndim != 2 or 0 in generator.shape:
+                refuse("generator", f"of shape {generator.shape}", "shape (dim, n), both >= 1")
+            if not np.issubdtype(generator.dtype, np.integer):
+                refuse("generator", f"of type {generator.dtype}", "integers")
+            wrong = generator[(generator < 0) | (generator >= q)]
+            if wrong.size:
+                refuse("generator", f"{wrong[0]} at an entry", f"elements 0..{q - 1} of GF({q})")
+        self.generator = jnp.asarray(generator, jnp.uint8)
+
+    @property
+    def n(self) -> int:
+        """Number of positions."""
+        return self.generator.shape[1]
+
+    def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
+        """One exact draw: a uniform message times the generator."""
+        tables = finite_field(self.q)
+        add, multiply = jnp.asarray(tables.add), jnp.asarray(tables.multiply)
+        message = jax.random.randint(key, self.generator.shape[:1], 0, self.q, jnp.int32)
+
+        def add_row(
+            word: UInt8[Array, " n"], symbol_and_row: tuple[Int[Array, ""], UInt8[Array, " n"]]
+        ) -> tuple[UInt8[Array, " n"], None]:
+            symbol, row = symbol_and_row
+            return add[word, multiply[symbol, row]], None
+
+        start = jnp.zeros_like(self.generator[0])
+        word, _ = jax.lax.scan(add_row, start, (message, self.generator))
+        return word.astype(jnp.int32)
+
+    def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
+        r"""$-\mathrm{rank}(G_S) \log q$ in nats, or $-\infty$ if no word agrees with $x_S$."""
+        solved = _eliminate(self.generator, tokens, self.q)
+        log_q = jnp.log(jnp.asarray(self.q, jnp.result_type(float)))
+        return jnp.where(solved.consistent, -solved.rank * log_q, -jnp.inf)
+
+    def log_conditionals(self, tokens: Tokens) -> Float[Array, "n q"]:
+        r"""0 or $-\infty$ where determined, $-\log q$ where not; NaN if no word agrees."""
+        solved = _eliminate(self.generator, tokens, self.q)
+        symbols = jnp.arange(self.q)
+        symbol = jnp.where(tokens == self.q, solved.symbols, tokens)
+        known = jnp.where(symbol[:, None] == symbols[None, :], 0.0, -jnp.inf)
+        determined = solved.determined | (tokens != self.q)
+        log_q = jnp.log(jnp.asarray(self.q, jnp.result_type(float)))
+        table = jnp.where(determined[:, None], known, -log_q)
+        return jnp.where(solved.consistent, table, jnp.nan)
+
+
+class _Solved(eqx.Module):
+    """What the revealed symbols say about every position."""
+
+    consistent: Bool[Array, ""]
+    rank: Int[Array, ""]
+    determined: Bool[Array, " n"]
+    symbols: Int[Array, " n"]
+
+
+class _Elimination(eqx.Module):
+    """Rows still free to be pivots, and the symbols less the rows already taken."""
+
+    rows: UInt8[Array, "dim n"]
+    free: Bool[Array, " dim"]
+    residual: UInt8[Array, " n"]
+    rank: Int[Array, ""]
+
+
+def _eliminate(generator: UInt8[Array, "dim n"], tokens: Tokens, q: int) -> _Solved:
+    """Eliminate on the revealed columns, one pivot a turn, until no free row meets one of them.
+
+    `residual` starts at the revealed symbols and 0 elsewhere. Each pivot row is subtracted as often
+    as clears its column, which later pivots leave clear: so the revealed symbols agree with a word
+    if `residual` ends at 0 on them, and elsewhere it is then minus that word's symbol, which is the
+    same for all words that agree if the free rows are 0 there.
+    """
+    tables = FiniteField(*map(jnp.asarray, finite_field(q)))
+    revealed = tokens != q
+    # In characteristic 2 digits add by exclusive or, much faster than a table.
+    add = jnp.bitwise_xor if q % 2 == 0 else lambda a, b: tables.add[a, b]
+
+    def candidates(state: _Elimination) -> Bool[Array, "dim n"]:
+        return state.free[:, None] & revealed[None, :] & (state.rows != 0)
+
+    def turn(state: _Elimination) -> _Elimination:
+        pivot_row, column = jnp.divmod(jnp.argmax(candidates(state)), tokens.shape[0])
+        row = state.rows[pivot_row]
+        scale = tables.negative[tables.inverse[row[column]]]
+        free = state.free.at[pivot_row].set(False)
+        multiples = tables.multiply[:, tables.multiply[scale, row]]  # [q, n], minus the pivot row
+        factors = jnp.where(free, state.rows[:, column], 0)
+        return _Elimination(
+            rows=add(state.rows, multiples[factors]),
+            free=free,
+            residual=add(state.residual, multiples[state.residual[column]]),
+            rank=state.rank + 1,
+        )
+
+    start = _Elimination(
+        rows=generator,
+        free=jnp.ones(generator.shape[:1], bool),
+        residual=jnp.where(revealed, tokens, 0).astype(jnp.uint8),
+        rank=jnp.zeros((), jnp.int32),
+    )
+    end = jax.lax.while_loop(lambda state: jnp.any(candidates(state)), turn, start)
+    return _Solved(
+        consistent=~jnp.any(revealed & (end.residual != 0)),
+        rank=end.rank,
+        determined=~jnp.any(end.free[:, None] & (end.rows != 0), axis=0),
+        symbols=tables.negative[end.residual].astype(tokens.dtype),
+    )
+
+
+def repetition_code(n: int, q: int = 2) -> LinearCode:
+    """One uniform symbol, repeated `n` times.
+
+    >>> repetition_code(3).generator.tolist()
+    [[1, 1, 1]]
+    """
+    return LinearCode(np.ones((1, check_integer("n", n, 1)), int), q)
+
+
+def parity_code(n: int, q: int = 2) -> LinearCode:
+    """Uniform words whose symbols sum to 0 in GF(q).
+
+    >>> parity_code(3).generator.tolist()
+    [[1, 0, 1], [0, 1, 1]]
+    """
+    n = check_integer("n", n, 2)
+    last = np.full((n - 1, 1), int(finite_field(check_integer("q", q, 2)).negative[1]))
+    return LinearCode(np.concatenate([np.eye(n - 1, dtype=int), last], axis=1), q)
+
+
+def reed_solomon_code(n: int, dim: int, q: int) -> LinearCode:
+    r"""The values of random polynomials of degree below `dim` at the points $0..n-1$ of GF(q).
+
+    It is MDS: any `dim` columns are independent. `dim = n` is the uniform distribution.
+
+    Raises:
+        InvalidInputError: `dim` not in `1..n`, or `q < n` (there are only `q` points).
+
+    >>> reed_solomon_code(4, 2, 5).generator.tolist()
+    [[1, 1, 1, 1], [0, 1, 2, 3]]
+    """
+    n, dim, q = check_integer("n", n, 1), check_integer("dim", dim, 1), check_integer("q", q, 2)
+    multiply = finite_field(q).multiply
+    if n > q:
+        refuse("q", q, f"q >= n = {n}", "take a larger field: each position is a point of it")
+    if dim > n:
+        refuse("dim", dim, f"an integer in 1..n = {n}")
+    rows = [np.ones(n, np.uint8)]
+    for _ in range(dim - 1):
+        rows.append(multiply[rows[-1], np.arange(n)])
+    return LinearCode(np.stack(rows), q)
+
+
+def pairs_code(n: int, q: int = 2) -> LinearCode:
+    """`n / 2` independent uniform symbols, each at two neighbouring positions.
+
+    >>> pairs_code(4).generator.tolist()
+    [[1, 1, 0, 0], [0, 0, 1, 1]]
+    """
+    if check_integer("n", n, 2) % 2:
+        refuse("n", n, "an even integer", "every position has its pair")
+    return LinearCode(np.kron(np.eye(n // 2, dtype=int), np.ones((1, 2), dtype=int)), q)

@@ -1,0 +1,114 @@
+"""The empirical distribution of weighted sequences."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import refuse
+from .._numerics import safe_log
+from .._types import Array, Float, Int, Key, Tokens
+from ._parameters import as_floats, check_integer, check_shape
+from .base import AbstractDistribution
+from .joint import Joint, check_table_size
+
+
+class Empirical(AbstractDistribution):
+    r"""Sequence `samples[m]` with probability `counts[m]` over the sum of the counts.
+
+    `samples` are integers of shape `[parts, n]`, `counts` numbers of shape `[parts]`; a sequence
+    may be listed more than once. Oracles match the context against every sample, in
+    $O(\mathrm{parts} \cdot n q)$ time; nothing of size $q^n$ is made. A context that was never
+    seen has no conditionals (NaN).
+
+    Raises:
+        InvalidInputError: wrong shapes, symbols not in `0..q-1`, counts that are negative, not
+            finite, or all zero.
+
+    >>> seen = Empirical(np.array([[0, 1], [0, 0], [1, 1]]), np.array([2, 1, 1]), q=2)
+    >>> [round(p, 4) for p in jnp.exp(seen.log_conditionals(jnp.array([0, 2]))[1]).tolist()]
+    [0.3333, 0.6667]
+    """
+
+    samples: Int[Array, "parts n"]
+    counts: Float[Array, " parts"]
+    q: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        samples: Array | np.ndarray,
+        counts: Array | np.ndarray,
+        q: int,
+    ):
+        self.q = check_integer("q", q, 1)
+        _check_samples(samples, counts, self.q)
+        self.samples = jnp.asarray(samples, jnp.int32)
+        (self.counts,) = as_floats(counts)
+
+    @property
+    def n(self) -> int:
+        """Number of positions."""
+        return self.samples.shape[1]
+
+    def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
+        """One exact draw of a row."""
+        return self.samples[jax.random.categorical(key, safe_log(self.counts), mode="high")]
+
+    def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
+        r"""$\log$ of the share of the counts that agrees with $x_S$, in nats."""
+        return safe_log(jnp.sum(self._matches(tokens)) / jnp.sum(self.counts))
+
+    def log_conditionals(self, tokens: Tokens) -> Float[Array, "n q"]:
+        r"""$\log$ of the share of each symbol among the samples that agree with $x_S$; or NaN."""
+        matches = self._matches(tokens)
+        total = jnp.sum(matches)
+
+        def share(symbol: Int[Array, ""]) -> Float[Array, " n"]:
+            return matches @ (self.samples == symbol).astype(matches.dtype)
+
+        table = jax.lax.map(share, jnp.arange(self.q)).T
+        seen = total > 0
+        return jnp.where(seen, safe_log(table / jnp.where(seen, total, 1.0)), jnp.nan)
+
+    def _matches(self, tokens: Tokens) -> Float[Array, " parts"]:
+        """The count of each sample that agrees with the revealed tokens, 0 for the others."""
+        agrees = (self.samples == tokens[None, :]) | (tokens == self.q)[None, :]
+        return jnp.where(jnp.all(agrees, axis=1), self.counts, 0.0)
+
+
+def empirical_joint(samples: np.ndarray, counts: np.ndarray, q: int) -> Joint:
+    """The dense table of `Empirical(samples, counts, q)`, counted on the host in float64.
+
+    Raises:
+        InvalidInputError: as for `Empirical`; or a table that is too large.
+
+    >>> empirical_joint(np.array([[0, 1], [1, 1]]), np.array([3, 1]), 2).probs.tolist()
+    [[0.0, 0.75], [0.0, 0.25]]
+    """
+    q = check_integer("q", q, 1)
+    _check_samples(samples, counts, q)
+    n = samples.shape[1]
+    check_table_size(n, q)
+    places = q ** np.arange(n - 1, -1, -1)
+    table = np.bincount(samples.astype(np.int64) @ places, counts.astype(np.float64), q**n)
+    return Joint(jnp.asarray((table / table.sum()).reshape((q,) * n), jnp.result_type(float)))
+
+
+def _check_samples(samples: np.ndarray | Array, counts: np.ndarray | Array, q: int) -> None:
+    """Refuse what is not a weighted list of sequences; traced values pass."""
+    if samples.ndim != 2 or 0 in samples.shape:
+        refuse("samples", f"of shape {samples.shape}", "shape (parts, n), both >= 1")
+    check_shape("counts", counts, samples.shape[:1], "(parts,)")
+    if isinstance(samples, jax.core.Tracer) or isinstance(counts, jax.core.Tracer):
+        return
+    rows, weights = np.asarray(samples), np.asarray(counts)
+    if not np.issubdtype(rows.dtype, np.integer):
+        refuse("samples", f"of type {rows.dtype}", "integers")
+    if rows.min() < 0 or rows.max() >= q:
+        wrong = rows.min() if rows.min() < 0 else rows.max()
+        refuse("samples", f"{wrong} at an entry", f"symbols 0..{q - 1}", "choose a larger q")
+    wrong = weights[~(np.isfinite(weights) & (weights >= 0))]
+    if wrong.size:
+        refuse("counts", f"{wrong[0]:.6g} at an entry", "finite numbers >= 0")
+    if not weights.sum() > 0:
+        refuse("counts", "0 at every entry", "at least one positive count")

@@ -1,0 +1,93 @@
+"""Arithmetic of the finite fields with at most 256 elements, as tables."""
+
+import functools
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from .._errors import refuse
+
+MAX_ELEMENTS = 256
+"""The largest field: its elements fit a byte, its tables 64 KiB each."""
+
+
+class FiniteField(NamedTuple):
+    """Tables of GF(q), elements `0..q-1` with 0 and 1 the neutral ones; `inverse[0]` is 0."""
+
+    add: UInt8[np.ndarray, "q q"]
+    multiply: UInt8[np.ndarray, "q q"]
+    negative: UInt8[np.ndarray, " q"]
+    inverse: UInt8[np.ndarray, " q"]
+
+
+@functools.cache
+def finite_field(q: int) -> FiniteField:
+    r"""The field with $q = p^m \le 256$ elements.
+
+    Element $\sum_k d_k p^k$ stands for the polynomial $\sum_k d_k x^k$ over the integers modulo
+    $p$, modulo a monic irreducible polynomial of degree $m$: the first in the order of its digits
+    (any other gives the same field under other names).
+
+    Raises:
+        InvalidInputError: if `q` is not a power of a prime, or is above 256.
+
+    >>> finite_field(4).multiply.tolist()
+    [[0, 0, 0, 0], [0, 1, 2, 3], [0, 2, 3, 1], [0, 3, 1, 2]]
+    """
+    p, m = _prime_power(q)
+    places = p ** np.arange(m)
+    digits = np.arange(q)[:, None] // places % p
+    add = (digits[:, None] + digits[None, :]) % p @ places
+
+    # Row k of `powers` is x^k reduced, for every degree that a product of two elements reaches.
+    modulus = _irreducible(p, m)
+    powers = np.eye(m, dtype=int)[: 2 * m - 1]
+    for _ in range(m - 1):
+        carried = np.concatenate([[0], powers[-1]])
+        powers = np.vstack([powers, (carried[:m] - carried[m] * modulus[:m]) % p])
+    product = np.zeros((q, q, m), dtype=int)
+    for k, row in enumerate(powers):
+        low, high = max(0, k - m + 1), min(k, m - 1)
+        coefficient = sum(
+            np.multiply.outer(digits[:, i], digits[:, k - i]) for i in range(low, high + 1)
+        )
+        product += coefficient[:, :, None] * row
+    multiply = product % p @ places
+
+    negative = np.argmax(add == 0, axis=1)
+    inverse = np.where(np.arange(q) == 0, 0, np.argmax(multiply == 1, axis=1))
+    tables = [table.astype(np.uint8) for table in (add, multiply, negative, inverse)]
+    for table in tables:
+        table.setflags(write=False)
+    return FiniteField(*tables)
+
+
+def _prime_power(q: int) -> tuple[int, int]:
+    """The prime `p` and exponent `m` with `p**m == q`."""
+    wanted = f"a prime power in 2..{MAX_ELEMENTS}"
+    if not 2 <= q <= MAX_ELEMENTS:
+        refuse("q", q, wanted)
+    p = next(d for d in range(2, q + 1) if q % d == 0)
+    m = 1
+    while p**m < q:
+        m += 1
+    if p**m != q:
+        refuse("q", q, wanted, "no other number of elements makes a field")
+    return p, m
+
+
+def _irreducible(p: int, m: int) -> np.ndarray:
+    """The first monic polynomial of degree `m` that is no product, coefficients from `x^0` up."""
+
+    def monic(degree: int) -> list[tuple[int, ...]]:
+        return [(*low[::-1], 1) for low in itertools.product(range(p), repeat=degree)]
+
+    products = {
+        tuple(np.convolve(f, g) % p)
+        for degree in range(1, m // 2 + 1)
+        for f in monic(degree)
+        for g in monic(m - degree)
+    }
+    return np.array(next(f for f in monic(m) if f not in products))

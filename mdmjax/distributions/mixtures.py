@@ -1,0 +1,100 @@
+"""Mixtures of product distributions."""
+
+import jax
+import jax.numpy as jnp
+
+from .._errors import refuse
+from .._numerics import safe_log
+from .._types import Array, Float, Int, Key, Tokens
+from ._chain import log_sum_exp
+from ._parameters import (
+    Numbers,
+    as_floats,
+    check_integer,
+    check_probability,
+    check_rows,
+    check_shape,
+)
+from .base import AbstractDistribution
+
+
+class MixtureOfProducts(AbstractDistribution):
+    r"""$p(x) = \sum_m$ `weights[m]` $\prod_i$ `probs[m, i, x_i]`.
+
+    Its dual total correlation is at most the entropy of `weights` (arXiv 2511.04647: at most the
+    log of their number). Everything is computed on logarithms: `n` may be large.
+
+    Raises:
+        InvalidInputError: wrong shapes, numbers that are not probabilities.
+
+    >>> mixture = MixtureOfProducts([0.5, 0.5], [[[1.0, 0.0]] * 2, [[0.5, 0.5]] * 2])
+    >>> [round(p, 4) for p in jnp.exp(mixture.log_conditionals(jnp.array([0, 2]))[1]).tolist()]
+    [0.8333, 0.1667]
+    """
+
+    weights: Float[Array, " parts"]
+    probs: Float[Array, "parts n q"]
+
+    def __init__(self, weights: Numbers, probs: Numbers):
+        self.weights, self.probs = as_floats(weights, probs)
+        shape = self.probs.shape
+        if len(shape) != 3 or 0 in shape:
+            refuse("probs", f"of shape {shape}", "shape (parts, n, q), each >= 1")
+        check_shape("weights", self.weights, shape[:1], "(parts,)")
+        check_rows("weights", self.weights)
+        check_rows("probs", self.probs)
+
+    @property
+    def n(self) -> int:
+        """Number of positions."""
+        return self.probs.shape[1]
+
+    @property
+    def q(self) -> int:
+        """Size of the alphabet."""
+        return self.probs.shape[2]
+
+    def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
+        """One exact draw: a part, then its positions."""
+        for_part, for_tokens = jax.random.split(key)
+        # mode="high": by default float32 has 23 random bits, too few for rare symbols.
+        part = jax.random.categorical(for_part, safe_log(self.weights), mode="high")
+        return jax.random.categorical(for_tokens, safe_log(self.probs[part]), mode="high")
+
+    def log_parts(self, tokens: Tokens) -> Float[Array, " parts"]:
+        r"""$\log p(m, x_S)$ in nats for every part $m$."""
+        column = jnp.minimum(tokens, self.q - 1)[None, :, None]
+        seen = safe_log(jnp.take_along_axis(self.probs, column, axis=2)[:, :, 0])
+        seen = jnp.where((tokens != self.q)[None, :], seen, 0.0)
+        return safe_log(self.weights) + jnp.sum(seen, axis=1)
+
+    def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
+        r"""$\log p(x_S)$ in nats; $-\infty$ if it cannot occur."""
+        return log_sum_exp(self.log_parts(tokens), axis=0)
+
+    def log_conditionals(self, tokens: Tokens) -> Float[Array, "n q"]:
+        r"""$\log \sum_m p(m \mid x_S)\, p_m(x_i = a)$ in nats; NaN if the context cannot occur."""
+        log_parts = self.log_parts(tokens)
+        log_posterior = log_parts - log_sum_exp(log_parts, axis=0)
+        masked = log_sum_exp(log_posterior[:, None, None] + safe_log(self.probs), axis=0)
+        known = jnp.where(tokens[:, None] == jnp.arange(self.q)[None, :], 0.0, -jnp.inf)
+        table = jnp.where((tokens == self.q)[:, None], masked, known)
+        return jnp.where(jnp.any(log_parts > -jnp.inf), table, jnp.nan)
+
+
+def noisy_repeated_bit(n: int, flip: Numbers) -> MixtureOfProducts:
+    """`n` copies of one fair bit, each flipped independently with probability `flip`.
+
+    Raises:
+        InvalidInputError: `n < 1`, `flip` not in `[0, 1]`.
+
+    >>> noisy_repeated_bit(2, 0.25).probs[0].tolist()
+    [[0.75, 0.25], [0.75, 0.25]]
+    """
+    n = check_integer("n", n, 1)
+    (flip,) = as_floats(flip)
+    check_shape("flip", flip, (), "()")
+    check_probability("flip", flip)
+    kept = jnp.stack([1 - flip, flip])
+    probs = jnp.broadcast_to(jnp.stack([kept, kept[::-1]])[:, None, :], (2, n, 2))
+    return MixtureOfProducts(jnp.full((2,), 0.5, flip.dtype), probs)

@@ -1,0 +1,152 @@
+"""Text as symbols: classes of characters, and the counts of its windows."""
+
+import re
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Integer, UInt8
+
+from .._errors import refuse
+from .._types import Int
+from ._parameters import check_integer
+from .joint import Joint, check_table_size
+
+SOURCE_CODE = (("letter", "A-Za-z_"), ("digit", "0-9"), ("space", r"\s"))
+"""Our default for source code; punctuation and all the rest are the last class, `other`."""
+
+OTHER = "other"
+"""The name of the class of the characters that no other class has."""
+
+_SMALL_TABLE = 2**24
+
+
+class CharacterClasses(eqx.Module):
+    """An alphabet of classes of characters: the first class that has a character is its symbol.
+
+    `classes` are pairs of a name and the inside of a regular expression's brackets, as `"A-Za-z_"`.
+    The last symbol is `other`, for characters of no class, so that `q = len(classes) + 1`.
+
+    Raises:
+        InvalidInputError: no pairs, more than 255, a name used twice, a set that is not one.
+
+    >>> CharacterClasses().classify("x = 12").tolist()
+    [0, 2, 3, 2, 1, 1]
+    """
+
+    classes: tuple[tuple[str, str], ...] = eqx.field(static=True, default=SOURCE_CODE)
+
+    def __check_init__(self):
+        """Refuse what does not define classes."""
+        if not 1 <= len(self.classes) <= 255:
+            refuse("classes", f"{len(self.classes)} pairs", "1 to 255 pairs of a name and a set")
+        for name in self.names:
+            if not name or self.names.count(name) > 1:
+                refuse("classes", f"with the name {name!r}", "different names, not 'other'")
+        for name, characters in self.classes:
+            _compile(name, characters)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of every symbol, `other` last."""
+        return (*(name for name, _ in self.classes), OTHER)
+
+    @property
+    def q(self) -> int:
+        """Size of the alphabet."""
+        return len(self.classes) + 1
+
+    def classify(self, text: str) -> UInt8[np.ndarray, " characters"]:
+        """The symbol of every character, by one look-up in a table of code points."""
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        size = int(codes.max(initial=0)) + 1
+        occurs = np.zeros(size, bool)
+        occurs[codes] = True
+        alphabet = "".join(map(chr, np.flatnonzero(occurs)))
+        table = np.full(size, self.q - 1, np.uint8)
+        for symbol in range(self.q - 2, -1, -1):
+            found = "".join(_compile(*self.classes[symbol]).findall(alphabet))
+            table[[ord(character) for character in found]] = symbol
+        return table[codes]
+
+
+def text_windows(
+    symbol_arrays: Sequence[Integer[np.ndarray, " _"]], window: int, q: int
+) -> tuple[Int[np.ndarray, "parts n"], Int[np.ndarray, " parts"]]:
+    """The different windows of `window` symbols, in lexicographic order, and how often each occurs.
+
+    Every overlapping window inside each array (a file) is counted; none crosses from one array to
+    the next; an array shorter than the window adds nothing.
+
+    Raises:
+        InvalidInputError: `window < 1`, symbols not in `0..q-1`, no window at all, or windows whose
+            code does not fit 63 bits.
+
+    >>> samples, counts = text_windows([np.array([0, 1, 0, 1])], 2, 2)
+    >>> samples.tolist(), counts.tolist()
+    ([[0, 1], [1, 0]], [2, 1])
+    """
+    codes = _window_codes(symbol_arrays, window, q)
+    size = q**window
+    if size <= max(_SMALL_TABLE, codes.size):
+        table = np.bincount(codes, minlength=size)
+        different = np.flatnonzero(table)
+        counts = table[different]
+    else:
+        different, counts = np.unique(codes, return_counts=True)
+    places = np.array([q**i for i in range(window - 1, -1, -1)], np.int64)
+    samples = different.astype(np.int64)[:, None] // places % q
+    return samples.astype(np.int32), counts.astype(np.int64)
+
+
+def text_joint(symbol_arrays: Sequence[Integer[np.ndarray, " _"]], window: int, q: int) -> Joint:
+    """The dense table of the windows of `text_windows`, counted on the host in float64.
+
+    Raises:
+        InvalidInputError: as for `text_windows`; or a table that is too large.
+
+    >>> text_joint([np.array([0, 1, 0, 1, 1])], 2, 2).probs.tolist()
+    [[0.0, 0.5], [0.25, 0.25]]
+    """
+    check_table_size(check_integer("window", window, 1), check_integer("q", q, 1))
+    codes = _window_codes(symbol_arrays, window, q)
+    probs = np.bincount(codes, minlength=q**window) / codes.size
+    return Joint(jnp.asarray(probs.reshape((q,) * window), jnp.result_type(float)))
+
+
+def _window_codes(
+    symbol_arrays: Sequence[Integer[np.ndarray, " _"]], window: int, q: int
+) -> Integer[np.ndarray, " windows"]:
+    """The base-`q` code of every window of every array, first symbol most significant."""
+    window, q = check_integer("window", window, 1), check_integer("q", q, 1)
+    if q**window >= 2**63:
+        refuse("window, q", f"{window}, {q}", "q**window below 2**63", "use shorter windows")
+    for symbols in symbol_arrays:
+        if symbols.size and not 0 <= int(symbols.min()) <= int(symbols.max()) < q:
+            refuse("symbol_arrays", f"holding {symbols.max()}", f"symbols 0..{q - 1}")
+    long_enough = [symbols for symbols in symbol_arrays if symbols.size >= window]
+    if not long_enough:
+        refuse("window", window, "at most the length of the text", "use a shorter window")
+    dtype = np.uint32 if q**window <= 2**32 else np.int64
+    return np.concatenate([_rolling_codes(s.astype(dtype), window, q) for s in long_enough])
+
+
+def _rolling_codes(symbols: np.ndarray, window: int, q: int) -> np.ndarray:
+    """Codes of all windows of one array by doubling: a code of `2m` symbols is two codes of `m`."""
+    codes, length = symbols, 1
+    for bit in bin(window)[3:]:
+        codes = codes[:-length] * codes.dtype.type(q**length) + codes[length:]
+        length *= 2
+        if bit == "1":
+            codes = codes[:-1] * codes.dtype.type(q) + symbols[length:]
+            length += 1
+    return codes
+
+
+def _compile(name: str, characters: str) -> re.Pattern:
+    """The pattern of one character of the class."""
+    try:
+        return re.compile(f"[{characters}]")
+    except re.error as error:
+        refuse("classes", f"{name!r}: {characters!r}", "the inside of a regex set", str(error))

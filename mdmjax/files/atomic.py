@@ -1,0 +1,68 @@
+"""Files that are written whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from .._errors import refuse
+
+
+def check_writable(argument: str, path: Path) -> None:
+    """Refuse, before any work, a file that could not be written: no such folder, or a folder itself."""
+    if path.is_dir():
+        refuse(argument, str(path), "a file name", "this is a folder")
+    folder = path.parent
+    if not folder.is_dir():
+        refuse(argument, str(path), "a file in an existing folder", f"make {folder} first")
+    if not os.access(folder, os.W_OK):
+        refuse(argument, str(path), "a file in a folder that can be written")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path`: to a temporary file beside it, then renamed over it.
+
+    A reader sees the old file or the new one, and a failure leaves the old one.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write every file of `files` (name to content) into `folder`, all or none.
+
+    They are written to a temporary folder beside it first. A new `folder` appears by one rename; in one
+    that exists each file replaces its namesake whole, and other files are left alone.
+    """
+    stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    try:
+        for name, data in files.items():
+            (stage / name).write_bytes(data)
+        if folder.exists():
+            for name in files:
+                os.replace(stage / name, folder / name)
+        else:
+            os.chmod(stage, 0o777 & ~_umask())
+            os.rename(stage, folder)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _umask() -> int:
+    """The process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

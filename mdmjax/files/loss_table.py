@@ -1,0 +1,137 @@
+"""The masked-loss table of a trained model from a CSV, JSONL or NPZ file."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+
+from .._errors import refuse
+from ..information.loss_curve import LossTable, masked_from_ratio
+from .arrays import check_readable, read_npz
+
+COLUMNS = ("n_masked", "mask_ratio", "loss", "count", "stderr")
+"""Every column there is; `loss` and one of the first two are needed."""
+
+MAX_FILE_BYTES = 2**28
+
+
+def read_loss_table(path: Path, length: int | None = None) -> LossTable:
+    """The `LossTable` of a file with columns `n_masked` or `mask_ratio`, `loss`, `count`, `stderr`.
+
+    `loss` is in nats a masked token. `length` is the number of positions: needed with `mask_ratio`,
+    which becomes `n_masked` by `masked_from_ratio`, and the largest `n_masked` if left out. A `.csv` has
+    a header line, a `.jsonl` one object a line, an `.npz` one array a column.
+
+    Raises:
+        InvalidInputError: another kind of file, or one that is not what its name says; columns that
+            are unknown, missing or repeated; cells that are empty or not numbers; and see `LossTable`.
+    """
+    readers = {".csv": _read_csv, ".jsonl": _read_jsonl, ".npz": _read_npz}
+    check_readable("file", path)
+    if path.suffix.lower() not in readers:
+        refuse("file", str(path), "a name that ends in .csv, .jsonl or .npz")
+    columns = readers[path.suffix.lower()](path)
+    _check_columns(path, tuple(columns))
+    if columns["loss"].size == 0:
+        refuse("file", f"{path} without rows", "at least two rows")
+    if length is not None and length < 1:
+        refuse("length", length, "an integer >= 1")
+    if "mask_ratio" in columns:
+        if length is None:
+            refuse("length", "not given", "the number of positions", "mask_ratio needs --length N")
+        n, n_masked = length, masked_from_ratio(columns["mask_ratio"], length)
+    else:
+        n_masked = _as_integers(columns["n_masked"])
+        n = int(n_masked.max()) if length is None else length
+    return LossTable(
+        n, n_masked, columns["loss"], count=columns.get("count"), stderr=columns.get("stderr")
+    )
+
+
+def _check_columns(path: Path, names: tuple[str, ...]) -> None:
+    unknown = [name for name in names if name not in COLUMNS]
+    if unknown:
+        refuse("columns", f"{', '.join(unknown)} in {path}", f"only {', '.join(COLUMNS)}")
+    if "loss" not in names:
+        refuse("columns", f"{', '.join(names)} in {path}", "a column loss, in nats a masked token")
+    if ("n_masked" in names) == ("mask_ratio" in names):
+        refuse("columns", f"{', '.join(names)} in {path}", "one of n_masked and mask_ratio")
+
+
+def _read_csv(path: Path) -> dict[str, np.ndarray]:
+    rows = [row for row in csv.reader(_text(path).splitlines()) if any(map(str.strip, row))]
+    if not rows:
+        refuse("file", f"{path}, empty", "a header line and rows")
+    names = [name.strip() for name in rows[0]]
+    if len(set(names)) < len(names):
+        refuse("columns", f"{', '.join(names)} in {path}", "each column once")
+    for number, row in enumerate(rows[1:], 1):
+        if len(row) != len(names):
+            refuse(f"row {number}", f"of {len(row)} cells in {path}", f"{len(names)} cells")
+    cells = list(zip(*rows[1:], strict=True)) or [()] * len(names)
+    return {name: _numbers(name, column) for name, column in zip(names, cells, strict=True)}
+
+
+def _read_jsonl(path: Path) -> dict[str, np.ndarray]:
+    rows = []
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            refuse(
+                f"line {number}",
+                f"not a JSON object in {path}",
+                'such as {"n_masked": 8, "loss": 1.5}',
+            )
+        if rows and row.keys() != rows[0].keys():
+            refuse(f"line {number}", f"of keys {', '.join(row)} in {path}", f"{', '.join(rows[0])}")
+        rows.append(row)
+    if not rows:
+        refuse("file", f"{path}, empty", "one JSON object a line")
+    return {name: _numbers(name, [row[name] for row in rows]) for name in rows[0]}
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    columns = read_npz("file", path, limit=MAX_FILE_BYTES)
+    shapes = {name: values.shape for name, values in columns.items()}
+    if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
+        described = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        refuse("file", f"{path} with {described}", "one-dimensional arrays of one length")
+    return {name: values.astype(np.float64) for name, values in columns.items()}
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > MAX_FILE_BYTES:
+        refuse("file", f"{path}, {path.stat().st_size} bytes", f"at most {MAX_FILE_BYTES} bytes")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        refuse("file", f"{path}, not text", "UTF-8 text")
+    except OSError as error:
+        refuse("file", str(path), "a file that can be read", str(error.strerror))
+
+
+def _numbers(name: str, cells: tuple[object, ...] | list[object]) -> np.ndarray:
+    """Cells as float64; a cell that is not a number is refused with its row."""
+    values = []
+    for row, cell in enumerate(cells, 1):
+        try:
+            if isinstance(cell, bool) or not isinstance(cell, str | int | float):
+                raise ValueError
+            values.append(float(cell))
+        except (ValueError, OverflowError):
+            refuse(name, f"{cell!r} in row {row}", "a number")
+    return np.array(values, dtype=np.float64)
+
+
+def _as_integers(values: np.ndarray) -> np.ndarray:
+    whole = np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) < 2**31)
+    if not whole.all():
+        row = int(np.argmin(whole))
+        refuse("n_masked", f"{values[row]:g} in row {row + 1}", "a whole number")
+    return values.astype(np.int64)

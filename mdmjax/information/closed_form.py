@@ -1,0 +1,157 @@
+r"""Information curves that are formulas: codes, permutations, pairs, and steps of any height.
+
+Nothing is enumerated, so that `n` may be $10^6$; $Z$ is computed directly, never as a difference of
+entropies, and is good to a few units in the last place of the default float type.
+"""
+
+import math
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import refuse
+from .._types import Float
+from ..distributions._parameters import check_integer
+from .curve import InformationCurve
+
+
+def curve_from_steps(
+    heights: Sequence[float] | Float[np.ndarray, " pieces"],
+    starts: Sequence[int] | np.ndarray,
+    n: int,
+) -> InformationCurve:
+    r"""The curve with $Z_j = $ `heights[i]` for `starts[i] <= j < starts[i+1]`, 0 before them.
+
+    `j` counts from 1, heights are in nats. Every nondecreasing curve with $Z_1 = 0$ is the curve of
+    some distribution up to any error (arXiv 2511.04647, Lemma 29), so any steps will do. A curve does
+    not determine $H_1 \ge Z_n$: our choice is $H_1 = Z_n$, where all the others determine a token.
+
+    Raises:
+        InvalidInputError: `starts` not increasing in `2..n`, or `heights` that are negative, not
+            finite, decreasing, or of another number.
+
+    >>> curve_from_steps([1.0, 3.0], [2, 4], 5).information.tolist()
+    [0.0, 1.0, 1.0, 3.0, 3.0]
+    """
+    n = check_integer("n", n, 1)
+    height, start = np.asarray(heights, dtype=float), np.asarray(starts, dtype=int)
+    if height.shape != start.shape or height.ndim != 1:
+        refuse("heights", f"of shape {height.shape}", f"as many as starts, {start.shape}")
+    if np.any(np.diff(start) < 1) or np.any(start < 2) or np.any(start > n):
+        refuse("starts", start.tolist(), f"increasing integers in 2..{n}", "Z_1 is always 0")
+    levels = np.concatenate([[0.0], height])
+    if not np.all(np.isfinite(levels)) or np.any(np.diff(levels) < 0):
+        refuse("heights", height.tolist(), "finite, nondecreasing numbers >= 0")
+    information = jnp.asarray(np.repeat(levels, np.diff(start, prepend=1, append=n + 1)))
+    return InformationCurve(information, information[-1])
+
+
+def mds_curve(n: int, dim: int, q: int) -> InformationCurve:
+    r"""A uniform word of an MDS code of dimension $d$: $Z_j = 0$ for $j \le d$, then $\log q$.
+
+    Any $d$ = `dim` symbols are uniform and determine the rest (Reed-Solomon codes; arXiv
+    2511.04647, Thm 24). $H_1 = \log q$, $\mathrm{TC} = (n - d)\log q$ and, if $d < n$,
+    $\mathrm{DTC} = d \log q$, in nats. Whether such a code exists for this `q` is not checked.
+
+    Raises:
+        InvalidInputError: `dim` outside `1..n`, or `q < 2`.
+
+    >>> [round(z, 4) for z in mds_curve(4, 2, 2).information.tolist()]
+    [0.0, 0.0, 0.6931, 0.6931]
+    """
+    n, dim, q = check_integer("n", n, 1), check_integer("dim", dim, 1), check_integer("q", q, 2)
+    if dim > n:
+        refuse("dim", dim, f"an integer in 1..{n}")
+    log_q = math.log(q)
+    steps = ([log_q], [dim + 1]) if dim < n else ([], [])
+    curve = curve_from_steps(*steps, n)
+    return InformationCurve(curve.information, jnp.array(log_q))
+
+
+def repetition_curve(n: int, q: int) -> InformationCurve:
+    r"""One uniform symbol, `n` times: $Z_j = \log q$ from $j = 2$ on; the MDS code of dimension 1.
+
+    >>> round(float(repetition_curve(5, 2).dual_total_correlation), 4)
+    0.6931
+    """
+    return mds_curve(n, 1, q)
+
+
+def parity_curve(n: int, q: int) -> InformationCurve:
+    r"""Uniform with sum 0 mod `q`: $Z_j = 0$ but $Z_n = \log q$; the MDS code of dimension $n - 1$.
+
+    Raises:
+        InvalidInputError: `n < 2`.
+
+    >>> round(float(parity_curve(5, 2).total_correlation), 4)
+    0.6931
+    """
+    n = check_integer("n", n, 2)  # one symbol of sum 0 is constant
+    return mds_curve(n, n - 1, q)
+
+
+def permutation_curve(n: int) -> InformationCurve:
+    r"""A uniform permutation: $Z_j = \log \frac{n}{n-j+1}$ and $H_1 = \log n$, in nats.
+
+    >>> [round(z, 4) for z in permutation_curve(3).information.tolist()]
+    [0.0, 0.4055, 1.0986]
+    """
+    n = check_integer("n", n, 1)
+    revealed = jnp.arange(n, dtype=float)
+    # log n/(n-k) = log1p(k/(n-k)) has condition number at most 1; log1p(-k/n) does not near k = n.
+    return InformationCurve(jnp.log1p(revealed / (n - revealed)), jnp.array(math.log(n)))
+
+
+def pairs_curve(n: int, q: int) -> InformationCurve:
+    r"""$n/2$ independent pairs of equal uniform symbols: $Z_j = \frac{j-1}{n-1} \log q$, in nats.
+
+    Raises:
+        InvalidInputError: `n` odd.
+
+    >>> [round(z / 0.693147, 3) for z in pairs_curve(4, 2).information.tolist()]
+    [0.0, 0.333, 0.667, 1.0]
+    """
+    n, q = check_integer("n", n, 2), check_integer("q", q, 2)
+    if n % 2:
+        refuse("n", n, "an even integer", "pairs take two positions each")
+    log_q = math.log(q)
+    return InformationCurve(jnp.arange(n, dtype=float) / (n - 1) * log_q, jnp.array(log_q))
+
+
+def dual_curve(curve: InformationCurve) -> InformationCurve:
+    r"""The mirrored curve $Z^*_j = Z_n - Z_{n+1-j}$: TC and DTC change places, $H_1$ is kept.
+
+    For a linear code with no constant and no free coordinate it is the curve of the dual code, by
+    matroid duality.
+
+    >>> dual_curve(curve_from_steps([1.0], [2], 4)).information.tolist()
+    [0.0, 0.0, 0.0, 1.0]
+    """
+    mirrored = curve.information[-1] - curve.information[::-1]
+    return InformationCurve(mirrored, curve.marginal_entropy)
+
+
+def lower_bound_curve(n: int, epsilon: float) -> InformationCurve:
+    r"""The curve that needs $\Omega(\log n / \epsilon)$ steps for an expected KL of $\epsilon$.
+
+    With $f(x) = p_i = \frac{(1+\epsilon)^{-i}}{4 \log n}$ on the block
+    $(1+\epsilon)^i \le x < (1+\epsilon)^{i+1}$ (arXiv 2511.04647, App. E), $f$ falls. To read it from
+    the end, $Z_j = f(n+1-j) - f(n)$, is our choice of a curve that rises from 0: $\mathrm{TC}$ is
+    about 1/4 for every `n`. The `dual_curve` of it has that $\mathrm{DTC}$.
+
+    Raises:
+        InvalidInputError: `n < 2` or `epsilon` not in `(0, 1]`.
+
+    >>> float(lower_bound_curve(1000, 0.1).total_correlation) < 0.3
+    True
+    """
+    n = check_integer("n", n, 2)
+    if not 0 < epsilon <= 1:
+        refuse("epsilon", epsilon, "a number in (0, 1]")
+    ends = np.arange(1, n + 1)
+    powers = (1 + epsilon) ** np.arange(int(math.log(n) / math.log1p(epsilon)) + 2)
+    block = np.searchsorted(powers, ends, side="right") - 1
+    levels = 1 / (4 * math.log(n) * powers[block])
+    information = jnp.asarray((levels - levels[-1])[::-1])
+    return InformationCurve(information, information[-1])

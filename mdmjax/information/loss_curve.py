@@ -1,0 +1,183 @@
+r"""The masked-loss curve of a trained model: the one function of a model that decides its schedules.
+
+With $c(m)$ the mean loss of a masked token after $m$ random tokens are revealed, a random-order sampler
+with steps $s_t$ that start at $N_t$ has mean negative log-likelihood $\sum_t s_t c(N_t)$ (arXiv
+2511.04647, App. G). No entropy of the data is needed to compare schedules, and none is known.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from scipy.optimize import isotonic_regression
+
+from .._errors import refuse
+from .._types import Array, Bool, Float, Int
+
+
+class LossTable(eqx.Module):
+    """Measured losses, one row a measurement: `loss` nats a masked token with `n_masked` of `n` masked.
+
+    `count` is how many observations a row averages: only ratios of counts matter. `stderr` is the
+    standard error of `loss`, or `None`. Rows that repeat a mask count are averaged by `count`; a
+    standard error says that its row is already the average, so that with `stderr` no row may repeat.
+
+    Raises:
+        InvalidInputError: no rows; a mask count outside `1..n`; a loss that is negative or not finite;
+            a count that is not positive; a standard error that is negative; a repeated row with one;
+            fewer than two different mask counts (one is enough for `n = 1`).
+
+    >>> LossTable(4, np.array([4, 1]), np.array([2.0, 1.0])).count.tolist()
+    [1.0, 1.0]
+    """
+
+    n: int = eqx.field(static=True)
+    n_masked: Int[np.ndarray, " rows"]
+    loss: Float[np.ndarray, " rows"]
+    count: Float[np.ndarray, " rows"]
+    stderr: Float[np.ndarray, " rows"] | None
+
+    def __init__(
+        self,
+        n: int,
+        n_masked: Int[np.ndarray, " rows"],
+        loss: Float[np.ndarray, " rows"],
+        *,
+        count: Float[np.ndarray, " rows"] | None = None,
+        stderr: Float[np.ndarray, " rows"] | None = None,
+    ):
+        self.n, self.n_masked, self.loss, self.stderr = n, n_masked, loss, stderr
+        self.count = np.ones_like(loss) if count is None else count
+        if n_masked.size == 0:
+            refuse("loss table", "empty", "at least one row")
+        _check_rows("n_masked", n_masked, (n_masked >= 1) & (n_masked <= n), f"1..n with n = {n}")
+        _check_rows("loss", loss, np.isfinite(loss) & (loss >= 0), "finite nats >= 0")
+        _check_rows("count", self.count, np.isfinite(self.count) & (self.count > 0), "a count > 0")
+        values, repeats = np.unique(n_masked, return_counts=True)
+        if stderr is not None:
+            _check_rows("stderr", stderr, np.isfinite(stderr) & (stderr >= 0), "finite nats >= 0")
+            if repeats.max() > 1:
+                refuse(
+                    "n_masked",
+                    f"{values[repeats.argmax()]} in {repeats.max()} rows that have a stderr",
+                    "one row for each mask count",
+                    "merge these rows, or leave the stderr out so that repeated rows are averaged",
+                )
+        if values.size < min(n, 2):
+            refuse(
+                "n_masked",
+                f"{values[0]} in every row",
+                "at least two different mask counts",
+                "measure the loss at more mask counts",
+            )
+
+    @property
+    def repeated(self) -> int:
+        """How many mask counts have more than one row."""
+        return int(np.sum(np.unique(self.n_masked, return_counts=True)[1] > 1))
+
+
+class LossCurve(eqx.Module):
+    r"""The masked-loss curve $c(m)$ of a model, $m = 0..n-1$ tokens revealed, in nats a token.
+
+    `loss[m]` is $c(m)$, with `n - m` tokens masked. `stderr[m]` is its standard error, NaN where it is
+    not known. `count[m]` is how many observations it averages, 0 where it was interpolated.
+
+    A perfect model's curve is $H_1 - Z_{m+1}$, nonincreasing; a measured one need not be.
+
+    >>> curve = curve_from_table(LossTable(3, np.array([3, 1]), np.array([2.0, 1.0])))
+    >>> curve.loss.tolist(), curve.measured.tolist()
+    ([2.0, 1.5, 1.0], [True, False, True])
+    """
+
+    loss: Float[Array, " n"]
+    stderr: Float[Array, " n"]
+    count: Float[Array, " n"]
+
+    @property
+    def n(self) -> int:
+        """Number of positions."""
+        return self.loss.shape[0]
+
+    @property
+    def measured(self) -> Bool[Array, " n"]:
+        """Where the table has a row; elsewhere the loss is interpolated."""
+        return self.count > 0
+
+
+def curve_from_table(table: LossTable) -> LossCurve:
+    r"""The loss curve of measured rows: averaged by count, then linear between mask counts.
+
+    A mask count with several rows has the mean of its losses weighted by `count`. A mask count without
+    a row is interpolated linearly in the number of masked tokens, and takes the nearest measured
+    loss beyond the ends. `measured` says which is which. (Linear is our choice.)
+
+    >>> rows = LossTable(2, np.array([2, 2, 1]), np.array([1.0, 2.0, 0.5]), count=np.array([3.0, 1.0, 1.0]))
+    >>> curve_from_table(rows).loss.tolist()
+    [1.25, 0.5]
+    """
+    revealed = table.n - table.n_masked
+    count = np.bincount(revealed, table.count, table.n)
+    total = np.bincount(revealed, table.count * table.loss, table.n)
+    measured = count > 0
+    loss = _fill(np.where(measured, total / np.where(measured, count, 1.0), np.nan), measured)
+    stderr = np.full(table.n, np.nan)
+    if table.stderr is not None:
+        stderr[revealed] = table.stderr
+    return LossCurve(*(_default_float(values) for values in (loss, stderr, count)))
+
+
+def isotonic_fit(curve: LossCurve) -> LossCurve:
+    r"""The nonincreasing curve nearest to the measured losses in weighted least squares.
+
+    Weights are $1/\mathrm{stderr}^2$ where every measured loss has a positive standard error, and
+    `count` otherwise. The measured points are fitted and the others interpolated again. The
+    conditional entropies of any distribution are nonincreasing in $m$ (Han), so a rise is noise or a
+    fault of the model; on a nonincreasing curve the fit changes nothing. `stderr` is of the data and
+    is kept as it is.
+
+    >>> table = LossTable(3, np.array([3, 2, 1]), np.array([2.0, 1.0, 2.0]))
+    >>> isotonic_fit(curve_from_table(table)).loss.tolist()
+    [2.0, 1.5, 1.5]
+    """
+    measured = np.asarray(curve.measured)
+    stderr, count = np.asarray(curve.stderr)[measured], np.asarray(curve.count)[measured]
+    known = bool(np.all(np.isfinite(stderr) & (stderr > 0)))
+    weights = (stderr.min() / stderr) ** 2 if known else count
+    fit = isotonic_regression(np.asarray(curve.loss)[measured], weights=weights, increasing=False)
+    loss = np.full(curve.n, np.nan)
+    loss[measured] = fit.x
+    return LossCurve(_default_float(_fill(loss, measured)), curve.stderr, curve.count)
+
+
+def masked_from_ratio(ratio: Float[np.ndarray, " rows"], n: int) -> Int[np.ndarray, " rows"]:
+    r"""Mask counts $\max(1, \lfloor r n + \tfrac12 \rfloor)$ of mask ratios $r \in (0, 1]$ (our choice).
+
+    A ratio that a trainer draws masks each token with that probability; its loss is attributed to the
+    nearest whole number of masked tokens.
+
+    >>> masked_from_ratio(np.array([0.001, 0.125, 1.0]), 12).tolist()
+    [1, 2, 12]
+    """
+    _check_rows("mask_ratio", ratio, (ratio > 0) & (ratio <= 1), "a ratio in (0, 1]")
+    return np.maximum(1, np.floor(ratio * n + 0.5)).astype(np.int64)
+
+
+def _fill(
+    loss: Float[np.ndarray, " n"], measured: Bool[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
+    """Linear interpolation where not measured, flat beyond the ends."""
+    positions = np.arange(loss.size)
+    return np.interp(positions, positions[measured], loss[measured])
+
+
+def _default_float(values: Float[np.ndarray, " n"]) -> Float[Array, " n"]:
+    return jnp.asarray(values, dtype=jnp.result_type(float))
+
+
+def _check_rows(
+    name: str, values: np.ndarray, good: Bool[np.ndarray, " rows"], wanted: str
+) -> None:
+    """Refuse the first row whose value is not as wanted; rows are counted from 1."""
+    if not good.all():
+        row = int(np.argmin(good))
+        refuse(name, f"{values[row]:g} in row {row + 1}", wanted)

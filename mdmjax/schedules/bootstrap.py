@@ -1,0 +1,121 @@
+"""How sure a predicted gain is: the schedule chosen again on every replicate of a loss table."""
+
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from .._errors import refuse
+from .._types import Array, Float, Int, Key
+from ..information.loss_curve import LossCurve, LossTable, curve_from_table
+from .named import llada_uniform
+from .optimal import optimal_schedule
+from .schedule import Schedule, nll
+
+QUANTILES = (0.025, 0.975)
+"""Ends of every interval: the percentile interval of level 95%."""
+
+
+class BootstrapGain(eqx.Module):
+    r"""The gain `nll(uniform) - nll(schedule)` in nats, and what sampling error does to it.
+
+    `schedule` is the optimum on the data and `gain` its gain there. `gain_interval` is the percentile
+    interval (95%) of the gain of the optimum chosen on each replicate and evaluated on that same
+    replicate: an optimum is never worse than uniform where it was chosen, so this interval is
+    optimistic. `fixed_interval` is that of `schedule` itself evaluated on the replicates.
+    `optimism` is the mean over replicates of how much better the replicate's optimum does on the
+    replicate than on the data (Efron 1983): `gain - optimism` estimates the gain on new data.
+
+    `boundary_intervals[t]` is the percentile interval (95%) of the tokens revealed before step `t + 2`.
+    """
+
+    schedule: Schedule
+    gain: float
+    gain_interval: Float[np.ndarray, "2"]
+    fixed_interval: Float[np.ndarray, "2"]
+    optimism: float
+    boundary_intervals: Float[np.ndarray, "inner 2"]
+
+
+def bootstrap_gain(
+    key: Key[Array, ""],
+    table: LossTable,
+    steps: int,
+    samples: int,
+    *,
+    fit: Callable[[LossCurve], LossCurve] = lambda curve: curve,
+) -> BootstrapGain:
+    """Bootstrap of the gain of the best schedule of `steps` steps over the uniform one.
+
+    With standard errors each replicate adds normal noise of that size to each row (parametric). With
+    repeated rows it draws, for each mask count, as many of its rows with replacement; a mask count
+    with a single row does not vary, and few rows make the intervals too narrow. `fit` is applied to
+    the data's curve and to each replicate's, such as `isotonic_fit`.
+
+    Raises:
+        InvalidInputError: a table with neither standard errors nor repeated rows; `samples < 2`.
+
+    >>> table = LossTable(4, np.arange(1, 5), np.array([1.0, 1, 2, 3]), stderr=np.full(4, 1e-3))
+    >>> result = bootstrap_gain(jax.random.key(0), table, 2, 50)
+    >>> result.schedule.counts.tolist(), round(result.gain)
+    ([2, 2], 0)
+    """
+    if samples < 2:
+        refuse("samples", samples, "an integer >= 2", "200 or more give steady intervals")
+    curve = fit(curve_from_table(table))
+    schedule, even = optimal_schedule(-curve.loss, steps), llada_uniform(table.n, steps)
+
+    def gain_on(loss: Float[Array, " n"], chosen: Schedule) -> float:
+        return float(nll(loss, even) - nll(loss, chosen))
+
+    own, fixed, optimism, boundaries = [], [], [], []
+    for replicate in _replicates(key, table, samples):
+        loss = fit(curve_from_table(replicate)).loss
+        chosen = optimal_schedule(-loss, steps)
+        own.append(gain_on(loss, chosen))
+        fixed.append(gain_on(loss, schedule))
+        optimism.append(own[-1] - gain_on(curve.loss, chosen))
+        boundaries.append(chosen.boundaries[1:-1])
+    return BootstrapGain(
+        schedule=schedule,
+        gain=gain_on(curve.loss, schedule),
+        gain_interval=np.quantile(own, QUANTILES),
+        fixed_interval=np.quantile(fixed, QUANTILES),
+        optimism=float(np.mean(optimism)),
+        boundary_intervals=np.quantile(np.array(boundaries, dtype=np.float64), QUANTILES, axis=0).T,
+    )
+
+
+def _replicates(key: Key[Array, ""], table: LossTable, samples: int) -> Iterator[LossTable]:
+    """Tables of the same mask counts whose losses are drawn again."""
+    if table.stderr is not None:
+        noise = np.asarray(jax.random.normal(key, (samples, table.loss.size)))
+        for row in noise:
+            yield eqx.tree_at(lambda t: t.loss, table, table.loss + table.stderr * row)
+        return
+    if table.repeated == 0:
+        refuse(
+            "bootstrap",
+            "without errors",
+            "a column stderr or repeated rows",
+            "log the loss of each mask count several times",
+        )
+    uniforms = np.asarray(jax.random.uniform(key, (samples, table.loss.size)))
+    for row in uniforms:
+        chosen = _resample_within(table.n_masked, row)
+        yield eqx.tree_at(
+            lambda t: (t.loss, t.count), table, (table.loss[chosen], table.count[chosen])
+        )
+
+
+def _resample_within(
+    groups: Int[np.ndarray, " rows"], uniforms: Float[np.ndarray, " rows"]
+) -> Int[np.ndarray, " rows"]:
+    """For each row, a uniformly drawn row of the same group."""
+    order = np.argsort(groups, kind="stable")
+    _, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    first = np.cumsum(sizes) - sizes
+    size = sizes[inverse]
+    offset = np.minimum((uniforms * size).astype(np.int64), size - 1)
+    return order[first[inverse] + offset]

@@ -1,0 +1,121 @@
+r"""A schedule as JSON: what other programs read, and how it comes back.
+
+The object of `schedule.json`, schema `"mdmjax.schedule"`, version 1, for $k$ steps on $n$ tokens with
+$N_j$ tokens revealed after $j$ steps:
+
+| field                | value                                                                         |
+|----------------------|-------------------------------------------------------------------------------|
+| `schema`, `version`  | `"mdmjax.schedule"`, `1`                                                      |
+| `n`, `steps`         | integers                                                                      |
+| `counts`             | `k` integers >= 1 that sum to `n`: tokens revealed by each step               |
+| `boundaries`         | `k + 1` integers `0 = N_0 < ... < N_k = n`                                    |
+| `remaining_fractions`| `k + 1` numbers `1 - N_j / n` from 1 to 0: the fraction still masked          |
+| `decreasing_times`   | `k + 1` diffusion times from 1 to 0 at which a linear noise masks that fraction|
+| `increasing_times`   | `k + 1` flow times `N_j / n` from 0 to 1                                      |
+| `metadata`           | an object of the writer's own: the curve, its expected KL or NLL, units, ...  |
+
+Only `counts` is needed to read one back: `{"counts": [3, 5]}` is a schedule.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .._errors import refuse
+from .._types import Float
+from .adapters import dllm_adapter, llada_adapter, time_grid_adapter
+from .schedule import Schedule
+
+SCHEMA, VERSION = "mdmjax.schedule", 1
+
+EXPORTS: dict[str, Callable[[Schedule], str]] = {
+    "llada_adapter.py": llada_adapter,
+    "dllm_adapter.py": dllm_adapter,
+    "time_grid_adapter.py": time_grid_adapter,
+}
+"""The name of every adapter file, and what writes its text; `schedule.json` is `to_json_dict`."""
+
+
+def to_json_dict(schedule: Schedule, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The object of `schedule.json`; `metadata` goes in as it is, with `"units": "nats"` by default.
+
+    >>> to_json_dict(Schedule([1, 3]), {"curve": "parity"})["decreasing_times"]
+    [1.0, 0.75, 0.0]
+    """
+    return {
+        "schema": SCHEMA,
+        "version": VERSION,
+        **_fields(schedule),
+        "metadata": {"units": "nats", **metadata},
+    }
+
+
+def from_json_dict(document: Any) -> Schedule:
+    """The schedule of a parsed `schedule.json`, or of any object that has `counts`.
+
+    Every other field of the schema that is there must agree with the counts (fractions within `1e-6`,
+    so that a table that went through float32 is read). Fields of no schema are ignored.
+
+    Raises:
+        InvalidInputError: no object, no counts, counts that are no positive integers, fields that
+            disagree with them, another schema or a later version.
+
+    >>> from_json_dict({"counts": [3, 5]}).n
+    8
+    """
+    if not isinstance(document, Mapping):
+        refuse("schedule", f"a {type(document).__name__}", 'an object such as {"counts": [3, 5]}')
+    if document.get("schema", SCHEMA) != SCHEMA:
+        refuse("schema", repr(document["schema"]), repr(SCHEMA))
+    version = document.get("version", VERSION)
+    if version != VERSION:
+        refuse("version", repr(version), str(VERSION), "read it with the mdmjax that wrote it")
+    counts = document.get("counts")
+    if not isinstance(counts, list) or not all(type(count) is int for count in counts):
+        refuse("counts", _brief(counts), "a list of integers", "one count for every step")
+    if sum(map(abs, counts)) >= 2**63:
+        refuse("counts", _brief(counts), "a sum below 2^63")
+    schedule = Schedule(np.array(counts, dtype=np.int64))
+    for name, value in _fields(schedule).items():
+        if name in document and not _agrees(document[name], value):
+            refuse(name, _brief(document[name]), f"{_brief(value)} for these counts")
+    return schedule
+
+
+def time_grid(schedule: Schedule, *, descending: bool) -> Float[np.ndarray, " steps_and_one"]:
+    """The `steps + 1` times of a linear noise: the fraction masked, 1 to 0, or revealed, 0 to 1.
+
+    >>> time_grid(Schedule([1, 3]), descending=False).tolist()
+    [0.0, 0.25, 1.0]
+    """
+    revealed = schedule.boundaries
+    return (schedule.n - revealed if descending else revealed) / schedule.n
+
+
+def _fields(schedule: Schedule) -> dict[str, Any]:
+    """The fields that follow from the counts."""
+    decreasing = time_grid(schedule, descending=True).tolist()
+    return {
+        "n": schedule.n,
+        "steps": schedule.steps,
+        "counts": schedule.counts.tolist(),
+        "boundaries": schedule.boundaries.tolist(),
+        "remaining_fractions": decreasing,
+        "decreasing_times": decreasing,
+        "increasing_times": time_grid(schedule, descending=False).tolist(),
+    }
+
+
+def _agrees(found: Any, expected: Any) -> bool:
+    """Whether a field has this value, numbers within `1e-6`."""
+    if isinstance(expected, list):
+        same_length = isinstance(found, list) and len(found) == len(expected)
+        return same_length and all(map(_agrees, found, expected))
+    return type(found) in (int, float) and abs(found - expected) <= 1e-6
+
+
+def _brief(value: Any) -> str:
+    """A value in at most 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,189 @@
+r"""Schedules that come with a guarantee, from a few numbers of the distribution.
+
+Theorem 9 of arXiv 2511.04647 builds a schedule from $n$, a target $\varepsilon$ and an upper estimate of
+the total correlation (TC) or of the dual total correlation (DTC). Its Appendix F.2 restates a schedule
+of Austin. All are in nats.
+"""
+
+import math
+
+from .._errors import refuse
+from ..information.curve import InformationCurve
+from .named import check_steps, llada_uniform
+from .schedule import Schedule, expected_kl
+
+
+def theorem9_tc(n: int, total_correlation: float, epsilon: float) -> Schedule:
+    r"""Theorem 9 from an upper estimate of TC: exponentially decreasing counts, then single tokens.
+
+    With $\zeta = 1 + \lceil \widehat{TC}/\varepsilon \rceil$, each step reveals
+    $\lfloor (n - N)/\zeta \rfloor$ of the tokens that are left, until that is none; the rest one at a
+    time (App. D; its $\lambda$ steps always get there). If $\mathrm{TC} \le \widehat{TC}$ then
+    `expected_kl <= epsilon`, in at most $2 + (1 + \log n)\zeta$ steps.
+
+    Raises:
+        InvalidInputError: `epsilon <= 0`, or a correlation that is negative or not finite.
+
+    >>> theorem9_tc(16, 0.69, 0.5).counts.tolist()
+    [5, 3, 2, 2, 1, 1, 1, 1]
+    """
+    return _shrinking(n, _zeta("total_correlation", total_correlation, epsilon))
+
+
+def theorem9_dtc(n: int, dual_total_correlation: float, epsilon: float) -> Schedule:
+    r"""Theorem 9 from an upper estimate of DTC: single tokens, then exponentially increasing counts.
+
+    The schedule of `theorem9_tc` with DTC in place of TC, reversed (App. D runs the recursion
+    $N' \mapsto \lceil N'(1 - 1/\zeta) \rceil$ from the other end).
+
+    Raises:
+        InvalidInputError: `epsilon <= 0`, or a correlation that is negative or not finite.
+
+    >>> theorem9_dtc(16, 0.69, 0.5).counts.tolist()
+    [1, 1, 1, 1, 2, 2, 3, 5]
+    """
+    return _reversed(
+        _shrinking(n, _zeta("dual_total_correlation", dual_total_correlation, epsilon))
+    )
+
+
+def theorem9_tc_for_steps(n: int, steps: int) -> Schedule:
+    r"""The TC schedule of Theorem 9 with the largest $\zeta$ that fits in `steps` steps.
+
+    The guarantee is $\varepsilon = \mathrm{TC}/(\zeta - 1)$, so the largest $\zeta$ is the best; the number
+    of steps never falls with $\zeta$. It may be below `steps`. (Choosing $\zeta$ by the number of steps is
+    ours: the theorem chooses it by $\varepsilon$.)
+
+    >>> theorem9_tc_for_steps(16, 8).counts.tolist()
+    [5, 3, 2, 2, 1, 1, 1, 1]
+    """
+    check_steps(n, steps)
+    fits, fails = 1, n + 1
+    while fails - fits > 1:
+        zeta = (fits + fails) // 2
+        fits, fails = (zeta, fails) if _step_count(n, zeta) <= steps else (fits, zeta)
+    return _shrinking(n, fits)
+
+
+def theorem9_dtc_for_steps(n: int, steps: int) -> Schedule:
+    """The DTC schedule of Theorem 9 that fits in `steps` steps: `theorem9_tc_for_steps` reversed.
+
+    >>> theorem9_dtc_for_steps(16, 8).counts.tolist()
+    [1, 1, 1, 1, 2, 2, 3, 5]
+    """
+    return _reversed(theorem9_tc_for_steps(n, steps))
+
+
+def doubling_sweep(n: int, q: int, epsilon: float) -> dict[float, tuple[Schedule, Schedule]]:
+    r"""For each estimate $2^i$, the TC and the DTC schedule of Theorem 9, in increasing $i$.
+
+    The paper sweeps $\varepsilon \le 2^i \le n \log q$: the best entry loses at most a factor 2 in steps
+    against knowing TC or DTC. Here the grid goes on to the first power of two that is
+    $\ge n \log q$, so that some entry always is an upper estimate (our choice).
+
+    Raises:
+        InvalidInputError: `epsilon <= 0`, or `q < 2`.
+
+    >>> list(doubling_sweep(8, 2, 1.0))
+    [1.0, 2.0, 4.0, 8.0]
+    """
+    if q < 2:
+        refuse("q", q, "an alphabet of at least 2 symbols")
+    _check_epsilon(epsilon)
+    first = math.ceil(math.log2(epsilon))
+    last = max(first, math.ceil(math.log2(n * math.log(q))))
+    estimates = [2.0**i for i in range(first, last + 1)]
+    return {c: (theorem9_tc(n, c, epsilon), theorem9_dtc(n, c, epsilon)) for c in estimates}
+
+
+def best_of_sweep(curve: InformationCurve, q: int, epsilon: float) -> Schedule:
+    r"""The schedule of `doubling_sweep` with the fewest steps whose `expected_kl` is at most `epsilon`.
+
+    What the sweep of Theorem 9 finds when the curve can be measured. Ties go to the smaller estimate,
+    then to TC.
+
+    Raises:
+        InvalidInputError: `epsilon <= 0`, or a curve that no distribution on `q` symbols has, so that
+            no schedule of the sweep reaches `epsilon`.
+
+    >>> import jax.numpy as jnp
+    >>> parity = InformationCurve(jnp.array([0.0, 0.0, 0.0, 0.6931]), jnp.array(0.6931))
+    >>> best_of_sweep(parity, 2, 0.1).counts.tolist()
+    [2, 1, 1]
+    """
+    schedules = [s for pair in doubling_sweep(curve.n, q, epsilon).values() for s in pair]
+    reached = [s for s in schedules if float(expected_kl(curve, s)) <= epsilon]
+    if not reached:
+        refuse("q", q, f"a distribution on q symbols: TC = {float(curve.total_correlation):.6g}")
+    return min(reached, key=lambda schedule: schedule.steps)
+
+
+def austin(n: int, singles: int, steps: int) -> Schedule:
+    r"""`singles` single tokens, then the others in `steps` equal steps (the first ones get the remainder).
+
+    With `steps = 1` it is $s_i = 1$ for $i < k$ and then everything, for $k$ = `singles` + 1 (arXiv
+    2511.04647, App. F.2, after Austin). In general $k + \ell = O(\sqrt{\mathrm{DTC}\, n/\varepsilon})$
+    steps reach $\varepsilon$.
+
+    Raises:
+        InvalidInputError: `singles` not in `0..n-1`, or `steps` not in `1..n - singles`.
+
+    >>> austin(10, 3, 2).counts.tolist()
+    [1, 1, 1, 4, 3]
+    """
+    if not 0 <= singles < n:
+        refuse("singles", singles, f"an integer in 0..n-1 with n = {n}")
+    return Schedule([1] * singles + llada_uniform(n - singles, steps).counts.tolist())
+
+
+def austin_for_steps(n: int, steps: int) -> Schedule:
+    r"""Austin's schedule of exactly `steps` steps, half of them single tokens (rounded down).
+
+    After $k$ single tokens, $\ell$ equal steps cost at most about $\frac{n}{\ell}\frac{\mathrm{DTC}}{k}$, which is
+    least at $k = \ell$ for a given $k + \ell$, whatever the DTC (the balance is ours).
+
+    >>> austin_for_steps(10, 4).counts.tolist()
+    [1, 1, 4, 4]
+    """
+    check_steps(n, steps)
+    return austin(n, steps // 2, steps - steps // 2)
+
+
+def _zeta(argument: str, correlation: float, epsilon: float) -> int:
+    """Theorem 9's zeta, after its inputs are checked."""
+    # A sum of rounded informations that are all zero may be slightly negative.
+    if not (math.isfinite(correlation) and correlation >= -1e-6):
+        refuse(argument, correlation, "finite nats >= 0")
+    _check_epsilon(epsilon)
+    return 1 + math.ceil(min(max(correlation, 0.0) / epsilon, 2.0**53))
+
+
+def _check_epsilon(epsilon: float) -> None:
+    if not (math.isfinite(epsilon) and epsilon > 0):
+        refuse("epsilon", epsilon, "finite nats > 0", "ask for a positive error")
+
+
+def _large_steps(n: int, zeta: int) -> list[int]:
+    """The steps of more than one token."""
+    left, counts = n, []
+    while left >= 2 * zeta:
+        counts.append(left // zeta)
+        left -= counts[-1]
+    return counts
+
+
+def _shrinking(n: int, zeta: int) -> Schedule:
+    """Theorem 9's TC schedule: below `2 zeta` left, the step and then the rest are single tokens."""
+    if n < 1:
+        refuse("n", n, "an integer >= 1")
+    large = _large_steps(n, zeta)
+    return Schedule(large + [1] * (n - sum(large)))
+
+
+def _step_count(n: int, zeta: int) -> int:
+    large = _large_steps(n, zeta)
+    return len(large) + n - sum(large)
+
+
+def _reversed(schedule: Schedule) -> Schedule:
+    return Schedule(schedule.counts[::-1])

@@ -1,0 +1,184 @@
+r"""The schedules that samplers use today, to the integer.
+
+Every builder takes `(n, steps)` and returns the counts of a sampler that is asked for `steps` steps on
+`n` masked tokens. A step that would reveal nothing is dropped, because it changes nothing: the schedule
+may have fewer steps than asked. All raise `InvalidInputError` unless `1 <= steps <= n`.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .._errors import refuse
+from .._types import Float
+from .schedule import Schedule
+
+
+def llada_uniform(n: int, steps: int) -> Schedule:
+    """LLaDA and Fast-dLLM: `n // steps` each, and one more for the first `n % steps` steps.
+
+    >>> llada_uniform(10, 4).counts.tolist()
+    [3, 3, 2, 2]
+    """
+    check_steps(n, steps)
+    base, rest = divmod(n, steps)
+    return Schedule([base + 1] * rest + [base] * (steps - rest))
+
+
+def dllm_linear(n: int, steps: int) -> Schedule:
+    r"""dLLM with its linear scheduler $\alpha(t) = 1 - t$; see `dllm_counts` for the rounding.
+
+    >>> dllm_linear(10, 4).counts.tolist()
+    [2, 3, 2, 3]
+    """
+    check_steps(n, steps)
+    return _without_empty(dllm_counts(n, np.float32(1) - _dllm_times(steps)))
+
+
+def dllm_cosine(n: int, steps: int) -> Schedule:
+    r"""dLLM with its cosine scheduler $\alpha(t) = 1 - \cos(\frac\pi2 (1-t))$.
+
+    The cosine is NumPy's in float32. A library whose cosine differs in the last bit gives the same
+    counts unless a step is within `1e-6` of a half.
+
+    >>> dllm_cosine(10, 4).counts.tolist()
+    [1, 2, 3, 4]
+    """
+    check_steps(n, steps)
+    angle = np.float32(np.pi / 2) * (np.float32(1) - _dllm_times(steps))
+    return _without_empty(dllm_counts(n, np.float32(1) - np.cos(angle)))
+
+
+def dllm_counts(n: int, alpha: Float[np.ndarray, " steps_and_one"]) -> list[int]:
+    r"""Counts that dLLM's sampler gets from $\alpha$ at $t = 1, 1 - 1/k, \dots, 0$; some may be 0.
+
+    Each step reveals $\mathrm{round}\big(r\,(1 - \frac{1-\alpha(s)}{1-\alpha(t)})\big)$ of the $r$ tokens
+    that are left, from $t$ to $s = t - 1/k$: the quotient in the type of `alpha` (float32 there), the
+    product in float64, halves to even.
+
+    >>> dllm_counts(8, np.array([0.0, 0.25, 1.0], np.float32))
+    [2, 6]
+    """
+    masked = alpha.dtype.type(1) - alpha
+    left, counts = n, []
+    for before, after in zip(masked[:-1], masked[1:], strict=True):
+        share = 1.0 - float(after / before) if left else 0.0
+        counts.append(min(round(left * share), left))
+        left -= counts[-1]
+    return counts
+
+
+def dream(n: int, steps: int, *, eps: float = 1e-3) -> Schedule:
+    r"""Dream: times evenly from 1 to `eps`, $\lfloor r(1 - s/t) \rfloor$ of the $r$ tokens left each step.
+
+    The last step reveals the rest. In float32, as there. With `steps = n` the first step is empty and
+    the last reveals two.
+
+    >>> dream(10, 4).counts.tolist()
+    [2, 2, 2, 4]
+    """
+    check_steps(n, steps)
+    times = np.linspace(1, eps, steps + 1, dtype=np.float32)
+    left, counts = n, []
+    for t, s in zip(times[:-2], times[1:-1], strict=True):
+        counts.append(int(np.float32(left) * (np.float32(1) - s / t)))
+        left -= counts[-1]
+    return _without_empty([*counts, left])
+
+
+def maskgit_cosine(n: int, steps: int) -> Schedule:
+    r"""MaskGIT: $\lfloor n \cos(\frac\pi2 \frac ik) \rfloor$ masked after step $i$ of $k$; the last reveals all.
+
+    As in its sampler, a step before the last leaves at least one token masked and, while two are
+    masked, reveals at least one.
+
+    >>> maskgit_cosine(10, 4).counts.tolist()
+    [1, 2, 4, 3]
+    """
+    check_steps(n, steps)
+    left, counts = n, []
+    for target in (
+        np.floor(n * np.cos(np.pi / 2 * np.arange(1, steps) / steps)).astype(int).tolist()
+    ):
+        masked = max(1, min(left - 1, target))
+        counts.append(left - masked)
+        left = masked
+    return _without_empty([*counts, left])
+
+
+def log_linear(n: int, steps: int) -> Schedule:
+    r"""The log-linear noise of MDLM and SEDD: a fraction $1 - i/k$ is masked after step $i$.
+
+    Those samplers reveal a random number of tokens with that mean; here the number revealed is the
+    mean, rounded to nearest with halves up (our choice).
+
+    >>> log_linear(10, 4).counts.tolist()
+    [3, 2, 3, 2]
+    """
+    check_steps(n, steps)
+    return _from_boundaries([(2 * n * i + steps) // (2 * steps) for i in range(steps + 1)])
+
+
+def pyramid(n: int, steps: int) -> Schedule:
+    r"""Counts proportional to $1, 2, \dots, k$: $n \frac{i(i+1)}{k(k+1)}$ revealed after step $i$.
+
+    Rounded to nearest with halves up (our choice; it has the expected KL that is known of it).
+
+    >>> pyramid(10, 4).counts.tolist()
+    [1, 2, 3, 4]
+    """
+    check_steps(n, steps)
+    whole = steps * (steps + 1)
+    return _from_boundaries(
+        [(2 * n * i * (i + 1) + whole) // (2 * whole) for i in range(steps + 1)]
+    )
+
+
+def geometric(n: int, steps: int) -> Schedule:
+    r"""One token, then every step multiplies the number revealed by the same $n^{1/(k-1)}$.
+
+    $n^{(i-1)/(k-1)}$ are revealed after step $i$, rounded to nearest with halves up; one step reveals
+    everything. (No source fixes the integers: the first token alone, which costs nothing, and the
+    rounding are our choices.)
+
+    >>> geometric(16, 5).counts.tolist()
+    [1, 1, 2, 4, 8]
+    """
+    check_steps(n, steps)
+    exponents = np.linspace(0, 1, steps) if steps > 1 else np.ones(1)
+    revealed = np.floor(float(n) ** exponents + 0.5).astype(int)
+    return _from_boundaries([0, *revealed.tolist()])
+
+
+NAMED: dict[str, Callable[[int, int], Schedule]] = {
+    "llada_uniform": llada_uniform,
+    "dllm_linear": dllm_linear,
+    "dllm_cosine": dllm_cosine,
+    "dream": dream,
+    "maskgit_cosine": maskgit_cosine,
+    "log_linear": log_linear,
+    "pyramid": pyramid,
+    "geometric": geometric,
+}
+"""Every builder of this file by its name, in the order of the tables."""
+
+
+def check_steps(n: int, steps: int) -> None:
+    """Refuse a number of steps that is not in `1..n`."""
+    if not 1 <= steps <= n:
+        refuse(
+            "steps", steps, f"an integer in 1..n with n = {n}", "a step reveals at least one token"
+        )
+
+
+def _dllm_times(steps: int) -> Float[np.ndarray, " steps_and_one"]:
+    """The times $1, 1 - 1/k, ..., 0$, divided in float64 and then float32."""
+    return (np.arange(steps, -1, -1) / steps).astype(np.float32)
+
+
+def _from_boundaries(boundaries: Sequence[int]) -> Schedule:
+    return _without_empty(np.diff(boundaries).tolist())
+
+
+def _without_empty(counts: Sequence[int]) -> Schedule:
+    return Schedule([count for count in counts if count > 0])

@@ -1,0 +1,247 @@
+r"""The optimal schedule of very long sequences: coarse-to-fine search with a certificate.
+
+The layered dynamic programme visits `n k` states. Nearly all of them are far from every optimal path,
+and that can be proved in blocks. For a nondecreasing curve $z$ the schedule with boundaries
+$0 = b_0 < b_1 < \dots < b_k = n$ gains $\sum_t (b_{t+1} - b_t) z_{b_t}$ over the one-step schedule, and
+
+- $F_t(j)$, the most that $t$ steps to $j$ can gain, is a maximum of lines in $j$: it is convex;
+- $C_t(\zeta) = \max_j [j(\zeta - z_j) + C_{t+1}(z_j)]$, which gives the most that can be gained from
+  boundary $i$ on as $C_t(z_i) - i z_i$, is a maximum of lines in $\zeta$: it is convex.
+
+A convex function lies below its chords. So bounds of $F$ and $C$ at the ends of a block of positions, with
+a bound of how far $z$ leaves its own chord there, bound every schedule with a boundary in the block by one
+concave quadratic. A block whose bound does not beat the best schedule known is dropped; of the rest those
+with the largest area are halved, until every block left is one position wide or flat. The bounds are
+second-order in the width of a block, so the blocks gather around the optimum as they shrink.
+
+Cost: one pass of `O(n)`, then about `log n` rounds of `O(k M^2)` with `M` blocks a boundary. A noisy curve
+may need more blocks than there is room for: then windows are left, and `envelope.solve_windows` ends the
+search inside them. The method is ours; the optimum is exact to rounding (`8 eps` of the gain).
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._types import Array, Bool, Float, Int
+
+
+class Refinement(NamedTuple):
+    """The best boundaries found, and where better ones can still be.
+
+    `boundaries` are `0 = b_0 <= ... <= b_k = n`. If `certified`, they are optimal. Otherwise every
+    better schedule has its `t`-th inner boundary in `low[t] .. high[t]`.
+    """
+
+    boundaries: Int[Array, " boundaries"]
+    certified: Bool[Array, ""]
+    low: Int[Array, " inner"]
+    high: Int[Array, " inner"]
+
+
+class _Blocks(NamedTuple):
+    """Blocks `[left, left + width]` of positions where one boundary may lie; `alive` of them count."""
+
+    left: Array
+    level: Array
+    alive: Array
+
+
+class _Sides(NamedTuple):
+    """The curve on blocks: ends `x0 < x1`, its values `z0 <= z1` there, its `sag` off the chord."""
+
+    x0: Array
+    x1: Array
+    z0: Array
+    z1: Array
+    sag: Array
+    alive: Array
+
+
+class _Curve(NamedTuple):
+    """The curve on `0..size` and, for every dyadic block, a bound of its distance to its chord."""
+
+    z: Array
+    sags: Array
+    offsets: Array
+
+    def sides(self, blocks: _Blocks) -> _Sides:
+        right = blocks.left + (1 << blocks.level)
+        sag = self.sags[self.offsets[blocks.level] + (blocks.left >> blocks.level)]
+        x0, x1 = blocks.left.astype(self.z.dtype), right.astype(self.z.dtype)
+        return _Sides(x0, x1, self.z[blocks.left], self.z[right], sag, blocks.alive)
+
+
+class _Best(NamedTuple):
+    """The best schedule known: its gain and its inner boundaries."""
+
+    gain: Array
+    inner: Array
+
+
+def _ratio(rise: Array, run: Array) -> Array:
+    """`rise / run`, and 0 over an interval of length 0."""
+    return jnp.where(run > 0, rise / jnp.where(run > 0, run, 1.0), 0.0)
+
+
+def _block_bound(constant: Array, slope: Array, pivot: Array, s: _Sides, reach: Array) -> Array:
+    r"""Upper bound over a block of $a + b x + (J - i) z_i$, with $i = x_0 + x$, $0 \le x \le$ `reach`.
+
+    With $z_i$ within `sag` of its chord of slope $m$, that is a concave quadratic in $x$ plus at most
+    `sag` times $\max |J - i|$.
+    """
+    width = s.x1 - s.x0
+    m = (s.z1 - s.z0) / width
+    y = pivot - s.x0
+    linear = slope + y * m - s.z0
+    vertex = jnp.where(m > 0, linear / jnp.where(m > 0, 2 * m, 1.0), jnp.where(linear > 0, width, 0.0))
+    x = jnp.clip(vertex, 0.0, reach)
+    farthest = jnp.maximum(jnp.abs(y), jnp.abs(y - width))
+    return constant + y * s.z0 + (linear - m * x) * x + farthest * s.sag
+
+
+def _forward(bound: tuple[Array, Array], s: _Sides, target: Array) -> Array:
+    """Upper bounds of F at `target`, from those at both ends of the blocks of the boundary before."""
+    pivot = target[:, None]
+    reach = jnp.minimum(s.x1, pivot) - s.x0
+    slope = (bound[1] - bound[0]) / (s.x1 - s.x0)
+    value = _block_bound(bound[0], slope, pivot, s, jnp.maximum(reach, 0.0))
+    return jnp.max(jnp.where((reach >= 0) & s.alive, value, -jnp.inf), axis=1)
+
+
+def _backward(bound: tuple[Array, Array], s: _Sides, zeta: Array) -> Array:
+    """Upper bounds of C at `zeta`, from those at both ends of the blocks of the boundary after."""
+    slope = _ratio(bound[1] - bound[0], s.z1 - s.z0)
+    constant = bound[0] - slope * s.z0 + s.x0 * zeta[:, None]
+    value = _block_bound(constant, zeta[:, None], slope, s, s.x1 - s.x0)
+    return jnp.max(jnp.where(s.alive, value, -jnp.inf), axis=1)
+
+
+def _all_bounds(sides: _Sides, n: Array) -> Array:
+    """For every block of every boundary, the most that a schedule through it can gain."""
+    source, target = jax.tree.map(lambda a: a[:-1], sides), jax.tree.map(lambda a: a[1:], sides)
+
+    def forward(bound, pair):
+        before, here = pair
+        return (_forward(bound, before, here.x0), _forward(bound, before, here.x1)), bound
+
+    def backward(bound, pair):
+        here, after = pair
+        return (_backward(bound, after, here.z0), _backward(bound, after, here.z1)), bound
+
+    zero = jnp.zeros_like(sides.x0[0])
+    last_f, f = jax.lax.scan(forward, (zero, zero), (source, target))
+    end = (n * sides.z0[-1], n * sides.z1[-1])
+    first_c, c = jax.lax.scan(backward, end, (source, target), reverse=True)
+    f = jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), f, last_f)
+    c = jax.tree.map(lambda a, b: jnp.concatenate([b[None], a]), c, first_c)
+
+    slope = _ratio(c[1] - c[0], sides.z1 - sides.z0)
+    constant = f[0] + c[0] - slope * sides.z0
+    width = sides.x1 - sides.x0
+    return _block_bound(constant, (f[1] - f[0]) / width, slope, sides, width)
+
+
+def _best_path(x: Array, z: Array, alive: Array, n: Array) -> _Best:
+    """The best schedule whose boundaries are among the points `x`, by the plain programme.
+
+    Boundaries may coincide: a step of no tokens only wastes a step.
+    """
+    usable = alive & (x > 0) & (x < n)
+
+    def step(value, pair):
+        (x0, z0, ok0), (x1, ok1) = pair
+        gain = value + (x1[:, None] - x0) * z0
+        gain = jnp.where((x0 <= x1[:, None]) & ok0 & ok1[:, None], gain, -jnp.inf)
+        return jnp.max(gain, 1), jnp.argmax(gain, 1)
+
+    start = jnp.where(usable[0], 0.0, -jnp.inf).astype(x.dtype)
+    pairs = ((x[:-1], z[:-1], usable[:-1]), (x[1:], usable[1:]))
+    value, parents = jax.lax.scan(step, start, pairs)
+    total = jnp.where(usable[-1], value + (n - x[-1]) * z[-1], -jnp.inf)
+    end = jnp.argmax(total)
+    first, path = jax.lax.scan(lambda i, parent: (parent[i], i), end, parents, reverse=True)
+    path = jnp.concatenate([first[None], path])
+    return _Best(total[end], jnp.take_along_axis(x, path[:, None], 1)[:, 0])
+
+
+def _better(a: _Best, b: _Best) -> _Best:
+    return jax.tree.map(lambda u, v: jnp.where(a.gain >= b.gain, u, v), a, b)
+
+
+def _halve(blocks: _Blocks, area: Array) -> tuple[_Blocks, Array]:
+    """Halve the alive blocks of largest positive `area`, as many as there is room for: any at all?"""
+    room = blocks.alive.shape[0] - jnp.sum(blocks.alive)
+    area = jnp.where(blocks.alive & (blocks.level > 0), area, 0.0)
+    rank = jnp.argsort(jnp.argsort(-area))
+    split = (area > 0) & (rank < room)
+    level = blocks.level - split
+    other = _Blocks(blocks.left + (1 << level), level, split)
+    both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), blocks._replace(level=level), other)
+    order = jnp.argsort(~both.alive)[: blocks.alive.shape[0]]
+    return jax.tree.map(lambda a: a[order], both), jnp.any(split)
+
+
+def _with_sags(values: Float[Array, " n"], blocks: int) -> tuple[_Curve, int]:
+    """The curve padded to a power of two of positions, with its dyadic pyramid of sags."""
+    n = values.shape[0]
+    levels = max(0, (n - 1).bit_length() - (blocks.bit_length() - 1))
+    size = blocks << levels
+    z = jnp.pad(values - values[0], (0, size + 1 - n), mode="edge")
+    sags = [jnp.zeros(size, z.dtype)]
+    for level in range(1, levels + 1):  # a block sags as its halves do, plus its middle point
+        ends = z[:: 1 << (level - 1)]
+        middle = jnp.abs(ends[1::2] - 0.5 * (ends[:-1:2] + ends[2::2]))
+        sags.append(jnp.maximum(sags[-1][::2], sags[-1][1::2]) + middle)
+    offsets = [sum(s.shape[0] for s in sags[:level]) for level in range(levels + 1)]
+    return _Curve(z, jnp.concatenate(sags), jnp.array(offsets, jnp.int32)), levels
+
+
+@functools.partial(jax.jit, static_argnames=("steps", "blocks"))
+def refine(values: Float[Array, " n"], steps: int, blocks: int) -> Refinement:
+    """The best schedule of `2 <= steps < n` steps on a nondecreasing curve, or windows around it.
+
+    `blocks` (a power of two) blocks a boundary are kept, in `O(n + steps blocks^2)` memory.
+    """
+    curve, levels = _with_sags(values, blocks // 2)
+    dtype = curve.z.dtype
+    n = jnp.asarray(values.shape[0], dtype)
+    tolerance = float(8 * jnp.finfo(dtype).eps)
+    shape = (steps - 1, blocks)
+    start = jnp.arange(blocks) < blocks // 2
+    left = jnp.where(start, jnp.arange(blocks, dtype=jnp.int32) << levels, 0)
+    whole = _Blocks(
+        jnp.broadcast_to(left, shape),
+        jnp.full(shape, levels, jnp.int32),
+        jnp.broadcast_to(start, shape),
+    )
+
+    def refine_once(state):
+        now, best, _ = state
+        sides = curve.sides(now)
+        best = _better(best, _best_path(sides.x0, sides.z0, sides.alive, n))
+        bound = _all_bounds(sides, n)
+        better = bound > best.gain + tolerance * jnp.abs(best.gain)
+        kept = now._replace(alive=now.alive & better & (sides.x0 < n))
+        halved, progress = jax.vmap(_halve)(kept, (sides.x1 - sides.x0) * (sides.z1 - sides.z0))
+        hopeful = jnp.all(jnp.any(kept.alive, axis=1))
+        return halved, best, hopeful & jnp.any(progress)
+
+    nothing = _Best(jnp.asarray(-jnp.inf, dtype), jnp.zeros(steps - 1, dtype))
+    state = (whole, nothing, jnp.array(True))
+    final, best, _ = jax.lax.while_loop(lambda state: state[2], refine_once, state)
+    sides = curve.sides(final)
+    both = [jnp.concatenate(p, axis=1) for p in ((sides.x0, sides.x1), (sides.z0, sides.z1))]
+    best = _better(best, _best_path(*both, jnp.concatenate([final.alive, final.alive], axis=1), n))
+    inner, end = best.inner.astype(jnp.int32), jnp.full(1, values.shape[0], jnp.int32)
+    open_ = final.alive & (final.level > 0) & (sides.z1 > sides.z0)
+    closed = jnp.any(~jnp.any(final.alive, axis=1)) | ~jnp.any(open_)
+    right = jnp.minimum(final.left + (1 << final.level), end[0])
+    return Refinement(
+        boundaries=jnp.concatenate([jnp.zeros(1, jnp.int32), inner, end]),
+        certified=closed,
+        low=jnp.min(jnp.where(final.alive, final.left, end[0]), axis=1),
+        high=jnp.max(jnp.where(final.alive, right, 0), axis=1),
+    )

@@ -1,0 +1,1 @@
+"""One file a figure: `EXPERIMENT` and `draw(arrays) -> Figure`; nothing is computed here."""
