@@ -1,4 +1,4 @@
-"""`python -m experiments NAME ... | --all [--smoke] [--resume] [--out DIR]`: run, and store the results."""
+"""`python -m experiments NAME ... | --all [--smoke] [--resume] [--out DIR]`: run and store."""
 
 import sys
 from pathlib import Path
@@ -37,7 +37,10 @@ def main(
         return 2
     folder = out or (_run.SMOKE_RESULTS if smoke else _run.RESULTS)
     if smoke and folder.resolve() == _run.RESULTS.resolve():
-        print(f"--out is {out}: want another folder with --smoke; it holds the full results", file=sys.stderr)
+        print(
+            f"--out is {out}: want another folder with --smoke; it holds the full results",
+            file=sys.stderr,
+        )
         return 2
 
     progress = _run.progress_on(Console(stderr=True))

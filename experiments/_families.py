@@ -11,14 +11,14 @@ from mdmjax import (
 )
 from mdmjax.files.corpus import read_corpus, standard_library_files
 from mdmjax.information.closed_form import (
-    markov_curve,
     mds_curve,
-    noisy_bit_curve,
     pairs_curve,
     parity_curve,
     permutation_curve,
     repetition_curve,
 )
+from mdmjax.information.exchangeable import noisy_bit_curve
+from mdmjax.information.markov import markov_curve
 
 from ._run import Progress
 
@@ -35,7 +35,7 @@ def text_curve(window: int) -> InformationCurve:
 def families(
     n: int, blocks: int, block_size: int, window: int, progress: Progress
 ) -> dict[str, InformationCurve]:
-    """Every family by its title: closed forms at `n` positions, the Block-HMM and the text enumerated."""
+    """Every family by its title: closed forms at `n`; the Block-HMM and the text enumerated."""
     transition = symmetric_chain(n, 2, 0.1).transition
     builders = {
         "repetition": lambda: repetition_curve(n, 2),

@@ -1,9 +1,9 @@
 """What an experiment is, and where its results lie.
 
-A file `experiments/NAME.py` has a frozen dataclass `Config` whose defaults are the full size, an instance
-`SMOKE` that takes seconds, and `run(config, progress) -> dict[str, np.ndarray]`. A result is one
-`NAME.npz` with those arrays and one `NAME.json` that says how they were made. The manifest is written
-last and holds the digest of the arrays, so that a half-written pair is seen as such.
+A file `experiments/NAME.py` has a frozen dataclass `Config` whose defaults are the full size, an
+instance `SMOKE` that takes seconds, and `run(config, progress) -> dict[str, np.ndarray]`. A result
+is one `NAME.npz` with those arrays and one `NAME.json` that says how they were made. The manifest
+is written last and holds the digest of the arrays, so that a half-written pair is seen as such.
 """
 
 import dataclasses
@@ -53,7 +53,9 @@ def progress_on(console: rich.console.Console) -> Progress:
 
 def names() -> list[str]:
     """Every experiment: the files of this folder without a leading underscore."""
-    return sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name[0] != "_")
+    return sorted(
+        m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name[0] != "_"
+    )
 
 
 def experiment(name: str) -> ModuleType:
@@ -67,7 +69,9 @@ def config_hash(name: str, config: Any) -> str:
     return hashlib.sha256(fields.encode()).hexdigest()[:16]
 
 
-def make(name: str, config: Any, progress: Progress) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def make(
+    name: str, config: Any, progress: Progress
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays of one experiment, and the manifest that says how they were made."""
     start = time.perf_counter()
     arrays = experiment(name).run(config, progress)
@@ -112,12 +116,12 @@ def load(folder: Path, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]
 def fault(folder: Path, name: str, config: Any) -> str | None:
     """What is wrong with the stored result of `config`, or None."""
     npz, manifest = folder / f"{name}.npz", folder / f"{name}.json"
+    remedy = f"run python -m experiments {name}"
     if not npz.is_file() or not manifest.is_file():
-        return f"{name}: no result in {folder}; run python -m experiments {name}"
+        return f"{name}: no result in {folder}; {remedy}"
     stored = json.loads(manifest.read_text())
     if stored["sha256"] != hashlib.sha256(npz.read_bytes()).hexdigest():
-        return f"{name}: {npz.name} is not the one of {manifest.name}; run python -m experiments {name}"
+        return f"{name}: {npz.name} is not the one of {manifest.name}; {remedy}"
     if stored["config_hash"] != config_hash(name, config):
-        return f"{name}: the result is of another configuration; run python -m experiments {name}"
+        return f"{name}: the result is of another configuration; {remedy}"
     return None
-

@@ -11,7 +11,7 @@ from ._run import Progress
 @dataclasses.dataclass(frozen=True)
 class Config:
     n: int = 64
-    """Positions of the closed forms; a power of two, so that a Reed-Solomon code of that length exists."""
+    """Positions of the closed forms; a power of two, so that there is a Reed-Solomon code."""
     blocks: int = 2
     block_size: int = 8
     window: int = 10

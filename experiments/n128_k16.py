@@ -1,7 +1,7 @@
 """Five distributions, n = 128, k = 16: what each schedule in use costs beside the optimum.
 
-Neither growing nor equal steps are best in general: growing steps win where a few tokens tell the rest
-(mixtures), and lose where the dependence comes late (permutations, codes).
+Neither growing nor equal steps are best in general: growing steps win where a few tokens tell the
+rest (mixtures), and lose where the dependence comes late (permutations, codes).
 """
 
 import dataclasses
@@ -9,13 +9,13 @@ import dataclasses
 import numpy as np
 
 from mdmjax import expected_kl, frontier
-from mdmjax import (
+from mdmjax.information.closed_form import (
     mds_curve,
-    noisy_bit_curve,
     pairs_curve,
     parity_curve,
     permutation_curve,
 )
+from mdmjax.information.exchangeable import noisy_bit_curve
 from mdmjax.schedules.named import NAMED
 
 from ._run import Progress

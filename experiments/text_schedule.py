@@ -1,4 +1,4 @@
-"""Figure 1 of arXiv 2511.04647 from real text: the curve, its best step approximation, and the error."""
+"""Figure 1 of arXiv 2511.04647 from real text: the curve, a step approximation, the error."""
 
 import dataclasses
 

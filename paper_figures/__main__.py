@@ -1,4 +1,4 @@
-"""`python -m paper_figures [--check]`: draw every figure from the stored results, or say what is stale."""
+"""`python -m paper_figures [--check]`: draw the stored results, or say what is stale."""
 
 import io
 import pkgutil
@@ -71,7 +71,9 @@ def main(*, check: bool = False, results: Path = _run.RESULTS, out: Path = OUT) 
     out.mkdir(parents=True, exist_ok=True)
     for name, module in figures().items():
         if not (results / f"{module.EXPERIMENT}.json").is_file():
-            print(f"{name}: no result; run python -m experiments {module.EXPERIMENT}", file=sys.stderr)
+            print(
+                f"{name}: no result; run python -m experiments {module.EXPERIMENT}", file=sys.stderr
+            )
             return 1
         arrays, manifest = _run.load(results, module.EXPERIMENT)
         with matplotlib.rc_context(RC):

@@ -1,5 +1,6 @@
 """The command line: `mdmjax schedule SOURCE`. Nothing heavy is imported before it is needed."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -7,13 +8,14 @@ from typing import Annotated
 import tyro
 
 from .._errors import InvalidInputError
-from .errors import parse, report
+from .errors import complain, parse
 from .schedule import ScheduleCommand
 
 Command = (
-    Annotated[ScheduleCommand, tyro.conf.subcommand("schedule")] | Annotated[None, tyro.conf.Suppress]
+    Annotated[ScheduleCommand, tyro.conf.subcommand("schedule")]
+    | Annotated[None, tyro.conf.Suppress]
 )
-"""Every command; a second one is added with `|`."""
+"""Every command, joined with `|`; tyro takes a single one for no choice, hence the hidden second."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lambda: tyro.cli(
             Command,
             prog="mdmjax",
-            description=__doc__,
+            description="Exact numbers and optimal unmasking schedules for masked diffusion models.",
             args=argv,
             config=(
                 tyro.conf.OmitArgPrefixes,
@@ -38,8 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         command.run()
     except InvalidInputError as error:
-        return report(str(error))
-    except BrokenPipeError:  # `mdmjax ... | head`
-        sys.stderr.close()
-        return 0
+        return complain(str(error))
+    except BrokenPipeError:  # the reader of a pipe left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        return complain(f"{error.filename} cannot be used: {error.strerror}")
     return 0

@@ -17,7 +17,7 @@ KINDS = {"INT": "an integer", "FLOAT": "a number", "PATH": "a path"}
 BOX = "╭╮╰╯│─| "
 
 
-def report(message: str) -> int:
+def complain(message: str) -> int:
     """Print one error line; returns the exit code."""
     print(f"mdmjax: error: {' '.join(message.split())}", file=sys.stderr)
     return EXIT_CODE
@@ -35,7 +35,7 @@ def parse(parser: Callable[[], T]) -> T:
     except SystemExit as leave:
         if leave.code in (0, None):
             raise
-        raise SystemExit(report(condense(box.getvalue()))) from None
+        raise SystemExit(complain(condense(box.getvalue()))) from None
 
 
 def condense(box: str) -> str:
@@ -48,11 +48,18 @@ def condense(box: str) -> str:
     body = " ".join(line for line in lines if line)
     where = re.search(r"(?:run|see):? (mdmjax[\w -]*--help)", body)
     hint = f"; see `{where[1]}`" if where else ""
+    body = re.sub(r" \(applied to [^)]*\)", "", body)
+    missing = re.search(r"Missing from .*?: (\S+) (.*?) \(required\)", body)
+    if missing:
+        return f"{missing[1]} is not given: want {missing[2].rstrip('.')}{hint}"
     bad = re.search(r"Error parsing ([^:]+): .*?\['?(.*?)'?\]", body) or re.search(
         r"Error parsing ([^:]+): .*: '(.*?)'", body
     )
     if bad:
         kind = re.search(r"Argument helptext:.*?\b(INT|FLOAT|PATH)\b", body)
         return f"{bad[1]} is {bad[2]}: want {KINDS[kind[1]] if kind else 'another value'}{hint}"
-    end = re.search(r" *(Argument helptext|For full helptext|Perhaps you meant)", body)
-    return (body[: end.start()] if end else body) + hint
+    meant = re.search(r"Perhaps you meant: (\S+)", body)
+    if meant:
+        hint = f"; perhaps {meant[1]}{hint}" if meant[1] not in body[: meant.start()] else hint
+    end = re.search(r" *(Argument helptext|For full|Perhaps you meant|Arguments are applied)", body)
+    return (body[: end.start()] if end else body).rstrip(".") + hint

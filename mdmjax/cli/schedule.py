@@ -2,17 +2,16 @@
 
 import dataclasses
 import json
+import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import tyro
 
 from .._errors import refuse
-from .sources import Loaded, LossCurveFile, Source
-
-if TYPE_CHECKING:
-    from ..schedules.schedule import Schedule
+from ..files.atomic import check_writable, check_writable_folder, write_bytes
+from .sources import LossCurveFile, Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,31 +33,33 @@ class ScheduleCommand:
 
     def run(self) -> None:
         """Compute, write the files that are asked for, and print."""
-        from . import table
         from .progress import track
 
         self._check()
         loaded = self.source.load(track)
-        result = self._result(loaded)
-        if self.plot:
-            from ..files.atomic import write_bytes
-            from .plot import draw
 
-            write_bytes(self.plot, draw(result, self.plot.suffix[1:].lower()))
+        from .result import build
+
+        result = build(loaded, self._source_options(), self.steps, self.epsilon)
+        if isinstance(self.source, LossCurveFile) and self.source.bootstrap:
+            from .result import with_bootstrap
+
+            result = with_bootstrap(result, loaded, self.source)
+        self._write(result)
         if self.json:
             print(json.dumps(result, allow_nan=False))
         else:
-            table.show(result, sys.stdout)
+            from .table import show
+
+            show(result, sys.stdout)
 
     def _check(self) -> None:
-        """Refuse, before any work, options that do not go together or files that cannot be written."""
-        from ..files.atomic import check_writable
-
+        """Refuse, before any work, options that do not fit or files that could not be written."""
         if self.steps is not None and self.epsilon is not None:
             refuse("steps, epsilon", f"{self.steps}, {self.epsilon}", "only one of the two")
         if self.steps is not None and self.steps < 1:
             refuse("steps", self.steps, "an integer in 1..n")
-        if self.epsilon is not None and not 0 < self.epsilon < float("inf"):
+        if self.epsilon is not None and not 0 < self.epsilon < math.inf:
             refuse("epsilon", self.epsilon, "a positive number of nats")
         if self.plot:
             from .plot import check_available
@@ -67,14 +68,26 @@ class ScheduleCommand:
                 refuse("plot", str(self.plot), "a name that ends in .png or .pdf")
             check_writable("plot", self.plot)
             check_available()
+        if self.export:
+            check_writable_folder("export", self.export)
 
-    def _result(self, loaded: Loaded) -> dict[str, Any]:
-        from .report import build, plain
+    def _source_options(self) -> dict[str, Any]:
+        """The source's name and its options, as JSON has them."""
+        options = dataclasses.asdict(self.source)
+        return {"name": self.source.name} | {
+            key: str(value) if isinstance(value, Path) else value for key, value in options.items()
+        }
 
-        options = plain(
-            {
-                name: str(value) if isinstance(value, Path) else value
-                for name, value in dataclasses.asdict(self.source).items()
-            }
-        )
-        return build(loaded, options, self.steps, self.epsilon)
+    def _write(self, result: dict[str, Any]) -> None:
+        """Write the picture and the export, each whole or not at all."""
+        if self.plot:
+            from .plot import draw
+
+            write_bytes(self.plot, draw(result, self.plot.suffix[1:].lower()))
+        if self.export:
+            from ..files.schedule_files import export_schedule
+            from ..schedules.schedule import Schedule
+
+            kept = ("source", "title", "method", "criterion", "expected_kl", "nll")
+            metadata = {key: result[key] for key in kept}
+            export_schedule(self.export, Schedule(result["steps"]), metadata)

@@ -8,9 +8,11 @@ import math
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 import tyro
+
+from .._errors import readable_bytes, refuse
 
 if TYPE_CHECKING:
     from ..distributions.base import AbstractDistribution
@@ -21,6 +23,9 @@ T = TypeVar("T")
 
 Track = Callable[[Iterable[T], str], Iterable[T]]
 """Passes an iterable through and shows the progress under a title."""
+
+MAX_POSITIONS = 2**24
+"""The longest sequence of a closed form or a loss curve (our choice: 1 GiB)."""
 
 
 class Loaded(NamedTuple):
@@ -36,11 +41,20 @@ class Loaded(NamedTuple):
 
 def _enumerated(distribution: "AbstractDistribution", title: str, **facts: Any) -> Loaded:
     """The curve of a distribution that has no closed form: every state, every subset."""
-    from ..distributions.joint import tabulate
+    from ..distributions.joint import MAX_TABLE_BYTES, check_table_size, tabulate
     from ..information.entropy import information_curve
 
-    curve = information_curve(tabulate(distribution))
     n, q = distribution.n, distribution.q
+    check_table_size(n, q)
+    need = 8 * (q + 1) ** n
+    if need > MAX_TABLE_BYTES:
+        refuse(
+            "n, q",
+            f"{n}, {q}",
+            f"marginals of at most {readable_bytes(MAX_TABLE_BYTES)}",
+            f"all subsets have ({q}+1)^{n} of them, {readable_bytes(need)}; use fewer positions",
+        )
+    curve = information_curve(tabulate(distribution))
     return Loaded(curve, title, f"enumeration of {q}^{n} states and 2^{n} subsets", q, facts)
 
 
@@ -48,9 +62,18 @@ def _closed(curve: "InformationCurve", title: str, q: int) -> Loaded:
     return Loaded(curve, title, "closed form", q, {})
 
 
+def _check_positions(n: int) -> None:
+    """Refuse a sequence whose curve and schedules would fill the memory, before they are made."""
+    need = 64 * n  # the curve, and a handful of arrays of its size for every schedule
+    if n > MAX_POSITIONS:
+        refuse("n", n, f"at most {MAX_POSITIONS}", f"its curve needs {readable_bytes(need)}")
+
+
 @dataclasses.dataclass(frozen=True)
 class BlockHMM:
     """Blocks of bits with a parity bit, driven by a hidden Markov chain (arXiv 2602.00286)."""
+
+    name: ClassVar[str] = "block-hmm"
 
     blocks: int = 2
     """Number of blocks."""
@@ -71,6 +94,8 @@ class BlockHMM:
 class Markov:
     """Stationary Markov chain that keeps its symbol or moves to a uniformly random other one."""
 
+    name: ClassVar[str] = "markov"
+
     n: int = 16
     """Number of positions."""
     q: int = 2
@@ -83,6 +108,7 @@ class Markov:
         from ..distributions.markov import symmetric_chain
         from ..information.markov import markov_curve
 
+        _check_positions(self.n)
         transition = symmetric_chain(self.n, self.q, self.flip).transition
         title = f"Markov chain, flip {self.flip:g}"
         return _closed(markov_curve(transition, self.n), title, self.q)
@@ -91,6 +117,8 @@ class Markov:
 @dataclasses.dataclass(frozen=True)
 class Repetition:
     """One uniform symbol, repeated at every position."""
+
+    name: ClassVar[str] = "repetition"
 
     n: int = 16
     """Number of positions."""
@@ -101,12 +129,15 @@ class Repetition:
         """Closed form."""
         from ..information.closed_form import repetition_curve
 
+        _check_positions(self.n)
         return _closed(repetition_curve(self.n, self.q), "repetition code", self.q)
 
 
 @dataclasses.dataclass(frozen=True)
 class Parity:
     """Uniform symbols that sum to zero."""
+
+    name: ClassVar[str] = "parity"
 
     n: int = 16
     """Number of positions."""
@@ -117,12 +148,15 @@ class Parity:
         """Closed form."""
         from ..information.closed_form import parity_curve
 
+        _check_positions(self.n)
         return _closed(parity_curve(self.n, self.q), "parity code", self.q)
 
 
 @dataclasses.dataclass(frozen=True)
 class ReedSolomon:
     """Uniform codeword of a Reed-Solomon code: any DIM symbols are free and fix the rest."""
+
+    name: ClassVar[str] = "reed-solomon"
 
     n: int = 16
     """Number of positions, at most q."""
@@ -133,9 +167,9 @@ class ReedSolomon:
 
     def load(self, track: Track) -> Loaded:
         """Closed form."""
-        from .._errors import refuse
         from ..information.closed_form import mds_curve
 
+        _check_positions(self.n)
         if not _is_prime_power(self.q):
             refuse("q", self.q, "a prime power", "the code lives on a field of q elements")
         if self.n > self.q:
@@ -148,6 +182,8 @@ class ReedSolomon:
 class Permutation:
     """Uniform permutation of n symbols."""
 
+    name: ClassVar[str] = "permutation"
+
     n: int = 16
     """Number of positions, and of symbols."""
 
@@ -155,12 +191,15 @@ class Permutation:
         """Closed form."""
         from ..information.closed_form import permutation_curve
 
+        _check_positions(self.n)
         return _closed(permutation_curve(self.n), "uniform permutation", self.n)
 
 
 @dataclasses.dataclass(frozen=True)
 class Pairs:
     """Independent pairs of equal symbols."""
+
+    name: ClassVar[str] = "pairs"
 
     n: int = 16
     """Number of positions, even."""
@@ -171,12 +210,15 @@ class Pairs:
         """Closed form."""
         from ..information.closed_form import pairs_curve
 
+        _check_positions(self.n)
         return _closed(pairs_curve(self.n, self.q), f"{self.n // 2} equal pairs", self.q)
 
 
 @dataclasses.dataclass(frozen=True)
 class NoisyBit:
     """One uniform bit, repeated at every position and flipped there independently."""
+
+    name: ClassVar[str] = "noisy-bit"
 
     n: int = 16
     """Number of positions."""
@@ -187,6 +229,7 @@ class NoisyBit:
         """Closed form."""
         from ..information.exchangeable import noisy_bit_curve
 
+        _check_positions(self.n)
         title = f"noisy repeated bit, flip {self.flip:g}"
         return _closed(noisy_bit_curve(self.n, self.flip), title, 2)
 
@@ -194,6 +237,8 @@ class NoisyBit:
 @dataclasses.dataclass(frozen=True)
 class Joint:
     """Table of probabilities from an .npz file: array `probs` of shape (q,)*n."""
+
+    name: ClassVar[str] = "joint"
 
     file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE.npz")]
     """File written by numpy.savez(FILE, probs=table)."""
@@ -208,6 +253,8 @@ class Joint:
 @dataclasses.dataclass(frozen=True)
 class Text:
     """Character classes in windows of a text; without PATH, Python's standard library source."""
+
+    name: ClassVar[str] = "text"
 
     path: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="PATH")] = None
     """A text file, or a folder whose *.py files are read."""
@@ -237,7 +284,9 @@ class Text:
 
 @dataclasses.dataclass(frozen=True)
 class LossCurveFile:
-    """Masked-loss table of a trained model: columns n_masked or mask_ratio, loss, [count, stderr]."""
+    """Masked-loss table of a trained model: n_masked or mask_ratio, loss, [count, stderr]."""
+
+    name: ClassVar[str] = "loss-curve"
 
     file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
     """A .csv, .jsonl or .npz file; loss in nats a masked token."""
@@ -255,33 +304,41 @@ class LossCurveFile:
         from ..files.loss_table import read_loss_table
         from ..information.loss_curve import curve_from_table, isotonic_fit
 
+        if self.bootstrap and self.bootstrap < 2:
+            refuse("bootstrap", self.bootstrap, "an integer >= 2", "200 give steady intervals")
+        if not 0 <= self.seed < 2**63:
+            refuse("seed", self.seed, "an integer in 0..2^63-1")
         table = read_loss_table(self.file, self.length)
+        _check_positions(table.n)
         curve = curve_from_table(table)
         if self.isotonic:
             curve = isotonic_fit(curve)
         measured = int(curve.measured.sum())
         facts = {
+            "length_given": self.length is not None,
             "rows": int(table.loss.size),
             "measured": measured,
             "interpolated": curve.n - measured,
             "repeated": table.repeated,
             "isotonic": self.isotonic,
         }
-        return Loaded(curve, f"loss table {self.file.name}", "measured", None, facts, table)
+        return Loaded(
+            curve, f"loss table {self.file.name}", "measured on a model", None, facts, table
+        )
 
 
 Source = (
-    Annotated[BlockHMM, tyro.conf.subcommand("block-hmm")]
-    | Annotated[Markov, tyro.conf.subcommand("markov")]
-    | Annotated[Repetition, tyro.conf.subcommand("repetition")]
-    | Annotated[Parity, tyro.conf.subcommand("parity")]
-    | Annotated[ReedSolomon, tyro.conf.subcommand("reed-solomon")]
-    | Annotated[Permutation, tyro.conf.subcommand("permutation")]
-    | Annotated[Pairs, tyro.conf.subcommand("pairs")]
-    | Annotated[NoisyBit, tyro.conf.subcommand("noisy-bit")]
-    | Annotated[Joint, tyro.conf.subcommand("joint")]
-    | Annotated[Text, tyro.conf.subcommand("text")]
-    | Annotated[LossCurveFile, tyro.conf.subcommand("loss-curve")]
+    Annotated[BlockHMM, tyro.conf.subcommand(BlockHMM.name)]
+    | Annotated[Markov, tyro.conf.subcommand(Markov.name)]
+    | Annotated[Repetition, tyro.conf.subcommand(Repetition.name)]
+    | Annotated[Parity, tyro.conf.subcommand(Parity.name)]
+    | Annotated[ReedSolomon, tyro.conf.subcommand(ReedSolomon.name)]
+    | Annotated[Permutation, tyro.conf.subcommand(Permutation.name)]
+    | Annotated[Pairs, tyro.conf.subcommand(Pairs.name)]
+    | Annotated[NoisyBit, tyro.conf.subcommand(NoisyBit.name)]
+    | Annotated[Joint, tyro.conf.subcommand(Joint.name)]
+    | Annotated[Text, tyro.conf.subcommand(Text.name)]
+    | Annotated[LossCurveFile, tyro.conf.subcommand(LossCurveFile.name)]
 )
 """What a command reads its curve from."""
 

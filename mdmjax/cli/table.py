@@ -10,22 +10,28 @@ from rich.table import Table
 COMPARED = ("llada_uniform", "dllm_cosine", "pyramid")
 """Baselines that are shown for every number of steps; `--json` has them all."""
 
+COUNTS_WIDTH = 60
+"""Characters of a list of counts in a table."""
+
 PLAIN_WIDTH = 120
 """Columns of an output that is not a terminal."""
 
 
 def show(result: dict[str, Any], stream: TextIO) -> None:
-    """Print the result of `report.build`: what it is of, the frontier, the baselines, and what is what."""
+    """Print the result of `result.build`: what it is of, the frontier, the baselines, and what is what."""
     terminal = stream.isatty()
     console = Console(file=stream, width=None if terminal else PLAIN_WIDTH, highlight=False)
     box = HEAVY_HEAD if terminal and console.encoding.startswith("utf") else ASCII
     unit = Unit("KL", "expected_kl") if result["exact"] else Unit("NLL", "nll")
     console.print(_heading(result), markup=False)
     if "frontier" in result:
+        console.print("\nThe best schedule of every number of steps:")
         console.print(_frontier(result, unit, box))
+    steps = len(result["steps"])
+    console.print(f"\n{steps} step{'s' * (steps > 1)}: {result['criterion']}.")
     console.print(_baselines(result, unit, box))
-    for line in _legend(result):
-        console.print(line, markup=False)
+    for line in _legend(result, unit):
+        console.print(f"\n{line}", markup=False)
 
 
 class Unit(NamedTuple):
@@ -62,60 +68,94 @@ def _measured(result: dict[str, Any]) -> str:
     )
     if result["repeated"]:
         line += f", {result['repeated']} averaged over repeated rows"
-    return line + (", isotonic fit" if result["isotonic"] else "")
+    if not result["length_given"]:
+        line += "; n is the largest n_masked (--length sets it)"
+    return line + ("; isotonic fit" if result["isotonic"] else "")
 
 
 def _frontier(result: dict[str, Any], unit: Unit, box: Box) -> Table:
     """The best schedule of every number of steps, beside three of those in use."""
-    table = Table(title="Best schedules", box=box, title_justify="left", show_edge=False)
+    table = Table(box=box, show_edge=False)
     for heading in ("steps", f"{unit.heading} best"):
         table.add_column(heading, justify="right")
     for name in COMPARED:
         table.add_column(name, justify="right")
-    table.add_column("tokens revealed at each step (best)", overflow="ellipsis", no_wrap=True)
+    table.add_column("tokens revealed at each step (best)", no_wrap=True)
     for steps, entry in result["frontier"].items():
         best = entry[unit.key]
         others = (_beside(entry["baselines"][name], best, result) for name in COMPARED)
         chosen = "bold" if len(result["steps"]) == int(steps) else None
-        table.add_row(
-            steps, _number(best), *others, run_lengths(entry["steps"]), style=chosen
-        )
+        table.add_row(steps, _number(best), *others, _shortened(entry["steps"]), style=chosen)
     return table
 
 
 def _baselines(result: dict[str, Any], unit: Unit, box: Box) -> Table:
     """The best schedule and every baseline of as many steps, best first."""
-    steps = len(result["steps"])
-    title = f"{steps} step{'s' * (steps > 1)}: {result['criterion']}"
-    table = Table(title=title, box=box, title_justify="left", show_edge=False)
+    table = Table(box=box, show_edge=False)
     table.add_column("schedule")
     table.add_column(unit.heading, justify="right")
     table.add_column("ratio" if result["exact"] else "excess", justify="right")
-    table.add_column("tokens revealed at each step", overflow="ellipsis", no_wrap=True)
+    table.add_column("tokens revealed at each step", no_wrap=True)
     best = result[unit.key]
-    table.add_row("best", _number(best), "", run_lengths(result["steps"]), style="bold")
+    table.add_row("best", _number(best), "", _shortened(result["steps"]), style="bold")
     for name, entry in sorted(result["baselines"].items(), key=lambda item: item[1][unit.key]):
         score = entry[unit.key]
         beside = _ratio(score, best) if result["exact"] else f"{score - best:+.4f}"
-        table.add_row(name, _number(score), beside, run_lengths(entry["steps"]))
+        table.add_row(name, _number(score), beside, _shortened(entry["steps"]))
     return table
 
 
-def _legend(result: dict[str, Any]) -> list[str]:
-    """A sentence for every number."""
+def _legend(result: dict[str, Any], unit: Unit) -> list[str]:
+    """What to take from the tables, and what each number is."""
     counts = "1x3 means three steps of one token."
+    lines = [_as_good(result, unit)] if "frontier" in result else []
+    if _shortened(result["steps"]) != run_lengths(result["steps"]):
+        lines.append(f"The best {len(result['steps'])}: {run_lengths(result['steps'])}.")
+    if "bootstrap" in result:
+        lines.append(_intervals(result["bootstrap"]))
     if result["exact"]:
-        return [
+        lines.append(
             "KL: expected KL(data || sampler) in nats, the mean over random ordered partitions of the "
             "positions, exact for a perfect denoiser (arXiv 2511.04647, Thm 4). "
-            f"x2.0: twice the KL of the best. {counts}"
-        ]
-    return [
-        "NLL: mean negative log-likelihood in nats of a sequence under the k-step random-order sampler "
-        "of this model, from its loss curve. The entropy of the data is not known, so that only "
-        f"differences say how good a schedule is. One token a step has {result['nll_one_by_one']:.4f}. "
-        f"{counts}"
-    ]
+            f"x2: twice the KL of the best. {counts}"
+        )
+    else:
+        lines.append(
+            "NLL: mean negative log-likelihood in nats of a sequence under the random-order sampler of "
+            "this model, from its loss curve. The entropy of the data is not known, so that only "
+            f"differences (+: excess over the best) say how good a schedule is. One token a step has "
+            f"{result['nll_one_by_one']:.4f}. {counts}"
+        )
+    return lines
+
+
+def _as_good(result: dict[str, Any], unit: Unit) -> str:
+    """How many steps the compared baselines need for what the best schedule reaches."""
+    best, frontier = result[unit.key], result["frontier"]
+    slack = best + 1e-12 * abs(best)
+    needs = []
+    for name in COMPARED:
+        good = [k for k, entry in frontier.items() if entry["baselines"][name] <= slack]
+        needs.append(f"{name} {good[0] if good else 'more than ' + list(frontier)[-1]}")
+    return f"Steps needed to do as well as the best {len(result['steps'])}: {', '.join(needs)}."
+
+
+def _intervals(found: dict[str, Any]) -> str:
+    """The bootstrap in words."""
+    boundaries = ", ".join(
+        f"{at} [{low:g}, {high:g}]"
+        for at, (low, high) in zip(found["boundaries"], found["boundary_intervals"], strict=True)
+    )
+    own, fixed = (
+        "[{:.4f}, {:.4f}]".format(*found[key])
+        for key in ("gain_interval", "fixed_schedule_interval")
+    )
+    return (
+        f"Gain over llada_uniform: {found['gain_over_uniform']:.4f} nats; 95% percentile intervals of "
+        f"{found['replicates']} bootstrap replicates: {fixed} for this schedule, {own} when it is chosen "
+        f"again on each replicate. Choosing and judging on the same data flatters it by about "
+        f"{found['optimism']:.4f}. Tokens revealed before each later step: {boundaries or 'none'}."
+    )
 
 
 def _beside(score: float, best: float, result: dict[str, Any]) -> str:
@@ -134,6 +174,14 @@ def _ratio(score: float, best: float) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.4f}" if abs(value) >= 0.001 or abs(value) < 1e-12 else f"{value:.1e}"
+
+
+def _shortened(counts: list[int]) -> str:
+    """`run_lengths` in at most `COUNTS_WIDTH` characters."""
+    text = run_lengths(counts)
+    return (
+        text if len(text) <= COUNTS_WIDTH else f"{text[: COUNTS_WIDTH - 4].rsplit(' ', 1)[0]} ..."
+    )
 
 
 def run_lengths(counts: list[int]) -> str:

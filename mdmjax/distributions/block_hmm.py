@@ -104,9 +104,8 @@ class BlockHMM(AbstractDistribution):
         # mode="high": by default float32 has 23 random bits, too few for a small eta.
         content = jax.random.bernoulli(for_content, bias, shape, mode="high")
         flips = jax.random.bernoulli(for_flips, self.eta, (self.blocks,), mode="high")
-        parity = (jnp.sum(content, axis=1) + flips) % 2
-        bits = jnp.concatenate([parity[:, None], content.astype(parity.dtype)], axis=1)
-        return bits.reshape(self.n)
+        parity = (jnp.sum(content, axis=1) + flips.astype(int)) % 2
+        return jnp.concatenate([parity[:, None], content.astype(int)], axis=1).reshape(self.n)
 
     def log_evidence(self, weights: Float[Array, "n q"]) -> Float[Array, ""]:
         r"""$\log \sum_x p(x) \prod_i w_i(x_i)$ in nats, in $O(n)$ per hidden state."""

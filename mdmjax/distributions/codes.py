@@ -66,7 +66,7 @@ class LinearCode(AbstractDistribution):
 
         start = jnp.zeros_like(self.generator[0])
         word, _ = jax.lax.scan(add_row, start, (message, self.generator))
-        return word.astype(jnp.int32)
+        return word.astype(int)
 
     def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
         r"""$-\mathrm{rank}(G_S) \log q$ in nats, or $-\infty$ if no word agrees with $x_S$."""
@@ -77,9 +77,9 @@ class LinearCode(AbstractDistribution):
     def log_conditionals(self, tokens: Tokens) -> Float[Array, "n q"]:
         r"""0 or $-\infty$ where determined, $-\log q$ where not; NaN if no word agrees."""
         solved = _eliminate(self.generator, tokens, self.q)
-        symbols = jnp.arange(self.q)
         symbol = jnp.where(tokens == self.q, solved.symbols, tokens)
-        known = jnp.where(symbol[:, None] == symbols[None, :], 0.0, -jnp.inf)
+        alphabet = jnp.arange(self.q, dtype=tokens.dtype)
+        known = jnp.where(symbol[:, None] == alphabet[None, :], 0.0, -jnp.inf)
         determined = solved.determined | (tokens != self.q)
         log_q = jnp.log(jnp.asarray(self.q, jnp.result_type(float)))
         table = jnp.where(determined[:, None], known, -log_q)

@@ -52,7 +52,8 @@ class Empirical(AbstractDistribution):
 
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
         """One exact draw of a row."""
-        return self.samples[jax.random.categorical(key, safe_log(self.counts), mode="high")]
+        row = jax.random.categorical(key, safe_log(self.counts), mode="high")
+        return self.samples[row].astype(int)
 
     def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
         r"""$\log$ of the share of the counts that agrees with $x_S$, in nats."""
@@ -66,13 +67,14 @@ class Empirical(AbstractDistribution):
         def share(symbol: Int[Array, ""]) -> Float[Array, " n"]:
             return matches @ (self.samples == symbol).astype(matches.dtype)
 
-        table = jax.lax.map(share, jnp.arange(self.q)).T
+        table = jax.lax.map(share, jnp.arange(self.q, dtype=self.samples.dtype)).T
         seen = total > 0
         return jnp.where(seen, safe_log(table / jnp.where(seen, total, 1.0)), jnp.nan)
 
     def _matches(self, tokens: Tokens) -> Float[Array, " parts"]:
         """The count of each sample that agrees with the revealed tokens, 0 for the others."""
-        agrees = (self.samples == tokens[None, :]) | (tokens == self.q)[None, :]
+        agrees = self.samples == tokens.astype(self.samples.dtype)[None, :]
+        agrees |= (tokens == self.q)[None, :]
         return jnp.where(jnp.all(agrees, axis=1), self.counts, 0.0)
 
 

@@ -77,7 +77,8 @@ class MixtureOfProducts(AbstractDistribution):
         log_parts = self.log_parts(tokens)
         log_posterior = log_parts - log_sum_exp(log_parts, axis=0)
         masked = log_sum_exp(log_posterior[:, None, None] + safe_log(self.probs), axis=0)
-        known = jnp.where(tokens[:, None] == jnp.arange(self.q)[None, :], 0.0, -jnp.inf)
+        alphabet = jnp.arange(self.q, dtype=tokens.dtype)
+        known = jnp.where(tokens[:, None] == alphabet[None, :], 0.0, -jnp.inf)
         table = jnp.where((tokens == self.q)[:, None], masked, known)
         return jnp.where(jnp.any(log_parts > -jnp.inf), table, jnp.nan)
 

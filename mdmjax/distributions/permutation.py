@@ -43,7 +43,8 @@ class UniformPermutation(AbstractDistribution):
         possible, revealed, used = self._read(tokens)
         left = jnp.maximum(self.n - revealed, 1).astype(jnp.result_type(float))
         masked = jnp.where(used, -jnp.inf, -jnp.log(left))
-        known = jnp.where(tokens[:, None] == jnp.arange(self.n)[None, :], 0.0, -jnp.inf)
+        alphabet = jnp.arange(self.n, dtype=tokens.dtype)
+        known = jnp.where(tokens[:, None] == alphabet[None, :], 0.0, -jnp.inf)
         table = jnp.where((tokens == self.n)[:, None], masked[None, :], known)
         return jnp.where(possible, table, jnp.nan)
 

@@ -20,6 +20,17 @@ def check_writable(argument: str, path: Path) -> None:
         refuse(argument, str(path), "a file in a folder that can be written")
 
 
+def check_writable_folder(argument: str, folder: Path) -> None:
+    """Refuse, before any work, a folder that could not be made or written."""
+    if folder.exists() and not folder.is_dir():
+        refuse(argument, str(folder), "a folder", "a file of this name exists")
+    parent = folder.resolve().parent
+    if not parent.is_dir():
+        refuse(argument, str(folder), "a folder in an existing one", f"make {parent} first")
+    if not all(os.access(path, os.W_OK) for path in (parent, folder) if path.exists()):
+        refuse(argument, str(folder), "a folder that can be written")
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path`: to a temporary file beside it, then renamed over it.
 
@@ -42,11 +53,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write every file of `files` (name to content) into `folder`, all or none.
+    """Write every file of `files` (name to content) into `folder`.
 
     They are written to a temporary folder beside it first. A new `folder` appears by one rename; in one
     that exists each file replaces its namesake whole, and other files are left alone.
     """
+    folder = folder.resolve()
     stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     try:
         for name, data in files.items():

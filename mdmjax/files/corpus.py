@@ -1,7 +1,8 @@
 """Text on which empirical distributions are taken: files of a folder, or the standard library's source."""
 
+import os
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,8 +27,10 @@ class Corpus(NamedTuple):
         return sum(map(len, self.texts))
 
 
-def corpus_files(path: Path) -> list[Path]:
+def corpus_files(path: Path, *, skip: Collection[str] = ()) -> list[Path]:
     """The file `path`, or every `*.py` file under the folder `path`, in order of their names.
+
+    Folders named in `skip` are not entered, at any depth.
 
     Raises:
         InvalidInputError: no such path, or a folder without `*.py` files.
@@ -36,21 +39,18 @@ def corpus_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         refuse("path", str(path), "a text file, or a folder with *.py files", "no such path")
-    files = sorted(path.rglob("*.py"), key=lambda file: file.relative_to(path).parts)
-    files = [file for file in files if file.is_file()]
+    files = []
+    for folder, subfolders, names in os.walk(path):
+        subfolders[:] = [name for name in subfolders if name not in skip]
+        files += [Path(folder, name) for name in names if name.endswith(".py")]
     if not files:
         refuse("path", str(path), "a folder with *.py files", "name one text file instead")
-    return files
+    return sorted(files, key=lambda file: file.relative_to(path).parts)
 
 
 def standard_library_files() -> list[Path]:
     """Every `*.py` file of the running interpreter's standard library, without its tests."""
-    root = Path(sysconfig.get_path("stdlib"))
-    return [
-        file
-        for file in corpus_files(root)
-        if SKIPPED_FOLDERS.isdisjoint(file.relative_to(root).parts[:-1])
-    ]
+    return corpus_files(Path(sysconfig.get_path("stdlib")), skip=SKIPPED_FOLDERS)
 
 
 def read_corpus(files: Iterable[Path]) -> Corpus:

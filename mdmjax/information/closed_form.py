@@ -24,8 +24,8 @@ def curve_from_steps(
     r"""The curve with $Z_j = $ `heights[i]` for `starts[i] <= j < starts[i+1]`, 0 before them.
 
     `j` counts from 1, heights are in nats. Every nondecreasing curve with $Z_1 = 0$ is the curve of
-    some distribution up to any error (arXiv 2511.04647, Lemma 29), so any steps will do. A curve does
-    not determine $H_1 \ge Z_n$: our choice is $H_1 = Z_n$, where all the others determine a token.
+    some distribution up to any error (arXiv 2511.04647, Lemma 29): any steps will do. They do not
+    determine $H_1 \ge Z_n$: our choice is $H_1 = Z_n$, where all the others determine a token.
 
     Raises:
         InvalidInputError: `starts` not increasing in `2..n`, or `heights` that are negative, not
@@ -130,28 +130,3 @@ def dual_curve(curve: InformationCurve) -> InformationCurve:
     """
     mirrored = curve.information[-1] - curve.information[::-1]
     return InformationCurve(mirrored, curve.marginal_entropy)
-
-
-def lower_bound_curve(n: int, epsilon: float) -> InformationCurve:
-    r"""The curve that needs $\Omega(\log n / \epsilon)$ steps for an expected KL of $\epsilon$.
-
-    With $f(x) = p_i = \frac{(1+\epsilon)^{-i}}{4 \log n}$ on the block
-    $(1+\epsilon)^i \le x < (1+\epsilon)^{i+1}$ (arXiv 2511.04647, App. E), $f$ falls. To read it from
-    the end, $Z_j = f(n+1-j) - f(n)$, is our choice of a curve that rises from 0: $\mathrm{TC}$ is
-    about 1/4 for every `n`. The `dual_curve` of it has that $\mathrm{DTC}$.
-
-    Raises:
-        InvalidInputError: `n < 2` or `epsilon` not in `(0, 1]`.
-
-    >>> float(lower_bound_curve(1000, 0.1).total_correlation) < 0.3
-    True
-    """
-    n = check_integer("n", n, 2)
-    if not 0 < epsilon <= 1:
-        refuse("epsilon", epsilon, "a number in (0, 1]")
-    ends = np.arange(1, n + 1)
-    powers = (1 + epsilon) ** np.arange(int(math.log(n) / math.log1p(epsilon)) + 2)
-    block = np.searchsorted(powers, ends, side="right") - 1
-    levels = 1 / (4 * math.log(n) * powers[block])
-    information = jnp.asarray((levels - levels[-1])[::-1])
-    return InformationCurve(information, information[-1])

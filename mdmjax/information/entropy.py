@@ -1,30 +1,156 @@
-r"""Entropies of all $2^n$ subsets of a joint in one pass."""
+r"""Entropies of all $2^n$ subsets of a joint in one pass.
 
+An axis of length `q` grows its marginal (`q+1` entries), every entry becomes $-p \log p$, and the axis
+shrinks to two: the marginal, and the sum over symbols. Over all axes that is $(q+1)^n$ logarithms, one
+for every probability of every marginal. The axes are taken in groups whose arithmetic is one fused
+kernel, and the two innermost groups in blocks that stay in cache, so that the $(q+1)^n$ numbers never
+reach memory.
+"""
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._numerics import xlogx
+from .._errors import readable_bytes, refuse
+from .._numerics import neg_xlogx
 from .._types import Array, Float
 from ..distributions.joint import Joint
 from .curve import InformationCurve, curve_from_mean_entropies
 
+MAX_BYTES = 2**32
+"""Memory that the entropies of a joint may take (4 GiB)."""
+
+GROUP_SIZE = 64
+"""Entries that the axes of a group may have together once grown: more compiles longer (our choice)."""
+
+BLOCK_ENTRIES = 2**18
+"""Entries of a cache-resident block: about 2 MiB in float64, of which the kernel streams (our choice)."""
+
 
 def subset_entropies(joint: Joint) -> Float[Array, " subsets"]:
-    r"""$H(X_S)$ in nats for every subset $S$; bit `i` of the index says whether position `i` is in $S$."""
-    table, n = joint.probs, joint.n
-    # Position i's axis of length q becomes q+1 (its marginal last), then q+1 terms become 2.
-    for axis in range(n):
-        table = jnp.concatenate([table, table.sum(axis, keepdims=True)], axis)
-    terms = -xlogx(table)
-    for axis in range(n):
-        marginal = jax.lax.slice_in_dim(terms, joint.q, joint.q + 1, axis=axis)
-        kept = jax.lax.slice_in_dim(terms, 0, joint.q, axis=axis).sum(axis, keepdims=True)
-        terms = jnp.concatenate([marginal, kept], axis)
-    return terms.transpose(range(n)[::-1]).reshape(-1)
+    r"""$H(X_S)$ in nats of every subset $S$; bit `i` of the index says whether position `i` is in $S$.
+
+    $$H(X_S) = -\sum_{x_S} p(x_S) \log p(x_S)$$
+
+    Costs $(q+1)^n$ logarithms, in about $2 q^{2g} (q+1)^{n-2g}$ numbers of memory, where $g$ is the
+    number of axes that grow to at most `GROUP_SIZE` entries.
+
+    Raises:
+        InvalidInputError: if that would take more than `MAX_BYTES`.
+
+    >>> xor = jnp.zeros((2, 2, 2)).at[(0, 0, 1, 1), (0, 1, 0, 1), (0, 1, 1, 0)].set(0.25)
+    >>> (subset_entropies(Joint(xor)) / jnp.log(2.0)).round(6).tolist()
+    [0.0, 1.0, 1.0, 2.0, 1.0, 2.0, 2.0, 2.0]
+    """
+    need = entropy_bytes(joint.n, joint.q, joint.probs.dtype.itemsize)
+    if need > MAX_BYTES:
+        refuse(
+            "n, q",
+            f"{joint.n}, {joint.q}",
+            f"entropies that take at most {readable_bytes(MAX_BYTES)}",
+            f"these need {readable_bytes(need)}; use fewer positions or a closed form",
+        )
+    return _subset_entropies(joint.probs)
+
+
+def entropy_bytes(n: int, q: int, itemsize: int = 8) -> int:
+    """Bytes that `subset_entropies` needs at its peak, apart from the joint itself.
+
+    >>> entropy_bytes(16, 2) / 2**20 < 100
+    True
+    """
+    inner = min(n, 2 * _group(q))
+    grown = q**inner * (q + 1) ** (n - inner)
+    return itemsize * (2 * grown + 2 * BLOCK_ENTRIES + 2**n)
+
+
+def _group(q: int) -> int:
+    """How many axes of length `q` grow to at most `GROUP_SIZE` entries, and at least one."""
+    axes = 1
+    while (q + 1) ** (axes + 1) <= GROUP_SIZE:
+        axes += 1
+    return axes
+
+
+@eqx.filter_jit
+def _subset_entropies(probs: Float[Array, "..."]) -> Float[Array, " subsets"]:
+    n, q = probs.ndim, probs.shape[0]
+    if q == 1:
+        return jnp.zeros(2**n, probs.dtype)
+    size = _group(q)
+    groups = [size] * (n // size) + [n % size] * (n % size > 0)
+    leaf, middle = groups[0], sum(groups[1:2])
+    table = probs.reshape([q**axes for axes in [leaf, middle, *groups[2:]]])
+    for axis in range(2, table.ndim):
+        table = _along(axis, _grow, table, q)
+
+    outer = table.shape[2:]
+    table = table.reshape(q**leaf, q**middle, -1)
+    columns = table.shape[2]
+    width = min(columns, max(8, BLOCK_ENTRIES // (q + 1) ** (leaf + middle)))
+    blocks = -(-columns // width)
+    table = jnp.pad(table, ((0, 0), (0, 0), (0, blocks * width - columns)))
+
+    def block(index):
+        part = jax.lax.dynamic_slice_in_dim(table, index * width, width, axis=2)
+        return _along(1, _shrink, _along(0, _entropies, _along(1, _grow, part, q), q), q)
+
+    result = jnp.moveaxis(jax.lax.map(block, jnp.arange(blocks)), 0, 2)
+    result = result.reshape(2**leaf, 2**middle, -1)[:, :, :columns]
+    result = result.reshape(2**leaf, 2**middle, *outer)
+    for axis in range(2, result.ndim):
+        result = _along(axis, _shrink, result, q)
+    return result.reshape((2,) * n).transpose(range(n)[::-1]).reshape(-1)
+
+
+def _along(axis, transform, table, q):
+    """`transform` the list of slices of `table` along `axis`; unrolled, so that XLA fuses it."""
+    slices = [jax.lax.index_in_dim(table, i, axis, keepdims=False) for i in range(table.shape[axis])]
+    return jnp.stack(transform(slices, q), axis)
+
+
+def _split(slices, parts):
+    """The slices of each value of the first axis of a group, and their sums over its symbols."""
+    size = len(slices) // parts
+    return [slices[i * size : (i + 1) * size] for i in range(parts)]
+
+
+def _sum(lists):
+    return [sum(terms[1:], start=terms[0]) for terms in zip(*lists, strict=True)]
+
+
+def _grow(slices, q):
+    """`q^g` slices to `(q+1)^g`: each axis followed by its marginal."""
+    if len(slices) == 1:
+        return slices
+    symbols = _split(slices, q)
+    return [s for part in [*symbols, _sum(symbols)] for s in _grow(part, q)]
+
+
+def _shrink(slices, q):
+    """`(q+1)^g` slices to `2^g`: each axis to its marginal and the sum over its symbols."""
+    if len(slices) == 1:
+        return slices
+    *symbols, marginal = _split(slices, q + 1)
+    return _shrink(marginal, q) + _shrink(_sum(symbols), q)
+
+
+def _entropies(slices, q):
+    """`q^g` slices of probabilities to `2^g` slices of entropy terms: grow, -p log p, shrink."""
+    if len(slices) == 1:
+        return [neg_xlogx(slices[0])]
+    symbols = _split(slices, q)
+    return _entropies(_sum(symbols), q) + _sum([_entropies(part, q) for part in symbols])
 
 
 def mean_entropies(entropies: Float[Array, " subsets"]) -> Float[Array, " points"]:
-    r"""$H(k)$, the mean over the subsets of size $k$, for $k = 0..n$, in nats."""
+    r"""$H(k)$, the mean of $H(X_S)$ over the subsets of size $k$, for $k = 0..n$, in nats.
+
+    arXiv 2511.04647, Def. 12.
+
+    >>> mean_entropies(jnp.array([0.0, 1.0, 2.0, 3.0])).tolist()
+    [0.0, 1.5, 3.0]
+    """
     n = entropies.shape[0].bit_length() - 1
     sizes = jax.lax.population_count(jnp.arange(2**n))
     sums = jax.ops.segment_sum(entropies, sizes, num_segments=n + 1)
@@ -32,5 +158,11 @@ def mean_entropies(entropies: Float[Array, " subsets"]) -> Float[Array, " points
 
 
 def information_curve(joint: Joint) -> InformationCurve:
-    r"""The exact information curve of a joint, from the entropies of all its subsets."""
+    r"""The exact information curve of a joint, from the entropies of all its subsets, in nats.
+
+    Each $Z_j$ is a difference of mean entropies: its absolute error is a few `eps` of $H(X)$.
+
+    >>> information_curve(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))).information.round(6).tolist()
+    [0.0, 0.693147]
+    """
     return curve_from_mean_entropies(mean_entropies(subset_entropies(joint)))

@@ -28,7 +28,7 @@ def identical_mixture_curve(weights: Numbers, probs: Numbers, n: int) -> Informa
 
     $$Z_{k+1} = \mathbb{E}_C\, \mathrm{KL}\left(p(x_{k+1} \mid C) \,\|\, \bar P\right),$$
 
-    a sum of non-negative terms; the law of $C$ follows from $k$ to $k+1$ by non-negative sums too.
+    a sum of non-negative terms; the law of $C$ follows from $k$ to $k+1$ by non-negative sums.
     The relative error is about `eps / sqrt(Z_2)`, and rounding never makes the curve fall (a
     running maximum).
 
@@ -98,8 +98,8 @@ def _predictive_information(
 ) -> Float[Array, " reveals_and_one"]:
     r"""$Z_1, Z_2, ...$ by a scan that reveals one symbol at a time.
 
-    The state is the law of the counts given each part, on a window of `widths` counts of all symbols
-    but the last; `shifts` says when the window moves up by one.
+    The state is the law of the counts given each part, on a window of `widths` counts of all
+    symbols but the last; `shifts` says when the window moves up by one.
     """
     parts, q = probs.shape
     joint_weights = (weights[:, None] * probs).T

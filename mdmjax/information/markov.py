@@ -26,7 +26,7 @@ def stationary_distribution(transition: Numbers) -> Float[Array, " states"]:
         InvalidInputError: not a square matrix of probabilities, or more than one closed class of
             states, each with a stationary distribution of its own.
 
-    >>> stationary_distribution([[0.75, 0.25], [0.5, 0.5]]).round(6).tolist()
+    >>> [round(p, 6) for p in stationary_distribution([[0.75, 0.25], [0.5, 0.5]]).tolist()]
     [0.666667, 0.333333]
     """
     (matrix,) = as_floats(transition)
@@ -58,11 +58,14 @@ def markov_curve(transition: Numbers, n: int) -> InformationCurve:
     \frac{2\binom{n-1-g}{k-1} - (g-1)\binom{n-1-g}{k-2}}{\binom{n-1}{k}}.$$
 
     As $i(a+b) \le \min(i(a), i(b))$ the negative part is at most half of the positive one, so no
-    digits are lost in the difference. Binomials follow by ratios; $i$ of a weakly dependent chain is
-    good to about `eps / sqrt(i(1))`. As $i$ does not rise, the terms beyond $g$ are at most
-    $i(g)\,[3\binom{n-1-g}{k} + g\binom{n-1-g}{k-1}] / \binom{n-1}{k}$ and are left out once that is
-    below one rounding of $\frac kn i(1) \le Z_{k+1}$. Time about $n \log n$, whatever the chain.
-    Rounding never makes the curve fall (a running maximum).
+    digits are lost in the difference; $i$ of a weakly dependent chain is good to about
+    `eps / sqrt(i(1))`. Binomials follow by ratios, $g$ of them: a chain that mixes is exact to a few
+    roundings, one that never mixes to 3e-12 at $n = 10^6$ (2e-4 in float32 at $10^5$), as measured.
+
+    As $i$ does not rise, terms beyond $g$ are at most $i(g)\,[3\binom{n-1-g}{k} +
+    g\binom{n-1-g}{k-1}] / \binom{n-1}{k}$ and are left out once that is below one rounding of
+    $\frac kn i(1) \le Z_{k+1}$. Time about $n \log n$, whatever the chain. Rounding never makes the
+    curve fall (a running maximum).
 
     Raises:
         InvalidInputError: not a stochastic matrix, no unique stationary law, or too many states for
@@ -70,7 +73,7 @@ def markov_curve(transition: Numbers, n: int) -> InformationCurve:
 
     >>> curve = markov_curve([[0.9, 0.1], [0.1, 0.9]], 3)
     >>> [round(z, 4) for z in curve.information.tolist()]
-    [0.0, 0.3095, 0.4157]
+    [0.0, 0.3193, 0.4168]
     """
     n = check_integer("n", n, 1)
     stationary = stationary_distribution(transition)

@@ -42,7 +42,7 @@ def ugc_costs(curve: InformationCurve) -> UgcCosts:
 
     >>> bit = InformationCurve(jnp.array([0.0, 0.6931, 0.6931, 0.6931]), jnp.array(0.6931))
     >>> [round(float(cost), 3) for cost in ugc_costs(bit)]
-    [0.467, 0.443]
+    [0.564, 0.52]
     """
     if curve.n < 3:
         refuse("n", curve.n, "a curve of at least 3 positions", "the interval is empty below")

@@ -1,7 +1,7 @@
 r"""Python sources that give a schedule to the samplers of others: paste, or save and import.
 
-None of them imports mdmjax. Two of these samplers take counts, and reproduce the schedule to the integer.
-Two take times and draw the number of tokens of each step at random, with about that mean.
+None of them imports mdmjax. Two of these samplers take counts, and reproduce the schedule to the
+integer. Two take times and draw the number of tokens of each step at random, with about that mean.
 """
 
 import textwrap
@@ -10,10 +10,10 @@ from .schedule import Schedule
 
 
 def llada_adapter(schedule: Schedule) -> str:
-    """A `get_num_transfer_tokens(mask_index, steps)` for LLaDA, Fast-dLLM and samplers made from them.
+    """A `get_num_transfer_tokens(mask_index, steps)` for LLaDA, Fast-dLLM and their children.
 
-    It returns the counts as `int64[batch, steps]`, and raises a `ValueError` that says what to set when
-    it is asked for another number of steps or another number of masked tokens.
+    It returns the counts as `int64[batch, steps]`, and raises a `ValueError` that says what to set
+    when it is asked for another number of steps or another number of masked tokens.
 
     >>> "COUNTS = [1, 3]" in llada_adapter(Schedule([1, 3]))
     True
@@ -22,12 +22,12 @@ def llada_adapter(schedule: Schedule) -> str:
 
 
 def dllm_adapter(schedule: Schedule) -> str:
-    r"""A `BaseAlphaScheduler` for dLLM with $\alpha(1 - j/k)$ = the fraction revealed after $j$ of $k$ steps.
+    r"""A `BaseAlphaScheduler` for dLLM: $\alpha(1 - j/k)$ is the fraction revealed after $j$ steps.
 
     dLLM's rounding gives the counts back for every schedule of up to `2^21` tokens: $1 - \alpha$ in
-    float32 is wrong by $1.5 \cdot 2^{-25}$ at most, which moves $r(1 - \text{quotient})$ by less than a half. Times
-    between the table's are interpolated linearly. (It has the hooks of both interfaces that dLLM has
-    had: `_alpha` and `_value`.)
+    float32 is wrong by $1.5 \cdot 2^{-25}$ at most, which moves $r(1 - \text{quotient})$ by less
+    than a half. Times between the table's are interpolated linearly. (It has the hooks of both
+    interfaces that dLLM has had: `_alpha` and `_value`.)
 
     >>> "REVEALED = [0, 1, 4]" in dllm_adapter(Schedule([1, 3]))
     True
@@ -75,8 +75,8 @@ In place of the sampler's own function:
     import generate, llada_adapter
     generate.get_num_transfer_tokens = llada_adapter.get_num_transfer_tokens
 
-and call it with steps=<<STEPS>>, gen_length=<<N>> and block_length=<<N>>: with smaller blocks the sampler
-asks for each block by itself, with steps / blocks steps.
+and call it with steps=<<STEPS>>, gen_length=<<N>> and block_length=<<N>>: with smaller blocks the
+sampler asks for each block by itself, with steps / blocks steps.
 """
 
 <<COUNTS>>
@@ -101,8 +101,8 @@ _DLLM = '''\
 
     sampler = MDLMSampler(model=model, tokenizer=tokenizer, scheduler=TabulatedAlphaScheduler())
 
-with steps=<<STEPS>>, max_new_tokens=<<N>> and block_size=<<N>>: with smaller blocks dLLM applies the whole
-schedule inside each block, with steps / blocks steps. Leave stochastic_transfer off.
+with steps=<<STEPS>>, max_new_tokens=<<N>> and block_size=<<N>>: with smaller blocks dLLM applies
+the whole schedule inside each block, with steps / blocks steps. Leave stochastic_transfer off.
 """
 
 import dataclasses
@@ -154,8 +154,8 @@ _TIME_GRID = '''\
 """Time grids of <<STEPS>> steps for <<N>> masked tokens. Written by mdmjax.
 
 Both samplers below draw how many tokens a step reveals; the schedule is met in the mean at most.
-Both grids are for a linear noise: a fraction t is masked (decreasing) or revealed (increasing) at time t.
-With another noise, map each time to the one at which that noise masks the same fraction.
+Both grids are for a linear noise: a fraction t is masked (decreasing) or revealed (increasing) at
+time t. With another noise, map each time to the one at which that noise masks the same fraction.
 """
 
 <<REVEALED>>

@@ -1,9 +1,10 @@
 r"""What the theory promises of a schedule, without the whole curve. All in nats.
 
-The exact number is `expected_kl`; a bound is for when only a few numbers of the distribution are known,
-and for seeing how loose the theory is. With $Z$ the information curve, a step that starts at $N$ and
-reveals $s$ costs exactly $\sum_{m=1}^{s-1} (s-m)(Z_{N+m+1} - Z_{N+m})$, while TC, DTC and their sum weigh the
-increment $Z_{j+1} - Z_j$ by $n-j$, $j$ and $n$. Every bound here is a comparison of those weights.
+The exact number is `expected_kl`; a bound is for when only a few numbers of the distribution are
+known, and for seeing how loose the theory is. With $Z$ the information curve, a step that starts at
+$N$ and reveals $s$ costs exactly $\sum_{m=1}^{s-1} (s-m)(Z_{N+m+1} - Z_{N+m})$, while TC, DTC and
+their sum weigh the increment $Z_{j+1} - Z_j$ by $n-j$, $j$ and $n$. Every bound here is a
+comparison of those weights.
 """
 
 import math
@@ -30,11 +31,11 @@ def theorem9_steps(n: int, correlation: float, epsilon: float) -> float:
 
 
 def tc_bound(schedule: Schedule, total_correlation: float) -> float:
-    r"""$\mathrm{TC} \max_t \frac{s_t - 1}{n - N_t - 1}$, with step $t$ from $N_t$; 0 for single tokens.
+    r"""$\mathrm{TC} \max_t \frac{s_t - 1}{n - N_t - 1}$, where step $t$ starts at $N_t$.
 
-    The proof of Theorem 9 (App. D) asks for $s_t \le \frac{\varepsilon}{TC}(n - N_t - s_t)$, which implies
-    that this is $\le \varepsilon$. The constant here is ours and is the best: some nondecreasing curve of that
-    TC reaches it.
+    The proof of Theorem 9 (App. D) asks for $s_t \le \frac{\varepsilon}{TC}(n - N_t - s_t)$, which
+    implies that this is $\le \varepsilon$. The constant here is ours and is the best: some
+    nondecreasing curve of that TC reaches it.
 
     >>> tc_bound(Schedule([4, 2, 1, 1]), 1.0)
     0.42857142857142855
@@ -46,9 +47,10 @@ def tc_bound(schedule: Schedule, total_correlation: float) -> float:
 def dtc_bound(schedule: Schedule, dual_total_correlation: float) -> float:
     r"""$\mathrm{DTC} \max_t \frac{s_t - 1}{N_t + 1}$, with step $t$ from $N_t$.
 
-    The proof of Theorem 9 (App. D) asks for $s_t \le \frac{\varepsilon}{DTC} N_t$, which implies that this is
-    $\le \varepsilon$. The constant here is ours and is the best: some nondecreasing curve of that DTC
-    reaches it. For `austin` with `steps = 1` it is at most $\frac{n-k+1}{k}\mathrm{DTC}$, as in App. F.2.
+    The proof of Theorem 9 (App. D) asks for $s_t \le \frac{\varepsilon}{DTC} N_t$, which implies
+    that this is $\le \varepsilon$. The constant here is ours and is the best: some nondecreasing
+    curve of that DTC reaches it. For `austin` with `steps = 1` it is at most
+    $\frac{n-k+1}{k}\mathrm{DTC}$, as in App. F.2.
 
     >>> dtc_bound(Schedule([1, 1, 2, 4]), 1.0)
     0.6
@@ -134,12 +136,12 @@ def wainwright_bound(curve: InformationCurve, schedule: Schedule) -> Float[Array
 
 
 def square_root_rule(curve: InformationCurve, steps: int) -> Schedule:
-    r"""The schedule whose steps share $\sum_j \sqrt{Z_{j+1} - Z_j}$ equally: optimal as $n/k \to \infty$.
+    r"""Steps that share $\sum_j \sqrt{Z_{j+1} - Z_j}$ equally: optimal as $n/k \to \infty$.
 
     The density of steps is proportional to the square root of the slope of the curve (Lavenant and
-    Zanella, arXiv 2510.25544, derived anew). Boundaries are where the cumulated root, linear between
-    positions, passes each $t/k$, rounded to nearest; empty steps are dropped, so that there may be
-    fewer steps than asked (our choices). A curve that never rises gives one step.
+    Zanella, arXiv 2510.25544, derived anew). Boundaries are where the cumulated root, linear
+    between positions, passes each $t/k$, rounded to nearest; empty steps are dropped, so that there
+    may be fewer steps than asked (our choices). A curve that never rises gives one step.
 
     >>> square_root_rule(InformationCurve(jnp.arange(8.0), jnp.array(8.0)), 4).counts.tolist()
     [2, 2, 2, 2]
@@ -156,10 +158,10 @@ def square_root_rule(curve: InformationCurve, steps: int) -> Schedule:
 
 
 def square_root_rule_error(curve: InformationCurve, steps: int) -> float:
-    r"""$\frac{1}{2k}\big(\sum_j \sqrt{Z_{j+1} - Z_j}\big)^2 - \frac12 (Z_n - Z_1)$: the least error to expect.
+    r"""$\frac{1}{2k}\big(\sum_j \sqrt{Z_{j+1} - Z_j}\big)^2 - \frac12 (Z_n - Z_1)$, for large $n$.
 
-    The optimum of $k$ steps as $k$ and $n/k \to \infty$ (arXiv 2510.25544, derived anew; the second term is
-    the correction for whole tokens). An approximation, not a bound: for the curve
+    The optimum of $k$ steps as $k$ and $n/k \to \infty$ (arXiv 2510.25544, derived anew; the second
+    term is the correction for whole tokens). An approximation, not a bound: for the curve
     $\frac{2}{1+8x}$ and $n = 512$ it says 37.7 of 41.5 at $k = 8$ and 3.93 of 4.01 at $k = 64$.
 
     >>> round(square_root_rule_error(InformationCurve(jnp.arange(64.0), jnp.array(64.0)), 8), 3)
@@ -171,18 +173,19 @@ def square_root_rule_error(curve: InformationCurve, steps: int) -> float:
 
 
 def lower_bound_curve(n: int, epsilon: float) -> InformationCurve:
-    r"""The curve of Appendix E: every schedule with `expected_kl <= epsilon` needs $\Omega(\log n/\varepsilon)$ steps.
+    r"""The curve of Appendix E: `expected_kl <= epsilon` needs $\Omega(\log n/\varepsilon)$ steps.
 
-    $p_i = \frac{(1+\varepsilon)^{-i}}{4 \log n}$ on the positions $(1+\varepsilon)^i \le x < (1+\varepsilon)^{i+1}$ of
-    $x = 1..n$, as a nondecreasing curve $Z_j = p(1) - p(j)$. Its DTC is at most
-    $\frac{1+\varepsilon}{4}(1 + 1/\log n)$ while TC grows with $n$, so no bound in DTC is free of the $\log n$ of
-    Theorem 9. Read backwards, $Z_j = p(n+1-j) - p(n)$, it says the same of TC. By Lemma 29 it is the
-    curve of a distribution up to any error. $H_1 = Z_n$, the least it can be (our choice).
+    $p_i = \frac{(1+\varepsilon)^{-i}}{4 \log n}$ on the positions
+    $(1+\varepsilon)^i \le x < (1+\varepsilon)^{i+1}$ of $x = 1..n$, as a nondecreasing curve
+    $Z_j = p(1) - p(j)$. Its DTC is at most $\frac{1+\varepsilon}{4}(1 + 1/\log n)$ while TC grows
+    with $n$, so no bound in DTC is free of the $\log n$ of Theorem 9. Read backwards,
+    $Z_j = p(n+1-j) - p(n)$, it says the same of TC. By Lemma 29 it is the curve of a distribution
+    up to any error. $H_1 = Z_n$, the least it can be (our choice).
 
     Raises:
         InvalidInputError: `n < 2`, or `epsilon` not in $(0, 1)$.
 
-    >>> lower_bound_curve(4, 0.5).information.round(4).tolist()
+    >>> [round(z, 4) for z in lower_bound_curve(4, 0.5).information.tolist()]
     [0.0, 0.0601, 0.1002, 0.1269]
     """
     if n < 2:

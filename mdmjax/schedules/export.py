@@ -1,18 +1,18 @@
 r"""A schedule as JSON: what other programs read, and how it comes back.
 
-The object of `schedule.json`, schema `"mdmjax.schedule"`, version 1, for $k$ steps on $n$ tokens with
-$N_j$ tokens revealed after $j$ steps:
+The object of `schedule.json`, schema `"mdmjax.schedule"`, version 1, for $k$ steps on $n$ tokens
+with $N_j$ tokens revealed after $j$ steps:
 
-| field                | value                                                                         |
-|----------------------|-------------------------------------------------------------------------------|
-| `schema`, `version`  | `"mdmjax.schedule"`, `1`                                                      |
-| `n`, `steps`         | integers                                                                      |
-| `counts`             | `k` integers >= 1 that sum to `n`: tokens revealed by each step               |
-| `boundaries`         | `k + 1` integers `0 = N_0 < ... < N_k = n`                                    |
-| `remaining_fractions`| `k + 1` numbers `1 - N_j / n` from 1 to 0: the fraction still masked          |
-| `decreasing_times`   | `k + 1` diffusion times from 1 to 0 at which a linear noise masks that fraction|
-| `increasing_times`   | `k + 1` flow times `N_j / n` from 0 to 1                                      |
-| `metadata`           | an object of the writer's own: the curve, its expected KL or NLL, units, ...  |
+| field                 | value                                                               |
+|-----------------------|---------------------------------------------------------------------|
+| `schema`, `version`   | `"mdmjax.schedule"`, `1`                                            |
+| `n`, `steps`          | integers                                                            |
+| `counts`              | `k` integers >= 1 of sum `n`: tokens revealed by each step          |
+| `boundaries`          | `k + 1` integers `0 = N_0 < ... < N_k = n`                          |
+| `remaining_fractions` | `k + 1` numbers `1 - N_j / n` from 1 to 0: the fraction still masked|
+| `decreasing_times`    | `k + 1` diffusion times, 1 to 0: when a linear noise masks as much  |
+| `increasing_times`    | `k + 1` flow times `N_j / n` from 0 to 1                            |
+| `metadata`            | an object of the writer: the curve, its expected KL or NLL, units   |
 
 Only `counts` is needed to read one back: `{"counts": [3, 5]}` is a schedule.
 """
@@ -38,7 +38,7 @@ EXPORTS: dict[str, Callable[[Schedule], str]] = {
 
 
 def to_json_dict(schedule: Schedule, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The object of `schedule.json`; `metadata` goes in as it is, with `"units": "nats"` by default.
+    """The object of `schedule.json`; `metadata` goes in with `"units": "nats"` by default.
 
     >>> to_json_dict(Schedule([1, 3]), {"curve": "parity"})["decreasing_times"]
     [1.0, 0.75, 0.0]
@@ -54,8 +54,8 @@ def to_json_dict(schedule: Schedule, metadata: Mapping[str, Any]) -> dict[str, A
 def from_json_dict(document: Any) -> Schedule:
     """The schedule of a parsed `schedule.json`, or of any object that has `counts`.
 
-    Every other field of the schema that is there must agree with the counts (fractions within `1e-6`,
-    so that a table that went through float32 is read). Fields of no schema are ignored.
+    Every other field of the schema that is there must agree with the counts (fractions within
+    `1e-6`, so that a table that went through float32 is read). Fields of no schema are ignored.
 
     Raises:
         InvalidInputError: no object, no counts, counts that are no positive integers, fields that

@@ -1,8 +1,8 @@
 r"""Schedules that come with a guarantee, from a few numbers of the distribution.
 
-Theorem 9 of arXiv 2511.04647 builds a schedule from $n$, a target $\varepsilon$ and an upper estimate of
-the total correlation (TC) or of the dual total correlation (DTC). Its Appendix F.2 restates a schedule
-of Austin. All are in nats.
+Theorem 9 of arXiv 2511.04647 builds a schedule from $n$, a target $\varepsilon$ and an upper
+estimate of the total correlation (TC) or of the dual total correlation (DTC). Its Appendix F.2
+restates a schedule of Austin. All are in nats.
 """
 
 import math
@@ -14,11 +14,11 @@ from .schedule import Schedule, expected_kl
 
 
 def theorem9_tc(n: int, total_correlation: float, epsilon: float) -> Schedule:
-    r"""Theorem 9 from an upper estimate of TC: exponentially decreasing counts, then single tokens.
+    r"""Theorem 9 from an upper estimate of TC: shrinking counts, then single tokens.
 
     With $\zeta = 1 + \lceil \widehat{TC}/\varepsilon \rceil$, each step reveals
-    $\lfloor (n - N)/\zeta \rfloor$ of the tokens that are left, until that is none; the rest one at a
-    time (App. D; its $\lambda$ steps always get there). If $\mathrm{TC} \le \widehat{TC}$ then
+    $\lfloor (n - N)/\zeta \rfloor$ of the tokens that are left, until that is none; the rest one at
+    a time (App. D; its $\lambda$ steps always get there). If $\mathrm{TC} \le \widehat{TC}$ then
     `expected_kl <= epsilon`, in at most $2 + (1 + \log n)\zeta$ steps.
 
     Raises:
@@ -31,7 +31,7 @@ def theorem9_tc(n: int, total_correlation: float, epsilon: float) -> Schedule:
 
 
 def theorem9_dtc(n: int, dual_total_correlation: float, epsilon: float) -> Schedule:
-    r"""Theorem 9 from an upper estimate of DTC: single tokens, then exponentially increasing counts.
+    r"""Theorem 9 from an upper estimate of DTC: single tokens, then growing counts.
 
     The schedule of `theorem9_tc` with DTC in place of TC, reversed (App. D runs the recursion
     $N' \mapsto \lceil N'(1 - 1/\zeta) \rceil$ from the other end).
@@ -50,9 +50,9 @@ def theorem9_dtc(n: int, dual_total_correlation: float, epsilon: float) -> Sched
 def theorem9_tc_for_steps(n: int, steps: int) -> Schedule:
     r"""The TC schedule of Theorem 9 with the largest $\zeta$ that fits in `steps` steps.
 
-    The guarantee is $\varepsilon = \mathrm{TC}/(\zeta - 1)$, so the largest $\zeta$ is the best; the number
-    of steps never falls with $\zeta$. It may be below `steps`. (Choosing $\zeta$ by the number of steps is
-    ours: the theorem chooses it by $\varepsilon$.)
+    The guarantee is $\varepsilon = \mathrm{TC}/(\zeta - 1)$, so the largest $\zeta$ is the best;
+    the number of steps never falls with $\zeta$. It may be below `steps`. (Choosing $\zeta$ by the
+    number of steps is ours: the theorem chooses it by $\varepsilon$.)
 
     >>> theorem9_tc_for_steps(16, 8).counts.tolist()
     [5, 3, 2, 2, 1, 1, 1, 1]
@@ -77,8 +77,8 @@ def theorem9_dtc_for_steps(n: int, steps: int) -> Schedule:
 def doubling_sweep(n: int, q: int, epsilon: float) -> dict[float, tuple[Schedule, Schedule]]:
     r"""For each estimate $2^i$, the TC and the DTC schedule of Theorem 9, in increasing $i$.
 
-    The paper sweeps $\varepsilon \le 2^i \le n \log q$: the best entry loses at most a factor 2 in steps
-    against knowing TC or DTC. Here the grid goes on to the first power of two that is
+    The paper sweeps $\varepsilon \le 2^i \le n \log q$: the best entry loses at most a factor 2 in
+    steps against knowing TC or DTC. Here the grid goes on to the first power of two that is
     $\ge n \log q$, so that some entry always is an upper estimate (our choice).
 
     Raises:
@@ -97,19 +97,20 @@ def doubling_sweep(n: int, q: int, epsilon: float) -> dict[float, tuple[Schedule
 
 
 def best_of_sweep(curve: InformationCurve, q: int, epsilon: float) -> Schedule:
-    r"""The schedule of `doubling_sweep` with the fewest steps whose `expected_kl` is at most `epsilon`.
+    r"""The schedule of `doubling_sweep` with the fewest steps and `expected_kl <= epsilon`.
 
-    What the sweep of Theorem 9 finds when the curve can be measured. Ties go to the smaller estimate,
-    then to TC.
+    What the sweep of Theorem 9 finds when the curve can be measured. Ties go to the smaller
+    estimate, then to TC.
 
     Raises:
-        InvalidInputError: `epsilon <= 0`, or a curve that no distribution on `q` symbols has, so that
+        InvalidInputError: `epsilon <= 0`, or a curve that no distribution on `q` symbols has, so
+        that
             no schedule of the sweep reaches `epsilon`.
 
     >>> import jax.numpy as jnp
-    >>> parity = InformationCurve(jnp.array([0.0, 0.0, 0.0, 0.6931]), jnp.array(0.6931))
+    >>> parity = InformationCurve(jnp.zeros(8).at[7].set(0.69), jnp.array(0.69))
     >>> best_of_sweep(parity, 2, 0.1).counts.tolist()
-    [2, 1, 1]
+    [2, 2, 1, 1, 1, 1]
     """
     schedules = [s for pair in doubling_sweep(curve.n, q, epsilon).values() for s in pair]
     reached = [s for s in schedules if float(expected_kl(curve, s)) <= epsilon]
@@ -119,11 +120,11 @@ def best_of_sweep(curve: InformationCurve, q: int, epsilon: float) -> Schedule:
 
 
 def austin(n: int, singles: int, steps: int) -> Schedule:
-    r"""`singles` single tokens, then the others in `steps` equal steps (the first ones get the remainder).
+    r"""`singles` single tokens, then the others in `steps` steps as equal as `llada_uniform`.
 
     With `steps = 1` it is $s_i = 1$ for $i < k$ and then everything, for $k$ = `singles` + 1 (arXiv
-    2511.04647, App. F.2, after Austin). In general $k + \ell = O(\sqrt{\mathrm{DTC}\, n/\varepsilon})$
-    steps reach $\varepsilon$.
+    2511.04647, App. F.2, after Austin). In general
+    $k + \ell = O(\sqrt{\mathrm{DTC}\, n/\varepsilon})$ steps reach $\varepsilon$.
 
     Raises:
         InvalidInputError: `singles` not in `0..n-1`, or `steps` not in `1..n - singles`.
@@ -139,8 +140,9 @@ def austin(n: int, singles: int, steps: int) -> Schedule:
 def austin_for_steps(n: int, steps: int) -> Schedule:
     r"""Austin's schedule of exactly `steps` steps, half of them single tokens (rounded down).
 
-    After $k$ single tokens, $\ell$ equal steps cost at most about $\frac{n}{\ell}\frac{\mathrm{DTC}}{k}$, which is
-    least at $k = \ell$ for a given $k + \ell$, whatever the DTC (the balance is ours).
+    After $k$ single tokens, $\ell$ equal steps cost at most about
+    $\frac{n}{\ell}\frac{\mathrm{DTC}}{k}$, which is least at $k = \ell$ for a given $k + \ell$,
+    whatever the DTC (the balance is ours).
 
     >>> austin_for_steps(10, 4).counts.tolist()
     [1, 1, 4, 4]
@@ -173,7 +175,7 @@ def _large_steps(n: int, zeta: int) -> list[int]:
 
 
 def _shrinking(n: int, zeta: int) -> Schedule:
-    """Theorem 9's TC schedule: below `2 zeta` left, the step and then the rest are single tokens."""
+    """Theorem 9's TC schedule; from below `2 zeta` left on, its steps are single tokens."""
     if n < 1:
         refuse("n", n, "an integer >= 1")
     large = _large_steps(n, zeta)

@@ -1,8 +1,8 @@
 r"""The schedules that samplers use today, to the integer.
 
-Every builder takes `(n, steps)` and returns the counts of a sampler that is asked for `steps` steps on
-`n` masked tokens. A step that would reveal nothing is dropped, because it changes nothing: the schedule
-may have fewer steps than asked. All raise `InvalidInputError` unless `1 <= steps <= n`.
+Every builder takes `(n, steps)` and returns the counts of a sampler that is asked for `steps` steps
+on `n` masked tokens. A step that would reveal nothing is dropped, because it changes nothing: the
+schedule may have fewer steps than asked. All raise `InvalidInputError` unless `1 <= steps <= n`.
 """
 
 from collections.abc import Callable, Sequence
@@ -52,9 +52,9 @@ def dllm_cosine(n: int, steps: int) -> Schedule:
 def dllm_counts(n: int, alpha: Float[np.ndarray, " steps_and_one"]) -> list[int]:
     r"""Counts that dLLM's sampler gets from $\alpha$ at $t = 1, 1 - 1/k, \dots, 0$; some may be 0.
 
-    Each step reveals $\mathrm{round}\big(r\,(1 - \frac{1-\alpha(s)}{1-\alpha(t)})\big)$ of the $r$ tokens
-    that are left, from $t$ to $s = t - 1/k$: the quotient in the type of `alpha` (float32 there), the
-    product in float64, halves to even.
+    Each step reveals $\mathrm{round}\big(r\,(1 - \frac{1-\alpha(s)}{1-\alpha(t)})\big)$ of the $r$
+    tokens that are left, from $t$ to $s = t - 1/k$: the quotient in the type of `alpha` (float32
+    there), the product in float64, halves to even.
 
     >>> dllm_counts(8, np.array([0.0, 0.25, 1.0], np.float32))
     [2, 6]
@@ -69,10 +69,10 @@ def dllm_counts(n: int, alpha: Float[np.ndarray, " steps_and_one"]) -> list[int]
 
 
 def dream(n: int, steps: int, *, eps: float = 1e-3) -> Schedule:
-    r"""Dream: times evenly from 1 to `eps`, $\lfloor r(1 - s/t) \rfloor$ of the $r$ tokens left each step.
+    r"""Dream: a step reveals $\lfloor r(1 - s/t) \rfloor$ of the $r$ tokens left, from $t$ to $s$.
 
-    The last step reveals the rest. In float32, as there. With `steps = n` the first step is empty and
-    the last reveals two.
+    Times go evenly from 1 to `eps`. The last step reveals the rest. In float32, as there. With
+    `steps = n` the first step is empty and the last reveals two.
 
     >>> dream(10, 4).counts.tolist()
     [2, 2, 2, 4]
@@ -87,19 +87,18 @@ def dream(n: int, steps: int, *, eps: float = 1e-3) -> Schedule:
 
 
 def maskgit_cosine(n: int, steps: int) -> Schedule:
-    r"""MaskGIT: $\lfloor n \cos(\frac\pi2 \frac ik) \rfloor$ masked after step $i$ of $k$; the last reveals all.
+    r"""MaskGIT: $\lfloor n \cos(\frac\pi2 \frac ik) \rfloor$ masked after step $i < k$.
 
-    As in its sampler, a step before the last leaves at least one token masked and, while two are
-    masked, reveals at least one.
+    The last step reveals the rest. As in its sampler, a step before the last leaves at least one
+    token masked and, while two are masked, reveals at least one.
 
     >>> maskgit_cosine(10, 4).counts.tolist()
     [1, 2, 4, 3]
     """
     check_steps(n, steps)
+    targets = np.floor(n * np.cos(np.pi / 2 * np.arange(1, steps) / steps)).astype(int)
     left, counts = n, []
-    for target in (
-        np.floor(n * np.cos(np.pi / 2 * np.arange(1, steps) / steps)).astype(int).tolist()
-    ):
+    for target in targets.tolist():
         masked = max(1, min(left - 1, target))
         counts.append(left - masked)
         left = masked
@@ -137,9 +136,9 @@ def pyramid(n: int, steps: int) -> Schedule:
 def geometric(n: int, steps: int) -> Schedule:
     r"""One token, then every step multiplies the number revealed by the same $n^{1/(k-1)}$.
 
-    $n^{(i-1)/(k-1)}$ are revealed after step $i$, rounded to nearest with halves up; one step reveals
-    everything. (No source fixes the integers: the first token alone, which costs nothing, and the
-    rounding are our choices.)
+    $n^{(i-1)/(k-1)}$ are revealed after step $i$, rounded to nearest with halves up; one step
+    reveals everything. (No source fixes the integers: the first token alone, which costs nothing,
+    and the rounding are our choices.)
 
     >>> geometric(16, 5).counts.tolist()
     [1, 1, 2, 4, 8]

@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import jax
 import numpy as np
 
 from .._errors import refuse
 from ..information.curve import InformationCurve
+from ..information.loss_curve import isotonic_fit
 from ..schedules.guaranteed import (
     austin_for_steps,
     theorem9_dtc_for_steps,
@@ -16,7 +18,7 @@ from ..schedules.guaranteed import (
 from ..schedules.named import NAMED
 from ..schedules.optimal import fewest_steps, frontier, optimal_schedule
 from ..schedules.schedule import Schedule, expected_kl, nll
-from .sources import Loaded
+from .sources import Loaded, LossCurveFile
 
 BASELINES = NAMED | {
     "theorem9_tc": theorem9_tc_for_steps,
@@ -87,6 +89,29 @@ def build(
             for k in shown_steps(n, table.gaps.size)
         }
     return plain(result)
+
+
+def with_bootstrap(
+    result: dict[str, Any], loaded: Loaded, options: LossCurveFile
+) -> dict[str, Any]:
+    """The result with 95% intervals of the gain over uniform and of every boundary."""
+    from ..schedules.bootstrap import bootstrap_gain
+
+    fit = isotonic_fit if options.isotonic else lambda curve: curve
+    key, steps = jax.random.key(options.seed), len(result["steps"])
+    found = bootstrap_gain(key, loaded.table, steps, options.bootstrap, fit=fit)
+    intervals = {
+        "replicates": options.bootstrap,
+        "seed": options.seed,
+        "level": 0.95,
+        "gain_over_uniform": found.gain,
+        "gain_interval": found.gain_interval,
+        "fixed_schedule_interval": found.fixed_interval,
+        "optimism": found.optimism,
+        "boundaries": found.schedule.boundaries[1:-1],
+        "boundary_intervals": found.boundary_intervals,
+    }
+    return result | {"bootstrap": plain(intervals)}
 
 
 def _of_curve(curve: Any) -> dict[str, Any]:

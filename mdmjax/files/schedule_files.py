@@ -1,0 +1,38 @@
+"""Schedules on disk: the folder that samplers take them from, and `schedule.json` read back."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .._errors import refuse
+from ..schedules.export import EXPORTS, from_json_dict, to_json_dict
+from ..schedules.schedule import Schedule
+from .arrays import check_readable
+from .atomic import write_folder
+
+SCHEDULE_JSON = "schedule.json"
+
+
+def export_schedule(folder: Path, schedule: Schedule, metadata: Mapping[str, Any]) -> None:
+    """Write `schedule.json` and every adapter of `EXPORTS` into `folder`, all or none."""
+    document = json.dumps(to_json_dict(schedule, metadata), indent=1, allow_nan=False)
+    texts = {SCHEDULE_JSON: document + "\n"} | {
+        name: adapter(schedule) for name, adapter in EXPORTS.items()
+    }
+    write_folder(folder, {name: text.encode() for name, text in texts.items()})
+
+
+def read_schedule(path: Path) -> Schedule:
+    """The schedule of a `schedule.json`, or of a folder that has one.
+
+    Raises:
+        InvalidInputError: no such file, a file that is not JSON, and see `from_json_dict`.
+    """
+    file = path / SCHEDULE_JSON if path.is_dir() else path
+    check_readable("file", file)
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        refuse("file", str(file), "a JSON object such as mdmjax schedule --export writes")
+    return from_json_dict(document)

@@ -1,0 +1,403 @@
+"""Slow oracles in plain NumPy, straight from the definitions; they share no code with mdmjax."""
+
+import itertools
+import math
+from fractions import Fraction
+
+import numpy as np
+
+# Distributions: dense tables from the definitions, and what a table says of a partial assignment.
+
+
+def partial_assignments(n, q):
+    """Every sequence of `n` digits `0..q`, where `q` is the mask."""
+    return np.array(list(itertools.product(range(q + 1), repeat=n)))
+
+
+def table_marginal(table, tokens):
+    """p(x_S) by summing the entries that agree."""
+    q = table.shape[0]
+    total = 0.0
+    for word in itertools.product(range(q), repeat=table.ndim):
+        if all(t in (q, w) for t, w in zip(tokens, word, strict=True)):
+            total += table[word]
+    return total
+
+
+def table_conditionals(table, tokens):
+    """p(x_i = a | x_S) by summing the entries that agree; NaN where none has any weight."""
+    q = table.shape[0]
+    sums = np.zeros((table.ndim, q))
+    for word in itertools.product(range(q), repeat=table.ndim):
+        if all(t in (q, w) for t, w in zip(tokens, word, strict=True)):
+            for i, symbol in enumerate(word):
+                sums[i, symbol] += table[word]
+    total = sums[0].sum()
+    return sums / total if total > 0 else np.full_like(sums, np.nan)
+
+
+def block_word_probability(word, rho, eta):
+    """p(block | state): the parity bit first, flipped with probability eta, then the content."""
+    parity = sum(word[1:]) % 2
+    probability = eta if word[0] != parity else 1 - eta
+    for bit in word[1:]:
+        probability = probability * (rho if bit else 1 - rho)
+    return probability
+
+
+def block_hmm_probability(word, initial, transition, emission, eta, block_size):
+    """p(word) by a sum over every path of hidden states; exact when given Fractions."""
+    parts = [word[i : i + block_size] for i in range(0, len(word), block_size)]
+    total = 0
+    for path in itertools.product(range(len(initial)), repeat=len(parts)):
+        probability = initial[path[0]]
+        for z, following in itertools.pairwise(path):
+            probability = probability * transition[z][following]
+        for z, part in zip(path, parts, strict=True):
+            probability = probability * block_word_probability(part, emission[z], eta)
+        total = total + probability
+    return total
+
+
+def block_hmm_table(initial, transition, emission, eta, blocks, block_size):
+    """The dense table of a Block-HMM."""
+    n = blocks * block_size
+    table = np.zeros((2,) * n)
+    for word in itertools.product(range(2), repeat=n):
+        table[word] = block_hmm_probability(word, initial, transition, emission, eta, block_size)
+    return table
+
+
+def block_hmm_fraction_conditionals(tokens, initial, transition, emission, eta, block_size):
+    """p(x_i = a | x_S) of a Block-HMM in exact rational arithmetic, rounded at the end."""
+    exact = [Fraction(float(p)) for p in initial]
+    rows = [[Fraction(float(p)) for p in row] for row in transition]
+    bias, noise = [Fraction(float(p)) for p in emission], Fraction(float(eta))
+    sums = [[Fraction(0), Fraction(0)] for _ in tokens]
+    choices = [(0, 1) if t == 2 else (int(t),) for t in tokens]
+    for word in itertools.product(*choices):
+        probability = block_hmm_probability(word, exact, rows, bias, noise, block_size)
+        for i, bit in enumerate(word):
+            sums[i][bit] += probability
+    total = sum(sums[0])
+    return np.array([[float(p / total) for p in row] for row in sums])
+
+
+def block_hmm_conditionals(tokens, initial, transition, emission, eta, blocks, block_size):
+    """p(x_i = a | x_S) by forward-backward over blocks, each summed over its 2^B words."""
+    words = list(itertools.product(range(2), repeat=block_size))
+    states = len(initial)
+    agree = np.zeros((blocks, len(words)))
+    for b in range(blocks):
+        part = tokens[b * block_size : (b + 1) * block_size]
+        for w, word in enumerate(words):
+            agree[b, w] = all(t in (2, bit) for t, bit in zip(part, word, strict=True))
+    emit = np.array([[block_word_probability(w, rho, eta) for w in words] for rho in emission])
+    likelihood = agree @ emit.T
+    forward, backward = np.zeros((blocks, states)), np.ones((blocks, states))
+    for b in range(blocks):
+        forward[b] = initial if b == 0 else (forward[b - 1] * likelihood[b - 1]) @ transition
+        forward[b] /= forward[b].sum()
+    for b in range(blocks - 2, -1, -1):
+        backward[b] = transition @ (likelihood[b + 1] * backward[b + 1])
+        backward[b] /= backward[b].sum()
+    result = np.zeros((blocks * block_size, 2))
+    for b in range(blocks):
+        posterior = ((forward[b] * backward[b]) @ emit) * agree[b]
+        for w, word in enumerate(words):
+            for i, bit in enumerate(word):
+                result[b * block_size + i, bit] += posterior[w]
+    return result / result.sum(1, keepdims=True)
+
+
+def chain_table(initial, transition, n):
+    """The dense table of a Markov chain."""
+    q = len(initial)
+    table = np.zeros((q,) * n)
+    for word in itertools.product(range(q), repeat=n):
+        probability = initial[word[0]]
+        for a, b in itertools.pairwise(word):
+            probability = probability * transition[a][b]
+        table[word] = probability
+    return table
+
+
+def mixture_table(weights, probs):
+    """The dense table of a mixture of products."""
+    _, n, q = np.shape(probs)
+    table = np.zeros((q,) * n)
+    for word in itertools.product(range(q), repeat=n):
+        for weight, part in zip(weights, probs, strict=True):
+            table[word] += weight * np.prod([part[i][a] for i, a in enumerate(word)])
+    return table
+
+
+FIELD_MODULI = {
+    2: (2, (0, 1)),
+    3: (3, (0, 1)),
+    4: (2, (1, 1, 1)),
+    5: (5, (0, 1)),
+    8: (2, (1, 1, 0, 1)),
+    9: (3, (1, 0, 1)),
+    256: (2, (1, 1, 0, 1, 1, 0, 0, 0, 1)),
+}
+"""Prime and modulus (coefficients from x^0 up) of some fields; the last is that of AES."""
+
+
+def field_multiply(a, b, q):
+    """The product in GF(q) by school multiplication and division of polynomials."""
+    p, modulus = FIELD_MODULI[q]
+    m = len(modulus) - 1
+    first, second = ([x // p**k % p for k in range(m)] for x in (a, b))
+    product = [0] * (2 * m - 1)
+    for i, c in enumerate(first):
+        for j, d in enumerate(second):
+            product[i + j] += c * d
+    for top in range(2 * m - 2, m - 1, -1):
+        for k, coefficient in enumerate(modulus):
+            if k < m:
+                product[top - m + k] -= product[top] * coefficient
+        product[top] = 0
+    return sum(c % p * p**k for k, c in enumerate(product[:m]))
+
+
+def field_add(a, b, q):
+    """The sum in GF(q): digit by digit."""
+    p, modulus = FIELD_MODULI[q]
+    return sum((a // p**k + b // p**k) % p * p**k for k in range(len(modulus) - 1))
+
+
+def code_table(generator, q):
+    """The dense table of a uniform message times the generator."""
+    dim, n = np.shape(generator)
+    table = np.zeros((q,) * n)
+    for message in itertools.product(range(q), repeat=dim):
+        word = [0] * n
+        for symbol, row in zip(message, generator, strict=True):
+            for i, entry in enumerate(row):
+                word[i] = field_add(word[i], field_multiply(symbol, int(entry), q), q)
+        table[tuple(word)] += 1 / q**dim
+    return table
+
+
+def count_windows(arrays, window):
+    """How often each window occurs inside the arrays, as a dict."""
+    counts = {}
+    for array in arrays:
+        for i in range(len(array) - window + 1):
+            key = tuple(int(s) for s in array[i : i + window])
+            counts[key] = counts.get(key, 0) + 1
+    return counts
+
+
+def random_order_laws(probs, counts):
+    """Every ordered partition's law: the product over steps of p(x_i | x of the steps before)."""
+    probs = np.asarray(probs, dtype=np.float64)
+    n, q = probs.ndim, probs.shape[0]
+
+    def marginal(positions, x):
+        total = 0.0
+        for y in itertools.product(range(q), repeat=n):
+            if all(y[i] == x[i] for i in positions):
+                total += probs[y]
+        return total
+
+    def parts(left, sizes):
+        if not sizes:
+            yield []
+            return
+        for first in itertools.combinations(sorted(left), sizes[0]):
+            for rest in parts(left - set(first), sizes[1:]):
+                yield [first, *rest]
+
+    laws = []
+    for partition in parts(set(range(n)), list(counts)):
+        law = np.zeros_like(probs)
+        for x in itertools.product(range(q), repeat=n):
+            if probs[x] == 0:
+                continue  # the KL from p does not look there
+            value, seen = 1.0, []
+            for part in partition:
+                context = marginal(seen, x)
+                for i in part:
+                    value *= marginal([*seen, i], x) / context
+                seen = [*seen, *part]
+            law[x] = value
+        laws.append(law)
+    return np.array(laws)
+
+
+def kl_by_sum(probs, law):
+    """sum p log(p / law) over the support of p."""
+    support = np.asarray(probs) > 0
+    p = np.asarray(probs)[support]
+    return float(np.sum(p * np.log(p / law[support])))
+
+
+def step_gap_by_loops(values, counts):
+    """sum over the steps of sum_j (v[N + j] - v[N])."""
+    start, total = 0, 0.0
+    for count in counts:
+        for j in range(count):
+            total += float(values[start + j]) - float(values[start])
+        start += count
+    return total
+
+
+def all_compositions(n, steps):
+    """Every list of `steps` positive integers of sum `n`."""
+    for cuts in itertools.combinations(range(1, n), steps - 1):
+        edges = [0, *cuts, n]
+        yield [b - a for a, b in itertools.pairwise(edges)]
+
+
+def theorem9_tc_by_appendix(n, zeta):
+    """App. D of arXiv 2511.04647: lambda shrinking steps, then single steps; zero steps dropped."""
+    if zeta >= n + 1:
+        return [1] * n
+    ratio = math.inf if zeta == 1 else math.log(1 / (1 - 1 / zeta))
+    last = math.floor(math.log(n - zeta + 1) / ratio) + 2
+    nodes = [0]
+    for _ in range(last):
+        nodes.append(nodes[-1] + (n - nodes[-1]) // zeta)
+    nodes += range(nodes[-1] + 1, n + 1)
+    return [b - a for a, b in itertools.pairwise(nodes) if b > a]
+
+
+def theorem9_dtc_by_appendix(n, zeta):
+    """App. D from the other end: N' -> ceil(N' (1 - 1/zeta)), then single steps to 0, reversed."""
+    if zeta >= n + 1:
+        return [1] * n
+    ratio = math.inf if zeta == 1 else math.log(1 / (1 - 1 / zeta))
+    last = math.floor(math.log(n - zeta + 1) / ratio) + 2
+    nodes = [n]
+    for _ in range(last):
+        nodes.append(math.ceil(Fraction(nodes[-1] * (zeta - 1), zeta)))
+    nodes += range(nodes[-1] - 1, -1, -1)
+    return [b - a for a, b in itertools.pairwise(nodes[::-1]) if b > a]
+
+
+def dllm_counts_by_rule(n, steps, alpha):
+    """dLLM's rule in float32: round(left * (1 - (1-alpha(s))/(1-alpha(t)))), zeros dropped.
+
+    `alpha` takes and gives a float32 array of shape (); from t = (steps - i)/steps to s = t - 1/steps.
+    """
+    one, left, counts = np.float32(1.0), n, []
+    for i in range(steps):
+        t, s = np.float32((steps - i) / steps), np.float32((steps - i - 1) / steps)
+        kept = (one - alpha(np.array(s))) / (one - alpha(np.array(t)))
+        assert kept.dtype == np.float32
+        count = min(int(np.rint(np.float64(left) * (1.0 - float(kept)))), left)
+        counts.append(count)
+        left -= count
+        if left == 0:
+            break
+    return [count for count in counts if count > 0]
+
+
+def information_by_subsets(table):
+    """Z_1..Z_n in nats of a table of shape (q,)*n: the mean over S and i of KL(p_iS || p_i p_S).
+
+    In extended precision, so that it can judge a relative error of 1e-12 of a small Z.
+    """
+    table = np.asarray(table, dtype=np.longdouble)
+    table = table / table.sum()
+    n = table.ndim
+    values = []
+    for size in range(n):
+        total, pairs = np.longdouble(0), 0
+        for revealed in itertools.combinations(range(n), size):
+            for target in set(range(n)) - set(revealed):
+                others = tuple(set(range(n)) - {target, *revealed})
+                joint = table.sum(axis=others)
+                position = sum(i < target for i in revealed)
+                joint = np.moveaxis(joint, position, 0)
+                product = joint.sum(axis=0)[None] * joint.sum(
+                    axis=tuple(range(1, size + 1))
+                ).reshape((-1,) + (1,) * size)
+                cells = joint > 0
+                total += np.sum(joint[cells] * np.log(joint[cells] / product[cells]))
+                pairs += 1
+        values.append(total / pairs)
+    return np.array(values)
+
+
+def marginal_entropy_by_loop(table):
+    """The mean entropy of one position, in nats."""
+    total = np.longdouble(0)
+    for i in range(np.ndim(table)):
+        p = np.asarray(table, np.longdouble).sum(
+            axis=tuple(j for j in range(np.ndim(table)) if j != i)
+        )
+        total -= np.sum(p[p > 0] * np.log(p[p > 0]))
+    return total / np.ndim(table)
+
+
+def uniform_table(words, n, q):
+    """The uniform law on a list of words, as a table of shape (q,)*n."""
+    table = np.zeros((q,) * n)
+    for word in words:
+        table[tuple(word)] += 1 / len(words)
+    return table
+
+
+def reed_solomon_words(n, dim, q):
+    """The values at 0..n-1 of every polynomial of degree < dim over the prime field F_q."""
+    return [
+        [sum(c * x**power for power, c in enumerate(coefficients)) % q for x in range(n)]
+        for coefficients in itertools.product(range(q), repeat=dim)
+    ]
+
+
+def markov_table(transition, n):
+    """n steps of a chain from the limit of its averaged powers, in extended precision."""
+    a = np.asarray(transition, dtype=np.longdouble)
+    a = a / a.sum(axis=1, keepdims=True)
+    lazy = (a + np.eye(len(a))) / 2
+    for _ in range(60):
+        lazy = lazy @ lazy
+        lazy = lazy / lazy.sum(axis=1, keepdims=True)
+    table = lazy[0]
+    for _ in range(n - 1):
+        table = table[..., None] * a
+    return table
+
+
+def identical_mixture_table(weights, probs, n):
+    """sum_m w_m P_m x ... x P_m, in extended precision."""
+    total = 0
+    for weight, row in zip(weights, np.asarray(probs, np.longdouble), strict=True):
+        part = np.asarray(weight, np.longdouble)
+        for _ in range(n):
+            part = np.multiply.outer(part, row)
+        total = total + part
+    return total
+
+
+def product_table(tables):
+    """Independent blocks, side by side."""
+    joint = np.ones(())
+    for table in tables:
+        joint = np.multiply.outer(joint, table)
+    return joint
+
+
+def bernstein_slope(information, t):
+    """h'(t) of h(t) = n sum_j C(n-1, j) t^j (1-t)^(n-1-j) Z_{j+1} (arXiv 2608.13520, Eq. 63)."""
+    z = np.asarray(information, dtype=float)
+    n = len(z)
+    return n * sum(
+        math.comb(n - 1, j)
+        * z[j]
+        * (
+            j * t ** max(j - 1, 0) * (1 - t) ** (n - 1 - j)
+            - (n - 1 - j) * t**j * (1 - t) ** max(n - 2 - j, 0)
+        )
+        for j in range(n)
+    )
+
+
+def tse_by_loop(mean_entropies):
+    """sum_{k=1}^n H(k) - (k/n) H(n)."""
+    n = len(mean_entropies) - 1
+    return sum(mean_entropies[k] - k / n * mean_entropies[n] for k in range(1, n + 1))

@@ -1,0 +1,322 @@
+"""Reading what users bring and writing what they keep: whole, or not at all."""
+
+import json
+import os
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mdmjax._errors import InvalidInputError
+from mdmjax.files import atomic
+from mdmjax.files.arrays import read_npz
+from mdmjax.files.corpus import corpus_files, read_corpus, standard_library_files
+from mdmjax.files.joint_table import read_joint
+from mdmjax.files.loss_table import read_loss_table
+from mdmjax.files.schedule_files import export_schedule, read_schedule
+from mdmjax.schedules.schedule import Schedule
+
+ROWS = [(4, 2.0), (2, 1.5), (1, 0.25)]
+
+
+def refused(match):
+    return pytest.raises(InvalidInputError, match=match)
+
+
+class Pickled:
+    """An object that says when it is unpickled."""
+
+    def __reduce__(self):
+        return (os.mkdir, ("unpickled",))
+
+
+# Writing.
+
+
+def test_write_bytes_replaces_whole_and_leaves_nothing_beside(tmp_path):
+    path = tmp_path / "out.bin"
+    atomic.write_bytes(path, b"old")
+    atomic.write_bytes(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["out.bin"]
+
+
+def test_written_files_have_the_modes_of_ordinary_files(tmp_path):
+    (tmp_path / "plain").write_text("x")
+    atomic.write_bytes(tmp_path / "ours", b"x")
+    atomic.write_folder(tmp_path / "folder", {"inside": b"x"})
+    mode = (tmp_path / "plain").stat().st_mode
+    assert (tmp_path / "ours").stat().st_mode == mode
+    assert (tmp_path / "folder" / "inside").stat().st_mode == mode
+
+
+@pytest.mark.parametrize("write", ["file", "new folder", "old folder"])
+def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch, write):
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "a").write_bytes(b"before")
+
+    def fail(*arguments):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(atomic.os, "replace", fail)
+    monkeypatch.setattr(atomic.os, "rename", fail)
+    with pytest.raises(OSError, match="disk full"):
+        if write == "file":
+            atomic.write_bytes(old / "a", b"after")
+        else:
+            atomic.write_folder(tmp_path / write.split()[0], {"a": b"after"})
+    assert (old / "a").read_bytes() == b"before"
+    assert sorted(os.listdir(tmp_path)) == ["old"]
+    assert os.listdir(old) == ["a"]
+
+
+def test_write_folder_keeps_other_files(tmp_path):
+    folder = tmp_path / "kept"
+    atomic.write_folder(folder, {"a": b"1", "b": b"2"})
+    (folder / "mine").write_bytes(b"3")
+    atomic.write_folder(folder, {"a": b"4"})
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == {
+        "a": b"4",
+        "b": b"2",
+        "mine": b"3",
+    }
+    assert os.listdir(tmp_path) == ["kept"]
+
+
+def test_paths_that_cannot_be_written_are_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with refused("plot is .*: want a file name; this is a folder"):
+        atomic.check_writable("plot", tmp_path)
+    with refused("plot is .*: want a file in an existing folder"):
+        atomic.check_writable("plot", tmp_path / "no" / "x.png")
+    with refused("export is .*: want a folder; a file of this name exists"):
+        atomic.check_writable_folder("export", tmp_path / "file")
+    with refused("export is .*: want a folder in an existing one"):
+        atomic.check_writable_folder("export", tmp_path / "no" / "x")
+
+
+def test_an_exported_schedule_comes_back(tmp_path):
+    schedule = Schedule([1, 3, 9, 1])
+    export_schedule(tmp_path / "out", schedule, {"curve": "mine"})
+    for path in (tmp_path / "out", tmp_path / "out" / "schedule.json"):
+        assert read_schedule(path).counts.tolist() == [1, 3, 9, 1]
+    document = json.loads((tmp_path / "out" / "schedule.json").read_text())
+    assert document["metadata"] == {"units": "nats", "curve": "mine"}
+    for adapter in (tmp_path / "out").glob("*.py"):
+        compile(adapter.read_text(), adapter.name, "exec")
+    (tmp_path / "bad.json").write_text("{")
+    with refused("file is .*bad.json: want a JSON object"):
+        read_schedule(tmp_path / "bad.json")
+
+
+# Joint tables.
+
+
+def saved(path, **arrays):
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int64])
+def test_a_joint_of_any_number_type_is_read(tmp_path, dtype):
+    table = np.array([[0, 1], [0, 0]]) if dtype is np.int64 else np.full((2, 2), 0.25)
+    joint = read_joint(saved(tmp_path / "t.npz", probs=table.astype(dtype)))
+    np.testing.assert_array_equal(joint.probs, table)
+    assert joint.probs.dtype == jnp.float64
+
+
+def test_a_float32_joint_sums_to_one_in_float64(tmp_path):
+    table = np.random.default_rng(0).dirichlet(np.ones(27)).reshape(3, 3, 3)
+    joint = read_joint(saved(tmp_path / "t.npz", probs=table.astype(np.float32)))
+    assert float(joint.probs.sum()) == pytest.approx(1, abs=1e-15)
+    np.testing.assert_allclose(joint.probs, table, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"table": np.full(2, 0.5)}, "with arrays table: want an array named probs"),
+        ({}, "with arrays none: want an array named probs"),
+        ({"probs": np.full((2, 3), 1 / 6)}, r"probs is of shape \(2, 3\)"),
+        ({"probs": np.array(1.0)}, r"probs is of shape \(\)"),
+        ({"probs": np.array([0.5, np.nan])}, "probs is not finite at 1 entries"),
+        ({"probs": np.array([1.5, -0.5])}, "probs is -0.5 at its lowest"),
+        ({"probs": np.array([0.5, 0.6])}, "probs is of sum 1.1"),
+        ({"probs": np.array([0.5, 0.5], dtype=complex)}, "probs of type complex128"),
+        ({"probs": np.array(["a", "b"])}, "probs of type <U1"),
+        ({"probs": np.array([Pickled(), 1], dtype=object)}, "arrays of objects are never loaded"),
+    ],
+)
+def test_joint_tables_that_are_refused(tmp_path, monkeypatch, arrays, message):
+    monkeypatch.chdir(tmp_path)
+    path = saved(tmp_path / "t.npz", **arrays)
+    with refused(message):
+        read_joint(path)
+    assert os.listdir(tmp_path) == ["t.npz"]
+
+
+def test_a_table_is_refused_by_its_size_before_it_is_loaded(tmp_path):
+    path = saved(tmp_path / "t.npz", probs=np.zeros((64, 64)))
+    with refused(r"32\.\d KiB unpacked: want at most 1.0 KiB"):
+        read_joint(path, limit=2**10)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 broken"])
+def test_files_that_are_no_npz_are_refused(tmp_path, content):
+    path = tmp_path / "t.npz"
+    path.write_bytes(content)
+    with refused("file is .*t.npz: want an .npz file of real numbers"):
+        read_npz("file", path, limit=2**20)
+
+
+def test_a_truncated_npz_and_a_zip_of_other_things_are_refused(tmp_path):
+    whole = saved(tmp_path / "w.npz", probs=np.full((8, 8), 1 / 64)).read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[:-40])
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 0xFF
+    (tmp_path / "damaged.npz").write_bytes(bytes(damaged))
+    with zipfile.ZipFile(tmp_path / "other.npz", "w") as archive:
+        archive.writestr("probs", "text")
+    for name in ("cut", "damaged", "other"):
+        with refused(f"file is .*{name}.npz"):
+            read_joint(tmp_path / f"{name}.npz")
+    with refused("no such file"):
+        read_joint(tmp_path / "missing.npz")
+    with refused("this is not a file"):
+        read_joint(tmp_path)
+
+
+# Loss tables.
+
+
+def write_table(path, rows, columns=("n_masked", "loss")):
+    if path.suffix == ".csv":
+        lines = [",".join(columns), *(",".join(map(str, row)) for row in rows)]
+        path.write_text("\n".join(lines) + "\n")
+    elif path.suffix == ".jsonl":
+        lines = (json.dumps(dict(zip(columns, row, strict=True))) for row in rows)
+        path.write_text("\n".join(lines))
+    else:
+        arrays = zip(columns, map(np.array, zip(*rows, strict=True)), strict=True)
+        np.savez(path, **dict(arrays))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".npz", ".CSV"])
+def test_every_format_gives_the_same_table(tmp_path, suffix):
+    path = write_table(tmp_path / f"t{suffix.lower()}", ROWS).rename(tmp_path / f"t{suffix}")
+    table = read_loss_table(path)
+    assert table.n == 4
+    assert list(zip(table.n_masked.tolist(), table.loss.tolist(), strict=True)) == ROWS
+    assert table.stderr is None
+    assert table.count.tolist() == [1, 1, 1]
+
+
+def test_optional_columns_in_any_order_and_a_length(tmp_path):
+    rows = [(7, 0.1, 2.0, 6), (9, 0.2, 1.0, 2)]
+    columns = ("count", "stderr", "loss", "n_masked")
+    table = read_loss_table(write_table(tmp_path / "t.csv", rows, columns), 10)
+    assert table.n == 10
+    assert table.count.tolist() == [7, 9]
+    assert table.stderr.tolist() == [0.1, 0.2]
+
+
+def test_mask_ratios_become_mask_counts(tmp_path):
+    path = write_table(tmp_path / "t.csv", [(1.0, 2.0), (0.26, 1.0)], ("mask_ratio", "loss"))
+    assert read_loss_table(path, 10).n_masked.tolist() == [10, 3]
+    with refused("length is not given: want the number of positions"):
+        read_loss_table(path)
+
+
+def test_a_spreadsheets_csv_is_read(tmp_path):
+    """A byte order mark, Windows line ends, blank lines and spaces."""
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"\xef\xbb\xbfn_masked, loss\r\n2, 1.5\r\n\r\n1,5e-1\r\n")
+    assert read_loss_table(path).loss.tolist() == [1.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", "", "file is .*t.csv, empty"),
+        ("t.csv", "n_masked,loss\n", "file is .*t.csv without rows"),
+        ("t.csv", "n_masked,loss,step\n1,1,1\n", "columns is step in .*: want only n_masked"),
+        ("t.csv", "n_masked,count\n1,1\n", "want a column loss"),
+        ("t.csv", "loss\n1\n", "want one of n_masked and mask_ratio"),
+        ("t.csv", "n_masked,mask_ratio,loss\n1,1,1\n", "want one of n_masked and mask_ratio"),
+        ("t.csv", "n_masked,loss,loss\n1,1,1\n", "want each column once"),
+        ("t.csv", "n_masked,loss\n1,1\n2\n", "row 2 is of 1 cells"),
+        ("t.csv", "n_masked,loss\n1,1\n2,\n", "loss is '' in row 2: want a number"),
+        ("t.csv", "n_masked,loss\n1,x\n2,1\n", "loss is 'x' in row 1: want a number"),
+        ("t.csv", "n_masked,loss\n1,nan\n2,1\n", "loss is nan in row 1"),
+        ("t.csv", "n_masked,loss\n1,-1\n2,1\n", "loss is -1 in row 1"),
+        ("t.csv", "n_masked,loss\n1.5,1\n2,1\n", "n_masked is 1.5 in row 1: want a whole number"),
+        ("t.csv", "n_masked,loss\nnan,1\n2,1\n", "n_masked is nan in row 1"),
+        ("t.csv", "n_masked,loss\n0,1\n2,1\n", "n_masked is 0 in row 1"),
+        ("t.csv", "n_masked,loss\n2,1\n2,1\n", "want at least two different mask counts"),
+        ("t.jsonl", "", "file is .*t.jsonl, empty"),
+        ("t.jsonl", "[1]\n", "line 1 is not a JSON object"),
+        ("t.jsonl", '{"n_masked": 1, "loss": 1}\n{\n', "line 2 is not a JSON object"),
+        ("t.jsonl", '{"n_masked": 1, "loss": 1}\n{"loss": 1}\n', "line 2 is of keys loss"),
+        ("t.jsonl", '{"n_masked": 1, "loss": null}\n', "loss is None in row 1: want a number"),
+        ("t.jsonl", '{"n_masked": 1, "loss": true}\n', "loss is True in row 1: want a number"),
+        ("t.npz", "", "file is .*t.npz: want an .npz file"),
+        ("t.txt", "n_masked,loss\n1,1\n", "want a name that ends in .csv, .jsonl or .npz"),
+    ],
+)
+def test_loss_tables_that_are_refused(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with refused(message):
+        read_loss_table(tmp_path / name)
+
+
+def test_loss_arrays_that_do_not_fit_are_refused(tmp_path):
+    path = saved(tmp_path / "t.npz", n_masked=np.array([1, 2]), loss=np.array([1.0]))
+    with refused("want one-dimensional arrays of one length"):
+        read_loss_table(path)
+    path = saved(tmp_path / "u.npz", n_masked=np.ones((2, 2)), loss=np.ones((2, 2)))
+    with refused("want one-dimensional arrays of one length"):
+        read_loss_table(path)
+    (tmp_path / "b.csv").write_bytes(b"n_masked,loss\n\xff\xfe,1\n")
+    with refused("b.csv, not text: want UTF-8 text"):
+        read_loss_table(tmp_path / "b.csv")
+    with refused("n_masked is 4 in row 1: want 1..n with n = 3"):
+        read_loss_table(write_table(tmp_path / "t.csv", ROWS), 3)
+
+
+# Text.
+
+
+def test_corpus_is_every_python_file_in_order(tmp_path):
+    for name in ("b.py", "a/z.py", "a.py", "a/skip.txt", "tests/t.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "latin.py").write_bytes(b"\xe9")
+    corpus = read_corpus(corpus_files(tmp_path))
+    assert corpus.texts == ("a/z.py", "a.py", "b.py", "tests/t.py")
+    assert corpus.skipped == 1
+    assert corpus.characters == sum(map(len, corpus.texts))
+    assert read_corpus(corpus_files(tmp_path, skip={"tests"})).texts == corpus.texts[:3]
+    assert corpus_files(tmp_path / "a" / "skip.txt") == [tmp_path / "a" / "skip.txt"]
+
+
+def test_corpora_that_are_refused(tmp_path):
+    with refused("path is .*no: want a text file, or a folder"):
+        corpus_files(tmp_path / "no")
+    with refused(r"want a folder with \*.py files"):
+        corpus_files(tmp_path)
+    (tmp_path / "empty.py").write_text("")
+    (tmp_path / "bytes.py").write_bytes(b"\xff")
+    with refused("path is 2 files without text"):
+        read_corpus(corpus_files(tmp_path))
+
+
+def test_standard_library_is_the_interpreters_own_without_tests():
+    root = Path(sysconfig.get_path("stdlib"))
+    names = {file.relative_to(root).as_posix() for file in standard_library_files()}
+    assert {"os.py", "json/decoder.py", "asyncio/events.py"} <= names
+    assert not any("site-packages" in name or "test/" in name for name in names)
