@@ -5,20 +5,18 @@ from mdmjax import (
     CharacterClasses,
     InformationCurve,
     information_curve,
+    markov_curve,
+    mds_curve,
+    noisy_bit_curve,
+    pairs_curve,
+    parity_curve,
+    permutation_curve,
+    repetition_curve,
     symmetric_chain,
     tabulate,
     text_joint,
 )
 from mdmjax.files.corpus import read_corpus, standard_library_files
-from mdmjax.information.closed_form import (
-    mds_curve,
-    pairs_curve,
-    parity_curve,
-    permutation_curve,
-    repetition_curve,
-)
-from mdmjax.information.exchangeable import noisy_bit_curve
-from mdmjax.information.markov import markov_curve
 
 from ._run import Progress
 
@@ -27,9 +25,7 @@ def text_curve(window: int) -> InformationCurve:
     """Character classes in windows of the source of the running interpreter's standard library."""
     classes = CharacterClasses()
     texts = read_corpus(standard_library_files()).texts
-    return information_curve(
-        text_joint([classes.classify(text) for text in texts], window, classes.q)
-    )
+    return information_curve(text_joint([classes.classify(text) for text in texts], window, classes.q))
 
 
 def families(

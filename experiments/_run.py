@@ -53,9 +53,7 @@ def progress_on(console: rich.console.Console) -> Progress:
 
 def names() -> list[str]:
     """Every experiment: the files of this folder without a leading underscore."""
-    return sorted(
-        m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name[0] != "_"
-    )
+    return sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name[0] != "_")
 
 
 def experiment(name: str) -> ModuleType:
@@ -69,9 +67,7 @@ def config_hash(name: str, config: Any) -> str:
     return hashlib.sha256(fields.encode()).hexdigest()[:16]
 
 
-def make(
-    name: str, config: Any, progress: Progress
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def make(name: str, config: Any, progress: Progress) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays of one experiment, and the manifest that says how they were made."""
     start = time.perf_counter()
     arrays = experiment(name).run(config, progress)

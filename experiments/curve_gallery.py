@@ -33,7 +33,5 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
         "information_nats": rows,
         "entropy_nats": np.array([float(c.entropy) for c in curves.values()]),
         "total_correlation_nats": np.array([float(c.total_correlation) for c in curves.values()]),
-        "dual_total_correlation_nats": np.array(
-            [float(c.dual_total_correlation) for c in curves.values()]
-        ),
+        "dual_total_correlation_nats": np.array([float(c.dual_total_correlation) for c in curves.values()]),
     }

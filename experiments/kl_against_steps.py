@@ -4,10 +4,12 @@ import dataclasses
 
 import numpy as np
 
-from mdmjax import Schedule, expected_kl, frontier
-from mdmjax.schedules.bounds import li_cai_bound
-from mdmjax.schedules.guaranteed import (
+from mdmjax import (
+    Schedule,
     austin_for_steps,
+    expected_kl,
+    frontier,
+    li_cai_bound,
     theorem9_dtc_for_steps,
     theorem9_tc_for_steps,
 )

@@ -8,14 +8,15 @@ import dataclasses
 
 import numpy as np
 
-from mdmjax import expected_kl, frontier
-from mdmjax.information.closed_form import (
+from mdmjax import (
+    expected_kl,
+    frontier,
     mds_curve,
+    noisy_bit_curve,
     pairs_curve,
     parity_curve,
     permutation_curve,
 )
-from mdmjax.information.exchangeable import noisy_bit_curve
 from mdmjax.schedules.named import NAMED
 
 from ._run import Progress

@@ -9,7 +9,6 @@ from types import ModuleType
 
 import matplotlib
 import tyro
-from matplotlib.figure import Figure
 
 from experiments import _run
 from mdmjax.files.atomic import write_bytes
@@ -26,15 +25,20 @@ def figures() -> dict[str, ModuleType]:
     return {m.name: import_module(f"paper_figures.{m.name}") for m in found if m.name[0] != "_"}
 
 
-def render(figure: Figure, kind: str, digest: str) -> bytes:
-    """The figure as `png` or `pdf`, with the digest of the arrays it shows in its metadata.
+def render(module: ModuleType, arrays: _run.Arrays, digest: str) -> dict[str, bytes]:
+    """The figure as `png` and `pdf`, with the digest of the arrays it shows in their metadata.
 
     The bytes depend on the arrays and on the version of matplotlib only: no date is written.
     """
     metadata = {"png": {"Description": digest}, "pdf": {"Subject": digest, "CreationDate": None}}
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, metadata=metadata[kind])
-    return buffer.getvalue()
+    contents = {}
+    with matplotlib.rc_context(RC):
+        figure = module.draw(arrays)
+        for kind, words in metadata.items():
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, metadata=words)
+            contents[kind] = buffer.getvalue()
+    return contents
 
 
 def faults(results: Path, out: Path) -> list[str]:
@@ -71,15 +75,11 @@ def main(*, check: bool = False, results: Path = _run.RESULTS, out: Path = OUT) 
     out.mkdir(parents=True, exist_ok=True)
     for name, module in figures().items():
         if not (results / f"{module.EXPERIMENT}.json").is_file():
-            print(
-                f"{name}: no result; run python -m experiments {module.EXPERIMENT}", file=sys.stderr
-            )
+            print(f"{name}: no result; run python -m experiments {module.EXPERIMENT}", file=sys.stderr)
             return 1
         arrays, manifest = _run.load(results, module.EXPERIMENT)
-        with matplotlib.rc_context(RC):
-            figure = module.draw(arrays)
-            for kind in ("png", "pdf"):
-                write_bytes(out / f"{name}.{kind}", render(figure, kind, manifest["sha256"]))
+        for kind, content in render(module, arrays, manifest["sha256"]).items():
+            write_bytes(out / f"{name}.{kind}", content)
         print(f"{name}: {out / name}.png, .pdf")
     return 0
 

@@ -28,7 +28,7 @@ RC = {
     "lines.linewidth": 1.2,
     "lines.markersize": 4,
     "pdf.fonttype": 42,
-    "savefig.dpi": 160,
+    "savefig.dpi": 120,
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,
 }

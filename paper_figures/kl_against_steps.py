@@ -23,7 +23,7 @@ THIN = {
     "log_linear": ("uniform", None),
     "maskgit_cosine": ("cosine", "MaskGIT cosine"),
 }
-"""Schedules that differ by their rounding only from a line: its colour, and a label."""
+"""Schedules that differ by their rounding only from a line: whose look they share, and a label."""
 
 
 def shown(arrays: dict[str, np.ndarray]) -> np.ndarray:
@@ -46,7 +46,8 @@ def draw_family(axes: Axes, arrays: dict[str, np.ndarray], family: int, over: np
     kl, made = arrays["named_kl_nats"][family, :, :n], arrays["steps_made"][family, :, :n]
     for name, (look, label) in THIN.items():
         row = names.index(name)
-        line(kl[row], made[row], color=LOOKS[look]["color"], linewidth=0.5, label=label)
+        dashes, color = LOOKS[look]["linestyle"], LOOKS[look]["color"]
+        line(kl[row], made[row], color=color, linestyle=dashes, linewidth=0.6, label=label)
     for name, look in LINES.items():
         row = names.index(name)
         line(kl[row], made[row], **LOOKS[look])

@@ -31,9 +31,7 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
     families = arrays["family"]
     best, worst = (f(list(columns.values()), axis=0) for f in (np.min, np.max))
     y = np.arange(len(families))[::-1]
-    figure, grid = new_figure(
-        1, len(columns) + 1, height=2.9, sharey=True, width_ratios=[1, 1, 1, 1, 1.7]
-    )
+    figure, grid = new_figure(1, len(columns) + 1, height=2.9, sharey=True, width_ratios=[1, 1, 1, 1, 1.7])
     for axes, (title, kl) in zip(grid.flat, columns.items(), strict=False):
         axes.barh(y - 0.12, kl / worst, height=0.3, color="black" if title == "optimum" else "0.6")
         for row, value, least in zip(y, kl, best, strict=True):

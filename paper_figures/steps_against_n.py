@@ -19,7 +19,7 @@ LOGARITHMIC = ("theorem9_bound", "theorem9", "optimum")
 TITLES = {
     "TC-small": "TC-small: parity checks of all sizes",
     "DTC-small": "DTC-small: repeated bits of all sizes",
-    "lower bound": "lower-bound curve of Appendix E",
+    "lower bound": "curve of Appendix E",
 }
 
 
@@ -39,6 +39,8 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
         panel_label(top, f"{TITLES[str(family)]}\n$\\epsilon$ = {small} / {share:.3g}")
         top.set_yscale("log", base=10)
         bottom.set_xscale("log", base=2)
+        bottom.set_xticks(arrays["n"][::2])
+        bottom.set_xticks([], minor=True)
         bottom.set_ylim(0, None)
         bottom.set_xlabel("length $n$, tokens")
     grid[0, 0].set_ylabel("steps (log axis)")

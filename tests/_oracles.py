@@ -280,7 +280,7 @@ def theorem9_dtc_by_appendix(n, zeta):
 def dllm_counts_by_rule(n, steps, alpha):
     """dLLM's rule in float32: round(left * (1 - (1-alpha(s))/(1-alpha(t)))), zeros dropped.
 
-    `alpha` takes and gives a float32 array of shape (); from t = (steps - i)/steps to s = t - 1/steps.
+    `alpha` takes and gives a float32 array of shape (); s = t - 1/steps, from t = 1 to s = 0.
     """
     one, left, counts = np.float32(1.0), n, []
     for i in range(steps):
@@ -312,9 +312,9 @@ def information_by_subsets(table):
                 joint = table.sum(axis=others)
                 position = sum(i < target for i in revealed)
                 joint = np.moveaxis(joint, position, 0)
-                product = joint.sum(axis=0)[None] * joint.sum(
-                    axis=tuple(range(1, size + 1))
-                ).reshape((-1,) + (1,) * size)
+                product = joint.sum(axis=0)[None] * joint.sum(axis=tuple(range(1, size + 1))).reshape(
+                    (-1,) + (1,) * size
+                )
                 cells = joint > 0
                 total += np.sum(joint[cells] * np.log(joint[cells] / product[cells]))
                 pairs += 1
@@ -326,9 +326,7 @@ def marginal_entropy_by_loop(table):
     """The mean entropy of one position, in nats."""
     total = np.longdouble(0)
     for i in range(np.ndim(table)):
-        p = np.asarray(table, np.longdouble).sum(
-            axis=tuple(j for j in range(np.ndim(table)) if j != i)
-        )
+        p = np.asarray(table, np.longdouble).sum(axis=tuple(j for j in range(np.ndim(table)) if j != i))
         total -= np.sum(p[p > 0] * np.log(p[p > 0]))
     return total / np.ndim(table)
 

@@ -37,9 +37,7 @@ def random_table(seed, size, q=2):
 
 def exact_curve(table):
     values = _oracles.information_by_subsets(table).astype(float)
-    return InformationCurve(
-        jnp.asarray(values), jnp.array(float(_oracles.marginal_entropy_by_loop(table)))
-    )
+    return InformationCurve(jnp.asarray(values), jnp.array(float(_oracles.marginal_entropy_by_loop(table))))
 
 
 @pytest.mark.parametrize(
@@ -89,9 +87,7 @@ def test_pairs_are_blocks_of_two():
 
 def test_one_block_is_itself():
     for curve in (permutation_curve(40), parity_curve(17, 3), repetition_curve(1, 2)):
-        np.testing.assert_allclose(
-            blocks_curve([curve], [1]).information, curve.information, 4 * EPS, 0
-        )
+        np.testing.assert_allclose(blocks_curve([curve], [1]).information, curve.information, 4 * EPS, 0)
 
 
 def test_tails_as_small_as_they_are_keep_their_digits():

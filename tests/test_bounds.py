@@ -197,8 +197,7 @@ def test_the_curve_of_appendix_e_needs_log_n_over_epsilon_steps(epsilon):
 def test_the_curve_of_appendix_e_is_constant_on_geometric_blocks():
     curve = lower_bound_curve(30, 0.5)
     expected = [
-        (1 - 1.5 ** -max(i for i in range(20) if 1.5**i <= x)) / (4 * math.log(30))
-        for x in range(1, 31)
+        (1 - 1.5 ** -max(i for i in range(20) if 1.5**i <= x)) / (4 * math.log(30)) for x in range(1, 31)
     ]
     np.testing.assert_allclose(np.asarray(curve.information), expected, rtol=1e-13)
 

@@ -70,11 +70,9 @@ def test_equals_enumeration_to_1e_12(name):
     )
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ["parity 7 q2", "reed-solomon 5 dim 2", "pairs 4 q3"])
 def test_equals_the_enumeration_of_the_package(name):
     curve, words, q = CASES[name]
-    if q == 1:
-        return
     enumerated = information_curve(Joint(jnp.asarray(_oracles.uniform_table(words, curve.n, q))))
     scale = 2**curve.n * EPS * curve.n * math.log(q)  # differences of summed entropies
     np.testing.assert_allclose(curve.information, enumerated.information, 0, scale)
@@ -84,16 +82,12 @@ def test_equals_the_enumeration_of_the_package(name):
 @pytest.mark.parametrize("name", [name for name in CASES if name != "permutation 1"])
 def test_total_correlations_equal_those_of_dit(name):
     curve, words, q = CASES[name]
-    law = dit.Distribution(
-        ["".join(map(str, word)) for word in words], [1 / len(words)] * len(words)
-    )
+    law = dit.Distribution(["".join(map(str, word)) for word in words], [1 / len(words)] * len(words))
     tolerance = {"rel": 1e-12, "abs": 1e-12}
     in_bits = float(curve.total_correlation) / math.log(2)
     assert in_bits == pytest.approx(float(dit.multivariate.total_correlation(law)), **tolerance)
     in_bits = float(curve.dual_total_correlation) / math.log(2)
-    assert in_bits == pytest.approx(
-        float(dit.multivariate.dual_total_correlation(law)), **tolerance
-    )
+    assert in_bits == pytest.approx(float(dit.multivariate.dual_total_correlation(law)), **tolerance)
 
 
 def test_values_by_hand():
@@ -102,9 +96,7 @@ def test_values_by_hand():
     assert parity_curve(3, 2).information.tolist() == [0, 0, log2]
     assert mds_curve(4, 4, 2).information.tolist() == [0, 0, 0, 0]
     assert float(mds_curve(4, 4, 2).entropy) == pytest.approx(4 * log2, rel=2 * EPS)
-    np.testing.assert_allclose(
-        permutation_curve(4).information, np.log([1, 4 / 3, 2, 4]), rtol=2 * EPS
-    )
+    np.testing.assert_allclose(permutation_curve(4).information, np.log([1, 4 / 3, 2, 4]), rtol=2 * EPS)
     np.testing.assert_allclose(permutation_curve(6).entropy, math.log(720), rtol=16 * EPS)
     np.testing.assert_allclose(pairs_curve(4, 2).information, np.arange(4) / 3 * log2, rtol=2 * EPS)
 
@@ -124,12 +116,8 @@ def test_the_dual_code_has_the_dual_curve():
     checks = np.array([[1, 1, 1, 0], [0, 0, 1, 1]])
     code = [w for w in np.ndindex(2, 2, 2, 2) if not np.any(checks @ w % 2)]
     dual = [np.asarray(w) @ checks % 2 for w in np.ndindex(2, 2)]
-    curves = [
-        information_curve(Joint(jnp.asarray(_oracles.uniform_table(c, 4, 2)))) for c in (code, dual)
-    ]
-    np.testing.assert_allclose(
-        dual_curve(curves[0]).information, curves[1].information, atol=64 * EPS
-    )
+    curves = [information_curve(Joint(jnp.asarray(_oracles.uniform_table(c, 4, 2)))) for c in (code, dual)]
+    np.testing.assert_allclose(dual_curve(curves[0]).information, curves[1].information, atol=64 * EPS)
 
 
 def test_the_dual_curve_swaps_the_total_correlations():

@@ -22,13 +22,8 @@ from mdmjax import (
 )
 from mdmjax.distributions.fields import finite_field
 
-PRIME_POWERS = [
-    q
-    for q in range(2, 257)
-    if any(
-        p**m == q for p in range(2, q + 1) for m in range(1, 9) if all(p % d for d in range(2, p))
-    )
-]
+PRIMES = [p for p in range(2, 257) if all(p % d for d in range(2, p))]
+PRIME_POWERS = sorted(p**m for p in PRIMES for m in range(1, 9) if p**m <= 256)
 
 
 @pytest.mark.parametrize("q", [2, 3, 4, 5, 8, 9])

@@ -57,9 +57,7 @@ def test_any_mixture_equals_enumeration_and_never_falls(weights, probs, n):
 def test_the_noisy_bit_equals_dit(flip):
     n = 6
     law = dit.Distribution.from_ndarray(
-        _oracles.identical_mixture_table(
-            [0.5, 0.5], [[1 - flip, flip], [flip, 1 - flip]], n
-        ).astype(float)
+        _oracles.identical_mixture_table([0.5, 0.5], [[1 - flip, flip], [flip, 1 - flip]], n).astype(float)
     )
     curve = noisy_bit_curve(n, flip)
     for ours, theirs in [
@@ -71,9 +69,7 @@ def test_the_noisy_bit_equals_dit(flip):
 
 
 def test_bits_by_hand():
-    assert (
-        noisy_bit_curve(5, 0.0).information.tolist() == repetition_curve(5, 2).information.tolist()
-    )
+    assert noisy_bit_curve(5, 0.0).information.tolist() == repetition_curve(5, 2).information.tolist()
     assert not np.any(noisy_bit_curve(5, 0.5).information)
     np.testing.assert_allclose(
         noisy_bit_curve(5, 0.9).information, noisy_bit_curve(5, 0.1).information, 1e-13

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from experiments import _run, kl_against_steps, n128_k16, steps_against_n
 from experiments.__main__ import main
-from mdmjax import Joint, expected_kl, information_curve
+from mdmjax import Joint, blocks_curve, expected_kl, information_curve, parity_curve
 from mdmjax.schedules.named import llada_uniform
 
 
@@ -134,7 +134,7 @@ def test_n128_k16_is_the_published_table():
     assert counts[4][-1] == 1
 
 
-@pytest.mark.parametrize("m", [2, 3, 4])
+@pytest.mark.parametrize("m", [2, 3])
 def test_parity_checks_curve_is_the_one_of_the_enumerated_code(m):
     """The joint is built bit by bit here: uniform over words whose every set has even parity."""
     n = 2**m
@@ -145,9 +145,14 @@ def test_parity_checks_curve_is_the_one_of_the_enumerated_code(m):
     expected = information_curve(Joint(jnp.asarray(probs)))
     curve = steps_against_n.parity_checks_curve(m)
     # Enumeration subtracts entropies of n bits: that many roundings.
-    np.testing.assert_allclose(
-        curve.information, expected.information, atol=64 * n * np.finfo(float).eps
-    )
+    np.testing.assert_allclose(curve.information, expected.information, atol=64 * n * np.finfo(float).eps)
+
+
+def test_parity_checks_curve_is_the_product_of_its_blocks():
+    kinds, copies = [parity_curve(size, 2) for size in (2, 4, 8, 16, 32)], [2, 1, 1, 1, 1]
+    expected = blocks_curve(kinds, copies).information
+    curve = steps_against_n.parity_checks_curve(6)
+    np.testing.assert_allclose(curve.information, expected, rtol=64 * 64 * np.finfo(float).eps)
 
 
 @pytest.mark.parametrize("m", [1, 10, 17])

@@ -185,9 +185,7 @@ def test_the_dllm_scheduler_between_its_times():
     middle = np.array([5 / 6, 1 / 2, 1 / 6], np.float32)
     slopes = [-3 / 8, -9 / 8, -12 / 8]
     np.testing.assert_allclose(scheduler._alpha_derivative(middle), slopes, rtol=1e-6)
-    np.testing.assert_array_equal(
-        scheduler._derivative(middle), scheduler._alpha_derivative(middle)
-    )
+    np.testing.assert_array_equal(scheduler._derivative(middle), scheduler._alpha_derivative(middle))
 
 
 class FakeMask:

@@ -107,8 +107,7 @@ def test_best_of_sweep_reaches_epsilon_and_loses_at_most_a_doubling(data, n, eps
     assert float(expected_kl(curve, schedule)) <= epsilon
     # 2 max(C, epsilon) is at least the grid point above C; a margin keeps rounding out.
     tc, dtc = (
-        2.001 * max(float(c), epsilon)
-        for c in (curve.total_correlation, curve.dual_total_correlation)
+        2.001 * max(float(c), epsilon) for c in (curve.total_correlation, curve.dual_total_correlation)
     )
     known = min(theorem9_tc(n, tc, epsilon).steps, theorem9_dtc(n, dtc, epsilon).steps)
     assert schedule.steps <= known

@@ -91,9 +91,7 @@ def test_the_best_schedule_of_a_curve_that_rises_beats_every_composition():
     loss = jnp.array([2.0, 0.9, 1.6, 0.4, 0.7, 0.1])
     for steps in range(1, 7):
         cuts = itertools.combinations(range(1, 6), steps - 1)
-        scores = [
-            float(nll(loss, Schedule(np.diff([0, *inside, 6]).tolist()))) for inside in cuts
-        ]
+        scores = [float(nll(loss, Schedule(np.diff([0, *inside, 6]).tolist()))) for inside in cuts]
         best = float(nll(loss, optimal_schedule(-loss, steps)))
         assert best == pytest.approx(min(scores), rel=1e-14)
 
@@ -188,7 +186,7 @@ def test_fixed_interval_has_the_width_of_the_normal_law(key):
     """The gain of a fixed schedule is linear in the losses: its law is normal and known."""
     noise = 0.05
     table = measured(np.random.default_rng(1), noise)
-    found = bootstrap_gain(key, table, STEPS, 1000)
+    found = bootstrap_gain(key, table, STEPS, 400)
     uniform, best = llada_uniform(N, STEPS), found.schedule
     weights = np.zeros(N)
     np.add.at(weights, uniform.boundaries[:-1], uniform.counts)

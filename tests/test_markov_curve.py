@@ -91,15 +91,12 @@ def test_the_truncated_sum_equals_the_whole_sum_at_middle_sizes():
     apart = [math.log(2) + p * math.log(p) + (1 - p) * math.log1p(-p) for p in keeps[1:]]
     for k in (1, 2, 17, 150, n - 1):
         weights = [
-            (n - g)
-            * (2 * math.comb(n - 1 - g, k - 1) - (g - 1) * math.comb(n - 1 - g, k - 2) * (k > 1))
+            (n - g) * (2 * math.comb(n - 1 - g, k - 1) - (g - 1) * math.comb(n - 1 - g, k - 2) * (k > 1))
             if k > 1
             else 2 * (n - g)
             for g in range(1, n)
         ]
-        expected = math.fsum(
-            i * (w / math.comb(n - 1, k)) / n for i, w in zip(apart, weights, strict=True)
-        )
+        expected = math.fsum(i * (w / math.comb(n - 1, k)) / n for i, w in zip(apart, weights, strict=True))
         np.testing.assert_allclose(curve[k], expected, 1e-12)
 
 

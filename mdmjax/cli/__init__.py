@@ -11,10 +11,7 @@ from .._errors import InvalidInputError
 from .errors import complain, parse
 from .schedule import ScheduleCommand
 
-Command = (
-    Annotated[ScheduleCommand, tyro.conf.subcommand("schedule")]
-    | Annotated[None, tyro.conf.Suppress]
-)
+Command = Annotated[ScheduleCommand, tyro.conf.subcommand("schedule")] | Annotated[None, tyro.conf.Suppress]
 """Every command, joined with `|`; tyro takes a single one for no choice, hence the hidden second."""
 
 

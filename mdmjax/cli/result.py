@@ -27,7 +27,7 @@ BASELINES = NAMED | {
 }
 """Schedules that are shown beside the optimum: those in use, and those with a guarantee."""
 
-ENOUGH = 0.1
+ENOUGH = 0.05
 """Without `--steps` and `--epsilon`: the share of the one-step error that may remain (our choice)."""
 
 FRONTIER_WORK = 2**30
@@ -85,15 +85,13 @@ def build(
     if table is not None:
         result["frontier"] = {
             str(k): entry(table.schedule(k))
-            | {"baselines": {name: entry(make(n, k))[key] for name, make in BASELINES.items()}}
+            | {"baselines": {name: entry(make(n, k))[key] for name, make in NAMED.items()}}
             for k in shown_steps(n, table.gaps.size)
         }
     return plain(result)
 
 
-def with_bootstrap(
-    result: dict[str, Any], loaded: Loaded, options: LossCurveFile
-) -> dict[str, Any]:
+def with_bootstrap(result: dict[str, Any], loaded: Loaded, options: LossCurveFile) -> dict[str, Any]:
     """The result with 95% intervals of the gain over uniform and of every boundary."""
     from ..schedules.bootstrap import bootstrap_gain
 
@@ -160,7 +158,9 @@ def plain(value: Any) -> Any:
     """`value` with arrays as lists and numbers that are not finite as `None`, as JSON wants."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
-    if hasattr(value, "tolist"):
+    if isinstance(value, jax.Array | np.ndarray):
+        if np.all(np.isfinite(value)):
+            return value.tolist()
         value = value.tolist()
     if isinstance(value, Iterable) and not isinstance(value, str):
         return [plain(item) for item in value]

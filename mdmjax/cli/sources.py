@@ -41,21 +41,29 @@ class Loaded(NamedTuple):
 
 def _enumerated(distribution: "AbstractDistribution", title: str, **facts: Any) -> Loaded:
     """The curve of a distribution that has no closed form: every state, every subset."""
-    from ..distributions.joint import MAX_TABLE_BYTES, check_table_size, tabulate
+    from ..distributions.joint import tabulate
     from ..information.entropy import information_curve
 
     n, q = distribution.n, distribution.q
+    _check_enumerable(n, q)
+    curve = information_curve(tabulate(distribution))
+    return Loaded(curve, title, f"enumeration of {q}^{n} states and 2^{n} subsets", q, facts)
+
+
+def _check_enumerable(n: int, q: int) -> None:
+    """Refuse, before the table is made, what cannot be enumerated."""
+    from ..distributions.joint import check_table_size
+    from ..information.entropy import MAX_BYTES, entropy_bytes
+
     check_table_size(n, q)
-    need = 8 * (q + 1) ** n
-    if need > MAX_TABLE_BYTES:
+    need = entropy_bytes(n, q)
+    if need > MAX_BYTES:
         refuse(
             "n, q",
             f"{n}, {q}",
-            f"marginals of at most {readable_bytes(MAX_TABLE_BYTES)}",
-            f"all subsets have ({q}+1)^{n} of them, {readable_bytes(need)}; use fewer positions",
+            f"entropies of all subsets in at most {readable_bytes(MAX_BYTES)}",
+            f"these need {readable_bytes(need)}; use fewer positions",
         )
-    curve = information_curve(tabulate(distribution))
-    return Loaded(curve, title, f"enumeration of {q}^{n} states and 2^{n} subsets", q, facts)
 
 
 def _closed(curve: "InformationCurve", title: str, q: int) -> Loaded:
@@ -258,7 +266,7 @@ class Text:
 
     path: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="PATH")] = None
     """A text file, or a folder whose *.py files are read."""
-    window: int = 10
+    window: int = 12
     """Characters in a window: the n of the distribution."""
 
     def load(self, track: Track) -> Loaded:
@@ -266,9 +274,12 @@ class Text:
         from ..distributions.text import CharacterClasses, text_joint
         from ..files.corpus import corpus_files, read_corpus, standard_library_files
 
+        classes = CharacterClasses()
+        if self.window < 1:
+            refuse("window", self.window, "an integer >= 1")
+        _check_enumerable(self.window, classes.q)
         files = corpus_files(self.path) if self.path else standard_library_files()
         corpus = read_corpus(track(files, "reading"))
-        classes = CharacterClasses()
         symbols = [classes.classify(text) for text in track(corpus.texts, "classifying")]
         joint = text_joint(symbols, self.window, classes.q)
         name = str(self.path) if self.path else f"standard library of Python {_python_version()}"
@@ -322,9 +333,7 @@ class LossCurveFile:
             "repeated": table.repeated,
             "isotonic": self.isotonic,
         }
-        return Loaded(
-            curve, f"loss table {self.file.name}", "measured on a model", None, facts, table
-        )
+        return Loaded(curve, f"loss table {self.file.name}", "measured on a model", None, facts, table)
 
 
 Source = (

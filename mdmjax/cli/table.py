@@ -1,7 +1,8 @@
 """The table of `mdmjax schedule`, plain where the output is not a terminal."""
 
+from io import TextIOBase
 from itertools import groupby
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 from rich.box import ASCII, HEAVY_HEAD, Box
 from rich.console import Console
@@ -17,7 +18,7 @@ PLAIN_WIDTH = 120
 """Columns of an output that is not a terminal."""
 
 
-def show(result: dict[str, Any], stream: TextIO) -> None:
+def show(result: dict[str, Any], stream: TextIOBase) -> None:
     """Print the result of `result.build`: what it is of, the frontier, the baselines, and what is what."""
     terminal = stream.isatty()
     console = Console(file=stream, width=None if terminal else PLAIN_WIDTH, highlight=False)
@@ -117,7 +118,7 @@ def _legend(result: dict[str, Any], unit: Unit) -> list[str]:
         lines.append(
             "KL: expected KL(data || sampler) in nats, the mean over random ordered partitions of the "
             "positions, exact for a perfect denoiser (arXiv 2511.04647, Thm 4). "
-            f"x2: twice the KL of the best. {counts}"
+            f"x2.00: twice the KL of the best. {counts}"
         )
     else:
         lines.append(
@@ -147,8 +148,7 @@ def _intervals(found: dict[str, Any]) -> str:
         for at, (low, high) in zip(found["boundaries"], found["boundary_intervals"], strict=True)
     )
     own, fixed = (
-        "[{:.4f}, {:.4f}]".format(*found[key])
-        for key in ("gain_interval", "fixed_schedule_interval")
+        "[{:.4f}, {:.4f}]".format(*found[key]) for key in ("gain_interval", "fixed_schedule_interval")
     )
     return (
         f"Gain over llada_uniform: {found['gain_over_uniform']:.4f} nats; 95% percentile intervals of "
@@ -161,7 +161,7 @@ def _intervals(found: dict[str, Any]) -> str:
 def _beside(score: float, best: float, result: dict[str, Any]) -> str:
     """A baseline's number, and how it compares with the best."""
     if result["exact"]:
-        return f"{_number(score)} {_ratio(score, best):>6}"
+        return f"{_number(score)} {_ratio(score, best):>7}"
     return f"{score - best:+.4f}"
 
 
@@ -169,7 +169,7 @@ def _ratio(score: float, best: float) -> str:
     """`score / best` where that means something: not where the best is zero up to rounding."""
     if best <= 1e-12 or score <= 1e-12:
         return ""
-    return f"x{score / best:.3g}"
+    return f"x{score / best:.2f}" if score < 100 * best else f"x{score / best:.1e}"
 
 
 def _number(value: float) -> str:
@@ -179,9 +179,7 @@ def _number(value: float) -> str:
 def _shortened(counts: list[int]) -> str:
     """`run_lengths` in at most `COUNTS_WIDTH` characters."""
     text = run_lengths(counts)
-    return (
-        text if len(text) <= COUNTS_WIDTH else f"{text[: COUNTS_WIDTH - 4].rsplit(' ', 1)[0]} ..."
-    )
+    return text if len(text) <= COUNTS_WIDTH else f"{text[: COUNTS_WIDTH - 4].rsplit(' ', 1)[0]} ..."
 
 
 def run_lengths(counts: list[int]) -> str:

@@ -24,9 +24,7 @@ def as_floats(*values: Numbers) -> list[Float[Array, "..."]]:
     return [jnp.asarray(v, dtype) for v in values]
 
 
-def check_shape(
-    argument: str, value: Array | np.ndarray, wanted: tuple[int, ...], words: str
-) -> None:
+def check_shape(argument: str, value: Array | np.ndarray, wanted: tuple[int, ...], words: str) -> None:
     """Refuse an array that has not the `wanted` shape, which `words` says in the user's terms."""
     if value.shape != wanted:
         refuse(argument, f"of shape {value.shape}", f"shape {words} = {wanted}")

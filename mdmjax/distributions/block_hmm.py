@@ -32,7 +32,7 @@ class BlockHMM(AbstractDistribution):
     The evidence of a partly observed block is a sum over its bits that carries the parity still
     wanted, $O(B)$ a block. It adds and never subtracts (the shorter formula with a product of
     $1 - 2\rho$ does), so that probabilities of order `eta` keep their digits. Relative accuracy of
-    conditionals: about `1e-13` in float64, `1e-5` in float32.
+    conditionals at 64 and 4096 bits: below `1e-13` in float64, `1e-5` in float32.
 
     Raises:
         InvalidInputError: sizes below one, wrong shapes, numbers that are not probabilities.

@@ -72,7 +72,7 @@ class LinearCode(AbstractDistribution):
         r"""$-\mathrm{rank}(G_S) \log q$ in nats, or $-\infty$ if no word agrees with $x_S$."""
         solved = _eliminate(self.generator, tokens, self.q)
         log_q = jnp.log(jnp.asarray(self.q, jnp.result_type(float)))
-        return jnp.where(solved.consistent, -solved.rank * log_q, -jnp.inf)
+        return jnp.where(solved.consistent, -solved.rank.astype(log_q.dtype) * log_q, -jnp.inf)
 
     def log_conditionals(self, tokens: Tokens) -> Float[Array, "n q"]:
         r"""0 or $-\infty$ where determined, $-\log q$ where not; NaN if no word agrees."""

@@ -34,9 +34,7 @@ class Joint(AbstractDistribution):
         """Refuse what is not a table of probabilities."""
         shape = self.probs.shape
         if not shape or len(set(shape)) != 1 or shape[0] < 1:
-            refuse(
-                "probs", f"of shape {shape}", "shape (q,)*n", "one axis a position, all of length q"
-            )
+            refuse("probs", f"of shape {shape}", "shape (q,)*n", "one axis a position, all of length q")
         if isinstance(self.probs, jax.core.Tracer):
             return
         values = np.asarray(self.probs)

@@ -57,9 +57,7 @@ class MarkovChain(AbstractDistribution):
 
     def log_evidence(self, weights: Float[Array, "n q"]) -> Float[Array, ""]:
         r"""$\log \sum_x p(x) \prod_i w_i(x_i)$ in nats."""
-        return chain_log_evidence(
-            safe_log(self.initial), safe_log(self.transition), safe_log(weights)
-        )
+        return chain_log_evidence(safe_log(self.initial), safe_log(self.transition), safe_log(weights))
 
     def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
         r"""$\log p(x_S)$ in nats; $-\infty$ if it cannot occur."""

@@ -61,26 +61,37 @@ class MixtureOfProducts(AbstractDistribution):
         part = jax.random.categorical(for_part, safe_log(self.weights), mode="high")
         return jax.random.categorical(for_tokens, safe_log(self.probs[part]), mode="high")
 
-    def log_parts(self, tokens: Tokens) -> Float[Array, " parts"]:
-        r"""$\log p(m, x_S)$ in nats for every part $m$."""
-        column = jnp.minimum(tokens, self.q - 1)[None, :, None]
-        seen = safe_log(jnp.take_along_axis(self.probs, column, axis=2)[:, :, 0])
-        seen = jnp.where((tokens != self.q)[None, :], seen, 0.0)
-        return safe_log(self.weights) + jnp.sum(seen, axis=1)
-
     def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
         r"""$\log p(x_S)$ in nats; $-\infty$ if it cannot occur."""
-        return log_sum_exp(self.log_parts(tokens), axis=0)
+        log_odds, log_best = self._read(tokens)
+        return log_sum_exp(log_odds, axis=0) + log_best
 
     def log_conditionals(self, tokens: Tokens) -> Float[Array, "n q"]:
         r"""$\log \sum_m p(m \mid x_S)\, p_m(x_i = a)$ in nats; NaN if the context cannot occur."""
-        log_parts = self.log_parts(tokens)
-        log_posterior = log_parts - log_sum_exp(log_parts, axis=0)
+        log_odds, log_best = self._read(tokens)
+        log_posterior = log_odds - log_sum_exp(log_odds, axis=0)
         masked = log_sum_exp(log_posterior[:, None, None] + safe_log(self.probs), axis=0)
         alphabet = jnp.arange(self.q, dtype=tokens.dtype)
         known = jnp.where(tokens[:, None] == alphabet[None, :], 0.0, -jnp.inf)
         table = jnp.where((tokens == self.q)[:, None], masked, known)
-        return jnp.where(jnp.any(log_parts > -jnp.inf), table, jnp.nan)
+        return jnp.where(log_best > -jnp.inf, table, jnp.nan)
+
+    def _read(self, tokens: Tokens) -> tuple[Float[Array, " parts"], Float[Array, ""]]:
+        r"""$\log p(m, x_S)$ of each part $m$ less that of the best one, and the latter, in nats.
+
+        The parts are compared position by position before the sum: over very many positions, sums
+        that are nearly equal would lose their difference.
+        """
+        column = jnp.minimum(tokens, self.q - 1)[None, :, None]
+        seen = safe_log(jnp.take_along_axis(self.probs, column, axis=2)[:, :, 0])
+        seen = jnp.where((tokens != self.q)[None, :], seen, 0.0)
+        log_weights = safe_log(self.weights)
+        log_parts = log_weights + jnp.sum(seen, axis=1)
+        best = jnp.argmax(log_parts)
+        possible = log_parts[best] > -jnp.inf
+        against = jnp.where(possible, seen[best], 0.0)
+        log_odds = log_weights + jnp.sum(seen - against[None, :], axis=1)
+        return log_odds - jnp.where(possible, log_weights[best], 0.0), log_parts[best]
 
 
 def noisy_repeated_bit(n: int, flip: Numbers) -> MixtureOfProducts:

@@ -8,9 +8,7 @@ from typing import NamedTuple
 
 from .._errors import refuse
 
-SKIPPED_FOLDERS = frozenset(
-    {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}
-)
+SKIPPED_FOLDERS = frozenset({"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"})
 """Folders of the standard library that are left out (our choice): tests, which some systems do not
 install, hold broken files on purpose; and packages that are not the interpreter's own."""
 

@@ -44,9 +44,7 @@ def read_loss_table(path: Path, length: int | None = None) -> LossTable:
     else:
         n_masked = _as_integers(columns["n_masked"])
         n = int(n_masked.max()) if length is None else length
-    return LossTable(
-        n, n_masked, columns["loss"], count=columns.get("count"), stderr=columns.get("stderr")
-    )
+    return LossTable(n, n_masked, columns["loss"], count=columns.get("count"), stderr=columns.get("stderr"))
 
 
 def _check_columns(path: Path, names: tuple[str, ...]) -> None:

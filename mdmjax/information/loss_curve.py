@@ -162,9 +162,7 @@ def masked_from_ratio(ratio: Float[np.ndarray, " rows"], n: int) -> Int[np.ndarr
     return np.maximum(1, np.floor(ratio * n + 0.5)).astype(np.int64)
 
 
-def _fill(
-    loss: Float[np.ndarray, " n"], measured: Bool[np.ndarray, " n"]
-) -> Float[np.ndarray, " n"]:
+def _fill(loss: Float[np.ndarray, " n"], measured: Bool[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """Linear interpolation where not measured, flat beyond the ends."""
     positions = np.arange(loss.size)
     return np.interp(positions, positions[measured], loss[measured])
@@ -174,9 +172,7 @@ def _default_float(values: Float[np.ndarray, " n"]) -> Float[Array, " n"]:
     return jnp.asarray(values, dtype=jnp.result_type(float))
 
 
-def _check_rows(
-    name: str, values: np.ndarray, good: Bool[np.ndarray, " rows"], wanted: str
-) -> None:
+def _check_rows(name: str, values: np.ndarray, good: Bool[np.ndarray, " rows"], wanted: str) -> None:
     """Refuse the first row whose value is not as wanted; rows are counted from 1."""
     if not good.all():
         row = int(np.argmin(good))

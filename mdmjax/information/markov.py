@@ -59,8 +59,8 @@ def markov_curve(transition: Numbers, n: int) -> InformationCurve:
 
     As $i(a+b) \le \min(i(a), i(b))$ the negative part is at most half of the positive one, so no
     digits are lost in the difference; $i$ of a weakly dependent chain is good to about
-    `eps / sqrt(i(1))`. Binomials follow by ratios, $g$ of them: a chain that mixes is exact to a few
-    roundings, one that never mixes to 3e-12 at $n = 10^6$ (2e-4 in float32 at $10^5$), as measured.
+    `eps / sqrt(i(1))`. Binomials follow by $g$ ratios: a chain that mixes is exact to a few
+    roundings, one that never mixes to 3e-12 at $n = 10^6$ (2e-4 in float32 at $10^5$; measured).
 
     As $i$ does not rise, terms beyond $g$ are at most $i(g)\,[3\binom{n-1-g}{k} +
     g\binom{n-1-g}{k-1}] / \binom{n-1}{k}$ and are left out once that is below one rounding of

@@ -98,9 +98,7 @@ def _panels(
 
 
 @eqx.filter_jit
-def _density(
-    information: Float[Array, " n"], logits: Float[Array, " nodes"]
-) -> Float[Array, " nodes"]:
+def _density(information: Float[Array, " n"], logits: Float[Array, " nodes"]) -> Float[Array, " nodes"]:
     r"""$q = t^2(1-t)^2 h'$, $h' = n(n-1)\,\mathbb{E}[Z_{J+2} - Z_{J+1}]$, $J \sim$ Bin(n-2, t)."""
     n = information.shape[0]
     rises = jnp.maximum(jnp.diff(information), 0.0)

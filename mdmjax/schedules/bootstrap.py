@@ -104,9 +104,7 @@ def _replicates(key: Key[Array, ""], table: LossTable, samples: int) -> Iterator
     uniforms = np.asarray(jax.random.uniform(key, (samples, table.loss.size)))
     for row in uniforms:
         chosen = _resample_within(table.n_masked, row)
-        yield eqx.tree_at(
-            lambda t: (t.loss, t.count), table, (table.loss[chosen], table.count[chosen])
-        )
+        yield eqx.tree_at(lambda t: (t.loss, t.count), table, (table.loss[chosen], table.count[chosen]))
 
 
 def _resample_within(

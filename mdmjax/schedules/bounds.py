@@ -59,9 +59,7 @@ def dtc_bound(schedule: Schedule, dual_total_correlation: float) -> float:
     return dual_total_correlation * _greatest_ratio(counts, starts + 1)
 
 
-def li_cai_bound(
-    schedule: Schedule, total_correlation: float, dual_total_correlation: float
-) -> float:
+def li_cai_bound(schedule: Schedule, total_correlation: float, dual_total_correlation: float) -> float:
     r"""$\frac{s_{\max} - 1}{n}(\mathrm{TC} + \mathrm{DTC}) = (s_{\max} - 1) Z_n$.
 
     arXiv 2511.04647, App. F.1; no constant is better, for given TC + DTC and largest step.
@@ -69,9 +67,7 @@ def li_cai_bound(
     >>> li_cai_bound(Schedule([2, 2]), 1.0, 1.0)
     0.5
     """
-    return (
-        (int(schedule.counts.max()) - 1) / schedule.n * (total_correlation + dual_total_correlation)
-    )
+    return (int(schedule.counts.max()) - 1) / schedule.n * (total_correlation + dual_total_correlation)
 
 
 def li_cai_power_of_two_bound(

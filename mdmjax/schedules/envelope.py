@@ -123,9 +123,7 @@ def solve_layers(
         return at, jnp.where(step <= row, starts[at], n)
 
     row = jnp.arange(1, max_steps)
-    _, inner = jax.lax.scan(
-        back, jnp.zeros(max_steps - 1, jnp.int32), (last, parents, row), reverse=True
-    )
+    _, inner = jax.lax.scan(back, jnp.zeros(max_steps - 1, jnp.int32), (last, parents, row), reverse=True)
     inner = jnp.concatenate([jnp.full((max_steps - 1, 1), n), inner], axis=1)
     first, final = jnp.zeros((1, max_steps), inner.dtype), jnp.full((1, max_steps), n)
     gains = jnp.concatenate([jnp.zeros(1, x.dtype), gains])
@@ -143,8 +141,8 @@ def solve_windows(
     """
     n = values.shape[0]
     pad = (0, padded_lines(width) - width)
-    at = jnp.minimum(low[:, None] + jnp.pad(jnp.arange(width), pad, mode="edge"), n)
-    at = at.astype(jnp.int32)
+    offsets = jnp.pad(jnp.arange(width, dtype=jnp.int32), pad, mode="edge")
+    at = jnp.minimum(low[:, None] + offsets[None], n)
     x, z = at.astype(values.dtype), (values - values[0])[jnp.minimum(at, n - 1)]
     usable = at < n
 

@@ -42,9 +42,7 @@ def theorem9_dtc(n: int, dual_total_correlation: float, epsilon: float) -> Sched
     >>> theorem9_dtc(16, 0.69, 0.5).counts.tolist()
     [1, 1, 1, 1, 2, 2, 3, 5]
     """
-    return _reversed(
-        _shrinking(n, _zeta("dual_total_correlation", dual_total_correlation, epsilon))
-    )
+    return _reversed(_shrinking(n, _zeta("dual_total_correlation", dual_total_correlation, epsilon)))
 
 
 def theorem9_tc_for_steps(n: int, steps: int) -> Schedule:

@@ -128,9 +128,7 @@ def pyramid(n: int, steps: int) -> Schedule:
     """
     check_steps(n, steps)
     whole = steps * (steps + 1)
-    return _from_boundaries(
-        [(2 * n * i * (i + 1) + whole) // (2 * whole) for i in range(steps + 1)]
-    )
+    return _from_boundaries([(2 * n * i * (i + 1) + whole) // (2 * whole) for i in range(steps + 1)])
 
 
 def geometric(n: int, steps: int) -> Schedule:
@@ -165,9 +163,7 @@ NAMED: dict[str, Callable[[int, int], Schedule]] = {
 def check_steps(n: int, steps: int) -> None:
     """Refuse a number of steps that is not in `1..n`."""
     if not 1 <= steps <= n:
-        refuse(
-            "steps", steps, f"an integer in 1..n with n = {n}", "a step reveals at least one token"
-        )
+        refuse("steps", steps, f"an integer in 1..n with n = {n}", "a step reveals at least one token")
 
 
 def _dllm_times(steps: int) -> Float[np.ndarray, " steps_and_one"]:

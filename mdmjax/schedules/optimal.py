@@ -75,9 +75,7 @@ def frontier(values: Float[Array, " n"] | Float[np.ndarray, " n"], max_steps: in
     return Frontier(np.asarray(gaps), boundaries)
 
 
-def optimal_schedule(
-    values: Float[Array, " n"] | Float[np.ndarray, " n"], steps: int
-) -> Schedule:
+def optimal_schedule(values: Float[Array, " n"] | Float[np.ndarray, " n"], steps: int) -> Schedule:
     """A schedule of exactly `steps` steps with the least `step_gap(values, schedule)`.
 
     The optimum is exact at any length: for long nondecreasing curves by a certified coarse-to-fine search,
@@ -99,9 +97,7 @@ def optimal_schedule(
     return Schedule(np.diff(solve(host, steps)[-1]))
 
 
-def fewest_steps(
-    values: Float[Array, " n"] | Float[np.ndarray, " n"], epsilon: float
-) -> Schedule:
+def fewest_steps(values: Float[Array, " n"] | Float[np.ndarray, " n"], epsilon: float) -> Schedule:
     """The optimal schedule of the fewest steps whose `step_gap` is at most `epsilon` nats.
 
     Raises:

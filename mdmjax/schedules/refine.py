@@ -102,21 +102,28 @@ def _block_bound(constant: Array, slope: Array, pivot: Array, s: _Sides, reach: 
     return constant + y * s.z0 + (linear - m * x) * x + farthest * s.sag
 
 
-def _forward(bound: tuple[Array, Array], s: _Sides, target: Array) -> Array:
-    """Upper bounds of F at `target`, from those at both ends of the blocks of the boundary before."""
-    pivot = target[:, None]
-    reach = jnp.minimum(s.x1, pivot) - s.x0
+def _forward(bound: tuple[Array, Array], s: _Sides, targets: Array) -> Array:
+    """Upper bounds of F at `targets`, from those at both ends of the blocks of the boundary before."""
     slope = (bound[1] - bound[0]) / (s.x1 - s.x0)
-    value = _block_bound(bound[0], slope, pivot, s, jnp.maximum(reach, 0.0))
-    return jnp.max(jnp.where((reach >= 0) & s.alive, value, -jnp.inf), axis=1)
+
+    def at(target):
+        reach = jnp.minimum(s.x1, target) - s.x0
+        value = _block_bound(bound[0], slope, target, s, jnp.maximum(reach, 0.0))
+        return jnp.max(jnp.where((reach >= 0) & s.alive, value, -jnp.inf))
+
+    return jax.vmap(at)(targets)
 
 
-def _backward(bound: tuple[Array, Array], s: _Sides, zeta: Array) -> Array:
-    """Upper bounds of C at `zeta`, from those at both ends of the blocks of the boundary after."""
+def _backward(bound: tuple[Array, Array], s: _Sides, zetas: Array) -> Array:
+    """Upper bounds of C at `zetas`, from those at both ends of the blocks of the boundary after."""
     slope = _ratio(bound[1] - bound[0], s.z1 - s.z0)
-    constant = bound[0] - slope * s.z0 + s.x0 * zeta[:, None]
-    value = _block_bound(constant, zeta[:, None], slope, s, s.x1 - s.x0)
-    return jnp.max(jnp.where(s.alive, value, -jnp.inf), axis=1)
+
+    def at(zeta):
+        constant = bound[0] - slope * s.z0 + s.x0 * zeta
+        value = _block_bound(constant, zeta, slope, s, s.x1 - s.x0)
+        return jnp.max(jnp.where(s.alive, value, -jnp.inf))
+
+    return jax.vmap(at)(zetas)
 
 
 def _all_bounds(sides: _Sides, n: Array) -> Array:
@@ -153,9 +160,13 @@ def _best_path(x: Array, z: Array, alive: Array, n: Array) -> _Best:
 
     def step(value, pair):
         (x0, z0, ok0), (x1, ok1) = pair
-        gain = value + (x1[:, None] - x0) * z0
-        gain = jnp.where((x0 <= x1[:, None]) & ok0 & ok1[:, None], gain, -jnp.inf)
-        return jnp.max(gain, 1), jnp.argmax(gain, 1)
+
+        def best_to(end):
+            gain = jnp.where((x0 <= end) & ok0, value + (end - x0) * z0, -jnp.inf)
+            return jnp.max(gain), jnp.argmax(gain)
+
+        gain, parent = jax.vmap(best_to)(x1)
+        return jnp.where(ok1, gain, -jnp.inf), parent
 
     start = jnp.where(usable[0], 0.0, -jnp.inf).astype(x.dtype)
     pairs = ((x[:-1], z[:-1], usable[:-1]), (x[1:], usable[1:]))
@@ -177,7 +188,7 @@ def _halve(blocks: _Blocks, area: Array) -> tuple[_Blocks, Array]:
     area = jnp.where(blocks.alive & (blocks.level > 0), area, 0.0)
     rank = jnp.argsort(jnp.argsort(-area))
     split = (area > 0) & (rank < room)
-    level = blocks.level - split
+    level = blocks.level - split.astype(blocks.level.dtype)
     other = _Blocks(blocks.left + (1 << level), level, split)
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), blocks._replace(level=level), other)
     order = jnp.argsort(~both.alive)[: blocks.alive.shape[0]]
@@ -210,8 +221,9 @@ def refine(values: Float[Array, " n"], steps: int, blocks: int) -> Refinement:
     n = jnp.asarray(values.shape[0], dtype)
     tolerance = float(8 * jnp.finfo(dtype).eps)
     shape = (steps - 1, blocks)
-    start = jnp.arange(blocks) < blocks // 2
-    left = jnp.where(start, jnp.arange(blocks, dtype=jnp.int32) << levels, 0)
+    index = jnp.arange(blocks, dtype=jnp.int32)
+    start = index < blocks // 2
+    left = jnp.where(start, index << levels, 0)
     whole = _Blocks(
         jnp.broadcast_to(left, shape),
         jnp.full(shape, levels, jnp.int32),

@@ -1,0 +1,231 @@
+"""The optimum against every composition and the definition; its three methods against each other."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from _oracles import all_compositions, step_gap_by_loops
+from _strategies import nondecreasing_curves
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mdmjax import (
+    InvalidInputError,
+    Schedule,
+    fewest_steps,
+    frontier,
+    mds_curve,
+    noisy_bit_curve,
+    optimal_schedule,
+    parity_curve,
+    permutation_curve,
+    random_search,
+    step_gap,
+)
+from mdmjax.schedules import optimal
+from mdmjax.schedules.envelope import RADIX, padded_lines, upper_envelope
+from mdmjax.schedules.refine import refine
+
+
+def sum_tolerance(values):
+    return 64 * np.finfo(np.float64).eps * np.abs(values).sum() + 1e-300
+
+
+def long_curves(n):
+    """Curves of every character: smooth, singular, saturated, noisy, with jumps."""
+    rng, x = np.random.default_rng(n), np.arange(n) / n
+    return {
+        "linear": x,
+        "root": np.sqrt(x),
+        "permutation": -np.log1p(-x),
+        "saturated": 1 - np.exp(-40 * x),
+        "sigmoid": 1 / (1 + np.exp(-(x - 0.3) * 40)),
+        "sorted noise": np.sort(rng.random(n)),
+        "heavy noise": np.cumsum(rng.exponential(size=n) ** 3) / n,
+        "jumps": np.repeat(np.sort(rng.random(20)), -(-n // 20))[:n],
+        "parity": (np.arange(n) == n - 1).astype(float),
+        "flat": np.zeros(n),
+    }
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 9])
+@pytest.mark.parametrize("kind", ["rising", "any"])
+def test_frontier_is_the_best_of_all_compositions(n, kind):
+    values = np.random.default_rng(n).normal(size=n)
+    values = np.cumsum(values**2) if kind == "rising" else values
+    best = frontier(values, n)
+    for steps in range(1, n + 1):
+        brute = min(step_gap_by_loops(values, c) for c in all_compositions(n, steps))
+        schedule = best.schedule(steps)
+        assert schedule.steps == steps
+        assert schedule.n == n
+        assert abs(best.gaps[steps - 1] - brute) <= sum_tolerance(values)
+        assert abs(step_gap_by_loops(values, schedule.counts) - brute) <= sum_tolerance(values)
+
+
+@settings(deadline=None, max_examples=60)
+@given(nondecreasing_curves(12), st.integers(1, 12))
+def test_optimum_of_a_curve_with_flat_parts(values, steps):
+    brute = min(step_gap_by_loops(values, c) for c in all_compositions(12, steps))
+    found = optimal_schedule(values, steps)
+    assert found.steps == steps
+    assert step_gap_by_loops(values, found.counts) <= brute + sum_tolerance(values)
+
+
+@settings(deadline=None, max_examples=30)
+@given(nondecreasing_curves(40))
+def test_frontier_is_monotone_and_ends_at_zero(values):
+    gaps = frontier(values, 40).gaps
+    assert np.all(np.diff(gaps) <= sum_tolerance(values))
+    assert gaps[-1] == 0.0
+
+
+@pytest.mark.parametrize("name", long_curves(2).keys())
+def test_envelope_agrees_with_the_dense_programme(name):
+    values = long_curves(700)[name]
+    sorted_rows = optimal._frontier_of_sorted(values, 24)
+    dense_rows = optimal._frontier_of_any(values, 24)
+    for steps in (1, 2, 3, 11, 24):
+        pair = [np.diff(rows[steps - 1, : steps + 1]) for rows in (sorted_rows, dense_rows)]
+        gaps = [step_gap_by_loops(values, counts) for counts in pair]
+        assert min(min(counts) for counts in pair) >= 1
+        assert abs(gaps[0] - gaps[1]) <= sum_tolerance(values)
+
+
+@pytest.mark.parametrize("name", long_curves(2).keys())
+@pytest.mark.parametrize("blocks", [16, 128])
+def test_coarse_to_fine_search_is_exact(monkeypatch, name, blocks):
+    monkeypatch.setattr(optimal, "SMALL", 0)
+    monkeypatch.setattr(optimal, "REFINE_BLOCKS", blocks)
+    values = long_curves(3000)[name]
+    exact = frontier(values, 40)
+    for steps in (2, 7, 40):
+        found = optimal_schedule(values, steps)
+        assert found.steps == steps
+        gap = step_gap_by_loops(values, found.counts)
+        assert abs(gap - exact.gaps[steps - 1]) <= sum_tolerance(values)
+
+
+@pytest.mark.parametrize("name", long_curves(2).keys())
+def test_refinement_keeps_every_optimum_in_its_windows(name):
+    values = long_curves(3000)[name]
+    steps = 12
+    found = refine(jnp.asarray(values), steps, 32)
+    exact = frontier(values, steps)
+    gap = step_gap_by_loops(values, np.diff(np.asarray(found.boundaries)))
+    if found.certified:
+        assert gap <= exact.gaps[-1] + sum_tolerance(values)
+    elif gap > exact.gaps[-1] + sum_tolerance(values):
+        inner = exact.boundaries[-1, 1:steps]
+        assert np.all((np.asarray(found.low) <= inner) & (inner <= np.asarray(found.high)))
+
+
+def test_smooth_curves_are_certified_by_the_refinement_alone():
+    values = jnp.asarray(long_curves(20_000)["root"])
+    assert bool(refine(values, 16, 128).certified)
+
+
+def test_no_search_beats_the_programme_on_a_long_curve():
+    values = jnp.asarray(long_curves(2000)["sigmoid"])
+    best = optimal_schedule(values, 9)
+    _, gap = random_search(jax.random.key(3), values, 9, candidates=16)
+    assert float(step_gap(values, best)) <= float(gap) + 1e-9
+
+
+@pytest.mark.parametrize("lines", [2, 5, 16, 17, 300, 5000])
+def test_upper_envelope_is_the_pointwise_maximum(lines):
+    count = padded_lines(lines)
+    rng = np.random.default_rng(lines)
+    slopes = np.sort(rng.integers(0, 9, count).astype(float))
+    queries = np.sort(rng.normal(size=count)) * 5
+    intercepts = np.cumsum(-queries * np.diff(slopes, prepend=0.0)) + 0.1 * rng.normal(size=count)
+    value, index = upper_envelope(*map(jnp.asarray, (intercepts, slopes, queries)))
+    table = intercepts + slopes * queries[:, None]
+    np.testing.assert_allclose(value, table.max(1), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(table[np.arange(count), index], table.max(1), rtol=0, atol=1e-12)
+
+
+def test_padded_lines_cut_into_tiles():
+    for count in (1, 2, 16, 17, 4096, 4097, 10**6):
+        lines = padded_lines(count)
+        assert count <= lines < max(3, count + lines // RADIX + 1) * 2
+        while lines > RADIX:
+            assert lines % RADIX == 0
+            lines //= RADIX
+
+
+# The exact optima of peers.md at n = 128, k = 16, recomputed there independently.
+@pytest.mark.parametrize(
+    ("curve", "expected"),
+    [
+        (noisy_bit_curve(128, 0.1), 0.0003),
+        (permutation_curve(128), 11.11),
+        (mds_curve(128, 64, 256), 0.0),
+        (parity_curve(128, 2), 0.0),
+    ],
+)
+def test_n128_k16_optima(curve, expected):
+    schedule = optimal_schedule(curve.information, 16)
+    places = 4 if expected == 0.0003 else 2
+    assert round(float(step_gap(curve.information, schedule)), places) == expected
+
+
+def test_permutation_optimum_counts():
+    counts = optimal_schedule(permutation_curve(128).information, 16).counts.tolist()
+    assert counts[:2] == [15, 14]
+    assert counts[-1] == 1
+
+
+def test_fewest_steps_is_the_first_that_suffices():
+    values = permutation_curve(60).information
+    gaps = frontier(values, 60).gaps
+    for epsilon in (20.0, 3.0, 0.5, 1e-9):
+        schedule = fewest_steps(values, epsilon)
+        assert float(step_gap(values, schedule)) <= epsilon
+        assert schedule.steps == 1 or gaps[schedule.steps - 2] > epsilon
+
+
+def test_rounding_does_not_make_a_curve_unsorted():
+    values = np.repeat(np.linspace(0.0, 1.0, 30), 3) + 1e-16 * (-1.0) ** np.arange(90)
+    assert optimal._is_sorted(values)
+    assert not optimal._is_sorted(-values)
+
+
+def test_float32_curve_reaches_the_float64_optimum_to_its_own_accuracy():
+    values = long_curves(500)["root"]
+    exact = frontier(values, 10).gaps[-1]
+    single = optimal_schedule(jnp.asarray(values, jnp.float32), 10)
+    gap = step_gap_by_loops(values, single.counts)
+    assert gap - exact <= 64 * np.finfo(np.float32).eps * values.sum()
+
+
+@pytest.mark.slow
+def test_a_million_positions():
+    values = jnp.asarray(long_curves(10**6)["permutation"])
+    found = optimal_schedule(values, 8)
+    exact = Schedule(np.diff(optimal._frontier_of_sorted(np.asarray(values), 8)[-1]))
+    assert abs(float(step_gap(values, found)) - float(step_gap(values, exact))) <= 1e-6
+
+
+@pytest.mark.parametrize(
+    ("call", "argument"),
+    [
+        (lambda v: frontier(v, 0), "max_steps"),
+        (lambda v: frontier(v, 5), "max_steps"),
+        (lambda v: optimal_schedule(v, 0), "steps"),
+        (lambda v: optimal_schedule(v, 5), "steps"),
+        (lambda v: optimal_schedule(v.at[2].set(jnp.nan), 2), "values"),
+        (lambda v: fewest_steps(v, 0.0), "epsilon"),
+        (lambda v: fewest_steps(v, float("nan")), "epsilon"),
+        (lambda v: frontier(v, 2).schedule(3), "steps"),
+        (lambda v: step_gap(v, Schedule([1, 2])), "counts"),
+    ],
+)
+def test_bad_input_is_refused(call, argument):
+    with pytest.raises(InvalidInputError, match=f"^{argument} is "):
+        call(jnp.arange(4.0))
+
+
+def test_a_solve_too_large_is_refused_before_it_is_tried():
+    with pytest.raises(InvalidInputError, match="GiB"):
+        frontier(np.arange(10.0**6), 10**5)
