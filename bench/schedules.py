@@ -1,0 +1,76 @@
+"""The optimal schedule against kmeans1d, the whole frontier, and schedules evaluated per second."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mdmjax import frontier, optimal_schedule, permutation_curve, step_gap
+from mdmjax.schedules.schedule import gap_of_starts
+
+from ._timing import Row, once, seconds
+
+N, STEPS = 10**6, 32
+
+
+def optimum(name: str, values: jax.Array) -> Row:
+    """One optimal schedule of a long curve. kmeans1d partitions the same numbers at an L2 cost."""
+    import kmeans1d
+
+    ours, compile_time = seconds(lambda: optimal_schedule(values, STEPS), runs=5)
+    points = np.asarray(values).tolist()
+    theirs = once(lambda: kmeans1d.cluster(points, STEPS))
+    gap = float(step_gap(values, optimal_schedule(values, STEPS)))
+    note = f"another cost (L2), once; our optimum {gap:.6g}"
+    return Row(
+        f"optimum, n = 10^6, k = {STEPS}, {name}", ours, compile_time, "kmeans1d", theirs, 10.0, note
+    )
+
+
+def whole_frontier(n: int = 4096) -> Row:
+    values = permutation_curve(n).information
+    ours, compile_time = seconds(lambda: frontier(values, n).gaps, runs=3)
+    host = np.asarray(values)
+    theirs = once(lambda: numpy_layers(host, 8)) / 8 * n
+    note = "NumPy: 8 layers of the O(n^2) programme, scaled"
+    return Row(f"optimum for every k <= n = {n}", ours, compile_time, "NumPy programme", theirs, 0.0, note)
+
+
+def numpy_layers(values: np.ndarray, layers: int) -> np.ndarray:
+    """The dense programme, one layer a step."""
+    n = values.shape[0]
+    x = np.arange(n + 1.0)
+    gain = np.where(x == 0, 0.0, -np.inf)
+    for _ in range(layers):
+        lines = (gain[:n] - x[:n] * values)[:, None] + np.outer(values, x)
+        gain = np.where(np.arange(n)[:, None] < x, lines, -np.inf).max(0)
+    return gain
+
+
+def evaluations(n: int = 128, batch: int = 2**15) -> Row:
+    values = permutation_curve(n).information
+    starts = np.random.default_rng(0).random((batch, n)) < 16 / n
+    on_device = jnp.asarray(starts)
+    many = jax.jit(jax.vmap(functools.partial(gap_of_starts, values)))
+    ours, compile_time = seconds(lambda: many(on_device), runs=9)
+    host = np.asarray(values)
+
+    def with_numpy():
+        first = np.maximum.accumulate(np.where(starts, np.arange(n), 0), axis=1)
+        return np.sum(host - host[first], axis=1)
+
+    theirs = seconds(with_numpy)[0]
+    error = np.max(np.abs(with_numpy() - np.asarray(many(on_device))))
+    note = f"{batch / ours:.3g} schedules/s against {batch / theirs:.3g}; differs by at most {error:.1e}"
+    return Row(f"{batch} schedules of n = {n}", ours, compile_time, "NumPy, batched", theirs, 0.0, note)
+
+
+def run() -> list[Row]:
+    noise = np.sort(np.random.default_rng(0).random(N))
+    return [
+        optimum("permutation", permutation_curve(N).information),
+        optimum("sorted noise", jnp.asarray(noise)),
+        whole_frontier(),
+        evaluations(),
+    ]
