@@ -12,7 +12,7 @@ from . import _run
 
 
 def main(
-    names: tyro.conf.Positional[tuple[str, ...]] = (),
+    names: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="NAME ...")] = (),
     *,
     every: Annotated[bool, tyro.conf.arg(name="all")] = False,
     smoke: bool = False,
@@ -59,4 +59,4 @@ def main(
 if __name__ == "__main__":
     # Exact numbers want float64; the library never sets a flag, an entry point does.
     jax.config.update("jax_enable_x64", True)
-    sys.exit(tyro.cli(main, prog="python -m experiments"))
+    sys.exit(tyro.cli(main, prog="python -m experiments", config=(tyro.conf.FlagCreatePairsOff,)))

@@ -85,4 +85,4 @@ def main(*, check: bool = False, results: Path = _run.RESULTS, out: Path = OUT) 
 
 
 if __name__ == "__main__":
-    sys.exit(tyro.cli(main, prog="python -m paper_figures"))
+    sys.exit(tyro.cli(main, prog="python -m paper_figures", config=(tyro.conf.FlagCreatePairsOff,)))

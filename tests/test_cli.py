@@ -196,10 +196,13 @@ def test_a_loss_curve_says_what_it_does_not_know(capsys, tmp_path):
     assert result["measured_points"] == [m in (0, 5, 9) for m in range(10)]
     assert result["loss_curve"][5] == pytest.approx(1.1)
     assert result["loss_curve"][9] == 1.4
+    assert result["rises"] == 1
     fitted = run_json(capsys, *words, "--isotonic")
+    assert fitted["rises"] == 0
     assert fitted["loss_curve"] == sorted(fitted["loss_curve"], reverse=True)
     out = run(capsys, "schedule", *words)
     assert "3 of 10 mask counts measured, 7 interpolated" in out
+    assert "rises at 1 measured points" in out
     assert "NLL" in out
     assert "KL" not in out
 

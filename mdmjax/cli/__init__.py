@@ -16,7 +16,7 @@ Command = Annotated[ScheduleCommand, tyro.conf.subcommand("schedule")] | Annotat
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, or 2 after one line about what is wrong."""
+    """Run the command line; returns 0, 2 after one line about what is wrong, or 130 when interrupted."""
     command = parse(
         lambda: tyro.cli(
             Command,
@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return complain(str(error))
     except BrokenPipeError:  # the reader of a pipe left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        return 130
     except OSError as error:
         return complain(f"{error.filename} cannot be used: {error.strerror}")
     return 0

@@ -312,6 +312,8 @@ class LossCurveFile:
 
     def load(self, track: Track) -> Loaded:
         """Measured."""
+        import jax.numpy as jnp
+
         from ..files.loss_table import read_loss_table
         from ..information.loss_curve import curve_from_table, isotonic_fit
 
@@ -331,6 +333,7 @@ class LossCurveFile:
             "measured": measured,
             "interpolated": curve.n - measured,
             "repeated": table.repeated,
+            "rises": int((jnp.diff(curve.loss[curve.measured]) > 0).sum()),
             "isotonic": self.isotonic,
         }
         return Loaded(curve, f"loss table {self.file.name}", "measured on a model", None, facts, table)

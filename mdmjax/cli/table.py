@@ -11,8 +11,8 @@ from rich.table import Table
 COMPARED = ("llada_uniform", "dllm_cosine", "pyramid")
 """Baselines that are shown for every number of steps; `--json` has them all."""
 
-COUNTS_WIDTH = 60
-"""Characters of a list of counts in a table."""
+SHORT = 36
+"""Characters of a list of counts that every table has room for."""
 
 PLAIN_WIDTH = 120
 """Columns of an output that is not a terminal."""
@@ -27,10 +27,10 @@ def show(result: dict[str, Any], stream: TextIOBase) -> None:
     console.print(_heading(result), markup=False)
     if "frontier" in result:
         console.print("\nThe best schedule of every number of steps:")
-        console.print(_frontier(result, unit, box))
+        console.print(_frontier(result, unit, box, console.width))
     steps = len(result["steps"])
     console.print(f"\n{steps} step{'s' * (steps > 1)}: {result['criterion']}.")
-    console.print(_baselines(result, unit, box))
+    console.print(_baselines(result, unit, box, console.width))
     for line in _legend(result, unit):
         console.print(f"\n{line}", markup=False)
 
@@ -51,6 +51,7 @@ def _heading(result: dict[str, Any]) -> str:
         lines.append(
             f"{result['files']} files, {result['characters']} characters, "
             f"classes: {', '.join(result['classes'])}"
+            + (f"; {result['skipped_files']} files are not UTF-8" if result["skipped_files"] else "")
         )
     if result["exact"]:
         lines.append(
@@ -71,38 +72,48 @@ def _measured(result: dict[str, Any]) -> str:
         line += f", {result['repeated']} averaged over repeated rows"
     if not result["length_given"]:
         line += "; n is the largest n_masked (--length sets it)"
-    return line + ("; isotonic fit" if result["isotonic"] else "")
+    if result["isotonic"]:
+        line += "; isotonic fit"
+    if result["rises"]:
+        line += (
+            f"\nThe loss rises at {result['rises']} measured points where more tokens are known, as no "
+            "perfect model's does: the best schedule uses the dips, which may be noise (see --isotonic)"
+        )
+    return line
 
 
-def _frontier(result: dict[str, Any], unit: Unit, box: Box) -> Table:
-    """The best schedule of every number of steps, beside three of those in use."""
+def _frontier(result: dict[str, Any], unit: Unit, box: Box, width: int) -> Table:
+    """The best schedule of every number of steps, beside as many of `COMPARED` as fit."""
+    compared = COMPARED[: max(1, (width - 42) // 18)]
+    room = width - 24 - 18 * len(compared)
     table = Table(box=box, show_edge=False)
     for heading in ("steps", f"{unit.heading} best"):
         table.add_column(heading, justify="right")
-    for name in COMPARED:
-        table.add_column(name, justify="right")
-    table.add_column("tokens revealed at each step (best)", no_wrap=True)
+    for name in compared:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("best counts", no_wrap=True, overflow="crop")
     for steps, entry in result["frontier"].items():
         best = entry[unit.key]
-        others = (_beside(entry["baselines"][name], best, result) for name in COMPARED)
+        others = (_beside(entry["baselines"][name], best, result) for name in compared)
         chosen = "bold" if len(result["steps"]) == int(steps) else None
-        table.add_row(steps, _number(best), *others, _shortened(entry["steps"]), style=chosen)
+        table.add_row(steps, _number(best), *others, _shortened(entry["steps"], room), style=chosen)
     return table
 
 
-def _baselines(result: dict[str, Any], unit: Unit, box: Box) -> Table:
+def _baselines(result: dict[str, Any], unit: Unit, box: Box, width: int) -> Table:
     """The best schedule and every baseline of as many steps, best first."""
     table = Table(box=box, show_edge=False)
-    table.add_column("schedule")
+    table.add_column("schedule", no_wrap=True)
     table.add_column(unit.heading, justify="right")
     table.add_column("ratio" if result["exact"] else "excess", justify="right")
-    table.add_column("tokens revealed at each step", no_wrap=True)
+    table.add_column("tokens revealed at each step", no_wrap=True, overflow="crop")
+    room = width - 44
     best = result[unit.key]
-    table.add_row("best", _number(best), "", _shortened(result["steps"]), style="bold")
+    table.add_row("best", _number(best), "", _shortened(result["steps"], room), style="bold")
     for name, entry in sorted(result["baselines"].items(), key=lambda item: item[1][unit.key]):
         score = entry[unit.key]
         beside = _ratio(score, best) if result["exact"] else f"{score - best:+.4f}"
-        table.add_row(name, _number(score), beside, _shortened(entry["steps"]))
+        table.add_row(name, _number(score), beside, _shortened(entry["steps"], room))
     return table
 
 
@@ -110,7 +121,7 @@ def _legend(result: dict[str, Any], unit: Unit) -> list[str]:
     """What to take from the tables, and what each number is."""
     counts = "1x3 means three steps of one token."
     lines = [_as_good(result, unit)] if "frontier" in result else []
-    if _shortened(result["steps"]) != run_lengths(result["steps"]):
+    if len(run_lengths(result["steps"])) > SHORT:
         lines.append(f"The best {len(result['steps'])}: {run_lengths(result['steps'])}.")
     if "bootstrap" in result:
         lines.append(_intervals(result["bootstrap"]))
@@ -138,7 +149,8 @@ def _as_good(result: dict[str, Any], unit: Unit) -> str:
     for name in COMPARED:
         good = [k for k, entry in frontier.items() if entry["baselines"][name] <= slack]
         needs.append(f"{name} {good[0] if good else 'more than ' + list(frontier)[-1]}")
-    return f"Steps needed to do as well as the best {len(result['steps'])}: {', '.join(needs)}."
+    listed = "" if len(frontier) == result["n"] else ", of the numbers of steps listed"
+    return f"Steps needed to do as well as the best {len(result['steps'])}: {', '.join(needs)}{listed}."
 
 
 def _intervals(found: dict[str, Any]) -> str:
@@ -176,10 +188,10 @@ def _number(value: float) -> str:
     return f"{value:.4f}" if abs(value) >= 0.001 or abs(value) < 1e-12 else f"{value:.1e}"
 
 
-def _shortened(counts: list[int]) -> str:
-    """`run_lengths` in at most `COUNTS_WIDTH` characters."""
+def _shortened(counts: list[int], room: int) -> str:
+    """`run_lengths` in at most `room` characters."""
     text = run_lengths(counts)
-    return text if len(text) <= COUNTS_WIDTH else f"{text[: COUNTS_WIDTH - 4].rsplit(' ', 1)[0]} ..."
+    return text if len(text) <= room else f"{text[: room - 4].rsplit(' ', 1)[0]} ..."
 
 
 def run_lengths(counts: list[int]) -> str:
