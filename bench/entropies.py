@@ -1,4 +1,4 @@
-"""All-subset entropies of a random binary joint against dit and against a NumPy marginalisation tree."""
+"""Entropies of all subsets of a random binary joint, against dit and a NumPy marginalisation tree."""
 
 import itertools
 
@@ -50,7 +50,7 @@ def dit_seconds(table: np.ndarray) -> float:
 
 
 def device_rates() -> tuple[float, float]:
-    """Logarithms and bytes a second of this device, on an array that fits its cache and one that does not."""
+    """Logarithms a second of this device in its cache, and bytes a second of a large copy."""
     small, large = jnp.full(2**14, 0.3), jnp.full(2**24, 0.3)
     repeats = 500
 

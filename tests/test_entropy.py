@@ -101,7 +101,7 @@ def test_gradient_is_finite_at_zeros_and_correct():
 
 def test_a_table_too_large_is_refused_with_its_bytes(monkeypatch):
     monkeypatch.setattr(entropy, "MAX_BYTES", 1000)
-    with pytest.raises(InvalidInputError, match="KiB"):
+    with pytest.raises(InvalidInputError, match="MiB"):
         subset_entropies(Joint(jnp.asarray(random_table(2, 8))))
 
 

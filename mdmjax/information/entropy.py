@@ -3,8 +3,8 @@ r"""Entropies of all $2^n$ subsets of a joint in one pass.
 An axis of length `q` grows its marginal (`q+1` entries), every entry becomes $-p \log p$, and the axis
 shrinks to two: the marginal, and the sum over symbols. Over all axes that is $(q+1)^n$ logarithms, one
 for every probability of every marginal. The axes are taken in groups whose arithmetic is one fused
-kernel, and the two innermost groups in blocks that stay in cache, so that the $(q+1)^n$ numbers never
-reach memory.
+kernel, and the first three groups in blocks that stay in cache, so that the $(q+1)^n$ numbers never reach
+memory.
 """
 
 import equinox as eqx
@@ -23,8 +23,11 @@ MAX_BYTES = 2**32
 GROUP_SIZE = 64
 """Entries that the axes of a group may have together once grown: more compiles longer (our choice)."""
 
-BLOCK_ENTRIES = 2**18
-"""Entries of a cache-resident block: about 2 MiB in float64, of which the kernel streams (our choice)."""
+INNER_GROUPS = 3
+"""Groups of axes that are grown and shrunk within a block (our choice)."""
+
+BLOCK_ENTRIES = 2**20
+"""Entries of a block once grown; the kernels hold about a third of them at a time (our choice)."""
 
 
 def subset_entropies(joint: Joint) -> Float[Array, " subsets"]:
@@ -32,8 +35,8 @@ def subset_entropies(joint: Joint) -> Float[Array, " subsets"]:
 
     $$H(X_S) = -\sum_{x_S} p(x_S) \log p(x_S)$$
 
-    Costs $(q+1)^n$ logarithms, in about $2 q^{2g} (q+1)^{n-2g}$ numbers of memory, where $g$ is the
-    number of axes that grow to at most `GROUP_SIZE` entries.
+    Costs $(q+1)^n$ logarithms, in about $2 q^{3g} (q+1)^{n-3g}$ numbers of memory, where $g$ is the
+    number of axes that grow to at most `GROUP_SIZE` entries together.
 
     Raises:
         InvalidInputError: if that would take more than `MAX_BYTES`.
@@ -59,7 +62,7 @@ def entropy_bytes(n: int, q: int, itemsize: int = 8) -> int:
     >>> entropy_bytes(16, 2) / 2**20 < 100
     True
     """
-    inner = min(n, 2 * _group(q))
+    inner = min(n, INNER_GROUPS * _group(q))
     grown = q**inner * (q + 1) ** (n - inner)
     return itemsize * (2 * grown + 2 * BLOCK_ENTRIES + 2**n)
 
@@ -79,34 +82,42 @@ def _subset_entropies(probs: Float[Array, "..."]) -> Float[Array, " subsets"]:
         return jnp.zeros(2**n, probs.dtype)
     size = _group(q)
     groups = [size] * (n // size) + [n % size] * (n % size > 0)
-    leaf, middle = groups[0], sum(groups[1:2])
-    table = probs.reshape([q**axes for axes in [leaf, middle, *groups[2:]]])
-    for axis in range(2, table.ndim):
+    inner = len(groups[:INNER_GROUPS])
+    table = probs.reshape([q**axes for axes in groups])
+    for axis in range(inner, table.ndim):
         table = _along(axis, _grow, table, q)
 
-    outer = table.shape[2:]
-    table = table.reshape(q**leaf, q**middle, -1)
-    columns = table.shape[2]
-    width = min(columns, max(8, BLOCK_ENTRIES // (q + 1) ** (leaf + middle)))
+    outer = table.shape[inner:]
+    table = table.reshape(*table.shape[:inner], -1)
+    columns = table.shape[-1]
+    width = min(columns, max(8, BLOCK_ENTRIES // (q + 1) ** sum(groups[:inner])))
     blocks = -(-columns // width)
-    table = jnp.pad(table, ((0, 0), (0, 0), (0, blocks * width - columns)))
+    table = jnp.pad(table, [(0, 0)] * inner + [(0, blocks * width - columns)])
 
     def block(index):
-        part = jax.lax.dynamic_slice_in_dim(table, index * width, width, axis=2)
-        return _along(1, _shrink, _along(0, _entropies, _along(1, _grow, part, q), q), q)
+        part = jax.lax.dynamic_slice_in_dim(table, index * width, width, axis=inner)
+        for axis in range(inner - 1, 0, -1):
+            part = _along(axis, _grow, part, q)
+        kept = _entropies(_slices(part, 0), q)
+        for axis in range(inner - 1):
+            kept = [_along(axis, _shrink, terms, q) for terms in kept]
+        return kept
 
-    result = jnp.moveaxis(jax.lax.map(block, jnp.arange(blocks)), 0, 2)
-    result = result.reshape(2**leaf, 2**middle, -1)[:, :, :columns]
-    result = result.reshape(2**leaf, 2**middle, *outer)
-    for axis in range(2, result.ndim):
+    result = jnp.moveaxis(jnp.stack(jax.lax.map(block, jnp.arange(blocks))), 1, -2)
+    result = result.reshape(*result.shape[:inner], -1)[..., :columns]
+    result = result.reshape(*result.shape[:inner], *outer)
+    for axis in range(inner, result.ndim):
         result = _along(axis, _shrink, result, q)
     return result.reshape((2,) * n).transpose(range(n)[::-1]).reshape(-1)
 
 
 def _along(axis, transform, table, q):
     """`transform` the list of slices of `table` along `axis`; unrolled, so that XLA fuses it."""
-    slices = [jax.lax.index_in_dim(table, i, axis, keepdims=False) for i in range(table.shape[axis])]
-    return jnp.stack(transform(slices, q), axis)
+    return jnp.stack(transform(_slices(table, axis), q), axis)
+
+
+def _slices(table, axis):
+    return [jax.lax.index_in_dim(table, i, axis, keepdims=False) for i in range(table.shape[axis])]
 
 
 def _split(slices, parts):

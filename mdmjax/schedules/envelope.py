@@ -92,26 +92,29 @@ def _pairs(low: Int[Array, " parents"], high: Int[Array, " parents"], parents: i
 
 @functools.partial(jax.jit, static_argnames="max_steps")
 def solve_layers(
-    positions: Int[Array, " m"], values: Float[Array, " m"], n: Int[Array, ""], max_steps: int
+    positions: Int[Array, " lines"],
+    values: Float[Array, " lines"],
+    m: Int[Array, ""],
+    n: Int[Array, ""],
+    max_steps: int,
 ) -> Layers:
-    """The best boundaries among `positions` (the first is 0) for `1..max_steps` steps to `n`.
+    """The best boundaries among the first `m` `positions`, 0 first, for `1..max_steps` steps to `n`.
 
-    `values` are the curve at `positions`, nondecreasing. Boundaries may coincide.
+    `values` are the curve at `positions`, nondecreasing. Both are padded (by anything) to a length that
+    `padded_lines` returns, so that one compilation serves many curves. Boundaries may coincide.
     """
-    m = positions.shape[0]
-    pad = (0, padded_lines(m) - m)
-    slopes = jnp.pad(values - values[0], pad, mode="edge")
-    starts = jnp.pad(positions.astype(jnp.int32), pad, mode="edge")
-    x, end = starts.astype(values.dtype), jnp.asarray(n, values.dtype)
-    is_start = jnp.arange(x.shape[0]) < m
-    itself = jnp.arange(x.shape[0], dtype=jnp.int32)
+    itself = jnp.arange(positions.shape[0], dtype=jnp.int32)
+    is_start = itself < m
+    slopes = jnp.where(is_start, values, values[m - 1]) - values[0]
+    starts = jnp.where(is_start, positions, positions[m - 1]).astype(jnp.int32)
+    x, end = starts.astype(values.dtype), n.astype(values.dtype)
 
     def layer(gain, _):
         intercepts = jnp.where(is_start, gain - x * slopes, -jnp.inf)
         at_end = intercepts + end * slopes
         gain, parent = upper_envelope(intercepts, slopes, x)
         last = jnp.argmax(at_end).astype(jnp.int32)
-        return gain, (at_end[last], last, jnp.minimum(parent, itself)[:m])
+        return gain, (at_end[last], last, jnp.minimum(parent, itself))
 
     _, (gains, last, parents) = jax.lax.scan(layer, jnp.zeros_like(x), length=max_steps - 1)
 
@@ -120,12 +123,12 @@ def solve_layers(
         layer_last, layer_parent, step = layer_parents
         here = jnp.where(step == row, layer_last, layer_parent[at])
         at = jnp.where(step <= row, here, at)
-        return at, jnp.where(step <= row, starts[at], n)
+        return at, jnp.where(step <= row, starts[at], n.astype(jnp.int32))
 
     row = jnp.arange(1, max_steps)
     _, inner = jax.lax.scan(back, jnp.zeros(max_steps - 1, jnp.int32), (last, parents, row), reverse=True)
-    inner = jnp.concatenate([jnp.full((max_steps - 1, 1), n), inner], axis=1)
-    first, final = jnp.zeros((1, max_steps), inner.dtype), jnp.full((1, max_steps), n)
+    inner = jnp.concatenate([jnp.full((max_steps - 1, 1), n, inner.dtype), inner], axis=1)
+    first, final = (jnp.full((1, max_steps), b, inner.dtype) for b in (0, n))
     gains = jnp.concatenate([jnp.zeros(1, x.dtype), gains])
     return Layers(gains, jnp.concatenate([first, inner, final]).T)
 

@@ -145,10 +145,11 @@ def _distinct_starts(values: np.ndarray) -> np.ndarray:
 
 def _frontier_of_sorted(values: np.ndarray, max_steps: int) -> np.ndarray:
     n, starts = values.shape[0], _distinct_starts(values)
-    rows = min(max_steps, starts.shape[0])
-    _check_bytes(4 * rows * (starts.shape[0] + 2 * rows), max_steps, n)
-    positions, at_starts = jnp.asarray(starts), jnp.asarray(values[starts])
-    layers = solve_layers(positions, at_starts, jnp.asarray(n), rows)
+    m, rows = starts.shape[0], min(max_steps, starts.shape[0])
+    lines = padded_lines(m)
+    _check_bytes(4 * rows * (lines + 2 * rows), max_steps, n)
+    padded = np.pad(starts, (0, lines - m))
+    layers = solve_layers(*map(jnp.asarray, (padded, values[padded], m, n)), rows)
     found = np.asarray(layers.boundaries).astype(np.int64)
     boundaries = np.full((max_steps, max_steps + 1), n)
     for steps in range(1, max_steps + 1):
@@ -232,7 +233,7 @@ def _gaps(values: Float[Array, " n"], boundaries: Int[Array, "k b"]) -> Float[Ar
         is_start = jnp.zeros(values.shape[0], bool).at[row].set(True, mode="drop")
         return gap_of_starts(values, is_start)
 
-    return jax.lax.map(one, boundaries)
+    return jax.vmap(one)(boundaries)
 
 
 def _check_bytes(need: int, max_steps: int, n: int) -> None:
