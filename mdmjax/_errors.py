@@ -24,7 +24,11 @@ def readable_bytes(count: int) -> str:
 
     >>> readable_bytes(3 * 2**30)
     '3.0 GiB'
+    >>> readable_bytes(2**2000)
+    '2^1950 PiB'
     """
+    if count.bit_length() > 80:
+        return f"2^{count.bit_length() - 51} PiB"
     amount = float(count)
     for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
         if amount < 1024:

@@ -42,28 +42,12 @@ class Loaded(NamedTuple):
 def _enumerated(distribution: "AbstractDistribution", title: str, **facts: Any) -> Loaded:
     """The curve of a distribution that has no closed form: every state, every subset."""
     from ..distributions.joint import tabulate
-    from ..information.entropy import information_curve
+    from ..information.entropy import check_entropy_size, information_curve
 
     n, q = distribution.n, distribution.q
-    _check_enumerable(n, q)
+    check_entropy_size(n, q)
     curve = information_curve(tabulate(distribution))
     return Loaded(curve, title, f"enumeration of {q}^{n} states and 2^{n} subsets", q, facts)
-
-
-def _check_enumerable(n: int, q: int) -> None:
-    """Refuse, before the table is made, what cannot be enumerated."""
-    from ..distributions.joint import check_table_size
-    from ..information.entropy import MAX_BYTES, entropy_bytes
-
-    check_table_size(n, q)
-    need = entropy_bytes(n, q)
-    if need > MAX_BYTES:
-        refuse(
-            "n, q",
-            f"{n}, {q}",
-            f"entropies of all subsets in at most {readable_bytes(MAX_BYTES)}",
-            f"these need {readable_bytes(need)}; use fewer positions",
-        )
 
 
 def _closed(curve: "InformationCurve", title: str, q: int) -> Loaded:
@@ -87,7 +71,7 @@ class BlockHMM:
     """Number of blocks."""
     block_size: int = 8
     """Bits in a block, the parity bit included."""
-    eta: float = 1e-4
+    eta: float = 1e-8
     """Probability that a parity bit is wrong."""
 
     def load(self, track: Track) -> Loaded:
@@ -268,16 +252,20 @@ class Text:
     """A text file, or a folder whose *.py files are read."""
     window: int = 12
     """Characters in a window: the n of the distribution."""
+    classes: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=SET ...")] = ()
+    """Alphabet: sets as inside a regex's brackets, as vowel=aeiou digit=0-9; the rest is 'other'.
+    Letters, digits and spaces if not given."""
 
     def load(self, track: Track) -> Loaded:
         """Enumerated, from every overlapping window of every file."""
         from ..distributions.text import CharacterClasses, text_joint
         from ..files.corpus import corpus_files, read_corpus, standard_library_files
+        from ..information.entropy import check_entropy_size
 
-        classes = CharacterClasses()
+        classes = CharacterClasses(self._pairs()) if self.classes else CharacterClasses()
         if self.window < 1:
             refuse("window", self.window, "an integer >= 1")
-        _check_enumerable(self.window, classes.q)
+        check_entropy_size(self.window, classes.q)
         files = corpus_files(self.path) if self.path else standard_library_files()
         corpus = read_corpus(track(files, "reading"))
         symbols = [classes.classify(text) for text in track(corpus.texts, "classifying")]
@@ -291,6 +279,13 @@ class Text:
             characters=corpus.characters,
             classes=list(classes.names),
         )
+
+    def _pairs(self) -> tuple[tuple[str, str], ...]:
+        """The classes as pairs of a name and a set."""
+        for text in self.classes:
+            if "=" not in text:
+                refuse("classes", text, "NAME=SET, as digit=0-9")
+        return tuple((name, characters) for name, _, characters in (c.partition("=") for c in self.classes))
 
 
 @dataclasses.dataclass(frozen=True)

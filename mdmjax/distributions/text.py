@@ -1,6 +1,7 @@
 """Text as symbols: classes of characters, and the counts of its windows."""
 
 import re
+import warnings
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -147,6 +148,8 @@ def _rolling_codes(symbols: np.ndarray, window: int, q: int) -> np.ndarray:
 def _compile(name: str, characters: str) -> re.Pattern:
     """The pattern of one character of the class."""
     try:
-        return re.compile(f"[{characters}]")
-    except re.error as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)
+            return re.compile(f"[{characters}]")
+    except (re.error, FutureWarning) as error:
         refuse("classes", f"{name!r}: {characters!r}", "the inside of a regex set", str(error))

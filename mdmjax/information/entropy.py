@@ -45,14 +45,7 @@ def subset_entropies(joint: Joint) -> Float[Array, " subsets"]:
     >>> [round(abs(h) / 0.693147, 3) for h in subset_entropies(Joint(xor)).tolist()]
     [0.0, 1.0, 1.0, 2.0, 1.0, 2.0, 2.0, 2.0]
     """
-    need = entropy_bytes(joint.n, joint.q, joint.probs.dtype.itemsize)
-    if need > MAX_BYTES:
-        refuse(
-            "n, q",
-            f"{joint.n}, {joint.q}",
-            f"entropies that take at most {readable_bytes(MAX_BYTES)}",
-            f"these need {readable_bytes(need)}; use fewer positions or a closed form",
-        )
+    check_entropy_size(joint.n, joint.q, joint.probs.dtype.itemsize)
     return _subset_entropies(joint.probs)
 
 
@@ -65,6 +58,18 @@ def entropy_bytes(n: int, q: int, itemsize: int = 8) -> int:
     inner = min(n, INNER_GROUPS * _group(q))
     grown = q**inner * (q + 1) ** (n - inner)
     return itemsize * (2 * grown + 2 * BLOCK_ENTRIES + 2**n)
+
+
+def check_entropy_size(n: int, q: int, itemsize: int = 8) -> None:
+    """Refuse, before anything is made, a joint whose entropies would take more than `MAX_BYTES`."""
+    need = q**n * itemsize + entropy_bytes(n, q, itemsize)
+    if need > MAX_BYTES:
+        refuse(
+            "n, q",
+            f"{n}, {q}",
+            f"a joint and entropies of all its subsets in at most {readable_bytes(MAX_BYTES)}",
+            f"these need {readable_bytes(need)}; use fewer positions or a closed form",
+        )
 
 
 def _group(q: int) -> int:

@@ -115,7 +115,7 @@ def fewest_steps(values: Float[Array, " n"] | Float[np.ndarray, " n"], epsilon: 
         enough = np.flatnonzero(best.gaps <= epsilon)
         if enough.size:
             return best.schedule(int(enough[0]) + 1)
-        max_steps = min(4 * max_steps, n)
+        max_steps = min(2 * max_steps, n)
 
 
 def _checked(values: Array | np.ndarray, steps: int, name: str) -> np.ndarray:
@@ -172,17 +172,25 @@ def _refined(values: np.ndarray, steps: int) -> np.ndarray:
 
 
 def _exactly(boundaries: np.ndarray, steps: int, n: int) -> np.ndarray:
-    """Boundaries of exactly `steps` steps: repeated ones dropped, spare ones spread over the rest.
+    """Boundaries of exactly `steps` steps: repeated ones dropped, long steps cut as evenly as can be.
 
     On a nondecreasing curve a further start costs nothing, so that an optimum stays one.
     """
     used = np.unique(np.concatenate([boundaries[: steps + 1], [0, n]]))
-    spare = steps + 1 - used.shape[0]
-    if spare == 0:
+    sizes = np.diff(used)
+    if sizes.shape[0] == steps:
         return used
-    free = np.setdiff1d(np.arange(1, n), used, assume_unique=True)
-    chosen = free[(2 * np.arange(spare) + 1) * free.shape[0] // (2 * spare)]
-    return np.sort(np.concatenate([used, chosen]))
+    low, high = 1, n  # the least size whose pieces, of every step, are no more than the steps asked for
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if np.sum(-(-sizes // middle)) <= steps else (middle + 1, high)
+    pieces = -(-sizes // low)
+    more = (sizes if low == 1 else -(-sizes // (low - 1))) - pieces
+    spare = steps - np.sum(pieces)
+    pieces += np.clip(spare - (np.cumsum(more) - more), 0, more)
+    piece = np.arange(steps) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    starts = np.repeat(used[:-1], pieces) + piece * np.repeat(sizes, pieces) // np.repeat(pieces, pieces)
+    return np.append(starts, n)
 
 
 def _frontier_of_any(values: np.ndarray, max_steps: int) -> np.ndarray:

@@ -80,6 +80,9 @@ def step_gap(values: Float[Array, " n"], schedule: Schedule) -> Float[Array, ""]
 
     With $v = Z$ it is `expected_kl`; with $v = -c$ for a masked-loss curve $c$ it is what the schedule
     loses against revealing one token at a time (`nll` less `nll` of `n` steps).
+
+    >>> float(step_gap(-jnp.array([3.0, 2.0, 1.0]), Schedule([1, 2])))
+    1.0
     """
     check_total(schedule, values.shape[0])
     return jnp.sum(values - values[schedule.starts])
