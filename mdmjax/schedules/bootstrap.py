@@ -35,7 +35,7 @@ class BootstrapGain(eqx.Module):
     gain_interval: Float[np.ndarray, "2"]
     fixed_interval: Float[np.ndarray, "2"]
     optimism: float
-    boundary_intervals: Float[np.ndarray, "inner 2"]
+    boundary_intervals: Int[np.ndarray, "inner 2"]
 
 
 def bootstrap_gain(
@@ -83,7 +83,7 @@ def bootstrap_gain(
         gain_interval=np.quantile(own, QUANTILES),
         fixed_interval=np.quantile(fixed, QUANTILES),
         optimism=float(np.mean(optimism)),
-        boundary_intervals=np.quantile(np.array(boundaries, dtype=np.float64), QUANTILES, axis=0).T,
+        boundary_intervals=_outward(np.array(boundaries, dtype=np.int64)),
     )
 
 
@@ -117,3 +117,9 @@ def _resample_within(
     size = sizes[inverse]
     offset = np.minimum((uniforms * size).astype(np.int64), size - 1)
     return order[first[inverse] + offset]
+
+
+def _outward(replicates: Int[np.ndarray, "samples inner"]) -> Int[np.ndarray, "inner 2"]:
+    """Percentile intervals of integers, rounded to replicates outside of them."""
+    ends = zip(QUANTILES, ("lower", "higher"), strict=True)
+    return np.stack([np.quantile(replicates, q, axis=0, method=method) for q, method in ends], axis=1)
