@@ -327,7 +327,7 @@ MISTAKES = [
     ("noisy-bit --flip nan", "flip is nan"),
     ("block-hmm --eta 2", "eta is 2"),
     ("block-hmm --blocks 0", "blocks is 0"),
-    ("block-hmm --blocks 8", "n, q is 64, 2: want a joint and entropies of all its subsets in at most 4.0 GiB"),
+    ("block-hmm --blocks 8", "n, q is 64, 2: want a joint and entropies of all its subsets in at most"),
     ("block-hmm --blocks 3", "n, q is 24, 2: want"),
     ("joint", "FILE.npz is not given"),
     ("joint missing.npz", "file is missing.npz: want a file; no such file"),

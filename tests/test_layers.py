@@ -6,17 +6,19 @@ import pathlib
 import pytest
 
 PACKAGE = pathlib.Path(__file__).parent.parent / "mdmjax"
-LAYERS = [
+PURE = [
     "_types",
     "_errors",
     "_numerics",
     "distributions",
     "information",
     "schedules",
-    "files",
-    "cli",
+    "denoisers",
+    "decoders",
+    "laws",
+    "divergences",
 ]
-PURE = ["_types", "_errors", "_numerics", "distributions", "information", "schedules"]
+LAYERS = [*PURE, "files", "cli"]
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -1,0 +1,1 @@
+"""Decoders: which positions a step reveals; the driver that samples with them."""

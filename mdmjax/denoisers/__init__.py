@@ -1,0 +1,1 @@
+"""Denoisers: tokens with masks to log-probabilities at every position."""

@@ -1,0 +1,23 @@
+"""What a denoiser is: the one interface that every decoder and every law takes."""
+
+import abc
+
+import equinox as eqx
+
+from .._types import Array, Float, Tokens
+
+
+class AbstractDenoiser(eqx.Module):
+    r"""Tokens with masks to log-probabilities: $\hat p(x_i = a \mid x_S)$ at every position.
+
+    A call takes one sequence of `n` tokens in `0..q` (the mask is `q`) and returns `[n, q]` in nats.
+    The row of a masked position sums to one; that of a revealed one is certain of its token. A context
+    that the data never have may give any rows, NaN among them: the laws refuse to visit such a context.
+    """
+
+    n: eqx.AbstractVar[int]
+    q: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def __call__(self, tokens: Tokens) -> Float[Array, "n q"]:
+        """Log-probabilities of every symbol at every position."""

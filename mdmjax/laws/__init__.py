@@ -1,0 +1,1 @@
+"""Laws: the exact distribution that a decoder outputs."""
