@@ -399,3 +399,318 @@ def tse_by_loop(mean_entropies):
     """sum_{k=1}^n H(k) - (k/n) H(n)."""
     n = len(mean_entropies) - 1
     return sum(mean_entropies[k] - k / n * mean_entropies[n] for k in range(1, n + 1))
+
+
+# Divergences and denoisers: sums over words, contexts and partitions.
+
+
+def divergences_by_loops(p, r):
+    """Every divergence of the truth p and the law r, one outcome at a time."""
+    p, r = np.ravel(p), np.ravel(r)
+    found = dict.fromkeys(
+        ["kl", "reverse_kl", "total_variation", "chi_square", "missed", "invalid", "risk"], 0.0
+    )
+    overlap = 0.0
+    for a, b in zip(p.tolist(), r.tolist(), strict=True):
+        if a > 0:
+            found["kl"] += a * math.log(a / b) if b > 0 else math.inf
+        if b > 0:
+            found["reverse_kl"] += b * math.log(b / a) if a > 0 else math.inf
+            found["risk"] += -b * math.log(a) if a > 0 else math.inf
+        if a != b:
+            found["chi_square"] += (a - b) ** 2 / b if b > 0 else math.inf
+        found["missed"] += a if b == 0 else 0.0
+        found["invalid"] += b if a == 0 else 0.0
+        found["total_variation"] += abs(a - b) / 2
+        overlap += math.sqrt(a * b)
+    found["hellinger"] = math.sqrt(max(0.0, 1 - overlap))
+    return found
+
+
+def block_decoder_law(n, q, rows_of, partition):
+    """The law of a decoder that reveals the blocks in turn, `rows_of(tokens)` its probabilities [n, q]."""
+    law = np.zeros((q,) * n)
+    for word in itertools.product(range(q), repeat=n):
+        tokens, value = [q] * n, 1.0
+        for block in partition:
+            if value > 0:
+                rows = rows_of(tuple(tokens))
+                value *= math.prod(rows[i][word[i]] for i in block)
+            for i in block:
+                tokens[i] = word[i]
+        law[word] = value
+    return law
+
+
+def partitions_of_sizes(positions, counts):
+    """Every ordered partition of the positions into blocks of these sizes."""
+    if not counts:
+        yield []
+        return
+    for block in itertools.combinations(sorted(positions), counts[0]):
+        for rest in partitions_of_sizes(set(positions) - set(block), counts[1:]):
+            yield [block, *rest]
+
+
+def masked_loss_by_loops(table, rows_of):
+    """c(m): the mean over |S| = m, i not in S, x ~ table of -log of the row's entry."""
+    n, q = table.ndim, table.shape[0]
+    curve = []
+    for m in range(n):
+        losses = []
+        for revealed in itertools.combinations(range(n), m):
+            for i in set(range(n)) - set(revealed):
+                loss = 0.0
+                for word in itertools.product(range(q), repeat=n):
+                    if table[word] > 0:
+                        row = rows_of(tuple(w if j in revealed else q for j, w in enumerate(word)))[i]
+                        loss -= table[word] * (math.log(row[word[i]]) if row[word[i]] > 0 else -math.inf)
+                losses.append(loss)
+        curve.append(sum(losses) / len(losses))
+    return np.array(curve)
+
+
+# Decoders: walks through decision trees, one branch at a time.
+
+
+def decision_tree_law(table, wishes):
+    """Law, calls and finalisation of a rule by recursion over what it draws.
+
+    In step t at the state with code c it reveals the masked positions of `wishes[t, c]`, or all that are
+    masked if none of them is. All None if it draws a context of probability zero.
+    """
+    n, q = table.ndim, table.shape[0]
+    law, calls, finalised = np.zeros_like(table), np.zeros(n + 1), np.zeros((n, n))
+
+    def walk(tokens, mass, step):
+        if q not in tokens:
+            law[tuple(tokens)] += mass
+            calls[step] += mass
+            return
+        code = sum(t * (q + 1) ** (n - 1 - i) for i, t in enumerate(tokens))
+        masked = [i for i in range(n) if tokens[i] == q]
+        chosen = [i for i in masked if wishes[step, code, i]] or masked
+        rows = table_conditionals(table, tokens)
+        for i in chosen:
+            finalised[i, step] += mass
+        for word in itertools.product(range(q), repeat=len(chosen)):
+            weight = np.prod([rows[i, a] for i, a in zip(chosen, word, strict=True)])
+            if weight > 0:
+                after = list(tokens)
+                for i, a in zip(chosen, word, strict=True):
+                    after[i] = a
+                walk(after, mass * weight, step + 1)
+            elif weight != 0:  # NaN
+                raise ZeroDivisionError
+
+    try:
+        walk([q] * n, 1.0, 0)
+    except ZeroDivisionError:
+        return None, None, None
+    return law, calls, finalised
+
+
+def conditional_total_correlation(table, tokens, chosen):
+    """TC(X_B | x_C) of the positions `chosen`, by the definition, with x_C the revealed tokens."""
+    q = table.shape[0]
+    rows = table_conditionals(table, tokens)
+    context = table_marginal(table, tokens)
+    total = 0.0
+    for word in itertools.product(range(q), repeat=len(chosen)):
+        after = list(tokens)
+        for i, a in zip(chosen, word, strict=True):
+            after[i] = a
+        joint = table_marginal(table, after) / context
+        if joint > 0:
+            product = np.prod([rows[i, a] for i, a in zip(chosen, word, strict=True)])
+            total += joint * np.log(joint / product)
+    return total
+
+
+def best_decision_tree(table, steps, price=0.0):
+    """The least expected sum of conditional total correlations, plus `price` a call, by recursion."""
+    n, q = table.ndim, table.shape[0]
+    memory = {}
+
+    def best(tokens, left):
+        masked = [i for i in range(n) if tokens[i] == q]
+        if not masked:
+            return 0.0
+        if left == 0:
+            return math.inf
+        if (tokens, left) not in memory:
+            context = table_marginal(table, tokens)
+            options = []
+            for size in range(1, len(masked) + 1):
+                for chosen in itertools.combinations(masked, size):
+                    value = price + conditional_total_correlation(table, tokens, chosen)
+                    for word in itertools.product(range(q), repeat=size):
+                        after = list(tokens)
+                        for i, a in zip(chosen, word, strict=True):
+                            after[i] = a
+                        weight = table_marginal(table, after) / context
+                        if weight > 0:
+                            value += weight * best(tuple(after), left - 1)
+                    options.append(value)
+            memory[tokens, left] = min(options)
+        return memory[tokens, left]
+
+    return best((q,) * n, steps)
+
+
+def ordered_partitions(positions, steps):
+    """Every list of `steps` non-empty sets that together are `positions`."""
+    if steps == 1:
+        yield [tuple(positions)]
+        return
+    for size in range(1, len(positions) - steps + 2):
+        for first in itertools.combinations(positions, size):
+            rest = [i for i in positions if i not in first]
+            for others in ordered_partitions(rest, steps - 1):
+                yield [first, *others]
+
+
+def partition_law(table, partition):
+    """The law of revealing the sets of an ordered partition in turn, over all sequences."""
+    n, q = table.ndim, table.shape[0]
+    law = np.zeros_like(table)
+    for word in itertools.product(range(q), repeat=n):
+        value, tokens = 1.0, [q] * n
+        for part in partition:
+            if value == 0:
+                break
+            rows = table_conditionals(table, tokens)
+            for i in part:
+                value *= rows[i, word[i]]
+                tokens[i] = word[i]
+        law[word] = value
+    return law
+
+
+# Block-by-block decoding: every word of every block after every prefix, from the dense table.
+
+
+def block_decoding_tables(table, block_size, threshold):
+    """Per block: forward KL, reverse KL, incoherence, violations, incoherence of the verified decoder.
+
+    The mean-field decoder draws the bits of a block independently from their exact marginals given its
+    own prefix; the forward KL draws the prefix from the table.
+    """
+    words = list(itertools.product(range(2), repeat=block_size))
+    rows = []
+    decoder = {(): 1.0}
+    for _ in range(table.ndim // block_size):
+        row, following = np.zeros(5), {}
+        for prefix, q_prefix in decoder.items():
+            rest = table[prefix].reshape((2,) * block_size + (-1,)).sum(-1)
+            p_prefix = rest.sum()
+            block = rest / p_prefix
+            ones = [sum(block[w] for w in words if w[i]) for i in range(block_size)]
+            zeros = [sum(block[w] for w in words if not w[i]) for i in range(block_size)]
+            for w in words:
+                p = block[w]
+                q = math.prod(ones[i] if bit else zeros[i] for i, bit in enumerate(w))
+                row[0] += p_prefix * p * math.log(p / q)
+                row[1] += q_prefix * q * math.log(q / p)
+                row[2] += q_prefix * q * (p <= threshold)
+                row[3] += q_prefix * q * (sum(w) % 2 == 1)
+                row[4] += p_prefix * p * (p <= threshold)
+                following[prefix + w] = q_prefix * q
+        rows.append(row)
+        decoder = following
+    return np.array(rows)
+
+
+# Rules of decoders: what a step reveals, by loops; numbers within 1e-9 count as equal.
+
+
+def best_first(scores, masked):
+    """The masked positions from the highest score down, the lowest position first among equals."""
+    left, order = list(masked), []
+    while left:
+        top = max(scores[i] for i in left)
+        order.append(next(i for i in left if scores[i] > top - 1e-9))
+        left.remove(order[-1])
+    return order
+
+
+def entropy_by_loop(row):
+    return -sum(p * math.log(p) for p in row if p > 0)
+
+
+def margin_by_loop(row):
+    return max(row) - max([0.0, *sorted(row)[:-1]])
+
+
+def threshold_choice(rows, masked, threshold):
+    """All whose best symbol reaches the threshold, and the best of all."""
+    best = best_first([max(row) for row in rows], masked)[0]
+    return {i for i in masked if max(rows[i]) > threshold - 1e-9} | {best}
+
+
+def factor_choice(rows, masked, factor):
+    """The largest k by trying all of them."""
+    order = best_first([max(row) for row in rows], masked)
+    fits = [k for k in range(1, len(order) + 1) if (k + 1) * (1 - max(rows[order[k - 1]])) < factor - 1e-9]
+    return set(order[: max([1, *fits])])
+
+
+def entropy_bounded_choice(rows, masked, bound):
+    """The largest k whose sum of entropies less their largest is within the bound."""
+    nats = [entropy_by_loop(row) for row in rows]
+    order = best_first([-h for h in nats], masked)
+    fits = []
+    for k in range(1, len(order) + 1):
+        values = [nats[i] for i in order[:k]]
+        if sum(values) - max(values) <= bound + 1e-9:
+            fits.append(k)
+    return set(order[: max(fits)])
+
+
+def entropy_sum_choice(rows, masked, threshold, order):
+    """In the order, until the sum exceeds the threshold."""
+    chosen, total = set(), 0.0
+    for i in order:
+        if i in masked and total <= threshold + 1e-9:
+            chosen.add(i)
+            total += entropy_by_loop(rows[i])
+    return chosen
+
+
+def early_commit_choice(rows, masked, otherwise, thresholds):
+    """All if the mean gap of the two best log-probabilities reaches the threshold of the stage."""
+    gaps = []
+    for i in masked:
+        first, second = sorted(rows[i])[-1], sorted(rows[i])[-2]
+        gaps.append(math.inf if second == 0 else math.log(first) - math.log(second))
+    share = (len(rows) - len(masked)) / len(rows)
+    threshold = thresholds[0] if share < 0.33 else thresholds[1] if share < 0.67 else thresholds[2]
+    return set(masked) if sum(gaps) / len(gaps) >= threshold - 1e-9 else otherwise
+
+
+def decoder_traces(n, q, rows_of, choices_of):
+    """The probability of every (output, step of each position) by recursion.
+
+    `choices_of(rows, masked, tokens)` is a list of (probability, set of positions).
+    """
+    found = {}
+
+    def walk(tokens, steps, mass, step):
+        masked = [i for i in range(n) if tokens[i] == q]
+        if not masked:
+            key = (tuple(tokens), tuple(steps))
+            found[key] = found.get(key, 0.0) + mass
+            return
+        rows = rows_of(tuple(tokens))
+        for share, chosen in choices_of(rows, masked, tokens):
+            chosen = sorted(chosen)
+            for word in itertools.product(range(q), repeat=len(chosen)):
+                weight = math.prod(rows[i][a] for i, a in zip(chosen, word, strict=True))
+                if weight > 0:
+                    after, when = list(tokens), list(steps)
+                    for i, a in zip(chosen, word, strict=True):
+                        after[i], when[i] = a, step
+                    walk(after, when, mass * share * weight, step + 1)
+
+    walk([q] * n, [n] * n, 1.0, 0)
+    return found

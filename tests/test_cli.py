@@ -1,9 +1,11 @@
 """The command line as a stranger uses it: numbers, files, and one clear line for every mistake."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+import zipfile
 
 import jax
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 from mdmjax.cli import errors, main
 from mdmjax.cli.result import BASELINES, plain, shown_steps
-from mdmjax.cli.table import run_lengths
+from mdmjax.cli.table import _number, run_lengths, show
 from mdmjax.distributions.joint import Joint
 from mdmjax.files.schedule_files import read_schedule
 from mdmjax.information.closed_form import mds_curve, pairs_curve
@@ -163,7 +165,7 @@ def test_a_long_frontier_is_thinned(capsys):
     result = run_json(capsys, "parity", "--n", "100000")
     assert result["steps"] == [99_999, 1]
     assert result["expected_kl"] == 0
-    assert list(result["frontier"]) == [str(k) for k in range(1, 17)]
+    assert list(result["frontier"]) == [str(k) for k in [*range(1, 17), 23, 32, 45, 64]]
 
 
 def test_epsilon_takes_the_fewest_steps(capsys):
@@ -243,6 +245,30 @@ def test_long_counts_are_printed_in_full_once(capsys):
     assert sum(counts) == 1024
 
 
+@pytest.mark.parametrize(
+    "words", ["permutation --n 300", "repetition --n 100000 --steps 40", "loss-curve loss.csv"]
+)
+def test_no_number_is_cut_at_any_width(capsys, monkeypatch, inputs, words):
+    """Columns are left out, not cut, and the best counts are given in full where the table has not."""
+    result = run_json(capsys, *words.split())
+    key = "expected_kl" if result["exact"] else "nll"
+    for width in (40, 60, 80, 120):
+        monkeypatch.setattr("mdmjax.cli.table.PLAIN_WIDTH", width)
+        stream = io.StringIO()
+        show(result, stream)
+        out = stream.getvalue()
+        assert "\N{HORIZONTAL ELLIPSIS}" not in out
+        assert max(map(len, out.splitlines())) <= width
+        tables = [line.split("|") for line in out.splitlines() if "|" in line]
+        found = {cells[0].strip(): cells[1].strip() for cells in tables}
+        assert found["best"] == _number(result[key])
+        for name, entry in result["baselines"].items():
+            assert found[name] == _number(entry[key])
+        for steps, entry in result.get("frontier", {}).items():
+            assert found[steps] == _number(entry[key])
+        assert run_lengths(result["steps"]) in " ".join(out.split())
+
+
 def test_run_lengths():
     assert run_lengths([3]) == "3"
     assert run_lengths([1, 1, 2, 1]) == "1x2 2 1"
@@ -275,6 +301,15 @@ def test_an_export_is_written_and_comes_back(capsys, tmp_path):
     assert {"llada_adapter.py", "dllm_adapter.py"} <= set(os.listdir(tmp_path / "out"))
 
 
+def lying_npz(shape):
+    """An .npz file whose array's header names a shape that its data does not have."""
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}".ljust(117) + "\n"
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("probs.npy", b"\x93NUMPY\x01\x00\x76\x00" + header.encode() + bytes(64))
+    return stream.getvalue()
+
+
 BAD_FILES = {
     "nan.npz": {"probs": np.array([0.5, np.nan])},
     "negative.npz": {"probs": np.array([1.5, -0.5])},
@@ -295,6 +330,12 @@ BAD_FILES = {
     "ratio.csv": "mask_ratio,loss\n0.5,1\n1.5,1\n",
     "empty.py": "",
     "good.npz": {"probs": np.array([0.5, 0.5])},
+    "lies.npz": lying_npz("(99999999999999999999, 2)"),
+    "header.npz": lying_npz("((("),
+    "cell_size.csv": "n_masked,loss\n1," + "9" * 200_000,
+    "deep.jsonl": "[" * 100_000,
+    "keys.jsonl": "{}\n{}\n",
+    "sum.csv": "n_masked,loss\n1,1e308\n2,1e308\n",
 }
 
 MISTAKES = [
@@ -323,6 +364,8 @@ MISTAKES = [
     ("reed-solomon --dim 0", "dim is 0"),
     ("markov --flip 1.5", "flip is 1.5"),
     ("markov --flip x", "--flip is x: want a number"),
+    ("markov --flip 0", "flip is 0.0: want a probability > 0; a chain that never moves is `repetition`"),
+    ("markov --q 99999", "q is 99999: want at most 2714"),
     ("noisy-bit --flip -0.1", "flip is -0.1"),
     ("noisy-bit --flip nan", "flip is nan"),
     ("block-hmm --eta 2", "eta is 2"),
@@ -340,18 +383,26 @@ MISTAKES = [
     ("joint text.npz", "file is text.npz: want an .npz file"),
     ("joint large.npz", "n, q is 22, 2: want a joint and entropies of all its subsets in at most 4.0 GiB"),
     ("text missing", "path is missing"),
-    ("text empty.py", "path is 1 files without text"),
+    ("text empty.py", "path is empty.py without text"),
     ("text good.csv --window 0", "window is 0"),
     ("text good.csv --classes digit", "classes is digit: want NAME=SET"),
     ("text good.csv --classes digit=[", "classes is "),
     ("block-hmm --blocks 300", "PiB"),
+    ("block-hmm --blocks 999999999999999999", "these need over 2^"),
+    ("text good.csv --window 999999999999999999", "these need over 2^"),
+    ("joint lies.npz", "file is lies.npz: want an .npz file"),
+    ("joint header.npz", "the file is damaged or of another format"),
     ("text good.csv --window 99", "GiB"),
-    ("text empty.csv", "path is 1 files without text"),
+    ("text empty.csv", "path is empty.csv without text"),
     ("loss-curve", "FILE is not given"),
     ("loss-curve missing.csv", "file is missing.csv: want a file; no such file"),
     ("loss-curve empty.csv", "file is empty.csv, empty"),
     ("loss-curve empty.py", "file is empty.py: want a name that ends in .csv, .jsonl or .npz"),
     ("loss-curve columns.csv", "columns is step in columns.csv: want only n_masked"),
+    ("loss-curve cell_size.csv", "file is cell_size.csv: want comma-separated values"),
+    ("loss-curve deep.jsonl", "line 1 is not a JSON object"),
+    ("loss-curve keys.jsonl", "columns is none in keys.jsonl: want a column loss"),
+    ("loss-curve sum.csv", "loss is 1e+308 in row 1: want nats whose sum over n = 2 positions is finite"),
     ("loss-curve nan.csv", "loss is nan in row 1"),
     ("loss-curve negative.csv", "loss is -1 in row 1"),
     ("loss-curve one.csv", "n_masked is 2 in every row: want at least two"),
@@ -366,7 +417,7 @@ MISTAKES = [
     ("loss-curve ratio.csv --length 8", "mask_ratio is 1.5 in row 2: want a ratio in (0, 1]"),
     ("loss-curve ratio.csv", "length is not given"),
     ("", "Expected one of {block-hmm"),
-    ("unknown", "unknown"),
+    ("unknown", "Unrecognized options: unknown: want one of block-hmm"),
 ]
 
 
@@ -376,6 +427,8 @@ def bad_files(tmp_path_factory):
     for name, content in BAD_FILES.items():
         if isinstance(content, str):
             (folder / name).write_text(content)
+        elif isinstance(content, bytes):
+            (folder / name).write_bytes(content)
         else:
             np.savez_compressed(folder / name, **content)
     return folder
@@ -414,6 +467,7 @@ def test_matplotlib_is_asked_for_before_any_work(capsys, monkeypatch):
 
 def test_condense_takes_any_box_apart():
     assert errors.condense("╭─ Title ─╮\n│ Something │\n│ else.     │\n╰───────────╯") == "Something else"
+    assert errors.condense(" Title \n ------ \n Expected --x. \n ----- \n") == "Expected --x"
 
 
 def in_a_process(*words):
@@ -433,6 +487,23 @@ def test_a_process_exits_with_the_code_and_no_traceback():
     assert bad.returncode == 2
     assert bad.stderr.startswith("mdmjax: error: n is 7")
     assert bad.stderr.count("\n") == 1
+
+
+def test_a_closed_pipe_and_a_full_disk_are_no_traceback():
+    code = "import sys; from mdmjax.cli import main; sys.exit(main())"
+    words = [sys.executable, "-c", code, "schedule", "permutation", "--n", "8", "--steps", "2"]
+    for extra in ([], ["--json"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        left = subprocess.run([*words, *extra], stdout=writer, stderr=subprocess.PIPE, text=True)
+        os.close(writer)
+        assert (left.returncode, left.stderr) == (0, "")
+    if os.path.exists("/dev/full"):
+        with open("/dev/full", "w") as full:
+            found = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert found.returncode == 2
+        assert found.stderr.startswith("mdmjax: error: standard output cannot be used")
+        assert found.stderr.count("\n") == 1
 
 
 def test_help_imports_nothing_heavy():

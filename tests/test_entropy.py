@@ -84,6 +84,13 @@ def test_float32_is_accurate_to_its_own_precision():
     )
 
 
+def test_float32_means_do_not_lose_digits_with_the_number_of_subsets():
+    entropies = 10 + jnp.asarray(np.random.default_rng(0).random(2**16))
+    exact, single = mean_entropies(entropies), mean_entropies(entropies.astype(jnp.float32))
+    error = np.max(np.abs(np.asarray(single, np.float64) - np.asarray(exact)))
+    assert error < 4 * np.finfo(np.float32).eps * 11
+
+
 def test_gradient_is_finite_at_zeros_and_correct():
     def total_correlation(raw):
         return information_curve(Joint(raw / raw.sum())).total_correlation

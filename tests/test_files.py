@@ -76,6 +76,16 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch, write):
     assert os.listdir(old) == ["a"]
 
 
+def test_write_folder_stays_on_the_file_system_of_an_existing_folder(tmp_path, monkeypatch):
+    """A mounted folder's parent is another file system, from which nothing can be renamed into it."""
+    made, mkdtemp = [], atomic.tempfile.mkdtemp
+    monkeypatch.setattr(atomic.tempfile, "mkdtemp", lambda **how: made.append(how["dir"]) or mkdtemp(**how))
+    for _ in range(2):
+        atomic.write_folder(tmp_path / "folder", {"a": b"1"})
+    assert made == [tmp_path, tmp_path / "folder"]
+    assert os.listdir(tmp_path / "folder") == ["a"]
+
+
 def test_write_folder_keeps_other_files(tmp_path):
     folder = tmp_path / "kept"
     atomic.write_folder(folder, {"a": b"1", "b": b"2"})

@@ -10,6 +10,7 @@ PURE = [
     "_types",
     "_errors",
     "_numerics",
+    "_partial",
     "distributions",
     "information",
     "schedules",

@@ -53,3 +53,10 @@ def test_kl_is_infinite_without_support_and_r_where_p_is_zero():
 def test_entropy_over_several_axes():
     table = jnp.full((2, 3, 4), 1 / 24)
     assert float(entropy(table, axis=(0, 1, 2))) == pytest.approx(np.log(24), rel=1e-15)
+
+
+def test_kl_of_a_very_small_probability_is_finite():
+    for dtype, tiny in ((jnp.float64, 1e-200), (jnp.float32, 1e-30)):
+        term = kl_terms(jnp.array([0.5], dtype), jnp.array([tiny], dtype))
+        assert float(term[0]) == pytest.approx(0.5 * np.log(0.5 / tiny) - 0.5, rel=1e-6)
+    assert np.isnan(kl_terms(jnp.array([jnp.nan, 0.5]), jnp.array([0.5, jnp.nan]))).all()

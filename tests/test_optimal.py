@@ -83,8 +83,8 @@ def test_frontier_is_monotone_and_ends_at_zero(values):
 @pytest.mark.parametrize("name", long_curves(2).keys())
 def test_envelope_agrees_with_the_dense_programme(name):
     values = long_curves(700)[name]
-    sorted_rows = optimal._frontier_of_sorted(values, 24)
-    dense_rows = optimal._frontier_of_any(values, 24)
+    sorted_rows = frontier(values, 24).boundaries
+    dense_rows = optimal._solve_any(values, 24)
     for steps in (1, 2, 3, 11, 24):
         pair = [np.diff(rows[steps - 1, : steps + 1]) for rows in (sorted_rows, dense_rows)]
         gaps = [step_gap_by_loops(values, counts) for counts in pair]
@@ -120,6 +120,18 @@ def test_refinement_keeps_every_optimum_in_its_windows(name):
         assert np.all((np.asarray(found.low) <= inner) & (inner <= np.asarray(found.high)))
 
 
+def test_refinement_of_few_blocks_certifies_only_optima():
+    """Once blocks are dropped, a bound that leaves out the starts beyond a target is no bound."""
+    rng, wrong = np.random.default_rng(0), 0
+    for draw in range(2000):
+        values = np.sort(rng.random(16)) if draw % 2 else np.cumsum(rng.integers(0, 3, 16)) * 1.0
+        found = refine(jnp.asarray(values), 6, 8)
+        if found.certified:
+            gap = step_gap_by_loops(values, np.diff(np.unique(np.asarray(found.boundaries))))
+            wrong += gap > frontier(values, 6).gaps[-1] + sum_tolerance(values)
+    assert wrong == 0
+
+
 def test_smooth_curves_are_certified_by_the_refinement_alone():
     values = jnp.asarray(long_curves(20_000)["root"])
     assert bool(refine(values, 16, 128).certified)
@@ -143,6 +155,22 @@ def test_upper_envelope_is_the_pointwise_maximum(lines):
     table = intercepts + slopes * queries[:, None]
     np.testing.assert_allclose(value, table.max(1), rtol=0, atol=1e-12)
     np.testing.assert_allclose(table[np.arange(count), index], table.max(1), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("lines", [256, 4096])
+def test_upper_envelope_of_lines_that_tie_to_rounding(dtype, lines):
+    """Rounding makes the highest line jump back and forth from one query to the next."""
+    rng, eps = np.random.default_rng(lines), np.finfo(dtype).eps
+    x = np.arange(lines).astype(dtype)
+    slopes = np.sort(1 + eps * rng.integers(0, lines // 4, lines)).astype(dtype)
+    intercepts = (x - x * slopes + eps * lines * rng.integers(0, 3, lines)).astype(dtype)
+    value, index = map(np.asarray, upper_envelope(*map(jnp.asarray, (intercepts, slopes, x))))
+    table = intercepts.astype(np.float64) + slopes.astype(np.float64) * x.astype(np.float64)[:, None]
+    tolerance = 4 * eps * lines
+    assert np.all(np.diff(index) >= 0)
+    np.testing.assert_allclose(value, table.max(1), rtol=0, atol=tolerance)
+    np.testing.assert_allclose(table[np.arange(lines), index], table.max(1), rtol=0, atol=tolerance)
 
 
 def test_padded_lines_cut_into_tiles():
@@ -170,6 +198,42 @@ def test_n128_k16_optima(curve, expected):
     assert round(float(step_gap(curve.information, schedule)), places) == expected
 
 
+def noisy_curve(n):
+    x = np.arange(n) / n
+    return np.sqrt(x) + 0.02 * np.random.default_rng(n).normal(size=n)
+
+
+def test_records_give_the_optimum_of_a_curve_that_falls():
+    values = noisy_curve(300)
+    most = optimal._records(values).size
+    found, dense = frontier(values, most), optimal._solve_any(values, most)
+    assert not optimal._is_sorted(values)
+    for steps in range(1, most + 1):
+        schedule = found.schedule(steps)
+        best = step_gap_by_loops(values, np.diff(dense[steps - 1, : steps + 1]))
+        assert schedule.steps == steps
+        assert abs(step_gap_by_loops(values, schedule.counts) - best) <= sum_tolerance(values)
+
+
+def test_long_curve_that_falls_is_exact_by_refinement(monkeypatch):
+    values = noisy_curve(2000)
+    exact = optimal_schedule(values, 8)
+    monkeypatch.setattr(optimal, "SMALL", 0)
+    monkeypatch.setattr(optimal, "REFINE_BLOCKS", 16)
+    found = optimal_schedule(values, 8)
+    gaps = [step_gap_by_loops(values, schedule.counts) for schedule in (found, exact)]
+    assert found.steps == 8
+    assert abs(gaps[0] - gaps[1]) <= sum_tolerance(values)
+
+
+def test_fewest_steps_of_a_curve_that_falls():
+    values = noisy_curve(60)
+    gaps = [np.diff(row[: k + 1]) for k, row in enumerate(optimal._solve_any(values, 60), 1)]
+    gaps = np.array([step_gap_by_loops(values, counts) for counts in gaps])
+    for epsilon in (3.0, 0.3, 1e-9):
+        assert fewest_steps(values, epsilon).steps == np.flatnonzero(gaps <= epsilon)[0] + 1
+
+
 def test_permutation_optimum_counts():
     counts = optimal_schedule(permutation_curve(128).information, 16).counts.tolist()
     assert counts[:2] == [15, 14]
@@ -183,6 +247,14 @@ def test_fewest_steps_is_the_first_that_suffices():
         schedule = fewest_steps(values, epsilon)
         assert float(step_gap(values, schedule)) <= epsilon
         assert schedule.steps == 1 or gaps[schedule.steps - 2] > epsilon
+
+
+def test_fewest_steps_past_memory_names_epsilon(monkeypatch):
+    values = permutation_curve(200).information
+    reached = f"{frontier(values, 16).gaps[-1]:.4g} nats, which 16 steps reach"
+    monkeypatch.setattr(optimal, "MAX_BYTES", 2**15)
+    with pytest.raises(InvalidInputError, match=f"epsilon is 1e-09: want at least {reached}"):
+        fewest_steps(values, 1e-9)
 
 
 def test_rounding_does_not_make_a_curve_unsorted():
@@ -203,7 +275,7 @@ def test_float32_curve_reaches_the_float64_optimum_to_its_own_accuracy():
 def test_a_million_positions():
     values = jnp.asarray(long_curves(10**6)["permutation"])
     found = optimal_schedule(values, 8)
-    exact = Schedule(np.diff(optimal._frontier_of_sorted(np.asarray(values), 8)[-1]))
+    exact = frontier(values, 8).schedule(8)
     assert abs(float(step_gap(values, found)) - float(step_gap(values, exact))) <= 1e-6
 
 
@@ -224,6 +296,19 @@ def test_a_million_positions():
 def test_bad_input_is_refused(call, argument):
     with pytest.raises(InvalidInputError, match=f"^{argument} is "):
         call(jnp.arange(4.0))
+
+
+def test_many_steps_on_few_values_take_one_row_of_memory():
+    schedule = optimal_schedule(parity_curve(200_000, 2).information, 150_000)
+    assert schedule.steps == 150_000
+    assert schedule.counts[-1] == 1
+    with pytest.raises(InvalidInputError, match="GiB"):
+        frontier(parity_curve(200_000, 2).information, 150_000)
+
+
+def test_a_falling_curve_too_long_for_the_dense_programme_is_refused():
+    with pytest.raises(InvalidInputError, match="at most 1 for this falling curve"):
+        optimal_schedule(-np.arange(10.0**6), 8)
 
 
 def test_a_solve_too_large_is_refused_before_it_is_tried():

@@ -125,3 +125,11 @@ def test_float32_is_good_to_1e_4():
         single = *ugc_costs(make()), effective_total_correlation(make())
     assert all(value.dtype == jnp.float32 for value in single)
     np.testing.assert_allclose(single, exact, 1e-4)
+
+
+def test_float32_density_where_the_square_of_n_is_beyond_int32():
+    logits = [-3.0, 0.0, 2.0]
+    exact = ugc._density(permutation_curve(50_000).information, jnp.array(logits))
+    with jax.enable_x64(False):
+        single = ugc._density(permutation_curve(50_000).information, jnp.array(logits))
+    np.testing.assert_allclose(single, exact, 1e-3)

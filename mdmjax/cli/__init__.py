@@ -31,11 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             ),
         )
     )
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
     try:
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
         command.run()
+        sys.stdout.flush()
     except InvalidInputError as error:
         return complain(str(error))
     except BrokenPipeError:  # the reader of a pipe left, as `head` does
@@ -43,5 +44,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except OSError as error:
-        return complain(f"{error.filename} cannot be used: {error.strerror}")
+        return complain(f"{error.filename or 'standard output'} cannot be used: {error.strerror}")
     return 0

@@ -45,10 +45,13 @@ def condense(box: str) -> str:
     'Unrecognized options: --dim, 3'
     """
     lines = [line.strip(BOX) for line in box.splitlines() if not line.startswith("╭")]
+    rules = [number for number, line in enumerate(lines) if line and not line.strip("-")]
+    if rules:  # a box in ASCII has its title above the first rule
+        lines = [line for number, line in enumerate(lines) if number > rules[0] and number not in rules]
     body = " ".join(line for line in lines if line)
     where = re.search(r"(?:run|see):? (mdmjax[\w -]*--help)", body)
     hint = f"; see `{where[1]}`" if where else ""
-    body = re.sub(r" \(applied to [^)]*\)", "", body)
+    body = re.sub(r" \(applied to [^)]*\)", "", body).replace(" Available subcommands:", ": want one of")
     missing = re.search(r"Missing from .*?: (\S+) (.*?) \(required\)", body)
     if missing:
         return f"{missing[1]} is not given: want {missing[2].rstrip('.')}{hint}"

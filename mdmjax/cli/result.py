@@ -30,8 +30,11 @@ BASELINES = NAMED | {
 ENOUGH = 0.05
 """Without `--steps` and `--epsilon`: the share of the one-step error that may remain (our choice)."""
 
-FRONTIER_WORK = 2**30
-"""Steps times `n^2` of the longest frontier that is solved without being asked (our choice)."""
+FRONTIER_WORK = 2**23
+"""Steps times `n` of the longest frontier of an information curve that is not asked for (our choice)."""
+
+DENSE_FRONTIER_WORK = 2**30
+"""Steps times `n^2` of that of a loss curve, which may fall and rise (our choice)."""
 
 
 def build(
@@ -63,7 +66,7 @@ def build(
         error = "an expected KL" if is_exact else "an excess over one token a step"
         criterion = f"the fewest steps with {error} of at most {epsilon:g} nats"
     else:
-        table = frontier(values, _longest(n))
+        table = frontier(values, _longest(n, is_exact))
         best, criterion = _enough(table.gaps, table.schedule)
     chosen = entry(best)
     result = {
@@ -132,9 +135,9 @@ def _of_curve(curve: Any) -> dict[str, Any]:
     }
 
 
-def _longest(n: int) -> int:
+def _longest(n: int, is_exact: bool) -> int:
     """The most steps of a frontier that takes seconds: all up to `n = 1024`."""
-    return min(n, max(16, FRONTIER_WORK // n**2))
+    return min(n, max(16, FRONTIER_WORK // n if is_exact else DENSE_FRONTIER_WORK // n**2))
 
 
 def shown_steps(n: int, longest: int) -> list[int]:

@@ -98,9 +98,13 @@ class Markov:
     def load(self, track: Track) -> Loaded:
         """Closed form."""
         from ..distributions.markov import symmetric_chain
-        from ..information.markov import markov_curve
+        from ..information.markov import MAX_CHAIN_WORK, markov_curve
 
         _check_positions(self.n)
+        if self.n > 1 and self.q**3 > MAX_CHAIN_WORK:
+            refuse("q", self.q, f"at most {int(MAX_CHAIN_WORK ** (1 / 3))}", "the work grows as q^3")
+        if 0 <= self.flip < sys.float_info.min:
+            refuse("flip", self.flip, "a probability > 0", "a chain that never moves is `repetition`")
         transition = symmetric_chain(self.n, self.q, self.flip).transition
         title = f"Markov chain, flip {self.flip:g}"
         return _closed(markov_curve(transition, self.n), title, self.q)

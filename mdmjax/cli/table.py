@@ -1,5 +1,6 @@
 """The table of `mdmjax schedule`, plain where the output is not a terminal."""
 
+from collections.abc import Sequence
 from io import TextIOBase
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -11,28 +12,33 @@ from rich.table import Table
 COMPARED = ("llada_uniform", "dllm_cosine", "pyramid")
 """Baselines that are shown for every number of steps; `--json` has them all."""
 
-SHORT = 36
-"""Characters of a list of counts that every table has room for."""
+LEAST_ROOM = 16
+"""Characters of a list of counts below which other columns, or the list, are left out (our choice)."""
 
 PLAIN_WIDTH = 120
 """Columns of an output that is not a terminal."""
 
 
 def show(result: dict[str, Any], stream: TextIOBase) -> None:
-    """Print the result of `result.build`: what it is of, the frontier, the baselines, and what is what."""
+    """Write the result of `result.build`: what it is of, the frontier, the baselines, and what is what."""
     terminal = stream.isatty()
     console = Console(file=stream, width=None if terminal else PLAIN_WIDTH, highlight=False)
     box = HEAVY_HEAD if terminal and console.encoding.startswith("utf") else ASCII
     unit = Unit("KL", "expected_kl") if result["exact"] else Unit("NLL", "nll")
-    console.print(_heading(result), markup=False)
-    if "frontier" in result:
-        console.print("\nThe best schedule of every number of steps:")
-        console.print(_frontier(result, unit, box, console.width))
-    steps = len(result["steps"])
-    console.print(f"\n{steps} step{'s' * (steps > 1)}: {result['criterion']}.")
-    console.print(_baselines(result, unit, box, console.width))
-    for line in _legend(result, unit):
-        console.print(f"\n{line}", markup=False)
+    with console.capture() as captured:  # rich would exit by itself where the reader of a pipe left
+        console.print(_heading(result), markup=False)
+        if "frontier" in result:
+            console.print("\nThe best schedule of every number of steps:")
+            console.print(_frontier(result, unit, box, console.width))
+        steps = len(result["steps"])
+        console.print(f"\n{steps} step{'s' * (steps > 1)}: {result['criterion']}.")
+        table, in_full = _baselines(result, unit, box, console.width)
+        console.print(table)
+        if not in_full:
+            console.print(f"\nThe best {steps}: {run_lengths(result['steps'])}.", markup=False)
+        for line in _legend(result, unit):
+            console.print(f"\n{line}", markup=False)
+    stream.write(captured.get())
 
 
 class Unit(NamedTuple):
@@ -54,10 +60,10 @@ def _heading(result: dict[str, Any]) -> str:
             + (f"; {result['skipped_files']} files are not UTF-8" if result["skipped_files"] else "")
         )
     if result["exact"]:
-        lines.append(
-            f"entropy H(X) {result['entropy']:.4f}, total correlation {result['total_correlation']:.4f}"
-            f", dual total correlation {result['dual_total_correlation']:.4f} nats"
+        entropy, tc, dtc = (
+            _number(result[key]) for key in ("entropy", "total_correlation", "dual_total_correlation")
         )
+        lines.append(f"entropy H(X) {entropy}, total correlation {tc}, dual total correlation {dtc} nats")
     else:
         lines.append(_measured(result))
     return "\n".join(lines)
@@ -84,45 +90,59 @@ def _measured(result: dict[str, Any]) -> str:
 
 def _frontier(result: dict[str, Any], unit: Unit, box: Box, width: int) -> Table:
     """The best schedule of every number of steps, beside as many of `COMPARED` as fit."""
-    compared = COMPARED[: max(1, (width - 42) // 18)]
-    room = width - 24 - 18 * len(compared)
-    table = Table(box=box, show_edge=False)
-    for heading in ("steps", f"{unit.heading} best"):
-        table.add_column(heading, justify="right")
-    for name in compared:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("best counts", no_wrap=True, overflow="crop")
+    headings = ("steps", f"{unit.heading} best", *COMPARED)
+    rows = []
     for steps, entry in result["frontier"].items():
         best = entry[unit.key]
-        others = (_beside(entry["baselines"][name], best, result) for name in compared)
-        chosen = "bold" if len(result["steps"]) == int(steps) else None
-        table.add_row(steps, _number(best), *others, _shortened(entry["steps"], room), style=chosen)
+        others = (_beside(entry["baselines"][name], best, result) for name in COMPARED)
+        rows.append((steps, _number(best), *others))
+    shown = len(headings)
+    while shown > 2 and _room(headings[:shown], rows, width) < LEAST_ROOM:
+        shown -= 1
+    room = _room(headings[:shown], rows, width)
+    table = Table(box=box, show_edge=False)
+    for heading in headings[:shown]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("best counts", no_wrap=True, overflow="crop")
+    for row, entry in zip(rows, result["frontier"].values(), strict=True):
+        chosen = "bold" if len(result["steps"]) == int(row[0]) else None
+        table.add_row(*row[:shown], _shortened(entry["steps"], room), style=chosen)
     return table
 
 
-def _baselines(result: dict[str, Any], unit: Unit, box: Box, width: int) -> Table:
-    """The best schedule and every baseline of as many steps, best first."""
-    table = Table(box=box, show_edge=False)
-    table.add_column("schedule", no_wrap=True)
-    table.add_column(unit.heading, justify="right")
-    table.add_column("ratio" if result["exact"] else "excess", justify="right")
-    table.add_column("tokens revealed at each step", no_wrap=True, overflow="crop")
-    room = width - 44
+def _baselines(result: dict[str, Any], unit: Unit, box: Box, width: int) -> tuple[Table, bool]:
+    """The best schedule and every baseline of as many steps, best first; are the best counts in full?"""
+    headings = ("schedule", unit.heading, "ratio" if result["exact"] else "excess")
     best = result[unit.key]
-    table.add_row("best", _number(best), "", _shortened(result["steps"], room), style="bold")
+    rows, counts = [("best", _number(best), "")], [result["steps"]]
     for name, entry in sorted(result["baselines"].items(), key=lambda item: item[1][unit.key]):
         score = entry[unit.key]
         beside = _ratio(score, best) if result["exact"] else f"{score - best:+.4f}"
-        table.add_row(name, _number(score), beside, _shortened(entry["steps"], room))
-    return table
+        rows.append((name, _number(score), beside))
+        counts.append(entry["steps"])
+    room = _room(headings, rows, width)
+    table = Table(box=box, show_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "schedule" else "right", no_wrap=True)
+    if room >= LEAST_ROOM:
+        full = "tokens revealed at each step"
+        table.add_column(full if len(full) <= room else "counts", no_wrap=True, overflow="crop")
+    for row, steps in zip(rows, counts, strict=True):
+        listed = (_shortened(steps, room),) if room >= LEAST_ROOM else ()
+        table.add_row(*row, *listed, style="bold" if row[0] == "best" else None)
+    return table, len(run_lengths(result["steps"])) <= room
+
+
+def _room(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> int:
+    """Characters that these columns leave for one more: each has two of padding, and a bar after it."""
+    columns = zip(headings, *rows, strict=False)
+    return width - 2 - sum(max(map(len, column)) + 3 for column in columns)
 
 
 def _legend(result: dict[str, Any], unit: Unit) -> list[str]:
     """What to take from the tables, and what each number is."""
     counts = "1x3 means three steps of one token."
     lines = [_as_good(result, unit)] if "frontier" in result else []
-    if len(run_lengths(result["steps"])) > SHORT:
-        lines.append(f"The best {len(result['steps'])}: {run_lengths(result['steps'])}.")
     if "bootstrap" in result:
         lines.append(_intervals(result["bootstrap"]))
     if result["exact"]:
@@ -185,7 +205,9 @@ def _ratio(score: float, best: float) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.4f}" if abs(value) >= 0.001 or abs(value) < 1e-12 else f"{value:.1e}"
+    if abs(value) < 1e-12:
+        return "0.0000"
+    return f"{value:.4f}" if abs(value) >= 0.001 else f"{value:.1e}"
 
 
 def _shortened(counts: list[int], room: int) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .._errors import readable_bytes, refuse
+from .._errors import InvalidInputError, readable_bytes, refuse
 
 
 def check_readable(argument: str, path: Path) -> None:
@@ -37,14 +37,16 @@ def read_npz(argument: str, path: Path, *, limit: int) -> dict[str, np.ndarray]:
             )
         with np.load(path, allow_pickle=False) as archive:
             arrays = dict(archive)
+    except InvalidInputError:
+        raise
     except PermissionError:
         refuse(argument, str(path), "a file that can be read")
-    except (zipfile.BadZipFile, OSError, EOFError):
-        refuse(argument, str(path), wanted, "the file is damaged or of another format")
-    except (ValueError, NotImplementedError) as error:
-        if type(error) is not ValueError:
-            raise
-        refuse(argument, str(path), wanted, "arrays of objects are never loaded")
+    except Exception as error:  # on a damaged file zipfile and numpy raise errors of a dozen types
+        objects = "Object arrays" in str(error)
+        remedy = (
+            "arrays of objects are never loaded" if objects else "the file is damaged or of another format"
+        )
+        refuse(argument, str(path), wanted, remedy)
     for name, values in arrays.items():
         if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
             kind = getattr(values, "dtype", "bytes")

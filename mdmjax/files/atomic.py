@@ -27,7 +27,7 @@ def check_writable_folder(argument: str, folder: Path) -> None:
     parent = folder.resolve().parent
     if not parent.is_dir():
         refuse(argument, str(folder), "a folder in an existing one", f"make {parent} first")
-    if not all(os.access(path, os.W_OK) for path in (parent, folder) if path.exists()):
+    if not os.access(folder if folder.exists() else parent, os.W_OK):
         refuse(argument, str(folder), "a folder that can be written")
 
 
@@ -55,11 +55,13 @@ def write_text(path: Path, text: str) -> None:
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write every file of `files` (name to content) into `folder`.
 
-    They are written to a temporary folder beside it first. A new `folder` appears by one rename; in one
-    that exists each file replaces its namesake whole, and other files are left alone.
+    They are written to a temporary folder first. A new `folder` appears by one rename; in one that exists
+    (it may be a file system of its own) each file replaces its namesake whole, and other files are left
+    alone.
     """
     folder = folder.resolve()
-    stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    place = folder if folder.exists() else folder.parent
+    stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=place))
     try:
         for name, data in files.items():
             (stage / name).write_bytes(data)

@@ -66,5 +66,6 @@ def read_corpus(files: Iterable[Path]) -> Corpus:
         except OSError as error:
             refuse("path", str(file), "a file that can be read", str(error.strerror))
     if not any(texts):
-        refuse("path", f"{len(texts) + skipped} files without text", "some UTF-8 text")
+        count = len(texts) + skipped
+        refuse("path", f"{file if count == 1 else f'{count} files'} without text", "some UTF-8 text")
     return Corpus(tuple(texts), skipped)

@@ -52,13 +52,17 @@ def _check_columns(path: Path, names: tuple[str, ...]) -> None:
     if unknown:
         refuse("columns", f"{', '.join(unknown)} in {path}", f"only {', '.join(COLUMNS)}")
     if "loss" not in names:
-        refuse("columns", f"{', '.join(names)} in {path}", "a column loss, in nats a masked token")
+        found = ", ".join(names) or "none"
+        refuse("columns", f"{found} in {path}", "a column loss, in nats a masked token")
     if ("n_masked" in names) == ("mask_ratio" in names):
         refuse("columns", f"{', '.join(names)} in {path}", "one of n_masked and mask_ratio")
 
 
 def _read_csv(path: Path) -> dict[str, np.ndarray]:
-    rows = [row for row in csv.reader(_text(path).splitlines()) if any(map(str.strip, row))]
+    try:
+        rows = [row for row in csv.reader(_text(path).splitlines()) if any(map(str.strip, row))]
+    except csv.Error as error:
+        refuse("file", str(path), "comma-separated values", str(error))
     if not rows:
         refuse("file", f"{path}, empty", "a header line and rows")
     names = [name.strip() for name in rows[0]]
@@ -78,7 +82,7 @@ def _read_jsonl(path: Path) -> dict[str, np.ndarray]:
             continue
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
             refuse(

@@ -7,6 +7,8 @@ kernel, and the first three groups in blocks that stay in cache, so that the $(q
 memory.
 """
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -62,13 +64,15 @@ def entropy_bytes(n: int, q: int, itemsize: int = 8) -> int:
 
 def check_entropy_size(n: int, q: int, itemsize: int = 8) -> None:
     """Refuse, before anything is made, a joint whose entropies would take more than `MAX_BYTES`."""
-    need = q**n * itemsize + entropy_bytes(n, q, itemsize)
-    if need > MAX_BYTES:
+    counted = min(n, 2**16)  # beyond, the number of bytes would itself be too large
+    need = q**counted * itemsize + entropy_bytes(counted, q, itemsize)
+    if need > MAX_BYTES or counted < n:
         refuse(
             "n, q",
             f"{n}, {q}",
             f"a joint and entropies of all its subsets in at most {readable_bytes(MAX_BYTES)}",
-            f"these need {readable_bytes(need)}; use fewer positions or a closed form",
+            f"these need {'over ' * (counted < n)}{readable_bytes(need)}; "
+            "use fewer positions or a closed form",
         )
 
 
@@ -159,6 +163,7 @@ def _entropies(slices, q):
     return _entropies(_sum(symbols), q) + _sum([_entropies(part, q) for part in symbols])
 
 
+@jax.jit
 def mean_entropies(entropies: Float[Array, " subsets"]) -> Float[Array, " points"]:
     r"""$H(k)$, the mean of $H(X_S)$ over the subsets of size $k$, for $k = 0..n$, in nats.
 
@@ -168,9 +173,11 @@ def mean_entropies(entropies: Float[Array, " subsets"]) -> Float[Array, " points
     [0.0, 1.5, 3.0]
     """
     n = entropies.shape[0].bit_length() - 1
-    sizes = jax.lax.population_count(jnp.arange(2**n))
-    sums = jax.ops.segment_sum(entropies, sizes, num_segments=n + 1)
-    return sums / jax.ops.segment_sum(jnp.ones_like(entropies), sizes, num_segments=n + 1)
+    sums = entropies[None]  # [positions taken so far, subset of the others]
+    for _ in range(n):
+        without, taken = jnp.split(sums, 2, axis=1)
+        sums = jnp.pad(without, ((0, 1), (0, 0))) + jnp.pad(taken, ((1, 0), (0, 0)))
+    return sums[:, 0] / jnp.array([math.comb(n, k) for k in range(n + 1)], sums.dtype)
 
 
 def information_curve(joint: Joint) -> InformationCurve:

@@ -51,6 +51,8 @@ class LossTable(eqx.Module):
             refuse("loss table", "empty", "at least one row")
         _check_rows("n_masked", n_masked, (n_masked >= 1) & (n_masked <= n), f"1..n with n = {n}")
         _check_rows("loss", loss, np.isfinite(loss) & (loss >= 0), "finite nats >= 0")
+        small = loss <= np.finfo(loss.dtype).max / min(n, 2**53)
+        _check_rows("loss", loss, small, f"nats whose sum over n = {n} positions is finite")
         _check_rows("count", self.count, np.isfinite(self.count) & (self.count > 0), "a count > 0")
         values, repeats = np.unique(n_masked, return_counts=True)
         if stderr is not None:

@@ -95,7 +95,8 @@ def _closed_class(moves: np.ndarray) -> np.ndarray:
     """The states of the only closed class of a directed graph; refuses a second one."""
     reach = moves | np.eye(len(moves), dtype=bool)
     for _ in range(max(len(moves) - 1, 1).bit_length()):
-        reach = reach @ reach
+        paths = reach.astype(np.float32)  # a product of floats is far faster than one of bools
+        reach = paths @ paths > 0
     # A state is recurrent if everything it reaches comes back to it.
     recurrent = np.flatnonzero(np.all(~reach | reach.T, axis=1))
     classes = np.unique(reach[recurrent], axis=0)

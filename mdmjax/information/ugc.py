@@ -111,4 +111,4 @@ def _density(information: Float[Array, " n"], logits: Float[Array, " nodes"]) ->
         lambda j: (last - j) / (j + 1) * odds,
         lambda j: j / (last - j + 1) / odds,
     )
-    return (t * rest) ** 2 * (n * (n - 1)) * mean_rise
+    return (t * rest) ** 2 * float(n * (n - 1)) * mean_rise

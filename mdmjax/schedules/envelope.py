@@ -57,6 +57,7 @@ def upper_envelope(
         index = tile[:, None] * radix + jnp.argmax(block, axis=-1).astype(jnp.int32)
         index = jnp.where(best == value[owner], index, intercepts.shape[0])
         low = jax.ops.segment_min(index, owner, parents, indices_are_sorted=True).reshape(-1)
+        low = jax.lax.cummax(low)  # lines that tie to rounding may win in any order
         parents, width, radix = parents * radix, sub, RADIX
         high = jnp.concatenate([low[1:], jnp.full(1, parents - 1, jnp.int32)])
     return value.reshape(-1), low
@@ -140,26 +141,30 @@ def solve_windows(
     """The best boundaries with the `t`-th inner one in `low[t] .. low[t] + width - 1`.
 
     `values` are nondecreasing. The windows hold an optimal schedule of the whole problem, or the result
-    is no more than a good one. Costs one envelope of `width` lines a step.
+    is no more than a good one. Costs one envelope of `width` lines a step,
+    and `4 width` bytes of memory.
     """
     n = values.shape[0]
     pad = (0, padded_lines(width) - width)
     offsets = jnp.pad(jnp.arange(width, dtype=jnp.int32), pad, mode="edge")
-    at = jnp.minimum(low[:, None] + offsets[None], n)
-    x, z = at.astype(values.dtype), (values - values[0])[jnp.minimum(at, n - 1)]
-    usable = at < n
 
-    def layer(gain, windows):
-        (x0, z0, usable0), x1 = windows
-        intercepts = jnp.where(usable0, gain - x0 * z0, -jnp.inf)
-        return upper_envelope(intercepts, z0, x1)
+    def window(low):
+        at = jnp.minimum(low + offsets, n)
+        return at, at.astype(values.dtype), (values - values[0])[jnp.minimum(at, n - 1)]
 
-    pairs = ((x[:-1], z[:-1], usable[:-1]), x[1:])
-    gain, parents = jax.lax.scan(layer, jnp.zeros_like(x[0]), pairs)
-    total = jnp.where(usable[-1], gain + (n - x[-1]) * z[-1], -jnp.inf)
-    last = jnp.argmax(total).astype(jnp.int32)
+    def lines(gain, low):
+        at, x, z = window(low)
+        return jnp.where(at < n, gain - x * z, -jnp.inf), z
+
+    def layer(gain, pair):
+        here, after = pair
+        return upper_envelope(*lines(gain, here), window(after)[1])
+
+    gain, parents = jax.lax.scan(layer, jnp.zeros(offsets.shape, values.dtype), (low[:-1], low[1:]))
+    intercepts, slopes = lines(gain, low[-1])
+    last = jnp.argmax(intercepts + n * slopes).astype(jnp.int32)
     first, path = jax.lax.scan(lambda i, parent: (parent[i], i), last, parents, reverse=True)
-    inner = jnp.take_along_axis(at, jnp.concatenate([first[None], path])[:, None], axis=1)[:, 0]
+    inner = jnp.minimum(low + offsets[jnp.concatenate([first[None], path])], n)
     # Equal gains may leave a start beyond the next one; to raise the next one to it costs nothing.
     ends = jnp.array([0, n], jnp.int32)
     return jnp.concatenate([ends[:1], jax.lax.cummax(inner), ends[1:]])

@@ -147,6 +147,21 @@ def geometric(n: int, steps: int) -> Schedule:
     return _from_boundaries([0, *revealed.tolist()])
 
 
+def ascending_steps(n: int) -> Schedule:
+    r"""ASS: $2^s$ tokens in step $s = 0, 1, \dots$, the rest in the last of $\lceil \log_2 n \rceil$ steps.
+
+    (arXiv 2509.23924 for powers of two; rounding up for others, and one step for `n = 1`, are our
+    choice.) Not in `NAMED`: it has no number of steps to choose.
+
+    >>> ascending_steps(16).counts.tolist()
+    [1, 2, 4, 9]
+    """
+    if n < 1:
+        refuse("n", n, "an integer >= 1")
+    steps = max(1, (n - 1).bit_length())
+    return _from_boundaries([*((1 << s) - 1 for s in range(steps)), n])
+
+
 NAMED: dict[str, Callable[[int, int], Schedule]] = {
     "llada_uniform": llada_uniform,
     "dllm_linear": dllm_linear,

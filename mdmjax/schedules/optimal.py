@@ -1,16 +1,21 @@
 r"""The best schedule: the shortest path of the left-Riemann error, for one or for every number of steps.
 
 `values` is `curve.information` of an `InformationCurve`, or `-loss` of a masked-loss curve: the objective
-is `step_gap(values, schedule)` in both. Three exact methods, chosen by the data alone:
+is `step_gap(values, schedule)` in both. A record is a position whose value exceeds all before it. On any
+curve a best schedule of no more steps than there are records starts its steps at records: to move each
+start back to the last record lowers the value of no reveal, and nor does one more record as a start. The
+values at records increase. So there are three exact methods, chosen by the data alone (`m` records):
 
-| curve                          | method                        | cost                             |
-|--------------------------------|-------------------------------|----------------------------------|
-| nondecreasing                  | `envelope`: all `1..K` steps  | `O(K m log m)`, `m` distinct values |
-| nondecreasing and long, one `k`| `refine`: coarse to fine      | `O(n + k log n)` for smooth ones |
-| any other (a noisy loss curve) | dense programme               | `O(K n^2)`                       |
+| curve                                 | method                    | cost                             |
+|---------------------------------------|---------------------------|----------------------------------|
+| nondecreasing, or at most `m` steps   | `envelope` of the records | `O(K m log m)`, all `1..K` steps |
+| the same and long, one `k`            | `refine`: coarse to fine  | `O(n + k log n)` for smooth ones |
+| any other (many steps of a noisy one) | dense programme           | `O(K n^2)`                       |
 
 A curve that decreases by no more than rounding (`64 eps` of its range) counts as nondecreasing: an
-information curve is so by Han's inequality.
+information curve is so by Han's inequality. Schedules are compared by gains, sums of at most
+`n (max - min)` of the values, so an optimum is exact to a few `eps` of that: in float32 a gap far below
+`1e-7 n (max - min)` is not resolved.
 """
 
 import functools
@@ -20,17 +25,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import readable_bytes, refuse
+from .._errors import InvalidInputError, readable_bytes, refuse
 from .._types import Array, Float, Int
 from .envelope import padded_lines, solve_layers, solve_windows
 from .refine import refine
-from .schedule import Schedule, gap_of_starts, step_gap
+from .schedule import Schedule
 
 MAX_BYTES = 2**31
 """Memory that a solve may take without being asked (2 GiB)."""
 
 REFINE_BLOCKS = 128
 """Blocks a boundary for the coarse-to-fine search (our choice)."""
+
+MAX_DENSE_WORK = 2**38
+"""Steps times `n^2` that the dense programme may take without being asked (minutes on two cores)."""
 
 SMALL = 2**24
 """Steps times candidate starts up to which the envelope is used even for one schedule (our choice)."""
@@ -69,17 +77,25 @@ def frontier(values: Float[Array, " n"] | Float[np.ndarray, " n"], max_steps: in
     ([1.0, 0.0], [3, 1])
     """
     host = _checked(values, max_steps, "max_steps")
-    solve = _frontier_of_sorted if _is_sorted(host) else _frontier_of_any
-    boundaries = solve(host, max_steps)
-    gaps = _gaps(jnp.asarray(host), jnp.asarray(boundaries))
-    return Frontier(np.asarray(gaps), boundaries)
+    n, records = host.shape[0], _records(host)
+    _check_bytes(8 * max_steps * (max_steps + 1), max_steps, n)
+    if max_steps <= records.size or _is_sorted(host):
+        found = _solve_records(host, records, max_steps)
+        boundaries = np.full((max_steps, max_steps + 1), n)
+        for steps in range(1, max_steps + 1):
+            row = found[min(steps, len(found)) - 1]
+            boundaries[steps - 1, : steps + 1] = _exactly(row, steps, records, n)
+    else:
+        boundaries = _solve_any(host, max_steps)
+    gaps = [_gap(host, row[: steps + 1]) for steps, row in enumerate(boundaries, 1)]
+    return Frontier(np.array(gaps), boundaries)
 
 
 def optimal_schedule(values: Float[Array, " n"] | Float[np.ndarray, " n"], steps: int) -> Schedule:
     """A schedule of exactly `steps` steps with the least `step_gap(values, schedule)`.
 
-    The optimum is exact at any length: for long nondecreasing curves by a certified coarse-to-fine search,
-    which takes a fraction of a second at `n = 10^6`.
+    The optimum is exact at any length: for long curves by a certified coarse-to-fine search, which takes
+    a fraction of a second at `n = 10^6` for tens of steps of a smooth curve.
 
     Raises:
         InvalidInputError: as `frontier`.
@@ -88,13 +104,12 @@ def optimal_schedule(values: Float[Array, " n"] | Float[np.ndarray, " n"], steps
     [2, 2, 2]
     """
     host = _checked(values, steps, "steps")
-    n = host.shape[0]
-    if _is_sorted(host) and 2 <= steps < n:
-        starts = _distinct_starts(host)
-        if steps * starts.shape[0] > SMALL:
-            return Schedule(np.diff(_refined(host, steps)))
-    solve = _frontier_of_sorted if _is_sorted(host) else _frontier_of_any
-    return Schedule(np.diff(solve(host, steps)[-1]))
+    n, records = host.shape[0], _records(host)
+    if steps > records.size and not _is_sorted(host):
+        return Schedule(np.diff(_solve_any(host, steps)[-1]))
+    if steps * records.size > SMALL and 2 <= steps < n:
+        return Schedule(np.diff(_refined(host, records, steps)))
+    return Schedule(np.diff(_exactly(_solve_records(host, records, steps)[-1], steps, records, n)))
 
 
 def fewest_steps(values: Float[Array, " n"] | Float[np.ndarray, " n"], epsilon: float) -> Schedule:
@@ -108,14 +123,20 @@ def fewest_steps(values: Float[Array, " n"] | Float[np.ndarray, " n"], epsilon: 
     """
     if not (np.isfinite(epsilon) and epsilon > 0):
         refuse("epsilon", epsilon, "a positive number of nats")
-    n = values.shape[0]
-    max_steps = min(16, n)
+    most = _records(np.asarray(values)).size  # with every record a start, the gap is 0 or less
+    max_steps = min(16, most)
     while True:
-        best = frontier(values, max_steps)
+        try:
+            best = frontier(values, max_steps)
+        except InvalidInputError:
+            if max_steps <= 16:
+                raise
+            reached = f"at least {best.gaps[-1]:.4g} nats, which {max_steps // 2} steps reach"
+            refuse("epsilon", epsilon, reached, "more steps need too much memory: name a number of steps")
         enough = np.flatnonzero(best.gaps <= epsilon)
-        if enough.size:
-            return best.schedule(int(enough[0]) + 1)
-        max_steps = min(2 * max_steps, n)
+        if enough.size or max_steps == most:
+            return best.schedule(int(enough[0]) + 1 if enough.size else most)
+        max_steps = min(2 * max_steps, most)
 
 
 def _checked(values: Array | np.ndarray, steps: int, name: str) -> np.ndarray:
@@ -135,50 +156,50 @@ def _is_sorted(values: np.ndarray) -> bool:
     return bool(np.all(values >= np.maximum.accumulate(values) - slack))
 
 
-def _distinct_starts(values: np.ndarray) -> np.ndarray:
-    """Where nondecreasing values rise, and 0: a best schedule has all its starts among these.
-
-    To move a start back to where its value begins makes the step before shorter and costs nothing.
-    """
-    return np.flatnonzero(np.diff(np.maximum.accumulate(values), prepend=-np.inf) > 0)
+def _records(values: np.ndarray) -> np.ndarray:
+    """Where a value exceeds all before it, the first position included."""
+    highest = np.maximum.accumulate(values)
+    return np.concatenate([[0], np.flatnonzero(highest[1:] > highest[:-1]) + 1])
 
 
-def _frontier_of_sorted(values: np.ndarray, max_steps: int) -> np.ndarray:
-    n, starts = values.shape[0], _distinct_starts(values)
-    m, rows = starts.shape[0], min(max_steps, starts.shape[0])
-    lines = padded_lines(m)
+def _solve_records(values: np.ndarray, records: np.ndarray, max_steps: int) -> np.ndarray:
+    """Boundaries of the best `1..min(max_steps, m)` steps that start at records; they may coincide."""
+    n, m = values.shape[0], records.size
+    rows, lines = min(max_steps, m), padded_lines(m)
     _check_bytes(4 * rows * (lines + 2 * rows), max_steps, n)
-    padded = np.pad(starts, (0, lines - m))
+    padded = np.pad(records, (0, lines - m))
     layers = solve_layers(*map(jnp.asarray, (padded, values[padded], m, n)), rows)
-    found = np.asarray(layers.boundaries).astype(np.int64)
-    boundaries = np.full((max_steps, max_steps + 1), n)
-    for steps in range(1, max_steps + 1):
-        row = found[min(steps, rows) - 1]
-        boundaries[steps - 1, : steps + 1] = _exactly(row, steps, n)
-    return boundaries
+    return np.asarray(layers.boundaries)
 
 
-def _refined(values: np.ndarray, steps: int) -> np.ndarray:
+def _refined(values: np.ndarray, records: np.ndarray, steps: int) -> np.ndarray:
     """Boundaries of one optimum by coarse-to-fine search, ended inside its windows if need be."""
-    n, sorted_values = values.shape[0], jnp.asarray(np.maximum.accumulate(values))
-    found = refine(sorted_values, steps, REFINE_BLOCKS)
+    n, rising = values.shape[0], jnp.asarray(np.maximum.accumulate(values))
+    found = refine(rising, steps, REFINE_BLOCKS)
     rows = [np.asarray(found.boundaries)]
     if not bool(found.certified):
-        width = padded_lines(int(jnp.max(found.high - found.low)) + 1)
-        _check_bytes(4 * steps * width, steps, n)
-        rows.append(np.asarray(solve_windows(sorted_values, found.low, width)))
-    exact = [Schedule(np.diff(_exactly(row, steps, n))) for row in rows]
-    return min(exact, key=lambda s: float(step_gap(sorted_values, s))).boundaries
+        width = int(jnp.max(found.high - found.low)) + 1
+        _check_bytes(4 * steps * padded_lines(width), steps, n)
+        rows.append(np.asarray(solve_windows(rising, found.low, padded_lines(width))))
+    exact = [_exactly(row, steps, records, n) for row in rows]
+    return min(exact, key=lambda boundaries: _gap(values, boundaries))
 
 
-def _exactly(boundaries: np.ndarray, steps: int, n: int) -> np.ndarray:
-    """Boundaries of exactly `steps` steps: repeated ones dropped, long steps cut as evenly as can be.
+def _exactly(boundaries: np.ndarray, steps: int, records: np.ndarray, n: int) -> np.ndarray:
+    """Boundaries of exactly `steps` steps that are no worse, all of their starts records if they can be.
 
-    On a nondecreasing curve a further start costs nothing, so that an optimum stays one.
+    Starts move back to the last record, then further records become starts. If there are too few, long
+    steps are cut as evenly as can be, which costs nothing on a nondecreasing curve.
     """
-    used = np.unique(np.concatenate([boundaries[: steps + 1], [0, n]]))
+    starts = boundaries[: steps + 1][boundaries[: steps + 1] < n]
+    used = np.unique(records[np.searchsorted(records, starts, side="right") - 1])
+    missing = min(steps, records.size) - used.size
+    if missing:
+        unused = np.setdiff1d(records, used, assume_unique=True)
+        used = np.sort(np.concatenate([used, unused[np.arange(missing) * unused.size // missing]]))
+    used = np.append(used, n)
     sizes = np.diff(used)
-    if sizes.shape[0] == steps:
+    if sizes.size == steps:
         return used
     low, high = 1, n  # the least size whose pieces, of every step, are no more than the steps asked for
     while low < high:
@@ -193,11 +214,24 @@ def _exactly(boundaries: np.ndarray, steps: int, n: int) -> np.ndarray:
     return np.append(starts, n)
 
 
-def _frontier_of_any(values: np.ndarray, max_steps: int) -> np.ndarray:
+def _gap(values: np.ndarray, boundaries: np.ndarray) -> np.floating:
+    """`step_gap` on the host."""
+    return np.sum(values - np.repeat(values[boundaries[:-1]], np.diff(boundaries)))
+
+
+def _solve_any(values: np.ndarray, max_steps: int) -> np.ndarray:
+    """Boundaries of the best `1..max_steps` steps on any curve, padded with `n`."""
     n = values.shape[0]
     _check_bytes(4 * max_steps * (n + 2 * max_steps), max_steps, n)
+    if max_steps * n * n > MAX_DENSE_WORK:
+        refuse(
+            "steps",
+            max_steps,
+            f"at most {_records(values).size} for this falling curve of n = {n}, its number of records",
+            "ask for fewer steps, or fit a monotone curve to it",
+        )
     block = max(1, min(n, 2**22 // n))
-    boundaries = np.asarray(_solve_dense(jnp.asarray(values), max_steps, block))
+    boundaries = np.asarray(_solve_dense(jnp.asarray(values - values[0]), max_steps, block))
     return boundaries.astype(np.int64)
 
 
@@ -209,10 +243,8 @@ def _solve_dense(values: Float[Array, " n"], max_steps: int, block: int) -> Int[
     x = starts.astype(values.dtype)
 
     def layer(gain, _):
-        intercepts = gain - x * values
-
         def ends_at(end):
-            line = jnp.where(starts < end, intercepts + end.astype(x.dtype) * values, -jnp.inf)
+            line = jnp.where(starts < end, gain + (end.astype(x.dtype) - x) * values, -jnp.inf)
             best = jnp.argmax(line).astype(jnp.int32)
             return line[best], best
 
@@ -231,17 +263,6 @@ def _solve_dense(values: Float[Array, " n"], max_steps: int, block: int) -> Int[
     at_end = jnp.full(max_steps, n, jnp.int32)
     _, begins = jax.lax.scan(back, at_end, (parents, jnp.arange(max_steps)), reverse=True)
     return jnp.concatenate([begins, at_end[None]]).T
-
-
-@jax.jit
-def _gaps(values: Float[Array, " n"], boundaries: Int[Array, "k b"]) -> Float[Array, " k"]:
-    """`step_gap` of every row, summed without cancellation."""
-
-    def one(row):
-        is_start = jnp.zeros(values.shape[0], bool).at[row].set(True, mode="drop")
-        return gap_of_starts(values, is_start)
-
-    return jax.vmap(one)(boundaries)
 
 
 def _check_bytes(need: int, max_steps: int, n: int) -> None:

@@ -1,0 +1,204 @@
+r"""Decoders that do not look at what the denoiser says: random subsets, fixed partitions, blocks.
+
+Where a schedule gives the sizes, the step is read off the number of revealed tokens: with `m` revealed,
+the next end of a step $N_{t+1} > m$ is reached. From all masked this is step `t` of the schedule.
+"""
+
+import itertools
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import refuse
+from .._types import Array, Bool, Float, Int, Key, Tokens
+from ..distributions._parameters import check_integer
+from ..schedules.schedule import Schedule
+from .base import AbstractDecoder
+
+
+class RandomSubset(AbstractDecoder):
+    """A uniformly random set of masked positions, of the schedule's size.
+
+    Raises:
+        InvalidInputError: at the first use, counts that do not sum to the number of positions.
+
+    >>> decoder, masked = RandomSubset(Schedule([2, 1])), jnp.array([2, 2, 2])
+    >>> int(decoder.choose(jax.random.key(0), jnp.zeros((3, 2)), masked, jnp.array(0)).sum())
+    2
+    """
+
+    ends: Int[Array, " n"]
+    is_random = True
+
+    def __init__(self, schedule: Schedule):
+        self.ends = ends_of(schedule)
+
+    def choose(
+        self, key: Key[Array, ""], log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
+    ) -> Bool[Array, " n"]:
+        """The masked positions that come first in a random order."""
+        masked = tokens == log_probs.shape[1]
+        return first(jax.random.permutation(key, tokens.shape[0]), masked, step_size(self.ends, masked))
+
+
+class FixedPartition(AbstractDecoder):
+    """The blocks of an ordered partition of the positions, one a step.
+
+    Raises:
+        InvalidInputError: blocks that are empty or do not hold each of `0..n-1` once; at the first use,
+            another number of positions.
+
+    >>> decoder = FixedPartition([[1], [0, 2]])
+    >>> decoder.choose(jax.random.key(0), jnp.zeros((3, 2)), jnp.array([2, 0, 2]), jnp.array(1)).tolist()
+    [True, False, True]
+    """
+
+    levels: Int[Array, " n"]
+    is_random = False
+
+    def __init__(self, blocks: Sequence[Sequence[int]]):
+        self.levels = jnp.asarray(_levels(blocks))
+
+    def choose(
+        self, key: Key[Array, ""], log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
+    ) -> Bool[Array, " n"]:
+        """The masked positions of the first block that has any."""
+        _check_positions("blocks", self.levels, tokens)
+        masked = tokens == log_probs.shape[1]
+        return masked & (self.levels == jnp.min(self.levels, where=masked, initial=tokens.shape[0]))
+
+
+class SemiAutoregressive(AbstractDecoder):
+    r"""Blocks of `block` positions from left to right, each decoded to its end by `decoder` (LLaDA).
+
+    `decoder` is one of `block` positions: it is given the rows and the tokens of the block alone, and the
+    step counted over the whole.
+
+    Raises:
+        InvalidInputError: a block below 1; at the first use, one that does not divide the number of
+            positions.
+
+    >>> decoder = SemiAutoregressive(left_to_right(Schedule([2, 1])), 3)
+    >>> tokens = jnp.array([0, 1, 1, 2, 2, 2])
+    >>> decoder.choose(jax.random.key(0), jnp.zeros((6, 2)), tokens, jnp.array(2)).tolist()
+    [False, False, False, True, True, False]
+    """
+
+    decoder: AbstractDecoder
+    block: int = eqx.field(static=True)
+
+    def __init__(self, decoder: AbstractDecoder, block: int):
+        self.decoder, self.block = decoder, check_integer("block", block, 1)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the decoder of a block is."""
+        return self.decoder.is_random
+
+    def choose(
+        self, key: Key[Array, ""], log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
+    ) -> Bool[Array, " n"]:
+        """What `decoder` chooses in the first block that has masked positions."""
+        n, q = log_probs.shape
+        if n % self.block:
+            refuse("block", self.block, f"a divisor of n = {n}")
+        masked = tokens == q
+        rows = log_probs.reshape(-1, self.block, q)
+        current = jnp.argmax(masked) // self.block  # any block will do if nothing is masked
+        chosen = self.decoder.choose(key, rows[current], tokens.reshape(-1, self.block)[current], step)
+        here = jnp.arange(n // self.block) == current
+        return masked & (here[:, None] & chosen[None, :]).reshape(n)
+
+
+def left_to_right(schedule: Schedule) -> FixedPartition:
+    """The next `counts[t]` positions from the left in step `t`.
+
+    >>> left_to_right(Schedule([1, 2])).levels.tolist()
+    [0, 1, 1]
+    """
+    return FixedPartition([list(block) for block in _runs(schedule)])
+
+
+def right_to_left(schedule: Schedule) -> FixedPartition:
+    """The next `counts[t]` positions from the right in step `t`.
+
+    >>> right_to_left(Schedule([1, 2])).levels.tolist()
+    [1, 1, 0]
+    """
+    return FixedPartition([[schedule.n - 1 - i for i in block] for block in _runs(schedule)])
+
+
+def dilated(n: int) -> FixedPartition:
+    """The dilated levels of DUS: multiples of a power of two, which halves until every position is there.
+
+    The first stride is `n/2` for a power of two, as in DUS; else the largest power of two below `n` (our
+    choice).
+
+    Raises:
+        InvalidInputError: `n` below 1.
+
+    >>> dilated(8).levels.tolist()
+    [0, 2, 1, 2, 0, 2, 1, 2]
+    """
+    halvings = max(1, (check_integer("n", n, 1) - 1).bit_length())
+    seen = [set(), *(set(range(0, n, 1 << i)) for i in reversed(range(halvings)))]
+    return FixedPartition([sorted(after - before) for before, after in itertools.pairwise(seen)])
+
+
+def ends_of(schedule: Schedule) -> Int[Array, " n"]:
+    """For each number of revealed tokens, how many there are after the step that comes next.
+
+    >>> ends_of(Schedule([1, 2])).tolist()
+    [1, 3, 3]
+    """
+    return jnp.asarray(np.repeat(schedule.boundaries[1:], schedule.counts))
+
+
+def step_size(ends: Int[Array, " m"], masked: Bool[Array, " n"]) -> Int[Array, ""]:
+    """How many of the masked positions the next step reveals."""
+    _check_positions("counts", ends, masked)
+    revealed = jnp.sum(~masked, dtype=ends.dtype)
+    return ends[jnp.minimum(revealed, ends.shape[0] - 1)] - revealed
+
+
+def first(
+    priority: Int[Array, " n"] | Float[Array, " n"], masked: Bool[Array, " n"], count: Int[Array, ""]
+) -> Bool[Array, " n"]:
+    """The `count` masked positions of least `priority`, the lowest position first among equals."""
+    return masked & (rank(priority, masked) < count)
+
+
+def rank(priority: Int[Array, " n"] | Float[Array, " n"], masked: Bool[Array, " n"]) -> Int[Array, " n"]:
+    """The place of each position in the order that `first` takes; masked ones come before the others.
+
+    >>> rank(jnp.array([0.5, 0.1, 0.5, 0.0]), jnp.array([True, True, True, False])).tolist()
+    [1, 0, 2, 3]
+    """
+    # Both sorts are stable; the last key of lexsort is the first to decide.
+    return jnp.argsort(jnp.lexsort((priority, ~masked)))
+
+
+def _runs(schedule: Schedule) -> list[range]:
+    """The steps of a schedule as runs of consecutive positions."""
+    return [range(start, end) for start, end in itertools.pairwise(schedule.boundaries.tolist())]
+
+
+def _levels(blocks: Sequence[Sequence[int]]) -> Int[np.ndarray, " n"]:
+    """The block of each position."""
+    parts = [[check_integer("blocks", i, 0) for i in block] for block in blocks]
+    positions = sorted(i for part in parts for i in part)
+    if not parts or not all(parts) or positions != list(range(len(positions))):
+        refuse("blocks", parts, "each of 0..n-1 once, and no empty block")
+    levels = np.zeros(len(positions), int)
+    for level, part in enumerate(parts):
+        levels[part] = level
+    return levels
+
+
+def _check_positions(argument: str, known: Int[Array, " m"], tokens: Array) -> None:
+    """Refuse a decoder that was made for another number of positions."""
+    if known.shape != tokens.shape:
+        refuse(argument, f"for {known.shape[0]} positions", f"n = {tokens.shape[0]} positions")

@@ -1,0 +1,122 @@
+r"""Decoders that reveal the positions of highest score: easy-first and its relatives.
+
+Everywhere in the decoders scores are compared on a grid of `1e-12` (`1e-6` in float32; `comparable`), and
+the lowest position comes first among equals: samples and exact laws break ties alike.
+"""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from .._numerics import comparable, entropy
+from .._types import Array, Bool, Float, Int, Key, Tokens
+from ..denoisers.base import AbstractDenoiser
+from ..schedules.schedule import Schedule
+from .base import AbstractDecoder
+from .orders import ends_of, first, step_size
+
+
+class Ranked(AbstractDecoder):
+    r"""The masked positions of highest `score`, as many as the schedule says.
+
+    `score` maps the rows `[n, q]` to `[n]`: `negative_entropy`, `confidence` or `margin` for easy-first,
+    `row_entropy` for hard-first, or any other. `Ranked(confidence, ascending_steps(n))` is ASS.
+
+    Raises:
+        InvalidInputError: at the first use, counts that do not sum to the number of positions.
+
+    >>> import jax
+    >>> rows = jnp.log(jnp.array([[0.5, 0.5], [0.1, 0.9], [0.9, 0.1]]))
+    >>> decoder, masked = Ranked(confidence, Schedule([1, 2])), jnp.array([2, 2, 2])
+    >>> decoder.choose(jax.random.key(0), rows, masked, jnp.array(0)).tolist()
+    [False, True, False]
+    """
+
+    score: Callable[[Float[Array, "n q"]], Float[Array, " n"]] = eqx.field(static=True)
+    ends: Int[Array, " n"]
+    is_random = False
+
+    def __init__(self, score: Callable[[Float[Array, "n q"]], Float[Array, " n"]], schedule: Schedule):
+        self.score, self.ends = score, ends_of(schedule)
+
+    def choose(
+        self, key: Key[Array, ""], log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
+    ) -> Bool[Array, " n"]:
+        """The best of the masked positions."""
+        masked = tokens == log_probs.shape[1]
+        return first(-comparable(self.score(log_probs)), masked, step_size(self.ends, masked))
+
+
+class ChosenBy(AbstractDecoder):
+    r"""`decoder`, but it sees the rows of `denoiser` and not those that the tokens are drawn from.
+
+    For rules whose confidences are the model's while the writing is greedy or tempered: with `model` the
+    denoiser, `ChosenBy(ConfidenceThreshold(0.9), model)` on `Argmax(model)` is greedy Fast-dLLM.
+
+    >>> import jax
+    >>> from mdmjax import Argmax, Joint, Oracle, decode
+    >>> model = Oracle(Joint(jnp.array([[0.3, 0.1], [0.4, 0.2]])))
+    >>> greedy = ChosenBy(Ranked(confidence, Schedule([1, 1])), model)
+    >>> decode(jax.random.key(0), Argmax(model), greedy).finalised.tolist()
+    [1, 0]
+    """
+
+    decoder: AbstractDecoder
+    denoiser: AbstractDenoiser
+
+    @property
+    def is_random(self) -> bool:
+        """Whether `decoder` is."""
+        return self.decoder.is_random
+
+    def choose(
+        self, key: Key[Array, ""], log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
+    ) -> Bool[Array, " n"]:
+        """What `decoder` chooses by the rows of `denoiser`."""
+        return self.decoder.choose(key, self.denoiser(tokens), tokens, step)
+
+
+def row_entropy(log_probs: Float[Array, "n q"]) -> Float[Array, " n"]:
+    r"""$H(\hat p_i)$ in nats: the score of hard-first.
+
+    >>> row_entropy(jnp.log(jnp.array([[0.5, 0.5]]))).round(4).tolist()
+    [0.6931]
+    """
+    return entropy(jnp.exp(log_probs))
+
+
+def negative_entropy(log_probs: Float[Array, "n q"]) -> Float[Array, " n"]:
+    r"""$-H(\hat p_i)$ in nats: easy-first.
+
+    >>> negative_entropy(jnp.log(jnp.array([[0.5, 0.5]]))).round(4).tolist()
+    [-0.6931]
+    """
+    return -row_entropy(log_probs)
+
+
+def confidence(log_probs: Float[Array, "n q"]) -> Float[Array, " n"]:
+    r"""$\max_a \hat p_i(a)$.
+
+    >>> confidence(jnp.log(jnp.array([[0.25, 0.75]]))).round(4).tolist()
+    [0.75]
+    """
+    return jnp.exp(jnp.max(log_probs, axis=-1))
+
+
+def margin(log_probs: Float[Array, "n q"]) -> Float[Array, " n"]:
+    r"""The most probable symbol's probability less that of the second, which is 0 if there is none.
+
+    >>> margin(jnp.log(jnp.array([[0.25, 0.75]]))).round(4).tolist()
+    [0.5]
+    """
+    best, second = top_two(log_probs)
+    return jnp.exp(best) - jnp.exp(second)
+
+
+def top_two(log_probs: Float[Array, "n q"]) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    r"""The two largest logarithms of each row; the second is $-\infty$ for an alphabet of one."""
+    q = log_probs.shape[1]
+    others = jnp.arange(q)[None, :] != jnp.argmax(log_probs, axis=-1)[:, None]
+    second = jnp.max(log_probs, axis=-1, where=others, initial=-jnp.inf)
+    return jnp.max(log_probs, axis=-1), second

@@ -1,0 +1,115 @@
+"""A denoiser that is a table: its rows at every partial assignment."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import readable_bytes, refuse
+from .._partial import place_values, tokens_of
+from .._types import Array, Float, Tokens
+from ..distributions.joint import MAX_TABLE_BYTES
+from .base import AbstractDenoiser
+
+
+class TableDenoiser(AbstractDenoiser):
+    r"""Log-probabilities of every context: `log_probs[c]` are the rows `[n, q]` of the context `c`.
+
+    A context is a base-`(q+1)` number of `n` digits, position 0 the most significant, the digit `q` the
+    mask; there are $(q+1)^n$. Every number is in nats.
+
+    Raises:
+        InvalidInputError: another shape; and, when the values are known, a masked row that does not sum to
+            one (within `1e-9`, or `1e-4` in float32) or has both numbers and NaN, and a revealed row
+            that is not certain of its token. A context may be NaN in whole rows.
+
+    >>> biased = TableDenoiser(jnp.log(jnp.array([[[1.0, 0.0]], [[0.0, 1.0]], [[0.25, 0.75]]])))
+    >>> jnp.exp(biased(jnp.array([2])))[0].round(3).tolist()
+    [0.25, 0.75]
+    """
+
+    log_probs: Float[Array, "contexts n q"]
+
+    def __check_init__(self):
+        """Refuse what is no denoiser."""
+        contexts, n, q = self.log_probs.shape
+        if n < 1 or q < 1 or contexts != (q + 1) ** n:
+            refuse("log_probs", f"of shape {self.log_probs.shape}", "shape ((q+1)^n, n, q), n >= 1, q >= 1")
+        if isinstance(self.log_probs, jax.core.Tracer):
+            return
+        values = np.asarray(self.log_probs)
+        block = max(1, 2**22 // (n * q))
+        for start in range(0, contexts, block):  # in blocks: the check needs less than the table
+            _check_rows(values[start : start + block], start)
+
+    @property
+    def n(self) -> int:
+        """Number of positions."""
+        return self.log_probs.shape[1]
+
+    @property
+    def q(self) -> int:
+        """Size of the alphabet."""
+        return self.log_probs.shape[2]
+
+    def __call__(self, tokens: Tokens) -> Float[Array, "n q"]:
+        """Log-probabilities of every symbol at every position."""
+        return self.log_probs[jnp.sum(tokens * place_values(self.n, self.q).astype(tokens.dtype))]
+
+
+def tabulate_denoiser(denoiser: AbstractDenoiser, *, batch: int = 2**12) -> TableDenoiser:
+    """The `TableDenoiser` of any denoiser, from all `(q+1)^n` contexts in batches.
+
+    Raises:
+        InvalidInputError: if the table would be larger than `MAX_TABLE_BYTES`, or is no denoiser's.
+
+    >>> from mdmjax import Joint, Oracle
+    >>> tabulate_denoiser(Oracle(Joint(jnp.full((2, 2), 0.25)))).log_probs.shape
+    (9, 2, 2)
+    """
+    n, q = denoiser.n, denoiser.q
+    if isinstance(denoiser, TableDenoiser):
+        return denoiser
+    itemsize = jax.eval_shape(denoiser, jax.ShapeDtypeStruct((n,), jnp.arange(1).dtype)).dtype.itemsize
+    need = (q + 1) ** n * n * q * itemsize
+    if need > MAX_TABLE_BYTES:
+        refuse(
+            "n, q",
+            f"{n}, {q}",
+            f"a table of at most {readable_bytes(MAX_TABLE_BYTES)}",
+            f"{q + 1}^{n} contexts of {n} x {q} numbers need {readable_bytes(need)}; "
+            "use fewer positions or the denoiser itself",
+        )
+    return TableDenoiser(_tabulate(denoiser, min(batch, (q + 1) ** n)))
+
+
+@eqx.filter_jit
+def _tabulate(denoiser: AbstractDenoiser, batch: int) -> Float[Array, "contexts n q"]:
+    n, q = denoiser.n, denoiser.q
+    codes = jnp.arange((q + 1) ** n)
+    return jax.lax.map(lambda code: denoiser(tokens_of(code, n, q)), codes, batch_size=batch)
+
+
+def _check_rows(values: np.ndarray, start: int) -> None:
+    """Refuse rows of the contexts `start, start + 1, ...` that are no denoiser's."""
+    count, n, q = values.shape
+    code = start + np.arange(count)[:, None]
+    tokens = (code // (q + 1) ** np.arange(n - 1, -1, -1)) % (q + 1)
+    missing = np.isnan(values)
+    with np.errstate(over="ignore"):
+        probs = np.exp(values.astype(np.float64))
+    wanted = np.where((tokens == q)[:, :, None], probs, tokens[:, :, None] == np.arange(q))
+    tolerance = 1e-9 if values.dtype == np.float64 else 1e-4
+    with np.errstate(invalid="ignore"):
+        right = (np.abs(probs.sum(-1) - 1) <= tolerance) & np.all(
+            np.abs(probs - wanted) <= tolerance, axis=-1
+        )
+    wrong = np.argwhere(~(right | missing.all(-1)))
+    if wrong.size:
+        context, position = wrong[0]
+        refuse(
+            "log_probs",
+            f"{values[context, position].tolist()} at position {position} of context {start + context}",
+            "logarithms of a row of sum 1, certain of the token where it is revealed",
+            "NaN only in whole rows",
+        )

@@ -1,0 +1,1 @@
+"""Divergences: how far a law is from the truth, in both directions."""

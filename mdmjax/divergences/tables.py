@@ -1,0 +1,147 @@
+r"""Divergences between two dense tables: the truth $p$ and the law $r$ of a decoder, in this order.
+
+A `Law` with unfinished mass is compared as if that mass were one more outcome, which $p$ never has.
+Infinite divergences are `inf`; none is NaN unless a table has NaN.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from .._errors import refuse
+from .._numerics import kl_terms, safe_log
+from .._types import Array, Float
+from ..distributions.joint import Joint
+from ..laws.law import Law
+
+Table = Joint | Law | Float[Array, "..."]
+"""A distribution as a table of probabilities `[q]*n`, of any of the three kinds."""
+
+
+def kl(p: Table, law: Table) -> Float[Array, ""]:
+    r"""Forward $\mathrm{KL}(p \| r) = \sum_x p(x) \log \frac{p(x)}{r(x)}$ in nats: the truth comes first.
+
+    `inf` if the law misses something that $p$ has.
+
+    Raises:
+        InvalidInputError: tables of different shapes (so for every divergence of this module).
+
+    >>> round(float(kl(jnp.array([1.0, 0.0]), jnp.array([0.5, 0.5]))), 4)
+    0.6931
+    """
+    return jnp.sum(kl_terms(*_pair(p, law)))
+
+
+def reverse_kl(p: Table, law: Table) -> Float[Array, ""]:
+    r"""Reverse $\mathrm{KL}(r \| p) = \sum_x r(x) \log \frac{r(x)}{p(x)}$ in nats: the law comes first.
+
+    `inf` if the law makes something that $p$ never has (arXiv 2602.00286, Cor. C.2).
+
+    >>> float(reverse_kl(jnp.array([1.0, 0.0]), jnp.array([0.5, 0.5])))
+    inf
+    """
+    truth, made = _pair(p, law)
+    return jnp.sum(kl_terms(made, truth))
+
+
+def total_variation(p: Table, law: Table) -> Float[Array, ""]:
+    r"""$\frac12 \sum_x |p(x) - r(x)|$, in `[0, 1]`; the same in both directions.
+
+    >>> float(total_variation(jnp.array([1.0, 0.0]), jnp.array([0.5, 0.5])))
+    0.5
+    """
+    truth, made = _pair(p, law)
+    return jnp.sum(jnp.abs(truth - made)) / 2
+
+
+def chi_square(p: Table, law: Table) -> Float[Array, ""]:
+    r"""$\chi^2(p \| r) = \sum_x \frac{(p(x) - r(x))^2}{r(x)}$: the truth comes first.
+
+    `inf` if the law misses something that $p$ has; at least $e^{\mathrm{KL}(p \| r)} - 1$.
+
+    >>> float(chi_square(jnp.array([1.0, 0.0]), jnp.array([0.5, 0.5])))
+    1.0
+    """
+    truth, made = _pair(p, law)
+    positive = made > 0
+    ratio = (truth - made) / jnp.where(positive, made, 1.0)
+    missed = jnp.where(truth > 0, jnp.inf, truth + made)  # 0, or NaN of either table
+    return jnp.sum(jnp.where(positive, ratio * (truth - made), missed))
+
+
+def hellinger(p: Table, law: Table) -> Float[Array, ""]:
+    r"""The distance $(\frac12 \sum_x (\sqrt{p(x)} - \sqrt{r(x)})^2)^{1/2}$, in `[0, 1]`; symmetric.
+
+    >>> round(float(hellinger(jnp.array([1.0, 0.0]), jnp.array([0.5, 0.5]))), 4)
+    0.5412
+    """
+    truth, made = _pair(p, law)
+    return jnp.sqrt(jnp.sum((jnp.sqrt(truth) - jnp.sqrt(made)) ** 2) / 2)
+
+
+class SupportMismatch(NamedTuple):
+    """`missed`: mass of the truth where the law has none; `invalid`: the law's where the truth has none."""
+
+    missed: Float[Array, ""]
+    invalid: Float[Array, ""]
+
+
+def support_mismatch(p: Table, law: Table) -> SupportMismatch:
+    """The mass that each puts where the other has none.
+
+    Forward KL is finite if and only if `missed` is 0, reverse KL if and only if `invalid` is.
+
+    >>> [float(x) for x in support_mismatch(jnp.array([1.0, 0.0]), jnp.array([0.5, 0.5]))]
+    [0.0, 0.5]
+    """
+    truth, made = _pair(p, law)
+    return SupportMismatch(
+        jnp.sum(jnp.where(made == 0, truth, 0.0)), jnp.sum(jnp.where(truth == 0, made, 0.0))
+    )
+
+
+def cross_entropy_risk(law: Table, joint: Table) -> Float[Array, ""]:
+    r"""$R = \mathbb{E}_{x \sim r}[-\log p(x)]$ in nats, with $x$ from the law (arXiv 2602.00286, Eq. 13).
+
+    It is the reverse KL plus the entropy of the law: a low one may only mean a law of low entropy. `inf`
+    if the law makes something that $p$ never has.
+
+    >>> round(float(cross_entropy_risk(jnp.array([1.0, 0.0]), jnp.array([0.5, 0.5]))), 4)
+    0.6931
+    """
+    truth, made = _pair(joint, law)
+    return -jnp.sum(jnp.where(made == 0, 0.0, made * safe_log(truth)))
+
+
+def incoherence(law: Table, joint: Table, epsilon: float) -> Float[Array, ""]:
+    r"""$\Pr_{x \sim r}[p(x) \le \epsilon]$, with $x$ from the law (arXiv 2602.00286, Eq. 14).
+
+    $x$ is a whole sequence, as in the definition; the experiment of that paper counts blocks. At most
+    $R / \log(1/\epsilon)$ for $\epsilon < 1$ (Lemma C.3), $R$ the `cross_entropy_risk`.
+
+    Raises:
+        InvalidInputError: a negative `epsilon`.
+
+    >>> float(incoherence(jnp.array([0.75, 0.25]), jnp.array([1.0, 0.0]), 1e-8))
+    0.25
+    """
+    if not epsilon >= 0:
+        refuse("epsilon", epsilon, "a probability >= 0")
+    truth, made = _pair(joint, law)
+    return jnp.sum(jnp.where(truth <= epsilon, made, 0.0))
+
+
+def _pair(p: Table, law: Table) -> tuple[Float[Array, " outcomes"], Float[Array, " outcomes"]]:
+    """Both tables flat; unfinished mass is a last outcome."""
+    tables = [x if isinstance(x, jnp.ndarray) else x.probs for x in (p, law)]
+    if tables[0].shape != tables[1].shape:
+        refuse("law", f"of shape {tables[1].shape}", f"the shape {tables[0].shape} of the truth")
+    if not any(isinstance(x, Law) for x in (p, law)):
+        return tables[0].reshape(-1), tables[1].reshape(-1)
+    zero = jnp.zeros((), tables[0].dtype)
+    rests = [x.unfinished if isinstance(x, Law) else zero for x in (p, law)]
+    first, second = (
+        jnp.append(table.reshape(-1), rest.astype(table.dtype))
+        for table, rest in zip(tables, rests, strict=True)
+    )
+    return first, second

@@ -1,0 +1,86 @@
+"""What the laws share: oracles as tables, and rows that are fit to draw from."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import readable_bytes, refuse
+from .._numerics import safe_log
+from .._partial import marginal_table, place_values, readable_state
+from .._types import Array, Float, Int, Tokens
+from ..denoisers.base import AbstractDenoiser
+from ..denoisers.oracle import Oracle
+from ..distributions.joint import MAX_TABLE_BYTES, Joint
+
+
+class _MarginalTable(AbstractDenoiser):
+    """The oracle of a `Joint` by look-up: `n q` gathers a call instead of `O(q^n)`."""
+
+    log_marginals: Float[Array, " codes"]
+    n: int = eqx.field(static=True)
+    q: int = eqx.field(static=True)
+
+    def __call__(self, tokens: Tokens) -> Float[Array, "n q"]:
+        place = jnp.asarray(place_values(self.n, self.q), tokens.dtype)
+        symbols = jnp.arange(self.q, dtype=tokens.dtype)
+        code = jnp.sum(tokens * place, dtype=tokens.dtype)
+        masked = (tokens == self.q)[:, None]
+        grid = code + jnp.where(masked, (symbols - self.q)[None, :] * place[:, None], 0)
+        log_probs = self.log_marginals[grid] - self.log_marginals[code]
+        return jnp.where(masked | (symbols[None, :] == tokens[:, None]), log_probs, -jnp.inf)
+
+
+def with_tables(denoiser: AbstractDenoiser, *, limit: int = MAX_TABLE_BYTES) -> AbstractDenoiser:
+    """The same denoiser, every oracle of a `Joint` inside it tabulated where that fits in `limit` bytes."""
+
+    def tabulated(leaf):
+        if not (isinstance(leaf, Oracle) and isinstance(leaf.distribution, Joint)):
+            return leaf
+        probs = leaf.distribution.probs
+        # Building concatenates, so that two tables are alive; codes must fit 32 bits.
+        size = (leaf.q + 1) ** leaf.n
+        if size >= 2**31 or 2 * size * probs.dtype.itemsize > limit:
+            return leaf
+        log_marginals = _log_marginals(probs)
+        return _MarginalTable(log_marginals, leaf.n, leaf.q)
+
+    return jax.tree.map(tabulated, denoiser, is_leaf=lambda leaf: isinstance(leaf, Oracle))
+
+
+@jax.jit
+def _log_marginals(probs: Float[Array, "..."]) -> Float[Array, " codes"]:
+    return safe_log(marginal_table(probs)).reshape(-1)
+
+
+def checked_probs(
+    log_probs: Float[np.ndarray, "m n q"], tokens: Int[np.ndarray, "m n"]
+) -> Float[np.ndarray, "m n q"]:
+    """The rows as float64 probabilities that sum to one, as a sampler draws from them.
+
+    Raises:
+        InvalidInputError: a masked row that is NaN or sums to one no better than `1e-9` (`1e-4` when
+            the denoiser computes in less than float64).
+    """
+    q = log_probs.shape[2]
+    with np.errstate(over="ignore"):
+        probs = np.exp(log_probs.astype(np.float64))
+    sums = probs.sum(2)
+    tolerance = 1e-9 if log_probs.dtype == np.float64 else 1e-4
+    wrong = (tokens == q) & ~(np.abs(sums - 1) <= tolerance)
+    if wrong.any():
+        state, position = np.argwhere(wrong)[0]
+        where = f"the denoiser's row of position {position} at the state {readable_state(tokens[state], q)}"
+        if np.isnan(sums[state, position]):
+            remedy = "the decoder draws a context that the data never have; give every sequence some mass"
+            refuse(where, "NaN", "probabilities", remedy)
+        total = f"of sum {sums[state, position]:.9g}"
+        refuse(where, total, "a sum of 1", "normalise its log-probabilities")
+    revealed = (tokens != q)[:, :, None]
+    return np.where(revealed, 0.0, probs / np.where(revealed, 1.0, sums[:, :, None]))
+
+
+def check_bytes(need: int, limit: int, what: str, remedy: str) -> None:
+    """Refuse `need` bytes for `what`, before they are taken."""
+    if need > limit:
+        refuse(what, f"of {readable_bytes(need)}", f"at most {readable_bytes(limit)}", remedy)

@@ -1,0 +1,242 @@
+r"""The best decoder there is: Bellman's recursion over partial assignments.
+
+For a deterministic policy that reveals $S_t$ after seeing $x_{C_t}$ with exact conditionals,
+$\mathrm{KL}(p \| q_\pi) = \mathbb{E}_p \sum_t \mathrm{TC}(X_{S_t} \mid x_{C_t})$ (arXiv 2608.25505,
+Thm 1), so the least KL is a shortest path over the $(q+1)^n$ partial assignments. Values are weighted by
+$p(x_C)$, so that the expectation over what a step reveals is a plain sum. A pair of a state and a set to
+reveal is a word over `0..q+1`: symbols, `q` for masked, `q+1` for revealed in this step; its tables have
+$(q+2)^n$ entries and are filled one axis at a time.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .._errors import refuse
+from .._numerics import neg_xlogx
+from .._partial import marginal_table, place_values
+from .._types import Array, Bool, Float, Int, Key, Tokens
+from ..decoders.base import AbstractDecoder
+from ..distributions.joint import MAX_TABLE_BYTES, Joint
+from ._rows import check_bytes
+
+
+class PolicyTable(AbstractDecoder):
+    """A decoder that looks up the set to reveal: bit `i` of `sets[step, code]` is position `i`.
+
+    Steps beyond the last row use the last row. With `adaptive` false the code is in base 2, with digit 1
+    where masked: the choice depends on which positions are revealed, and not on their symbols.
+    """
+
+    sets: Int[Array, "steps codes"]
+    adaptive: bool = eqx.field(static=True)
+    is_random = False
+
+    def choose(
+        self,
+        key: Key[Array, ""],
+        log_probs: Float[Array, "n q"],
+        tokens: Tokens,
+        step: Int[Array, ""],
+    ) -> Bool[Array, " n"]:
+        """The positions of the table's set."""
+        n, q = log_probs.shape
+        digits = tokens if self.adaptive else (tokens == q).astype(tokens.dtype)
+        place = jnp.asarray(place_values(n, q if self.adaptive else 1), tokens.dtype)
+        code = jnp.sum(digits * place, dtype=tokens.dtype)
+        chosen = self.sets[jnp.minimum(step, self.sets.shape[0] - 1), code]
+        return (chosen >> jnp.arange(n, dtype=chosen.dtype)) & 1 == 1
+
+
+class OptimalPolicy(eqx.Module):
+    r"""A policy that nothing beats: its `kl` in nats, its mean number of calls, and the decoder itself.
+
+    `expected_calls` is $\mathbb{E}_p[R]$, the mean over the data, to which a price refers (arXiv
+    2608.25505); `exact_law` of the decoder gives the mean over its own output, which may differ.
+    """
+
+    kl: Float[Array, ""]
+    expected_calls: Float[Array, ""]
+    decoder: PolicyTable
+
+
+def optimal_policy(joint: Joint, steps: int, *, adaptive: bool = True) -> OptimalPolicy:
+    r"""The policy of least $\mathrm{KL}(p \| q_\pi)$ among those of at most `steps` calls, always.
+
+    $$V_k(x_C) = \min_{\emptyset \ne B \subseteq \bar C} \mathrm{TC}(X_B \mid x_C)
+    + \mathbb{E}[V_{k-1}(x_C X_B)]$$
+
+    with $V_k = 0$ where nothing is masked. `adaptive` false restricts it to fixed ordered partitions,
+    whose least cost is $L^*_T$ of arXiv 2510.04767 (Thm 2, in nats). Conditionals are those of `joint`.
+    Costs $(q+2)^n$ a step.
+
+    Raises:
+        InvalidInputError: `steps` outside `1..n`; tables of more than 2 GiB.
+
+    >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
+    >>> [round(float(optimal_policy(same, steps).kl), 4) for steps in (1, 2)]
+    [0.6931, 0.0]
+    """
+    _check_steps("steps", steps, joint)
+    _check_size(joint, steps)
+    kl, calls, sets = _sweeps(joint.probs, steps, adaptive)
+    # Row t is the first choice with steps - t left.
+    return OptimalPolicy(jnp.maximum(kl[-1], 0.0), calls[-1], PolicyTable(sets[::-1], adaptive))
+
+
+def optimal_policy_frontier(
+    joint: Joint, max_steps: int, *, adaptive: bool = True
+) -> Float[Array, " max_steps"]:
+    """The least KL in nats for at most `k = 1..max_steps` calls: `optimal_policy` without its tables.
+
+    >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
+    >>> [round(kl, 4) for kl in optimal_policy_frontier(same, 2).tolist()]
+    [0.6931, 0.0]
+    """
+    _check_steps("max_steps", max_steps, joint)
+    _check_size(joint, 1)
+    return _frontier(joint.probs, max_steps, adaptive)
+
+
+def optimal_policy_calls(joint: Joint, price: float, *, adaptive: bool = True) -> OptimalPolicy:
+    r"""The policy that minimises $\mathrm{KL}(p \| q_\pi) + \text{price} \cdot \mathbb{E}_p[\text{calls}]$.
+
+    `price` is in nats a call. The results are the lower convex hull of (expected calls, KL): no
+    deterministic policy with exact conditionals lies below the line of slope `-price` through them.
+
+    Raises:
+        InvalidInputError: a price that is negative or not finite; tables of more than 2 GiB.
+
+    >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
+    >>> [float(optimal_policy_calls(same, price).expected_calls) for price in (0.1, 1.0)]
+    [2.0, 1.0]
+    """
+    if not 0 <= price < float("inf"):
+        refuse("price", price, "a number of nats a call, >= 0")
+    _check_size(joint, 1)
+    # Every step reveals something, so that after n sweeps the values no longer change.
+    cost, calls, sets = _solve_priced(joint.probs, jnp.asarray(price, joint.probs.dtype), adaptive)
+    kl = jnp.maximum(cost - price * calls, 0.0)
+    return OptimalPolicy(kl, calls, PolicyTable(sets[None, :], adaptive))
+
+
+def _check_steps(argument: str, steps: int, joint: Joint) -> None:
+    if not 1 <= steps <= joint.n:
+        refuse(argument, steps, f"an integer in 1..{joint.n}", "each step reveals at least one token")
+
+
+def _check_size(joint: Joint, rows: int) -> None:
+    """Refuse tables that do not fit: about six of `(q+2)^n`, and `rows` of chosen sets."""
+    n, q = joint.n, joint.q
+    need = 6 * (q + 2) ** n * joint.probs.dtype.itemsize + rows * (q + 1) ** n * 4
+    remedy = f"at n = {n}, q = {q} it has {q + 2}^{n} pairs of a state and a set; use fewer positions"
+    check_bytes(need, MAX_TABLE_BYTES, "the optimal policy", remedy)
+
+
+@eqx.filter_jit
+def _frontier(probs, steps: int, adaptive: bool):
+    return jnp.maximum(_sweeps(probs, steps, adaptive)[0], 0.0)
+
+
+@eqx.filter_jit
+def _solve_priced(probs, price, adaptive: bool):
+    state, costs = _start(probs, adaptive)
+
+    def sweep(_, carry):
+        (values, calls, weights), _ = carry
+        return _bellman(costs, values, calls, weights, price)
+
+    first = _bellman(costs, *state, price)
+    (values, calls, _), sets = jax.lax.fori_loop(1, probs.ndim, sweep, first)
+    return values.reshape(-1)[-1], calls.reshape(-1)[-1], sets.reshape(-1)
+
+
+@eqx.filter_jit
+def _sweeps(
+    probs: Float[Array, "..."], steps: int, adaptive: bool
+) -> tuple[Float[Array, " steps"], Float[Array, " steps"], Int[Array, "steps codes"]]:
+    """Cost and calls from all masked with `1..steps` steps left, and the sets chosen at every state."""
+    state, costs = _start(probs, adaptive)
+
+    def sweep(carry, _):
+        carry, sets = _bellman(costs, *carry, 0.0)
+        return carry, (carry[0].reshape(-1)[-1], carry[1].reshape(-1)[-1], sets.reshape(-1))
+
+    return jax.lax.scan(sweep, state, length=steps)[1]
+
+
+def _start(probs: Float[Array, "..."], adaptive: bool):
+    """Values, calls and weights before the first sweep; and the cost of every state and set."""
+    n, q = probs.ndim, probs.shape[0]
+    weights = marginal_table(probs)
+    costs = _correlations(neg_xlogx(weights))
+    if not adaptive:
+        for axis in range(n):
+            symbols, rest = jnp.split(costs, [q], axis)
+            costs = jnp.concatenate([symbols.sum(axis, keepdims=True), rest], axis)
+        weights = jnp.ones((2,) * n, probs.dtype)
+    unfinished = _any_slot(weights.shape, -1) & (weights > 0)
+    return (jnp.where(unfinished, jnp.inf, 0.0), jnp.zeros_like(weights), weights), costs
+
+
+def _correlations(terms: Float[Array, "..."]) -> Float[Array, "..."]:
+    r"""$p(x_C)\,\mathrm{TC}(X_B \mid x_C)$ of every pair, from the table of $-p \log p$.
+
+    It is $\sum_{i \in B} h_i - h_B$ with $h_B = \sum_{x_B} -p \log p\,(x_C x_B) + p \log p\,(x_C)$.
+    """
+    state = joint = terms
+    singles = jnp.zeros_like(terms)
+    for axis in range(terms.ndim):
+        symbols, masked = jnp.split(state, [terms.shape[0] - 1], axis)
+        h = symbols.sum(axis, keepdims=True) - masked
+        kept = jax.lax.slice_in_dim(singles, terms.shape[0] - 1, terms.shape[0], axis=axis)
+        singles = jnp.concatenate([singles, kept + h], axis)
+        joint = _append_sum(joint, axis)
+        state = jnp.concatenate([state, masked], axis)
+    return singles - (joint - state)
+
+
+def _append_sum(table: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
+    """The sum over the symbols, behind the slot of the mask."""
+    symbols = jax.lax.slice_in_dim(table, 0, table.shape[axis] - 1, axis=axis)
+    return jnp.concatenate([table, symbols.sum(axis, keepdims=True)], axis)
+
+
+def _any_slot(shape: tuple[int, ...], slot: int) -> Bool[Array, "..."]:
+    """Whether any index of an entry is `slot`."""
+    found = jnp.zeros(shape, bool)
+    for axis, size in enumerate(shape):
+        line = jnp.arange(size) == slot % size
+        found = found | line.reshape([-1 if i == axis else 1 for i in range(len(shape))])
+    return found
+
+
+def _bellman(costs, values, calls, weights, price):
+    """One sweep: the least cost over the sets, the calls it takes, and the set, for every state."""
+    future, later = values, calls
+    for axis in range(costs.ndim):
+        future, later = _append_sum(future, axis), _append_sum(later, axis)
+    total = jnp.where(_any_slot(costs.shape, -1), costs + future, jnp.inf)
+    sets = jnp.zeros(costs.shape, jnp.int32)
+    for axis in range(costs.ndim):
+        # Ties leave the position masked.
+        better = _slot(total, axis, -1) < _slot(total, axis, -2)
+        sets = _choose(sets, axis, better, 1 << axis)
+        later = _choose(later, axis, better, 0)
+        total = _choose(total, axis, better, 0)
+    masked = _any_slot(weights.shape, -1)
+    values = jnp.where(masked, total + price * weights, 0.0)
+    return (values, jnp.where(masked, later + weights, 0.0), weights), sets
+
+
+def _slot(table: Array, axis: int, slot: int) -> Array:
+    """One slot of an axis, kept as an axis of length one."""
+    start = table.shape[axis] + slot
+    return jax.lax.slice_in_dim(table, start, start + 1, axis=axis)
+
+
+def _choose(table: Array, axis: int, better: Bool[Array, "..."], gain: int) -> Array:
+    """The last two slots of an axis (masked, revealed now) as one: the better, plus `gain` if revealed."""
+    symbols = jax.lax.slice_in_dim(table, 0, table.shape[axis] - 2, axis=axis)
+    picked = jnp.where(better, _slot(table, axis, -1) + gain, _slot(table, axis, -2))
+    return jnp.concatenate([symbols, picked], axis)

@@ -1,0 +1,272 @@
+"""The driver, and the exact laws of its decoders, against decision trees in plain Python."""
+
+import itertools
+
+import chex
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from _oracles import (
+    best_first,
+    decoder_traces,
+    early_commit_choice,
+    entropy_bounded_choice,
+    entropy_by_loop,
+    entropy_sum_choice,
+    factor_choice,
+    margin_by_loop,
+    table_conditionals,
+    threshold_choice,
+)
+from _strategies import probabilities
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mdmjax import (
+    AbstractDecoder,
+    Argmax,
+    ChosenBy,
+    ConfidenceFactor,
+    ConfidenceThreshold,
+    EarlyCommit,
+    EntropyBounded,
+    EntropySum,
+    FixedPartition,
+    InvalidInputError,
+    Joint,
+    Oracle,
+    RandomSubset,
+    Ranked,
+    Schedule,
+    SemiAutoregressive,
+    TableDenoiser,
+    confidence,
+    decode,
+    dilated,
+    exact_law,
+    margin,
+    negative_entropy,
+    random_order_law,
+    right_to_left,
+    row_entropy,
+    tabulate_denoiser,
+)
+
+SCORES = {
+    negative_entropy: lambda row: -entropy_by_loop(row),
+    row_entropy: entropy_by_loop,
+    confidence: max,
+    margin: margin_by_loop,
+}
+
+TABLE = np.random.default_rng(4).dirichlet(np.full(8, 0.5)).reshape(2, 2, 2)
+MODEL = Oracle(Joint(jnp.asarray(TABLE)))
+TABULATED = tabulate_denoiser(MODEL)  # compiles faster
+
+
+def fixed(rule):
+    return lambda rows, masked, tokens: [(1.0, rule(rows, masked, tokens))]
+
+
+def sizes(counts, n, masked):
+    return next(e for e in np.cumsum(counts) if e > n - len(masked)) - (n - len(masked))
+
+
+def ranked_rule(score, counts):
+    def rule(rows, masked, tokens):
+        order = best_first([SCORES[score](row) for row in rows], masked)
+        return set(order[: sizes(counts, len(rows), masked)])
+
+    return fixed(rule)
+
+
+def random_rule(counts):
+    def rule(rows, masked, tokens):
+        sets = list(itertools.combinations(masked, sizes(counts, len(rows), masked)))
+        return [(1 / len(sets), set(s)) for s in sets]
+
+    return rule
+
+
+def entropy_sum_rule(threshold):
+    def rule(rows, masked, tokens):
+        orders = list(itertools.permutations(masked))
+        return [(1 / len(orders), entropy_sum_choice(rows, masked, threshold, o)) for o in orders]
+
+    return rule
+
+
+def level_rule(levels):
+    return fixed(lambda rows, masked, _: {i for i in masked if levels[i] == min(levels[j] for j in masked)})
+
+
+def commit_rule(level, thresholds):
+    return fixed(
+        lambda rows, masked, _: early_commit_choice(
+            rows, masked, threshold_choice(rows, masked, level), thresholds
+        )
+    )
+
+
+CASES = {
+    "easy-first": (Ranked(negative_entropy, Schedule([1, 2])), ranked_rule(negative_entropy, [1, 2])),
+    "hard-first": (Ranked(row_entropy, Schedule([2, 1])), ranked_rule(row_entropy, [2, 1])),
+    "margin": (Ranked(margin, Schedule([1, 1, 1])), ranked_rule(margin, [1, 1, 1])),
+    "confidence": (Ranked(confidence, Schedule([3])), ranked_rule(confidence, [3])),
+    "threshold": (ConfidenceThreshold(0.7), fixed(lambda r, m, _: threshold_choice(r, m, 0.7))),
+    "factor": (ConfidenceFactor(0.9), fixed(lambda r, m, _: factor_choice(r, m, 0.9))),
+    "entropy-bounded": (EntropyBounded(0.5), fixed(lambda r, m, _: entropy_bounded_choice(r, m, 0.5))),
+    "entropy-sum": (
+        EntropySum(0.6, [2, 0, 1]),
+        fixed(lambda r, m, _: entropy_sum_choice(r, m, 0.6, [2, 0, 1])),
+    ),
+    "early-commit": (
+        EarlyCommit(ConfidenceThreshold(0.95), (2.0, 1.0, 0.5)),
+        commit_rule(0.95, (2.0, 1.0, 0.5)),
+    ),
+    "dilated": (dilated(3), level_rule([0, 1, 0])),
+    "right-to-left": (right_to_left(Schedule([1, 2])), level_rule([1, 1, 0])),
+    "semi-autoregressive": (
+        SemiAutoregressive(ConfidenceThreshold(0.9), 1),
+        level_rule([0, 1, 2]),
+    ),
+    "random": (RandomSubset(Schedule([2, 1])), random_rule([2, 1])),
+    "random-entropy-sum": (EntropySum(0.6), entropy_sum_rule(0.6)),
+}
+
+
+def law_of(traces, n, q):
+    law = np.zeros((q,) * n)
+    for (word, _), mass in traces.items():
+        law[word] += mass
+    return law
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=40)
+def test_exact_laws_of_all_rules(data):
+    table = data.draw(probabilities(8)).reshape(2, 2, 2)
+    denoiser = Oracle(Joint(jnp.asarray(table)))
+    name = data.draw(st.sampled_from([n for n, (d, _) in CASES.items() if not d.is_random]))
+    decoder, rule = CASES[name]
+
+    def rows_of(tokens):
+        rows = table_conditionals(table, tokens)
+        if np.isnan(rows).any():
+            raise ZeroDivisionError
+        return rows
+
+    try:
+        traces = decoder_traces(3, 2, rows_of, rule)
+    except ZeroDivisionError:  # a context of probability zero is drawn
+        with pytest.raises(InvalidInputError, match="is NaN"):
+            exact_law(denoiser, decoder)
+        return
+    law = exact_law(denoiser, decoder)
+    np.testing.assert_allclose(law.probs, law_of(traces, 3, 2), rtol=0, atol=1e-14)
+    calls = np.zeros(law.calls.shape[0])
+    for (_, steps), mass in traces.items():
+        calls[max(steps) + 1] += mass
+    np.testing.assert_allclose(law.calls, calls, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_draws_follow_the_law(name, key):
+    """Output and steps together: words and their finalisation, within 5 standard errors."""
+    decoder, rule = CASES[name]
+    draws = 20000
+    traces = decoder_traces(3, 2, lambda tokens: table_conditionals(TABLE, tokens), rule)
+    assert abs(sum(traces.values()) - 1) < 1e-12
+    found = many(jax.random.split(key, draws), TABULATED, decoder)
+    tokens, steps = np.asarray(found.tokens), np.asarray(found.finalised)
+    np.testing.assert_array_equal(found.calls, steps.max(1) + 1)
+    counts = {}
+    for word, when in zip(tokens.tolist(), steps.tolist(), strict=True):
+        pair = (tuple(word), tuple(when))
+        counts[pair] = counts.get(pair, 0) + 1
+    assert set(counts) <= set(traces)
+    for pair, p in traces.items():
+        assert abs(counts.get(pair, 0) / draws - p) <= 5 * np.sqrt(p * (1 - p) / draws) + 1e-12
+
+
+@eqx.filter_jit
+def many(keys, denoiser, decoder):
+    return jax.vmap(decode, (0, None, None))(keys, denoiser, decoder)
+
+
+def test_a_step_draws_from_the_state_before_it(key):
+    """Two equal bits in one step are independent; one after another they would be equal."""
+    same = tabulate_denoiser(Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))))
+    for decoder in (RandomSubset(Schedule([2])), EntropyBounded(9.0)):
+        tokens = np.asarray(many(jax.random.split(key, 4000), same, decoder).tokens)
+        assert abs((tokens[:, 0] != tokens[:, 1]).mean() - 0.5) < 5 * 0.5 / np.sqrt(4000)
+
+
+def test_random_subset_against_the_exact_mixture():
+    law = random_order_law(MODEL, Schedule([2, 1]))
+    traces = decoder_traces(3, 2, lambda tokens: table_conditionals(TABLE, tokens), random_rule([2, 1]))
+    np.testing.assert_allclose(law.probs, law_of(traces, 3, 2), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "decoders",
+    [
+        [ConfidenceThreshold(x) for x in (0.1, 0.5, 1.0)],
+        [RandomSubset(Schedule(counts)) for counts in ([3], [1, 2], [1, 1, 1])],
+        [Ranked(margin, Schedule(counts)) for counts in ([3], [2, 1])],
+        [FixedPartition(blocks) for blocks in ([[0, 1, 2]], [[2], [1], [0]])],
+    ],
+    ids=["threshold", "random", "ranked", "partition"],
+)
+def test_one_compilation_for_all_keys_thresholds_and_schedules(decoders, key):
+    chex.clear_trace_counter()
+    run = jax.jit(chex.assert_max_traces(lambda key, decoder: decode(key, TABULATED, decoder), n=1))
+    for i, decoder in enumerate(decoders):
+        trace = run(jax.random.fold_in(key, i), decoder)
+        assert int(trace.calls) == len(set(trace.finalised.tolist()))
+
+
+def test_argmax_writes_the_first_maximum():
+    rows = jnp.log(jnp.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]))[:, None]
+    greedy = Argmax(TableDenoiser(rows))
+    assert jnp.exp(greedy(jnp.array([2]))).tolist() == [[1.0, 0.0]]
+    assert jnp.exp(greedy(jnp.array([1]))).tolist() == [[0.0, 1.0]]
+    level = jnp.log(jnp.array([[[1.0, 0.0]], [[0.0, 1.0]], [[0.5 - 1e-15, 0.5 + 1e-15]]]))
+    assert jnp.exp(Argmax(TableDenoiser(level))(jnp.array([2]))).tolist() == [[1.0, 0.0]]
+
+
+def test_greedy_writing_with_the_models_confidences(key):
+    """Argmax rows alone make every position certain; ChosenBy gives the rule the model's rows."""
+    model = TABULATED
+    rule = Ranked(confidence, Schedule([1, 1, 1]))
+    tokens, when = [2, 2, 2], [3, 3, 3]
+    for step in range(3):
+        rows = table_conditionals(TABLE, tokens)
+        i = best_first([max(row) for row in rows], [i for i in range(3) if tokens[i] == 2])[0]
+        tokens[i], when[i] = int(np.argmax(rows[i])), step
+    trace = decode(key, Argmax(model), ChosenBy(rule, model))
+    assert (trace.tokens.tolist(), trace.finalised.tolist()) == (tokens, when)
+    assert float(exact_law(Argmax(model), ChosenBy(rule, model)).probs[tuple(tokens)]) == 1
+    assert int(decode(key, Argmax(model), ConfidenceThreshold(1.0)).calls) == 1
+    assert int(decode(key, Argmax(model), ChosenBy(ConfidenceThreshold(1.0), model)).calls) == 3
+    assert ChosenBy(RandomSubset(Schedule([3])), model).is_random
+
+
+def test_a_decoder_that_chooses_nothing_stops(key):
+    class Idle(AbstractDecoder):
+        is_random = False
+
+        def choose(self, key, log_probs, tokens, step):
+            return jnp.zeros_like(tokens, bool)
+
+    trace = decode(key, TABULATED, Idle())
+    assert (trace.tokens.tolist(), trace.finalised.tolist()) == ([2, 2, 2], [3, 3, 3])
+    assert int(trace.calls) == 3
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_rows_of_nan_still_make_progress(name, key):
+    rows, masked = jnp.full((3, 2), jnp.nan), jnp.array([2, 2, 2])
+    assert CASES[name][0].choose(key, rows, masked, jnp.array(0)).any()
