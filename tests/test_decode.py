@@ -110,6 +110,13 @@ def commit_rule(level, thresholds):
     )
 
 
+def random_commit_rule(counts, thresholds):
+    return lambda rows, masked, tokens: [
+        (share, early_commit_choice(rows, masked, chosen, thresholds))
+        for share, chosen in random_rule(counts)(rows, masked, tokens)
+    ]
+
+
 CASES = {
     "easy-first": (Ranked(negative_entropy, Schedule([1, 2])), ranked_rule(negative_entropy, [1, 2])),
     "hard-first": (Ranked(row_entropy, Schedule([2, 1])), ranked_rule(row_entropy, [2, 1])),
@@ -134,6 +141,15 @@ CASES = {
     ),
     "random": (RandomSubset(Schedule([2, 1])), random_rule([2, 1])),
     "random-entropy-sum": (EntropySum(0.6), entropy_sum_rule(0.6)),
+    "random-semi-autoregressive": (
+        SemiAutoregressive(RandomSubset(Schedule([1])), 1),
+        level_rule([0, 1, 2]),
+    ),
+    "random-early-commit": (
+        EarlyCommit(RandomSubset(Schedule([1, 1, 1])), (2.0, 1.0, 0.5)),
+        random_commit_rule([1, 1, 1], (2.0, 1.0, 0.5)),
+    ),
+    "chosen-by": (ChosenBy(RandomSubset(Schedule([1, 2])), MODEL), random_rule([1, 2])),
 }
 
 
@@ -149,7 +165,7 @@ def law_of(traces, n, q):
 def test_exact_laws_of_all_rules(data):
     table = data.draw(probabilities(8)).reshape(2, 2, 2)
     denoiser = Oracle(Joint(jnp.asarray(table)))
-    name = data.draw(st.sampled_from([n for n, (d, _) in CASES.items() if not d.is_random]))
+    name = data.draw(st.sampled_from(list(CASES)))
     decoder, rule = CASES[name]
 
     def rows_of(tokens):
@@ -166,10 +182,12 @@ def test_exact_laws_of_all_rules(data):
         return
     law = exact_law(denoiser, decoder)
     np.testing.assert_allclose(law.probs, law_of(traces, 3, 2), rtol=0, atol=1e-14)
-    calls = np.zeros(law.calls.shape[0])
+    calls, finalised = np.zeros(law.calls.shape[0]), np.zeros(law.finalised.shape)
     for (_, steps), mass in traces.items():
         calls[max(steps) + 1] += mass
+        finalised[range(3), steps] += mass
     np.testing.assert_allclose(law.calls, calls, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(law.finalised, finalised, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", CASES)

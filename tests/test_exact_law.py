@@ -148,7 +148,7 @@ def test_refusals():
     joint = Joint(jnp.asarray([[0.5, 0.0], [0.25, 0.25]]))
     with pytest.raises(InvalidInputError, match=r"Idle at \[_ _\] is empty"):
         exact_law(Oracle(joint), Idle())
-    with pytest.raises(InvalidInputError, match="random_order_law"):
+    with pytest.raises(InvalidInputError, match="define Random.choice_law"):
         exact_law(Oracle(joint), Random())
     with pytest.raises(InvalidInputError, match=r"max_states is 3: want at least 4; .* 256 bytes"):
         exact_law(Oracle(joint), Surest(2), max_states=3)

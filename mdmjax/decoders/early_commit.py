@@ -52,8 +52,24 @@ class EarlyCommit(AbstractDecoder):
         self, key: Key[Array, ""], log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
     ) -> Bool[Array, " n"]:
         """All masked positions if the gap is large, or what `decoder` chooses."""
-        n, q = log_probs.shape
-        masked = tokens == q
+        masked = tokens == log_probs.shape[1]
+        return masked & (
+            self.commits(log_probs, masked) | self.decoder.choose(key, log_probs, tokens, step)
+        )
+
+    def choice_law(
+        self, log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
+    ) -> Float[Array, " subsets"]:
+        """All masked positions if the gap is large, or the law of `decoder`."""
+        masked = tokens == log_probs.shape[1]
+        everything = jnp.sum(jnp.where(masked, 1 << jnp.arange(tokens.shape[0]), 0))
+        law = self.decoder.choice_law(log_probs, tokens, step)
+        certain = jax.nn.one_hot(everything, law.shape[0], dtype=law.dtype)
+        return jnp.where(self.commits(log_probs, masked), certain, law)
+
+    def commits(self, log_probs: Float[Array, "n q"], masked: Bool[Array, " n"]) -> Bool[Array, ""]:
+        """Whether the mean gap of the masked positions reaches the threshold of the stage."""
+        n = masked.shape[0]
         best, second = top_two(log_probs)
         count = jnp.maximum(jnp.sum(masked), 1).astype(log_probs.dtype)
         gap = jnp.sum(jnp.where(masked, best - second, 0.0)) / count
@@ -61,5 +77,4 @@ class EarlyCommit(AbstractDecoder):
         # Integers, so that 0.33 and 0.67 are not subject to rounding.
         stage = (100 * revealed >= 33 * n).astype(int) + (100 * revealed >= 67 * n).astype(int)
         threshold = self.thresholds[stage].astype(gap.dtype)
-        commit = comparable(gap) >= comparable(threshold)
-        return masked & (commit | self.decoder.choose(key, log_probs, tokens, step))
+        return comparable(gap) >= comparable(threshold)

@@ -43,6 +43,18 @@ class RandomSubset(AbstractDecoder):
         masked = tokens == log_probs.shape[1]
         return first(jax.random.permutation(key, tokens.shape[0]), masked, step_size(self.ends, masked))
 
+    def choice_law(
+        self, log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
+    ) -> Float[Array, " subsets"]:
+        """Uniform over the sets of masked positions of the schedule's size."""
+        masked = tokens == log_probs.shape[1]
+        sets = subsets(tokens.shape[0])
+        fits = jnp.all(masked[None, :] | ~sets, axis=1) & (
+            jnp.sum(sets, axis=1) == step_size(self.ends, masked)
+        )
+        fits = fits.astype(log_probs.dtype)
+        return fits / jnp.sum(fits)
+
 
 class FixedPartition(AbstractDecoder):
     """The blocks of an ordered partition of the positions, one a step.
@@ -111,6 +123,26 @@ class SemiAutoregressive(AbstractDecoder):
         chosen = self.decoder.choose(key, rows[current], tokens.reshape(-1, self.block)[current], step)
         here = jnp.arange(n // self.block) == current
         return masked & (here[:, None] & chosen[None, :]).reshape(n)
+
+    def choice_law(
+        self, log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
+    ) -> Float[Array, " subsets"]:
+        """The law of `decoder` on the sets within the first block that has masked positions."""
+        n, q = log_probs.shape
+        current = jnp.argmax(tokens == q) // self.block
+        rows = log_probs.reshape(-1, self.block, q)[current]
+        law = self.decoder.choice_law(rows, tokens.reshape(-1, self.block)[current], step)
+        places = jnp.arange(2**self.block) << (current * self.block)
+        return jnp.zeros((2**n,), law.dtype).at[places].set(law)
+
+
+def subsets(n: int) -> Bool[np.ndarray, "subsets n"]:
+    """All sets of positions: bit `i` of the index is position `i`.
+
+    >>> subsets(2).tolist()
+    [[False, False], [True, False], [False, True], [True, True]]
+    """
+    return (np.arange(2**n)[:, None] >> np.arange(n)) & 1 == 1
 
 
 def left_to_right(schedule: Schedule) -> FixedPartition:

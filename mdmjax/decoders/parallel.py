@@ -6,6 +6,7 @@ Each reveals at least the best masked position. Ties and comparisons are those o
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import gammaln
 
 from .._errors import refuse
 from .._numerics import comparable
@@ -13,7 +14,7 @@ from .._types import Array, Bool, Float, Int, Key, Tokens
 from ..denoisers.perturbed import check_positive, scalar
 from ..distributions._parameters import Numbers, check_probability
 from .base import AbstractDecoder
-from .orders import rank
+from .orders import rank, subsets
 from .ranked import confidence, row_entropy
 
 
@@ -150,6 +151,30 @@ class EntropySum(AbstractDecoder):
             refuse("order", f"of {place.shape[0]} positions", f"n = {n} positions")
         masked = tokens == q
         return masked & _sum_before(comparable(row_entropy(log_probs)), rank(place, masked), self.threshold)
+
+    def choice_law(
+        self, log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
+    ) -> Float[Array, " subsets"]:
+        r"""With a random order, the probability that each set $B$ of the $m$ masked positions is revealed.
+
+        $$\binom{m}{|B|}^{-1} |B|^{-1}\, \#\{i \in B : H(B \setminus i) \le \text{threshold}\}$$
+
+        for $B$ of all masked positions, or with a sum $H(B)$ above the threshold; 0 for others.
+        """
+        if not self.is_random:
+            return super().choice_law(log_probs, tokens, step)
+        masked, sets = tokens == log_probs.shape[1], subsets(tokens.shape[0])
+        nats = comparable(row_entropy(log_probs))
+        sizes, m = jnp.sum(sets, axis=1).astype(nats.dtype), jnp.sum(masked).astype(nats.dtype)
+        threshold = comparable(self.threshold.astype(nats.dtype))
+        total = sets.astype(nats.dtype) @ nats
+        others = comparable(jnp.where(sets, total[:, None] - nats[None, :], jnp.inf))
+        last = jnp.sum(others <= threshold, axis=1).astype(nats.dtype) / jnp.maximum(sizes, 1)
+        stops = (comparable(total) > threshold) | jnp.all(sets == masked[None, :], axis=1)
+        possible = stops & jnp.all(masked[None, :] | ~sets, axis=1)
+        log_ways = gammaln(m + 1) - gammaln(sizes + 1) - gammaln(jnp.maximum(m - sizes, 0) + 1)
+        law = jnp.where(possible, last * jnp.exp(-log_ways), 0.0)
+        return law / jnp.where(m > 0, jnp.sum(law), 1.0)
 
 
 def _sum_before(

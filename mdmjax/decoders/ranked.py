@@ -76,6 +76,12 @@ class ChosenBy(AbstractDecoder):
         """What `decoder` chooses by the rows of `denoiser`."""
         return self.decoder.choose(key, self.denoiser(tokens), tokens, step)
 
+    def choice_law(
+        self, log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
+    ) -> Float[Array, " subsets"]:
+        """The law of `decoder` by the rows of `denoiser`."""
+        return self.decoder.choice_law(self.denoiser(tokens), tokens, step)
+
 
 def row_entropy(log_probs: Float[Array, "n q"]) -> Float[Array, " n"]:
     r"""$H(\hat p_i)$ in nats: the score of hard-first.

@@ -5,16 +5,22 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._errors import refuse
 from .._types import Array, Int, Key
 from ..denoisers.base import AbstractDenoiser
 from .base import AbstractDecoder
+from .kernel import AbstractKernel, as_kernel
+
+MAX_STEPS = 1024
+"""The steps after which a kernel that may go on for ever is stopped."""
 
 
 class Trace(NamedTuple):
-    """What was drawn and when: `finalised[i]` is the step, from 0, that revealed position `i`.
+    """What was drawn and when: `finalised[i]` is the last step, from 0, that changed position `i`.
 
-    `calls` counts the steps, each one call of the denoiser. A position that was never revealed, by a
-    decoder that chooses nothing, holds the mask `q`, and `finalised` is `n`.
+    `calls` counts the calls of the denoiser. A position that is still masked at the end, because the
+    steps were not enough, holds the mask `q`; one that was never changed has `finalised` equal to the
+    bound on the steps (`n` for a decoder that only reveals).
     """
 
     tokens: Int[Array, " n"]
@@ -22,36 +28,55 @@ class Trace(NamedTuple):
     calls: Int[Array, ""]
 
 
-def decode(key: Key[Array, ""], denoiser: AbstractDenoiser, decoder: AbstractDecoder) -> Trace:
+def decode(
+    key: Key[Array, ""],
+    denoiser: AbstractDenoiser,
+    decoder: AbstractDecoder | AbstractKernel,
+    *,
+    max_steps: int | None = None,
+) -> Trace:
     r"""One draw from the law of `decoder` with `denoiser`, starting with everything masked.
 
-    A step calls the denoiser once and draws the tokens of all chosen positions independently,
-    $x_i \sim \hat p(x_i \mid x_S)$, from the state before the step. It ends when nothing is masked, after
-    at most `n` steps. `jax.vmap` over keys draws many; `jax.jit` compiles all of it once.
+    A decoder that only reveals calls the denoiser once a step and draws the tokens of all chosen
+    positions independently, $x_i \sim \hat p(x_i \mid x_S)$, from the state before the step; it ends when
+    nothing is masked. A kernel draws each step from its branches and says when it ends. At most
+    `max_steps` steps are taken: `n` for the first, `MAX_STEPS` for the second if it is not given.
+    `jax.vmap` over keys draws many; `jax.jit` compiles all of it once.
+
+    Raises:
+        InvalidInputError: `max_steps` below 1.
 
     >>> from mdmjax import Joint, Oracle, Schedule, left_to_right
     >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
     >>> keys = jax.random.split(jax.random.key(0), 100)
-    >>> traces = jax.vmap(decode, (0, None, None))(keys, same, left_to_right(Schedule([1, 1])))
+    >>> draw = lambda key: decode(key, same, left_to_right(Schedule([1, 1])))
+    >>> traces = jax.vmap(draw)(keys)
     >>> bool((traces.tokens[:, 0] == traces.tokens[:, 1]).all()), traces.finalised[0].tolist()
     (True, [0, 1])
     """
     n, q = denoiser.n, denoiser.q
+    limit = step_limit(decoder, n, max_steps)
+    kernel = as_kernel(decoder)
 
-    def unfinished(trace: Trace) -> Array:
-        return jnp.any(trace.tokens == q) & (trace.calls < n)
+    def unfinished(carry: tuple[Trace, Array]) -> Array:
+        trace, step = carry
+        return ~kernel.finished(trace.tokens, step, q) & (step < limit)
 
-    def step(trace: Trace) -> Trace:
-        choosing, drawing = jax.random.split(jax.random.fold_in(key, trace.calls))
-        log_probs = denoiser(trace.tokens)
-        chosen = decoder.choose(choosing, log_probs, trace.tokens, trace.calls)
-        chosen = chosen & (trace.tokens == q)
-        drawn = jax.random.categorical(drawing, log_probs).astype(trace.tokens.dtype)
-        return Trace(
-            tokens=jnp.where(chosen, drawn, trace.tokens),
-            finalised=jnp.where(chosen, trace.calls, trace.finalised),
-            calls=trace.calls + 1,
-        )
+    def advance(carry: tuple[Trace, Array]) -> tuple[Trace, Array]:
+        trace, step = carry
+        tokens = kernel.draw(jax.random.fold_in(key, step), denoiser, trace.tokens, step)
+        finalised = jnp.where(tokens != trace.tokens, step, trace.finalised)
+        calls = trace.calls + kernel.calls(trace.tokens, step)
+        return Trace(tokens, finalised, calls), step + 1
 
-    start = Trace(tokens=jnp.full((n,), q), finalised=jnp.full((n,), n), calls=jnp.array(0))
-    return jax.lax.while_loop(unfinished, step, start)
+    start = Trace(tokens=jnp.full((n,), q), finalised=jnp.full((n,), limit), calls=jnp.array(0))
+    return jax.lax.while_loop(unfinished, advance, (start, jnp.array(0)))[0]
+
+
+def step_limit(decoder: AbstractDecoder | AbstractKernel, n: int, max_steps: int | None) -> int:
+    """The bound on the steps of a decoder: as given, or the default of its kind."""
+    if max_steps is None:
+        return n if isinstance(decoder, AbstractDecoder) else MAX_STEPS
+    if max_steps < 1:
+        refuse("max_steps", max_steps, "an integer >= 1")
+    return max_steps

@@ -1,30 +1,29 @@
-"""The exact law of a decoder that uses no randomness but the tokens that it draws."""
+"""The exact law of any decoder: mass propagated over the partial assignments that it reaches."""
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._errors import readable_bytes, refuse
-from .._partial import place_values, readable_state, tokens_of
-from .._types import Array, Bool, Float, Int
+from .._partial import place_values, tokens_of
+from .._types import Float
 from ..decoders.base import AbstractDecoder
+from ..decoders.kernel import AbstractKernel, as_kernel
+from ..decoders.run import step_limit
 from ..denoisers.base import AbstractDenoiser
-from ..distributions.joint import check_table_size
-from ._rows import checked_probs, with_tables
+from ..distributions.joint import MAX_TABLE_BYTES, check_table_size
+from ._frontier import Frontier, Stepper
+from ._rows import check_bytes, with_tables
 from .law import Law
 
 MAX_STATES = 2**22
 """The largest frontier that is made without being asked for."""
 
-BYTES_PER_STATE = 64
-"""Code, mass and owner of an outcome, and their copies while outcomes are merged."""
-
 
 def exact_law(
     denoiser: AbstractDenoiser,
-    decoder: AbstractDecoder,
+    decoder: AbstractDecoder | AbstractKernel,
     *,
+    max_steps: int | None = None,
     max_states: int = MAX_STATES,
     batch: int = 2**12,
 ) -> Law:
@@ -32,16 +31,23 @@ def exact_law(
 
     The mass of the partial assignments is propagated from all masked,
 
-    $$m_{t+1}(x') = \sum_x m_t(x) \prod_{i \in B} \hat p(x'_i \mid x), \qquad B = B_t(x),$$
+    $$m_{t+1}(x') = \sum_x m_t(x) \sum_b w_b(x) \prod_i r_{b,i}(x'_i \mid x),$$
 
-    over the states that are reached: outcomes of probability zero are dropped, equal ones merged. The
-    oracle of a `Joint` is tabulated first where that fits. `batch` states are denoised at a time. Sums
-    are float64; the result has the default float type.
+    through the branches of the step (one for a deterministic rule, one a set for a random one, which
+    must have a `choice_law`), over the states that are reached: outcomes of probability zero are
+    dropped, equal states merged. A kernel that masks again is a Markov chain on the same states. What
+    has not finished after `max_steps` steps (`n` if the decoder only reveals, else `MAX_STEPS`) is
+    `Law.unfinished`. The oracle of a `Joint` is tabulated first where that fits. `batch` states are
+    denoised at a time. Sums are float64; the result has the default float type.
+
+    Cost: the sum over the steps of states times branches times outcomes of a branch. Uniformly random
+    subsets have the faster `random_order_law`.
 
     Raises:
-        InvalidInputError: a decoder that is random, or that chooses nothing while positions are masked;
-            a denoiser that is NaN, or whose rows do not sum to one, at a state that is reached; more
-            than `max_states` states at once, before they are made; a result of more than 2 GiB.
+        InvalidInputError: a random decoder without `choice_law`; one that chooses nothing while positions
+            are masked; a denoiser that is NaN, or whose rows do not sum to one, at a state that is
+            reached; more than `max_states` states at once, before they are made; a result of more than
+            2 GiB; `max_steps` below 1.
 
     >>> from mdmjax import Joint, Oracle, optimal_policy
     >>> joint = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
@@ -51,99 +57,60 @@ def exact_law(
     """
     n, q = denoiser.n, denoiser.q
     check_table_size(n, q)
-    if decoder.is_random:
-        name = type(decoder).__name__
-        refuse("decoder", name, "one that is not random", "use random_order_law for random subsets")
-    place, denoiser = place_values(n, q), with_tables(denoiser)
-    codes, mass = np.array([q * place.sum()]), np.ones(1)
-    probs = np.zeros(q**n)
-    calls, finalised = [0.0], []
-    while codes.size:
-        tokens = tokens_of(codes, n, q)
-        rows, chosen = _denoise(denoiser, decoder, tokens, len(finalised), batch)
-        finalised.append(mass @ chosen)
-        codes, mass = _outcomes(codes, mass, rows, chosen, place, max_states)
-        tokens = tokens_of(codes, n, q)
-        done = np.all(tokens != q, axis=1)
-        words = tokens[done].astype(np.int64) @ np.array([q ** (n - 1 - i) for i in range(n)])
-        probs[words] += mass[done]
-        calls.append(mass[done].sum())
-        codes, mass = codes[~done], mass[~done]
+    limit = step_limit(decoder, n, max_steps)
+    kernel, place = as_kernel(decoder), place_values(n, q)
+    _check_branches(kernel, n, q)
+    if (q + 1) ** n * 2 * limit >= 2**63:
+        refuse("n, q", f"{n}, {q}", "states and calls that fit 63 bits", "use fewer positions")
+    stepper = Stepper(with_tables(denoiser), kernel, place, max_states, batch)
+    words, probs = np.array([q ** (n - 1 - i) for i in range(n)]), np.zeros(q**n)
+    calls, finalised, unfinished, step = np.zeros(1), np.zeros((n, 0)), 0.0, 0
+    frontier = Frontier(np.array([q * place.sum()]), np.zeros(1, int), np.ones(1), np.zeros((1, n, 0)))
+    while True:
+        done, frontier = frontier.split(stepper.finished(frontier, step))
+        if done.codes.size:
+            tokens = tokens_of(done.codes, n, q)
+            complete = np.all(tokens != q, axis=1)
+            probs += np.bincount(tokens[complete] @ words, done.mass[complete], q**n)
+            unfinished += done.mass[~complete].sum()
+            calls = _added(calls, np.bincount(done.calls, done.mass))
+            finalised = _added(finalised, done.last.sum(0))
+        if step == limit or not frontier.codes.size:
+            break
+        if kernel.revises:
+            need = frontier.codes.size * n * (step + 1) * 8 * 4
+            check_bytes(
+                need, MAX_TABLE_BYTES, "the law of the steps", "bound max_steps, or use fewer tokens"
+            )
+        frontier, changed = stepper.step(frontier, step)
+        if not kernel.revises:
+            finalised = np.concatenate([finalised, changed[:, None]], axis=1)
+        step += 1
     dtype = jnp.result_type(float)
     return Law(
         probs=jnp.asarray(probs.reshape((q,) * n), dtype),
-        calls=jnp.asarray(np.array(calls), dtype),
-        finalised=jnp.asarray(np.stack(finalised, axis=1), dtype),
-        unfinished=jnp.zeros((), dtype),
+        calls=jnp.asarray(calls, dtype),
+        finalised=jnp.asarray(finalised, dtype),
+        unfinished=jnp.asarray(unfinished + frontier.mass.sum(), dtype),
     )
 
 
-def _outcomes(
-    codes: Int[np.ndarray, " m"],
-    mass: Float[np.ndarray, " m"],
-    rows: Float[np.ndarray, "m n q"],
-    chosen: Bool[np.ndarray, "m n"],
-    place: Int[np.ndarray, " n"],
-    max_states: int,
-) -> tuple[Int[np.ndarray, " next"], Float[np.ndarray, " next"]]:
-    """The states after the step and their mass: one position at a time, impossible outcomes dropped."""
-    q = rows.shape[2]
-    owner = np.arange(codes.size)
-    for position in np.flatnonzero(chosen.any(axis=0)):
-        splits = chosen[owner, position]
-        count = codes.size + (q - 1) * int(splits.sum())
-        if count > max_states:
+def _added(total: Float[np.ndarray, "..."], more: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """The sum of two arrays whose last axis may differ in length."""
+    size = max(total.shape[-1], more.shape[-1])
+    pad = [(0, 0)] * (total.ndim - 1)
+    return sum(np.pad(x, [*pad, (0, size - x.shape[-1])]) for x in (total, more))
+
+
+def _check_branches(kernel: AbstractKernel, n: int, q: int) -> None:
+    """Refuse a decoder of random sets whose `2^n` branches do not fit."""
+    decoder = getattr(kernel, "decoder", None)
+    if decoder is not None and decoder.is_random:
+        need = 2**n * n * (q + 1) * 8 * 3
+        if need > MAX_TABLE_BYTES // 4:
             refuse(
-                "max_states",
-                max_states,
-                f"at least {count}",
-                f"that many states need about {readable_bytes(count * BYTES_PER_STATE)}; raise it, or "
-                "reveal fewer positions at once",
+                "n",
+                n,
+                f"branches of at most {readable_bytes(MAX_TABLE_BYTES // 4)}",
+                f"2^{n} sets a state need {readable_bytes(need)}; use random_order_law or fewer positions",
             )
-        split = np.flatnonzero(splits)
-        weights = mass[split, None] * rows[owner[split], position]
-        source, symbol = np.nonzero(weights)
-        fresh = codes[split][source] + (symbol - q) * place[position]
-        codes = np.concatenate([codes[~splits], fresh])
-        owner = np.concatenate([owner[~splits], owner[split][source]])
-        mass = np.concatenate([mass[~splits], weights[source, symbol]])
-    merged, which = np.unique(codes, return_inverse=True)
-    return merged, np.bincount(which, weights=mass, minlength=merged.size)
-
-
-def _denoise(
-    denoiser: AbstractDenoiser,
-    decoder: AbstractDecoder,
-    tokens: Int[np.ndarray, "m n"],
-    step: int,
-    batch: int,
-) -> tuple[Float[np.ndarray, "m n q"], Bool[np.ndarray, "m n"]]:
-    """The checked rows and the chosen positions of every state, `batch` states at a time."""
-    rows, chosen = [], []
-    for start in range(0, tokens.shape[0], batch):
-        block = tokens[start : start + batch]
-        # Padded to a power of two, and to no less than 64, so that compilations are few.
-        size = min(batch, max(64, 1 << (block.shape[0] - 1).bit_length()))
-        padded = np.concatenate([block, np.repeat(block[:1], size - block.shape[0], axis=0)])
-        log_probs, choice = _choices(denoiser, decoder, jnp.asarray(padded), jnp.asarray(step))
-        rows.append(checked_probs(np.asarray(log_probs)[: block.shape[0]], block))
-        chosen.append(np.asarray(choice)[: block.shape[0]])
-        idle = ~chosen[-1].any(axis=1)
-        if idle.any():
-            state = readable_state(block[np.argmax(idle)], denoiser.q)
-            name = type(decoder).__name__
-            refuse(f"the choice of {name} at {state}", "empty", "at least one masked position")
-    return np.concatenate(rows), np.concatenate(chosen)
-
-
-@eqx.filter_jit
-def _choices(
-    denoiser: AbstractDenoiser, decoder: AbstractDecoder, tokens: Int[Array, "m n"], step: Int[Array, ""]
-) -> tuple[Float[Array, "m n q"], Bool[Array, "m n"]]:
-    key = jax.random.key(0)  # not used: the decoder is not random
-
-    def one(state: Int[Array, " n"]):
-        log_probs = denoiser(state)
-        return log_probs, decoder.choose(key, log_probs, state, step) & (state == denoiser.q)
-
-    return jax.vmap(one)(tokens)

@@ -1,0 +1,208 @@
+"""Mass on partial assignments, one step of a kernel at a time: the engine of the exact laws, in NumPy."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import readable_bytes, refuse
+from .._partial import readable_state, tokens_of
+from .._types import Array, Bool, Float, Int
+from ..decoders.kernel import AbstractKernel, Reveal
+from ..denoisers.base import AbstractDenoiser
+from ._rows import checked_probs
+
+BYTES_PER_STATE = 64
+"""Code, mass and owner of an outcome, and their copies while outcomes are merged."""
+
+CHUNK_BYTES = 2**26
+"""Rows of branches that are alive at once."""
+
+
+class Frontier(NamedTuple):
+    """States with their mass: tokens as codes, the calls so far, and when each position last changed.
+
+    `last[s, i, t]` is the part of the mass of state `s` whose position `i` last changed in step `t`; it
+    has no states where no token is ever revised, for then it is not needed.
+    """
+
+    codes: Int[np.ndarray, " m"]
+    calls: Int[np.ndarray, " m"]
+    mass: Float[np.ndarray, " m"]
+    last: Float[np.ndarray, "m_or_0 n steps"]
+
+    def split(self, here: Bool[np.ndarray, " m"]) -> tuple["Frontier", "Frontier"]:
+        """The states that are here, and the others."""
+
+        def part(rows: Bool[np.ndarray, " m"]) -> Frontier:
+            last = self.last[rows] if len(self.last) else self.last
+            return Frontier(self.codes[rows], self.calls[rows], self.mass[rows], last)
+
+        return part(here), part(~here)
+
+
+def merged(parts: list[Frontier], code_count: int) -> Frontier:
+    """One frontier with equal states added up."""
+    codes, calls, mass = (np.concatenate(columns) for columns in list(zip(*parts, strict=True))[:3])
+    last = np.concatenate([part.last for part in parts])
+    # The calls are a further digit in front of the code.
+    key, first, which = np.unique(codes + code_count * calls, return_index=True, return_inverse=True)
+    added = np.bincount(which, weights=mass, minlength=key.size)
+    if last.size:
+        rows = np.zeros((key.size, *last.shape[1:]))
+        np.add.at(rows, which, last)
+        last = rows
+    return Frontier(codes[first], calls[first], added, last)
+
+
+class Stepper:
+    """A denoiser and a kernel that take frontiers a step further, `batch` states at a time."""
+
+    def __init__(
+        self,
+        denoiser: AbstractDenoiser,
+        kernel: AbstractKernel,
+        place: Int[np.ndarray, " n"],
+        max_states: int,
+        batch: int,
+    ):
+        self.denoiser, self.kernel, self.place, self.max_states = denoiser, kernel, place, max_states
+        self.n, self.q = denoiser.n, denoiser.q
+        shape = jax.ShapeDtypeStruct((self.n,), jnp.arange(1).dtype)
+        step = jax.ShapeDtypeStruct((), jnp.arange(1).dtype)
+        rows = eqx.filter_eval_shape(_branches, denoiser, kernel, shape, step)[0].rows
+        self.batch = max(1, min(batch, CHUNK_BYTES // (rows.size * rows.dtype.itemsize)))
+
+    def finished(self, frontier: Frontier, step: int) -> Bool[np.ndarray, " m"]:
+        """Which states the kernel leaves before step `step`."""
+        done = [np.zeros(0, bool)]
+        for block, padded in self._blocks(frontier):
+            done.append(
+                np.asarray(_finished(self.kernel, padded, jnp.asarray(step), self.q))[: block.shape[0]]
+            )
+        return np.concatenate(done)
+
+    def step(self, frontier: Frontier, step: int) -> tuple[Frontier, Float[np.ndarray, " n"]]:
+        """The frontier after a step, and the mass that changed each position in it."""
+        n, size, start, parts = self.n, (self.q + 1) ** self.n, 0, []
+        changed = np.zeros(n)
+        for block, padded in self._blocks(frontier):
+            chunk = slice(start, start + block.shape[0])
+            start += block.shape[0]
+            branches, calls, log_probs = _stepped(self.denoiser, self.kernel, padded, jnp.asarray(step))
+            weights, rows = (np.asarray(x)[: block.shape[0]].astype(np.float64) for x in branches)
+            if log_probs is not None:
+                checked_probs(np.asarray(log_probs)[: block.shape[0]], block)
+            rows = self._checked(weights, rows, block, branches.rows.dtype)
+            owner, branch = np.nonzero(weights)
+            mass = frontier.mass[chunk][owner] * weights[owner, branch]
+            source, codes, mass = self._outcomes(frontier.codes[chunk][owner], mass, rows[owner, branch])
+            owner = owner[source]
+            moved = tokens_of(codes, n, self.q) != block[owner]
+            changed += mass @ moved
+            after = frontier.calls[chunk] + np.asarray(calls)[: block.shape[0]]
+            last = np.zeros((0, n, step + 1))
+            if self.kernel.revises:
+                last = _last_changes(frontier.last[chunk], frontier.mass[chunk], owner, mass, moved)
+            parts.append(merged([Frontier(codes, after[owner], mass, last)], size))
+            self._check(sum(part.codes.size for part in parts))
+        return (merged(parts, size) if len(parts) > 1 else parts[0]), changed
+
+    def _blocks(
+        self, frontier: Frontier
+    ) -> Iterator[tuple[Int[np.ndarray, "m n"], Int[Array, "padded n"]]]:
+        """The states in batches, and padded to few sizes so that compilations are few."""
+        tokens = tokens_of(frontier.codes, self.n, self.q)
+        for start in range(0, tokens.shape[0], self.batch):
+            block = tokens[start : start + self.batch]
+            size = min(self.batch, max(64, 1 << (block.shape[0] - 1).bit_length()))
+            padded = np.concatenate([block, np.repeat(block[:1], size - block.shape[0], axis=0)])
+            yield block, jnp.asarray(padded)
+
+    def _checked(
+        self,
+        weights: Float[np.ndarray, "m branches"],
+        rows: Float[np.ndarray, "m branches n symbols"],
+        tokens: Int[np.ndarray, "m n"],
+        dtype: np.dtype,
+    ) -> Float[np.ndarray, "m branches n symbols"]:
+        """Rows that sum to one in float64; refused if they do not to begin with, or are never to end."""
+        name, tolerance = type(self.kernel).__name__, 1e-9 if dtype == np.float64 else 1e-4
+        sums = np.where(weights[:, :, None] > 0, rows.sum(-1), 1.0)
+        wrong = ~np.all(np.abs(sums - 1) <= tolerance, axis=(1, 2))
+        wrong |= ~(np.abs(weights.sum(1) - 1) <= tolerance)
+        if wrong.any():
+            state = readable_state(tokens[np.argmax(wrong)], self.q)
+            remedy = "the denoiser may be NaN there: wrap it in Fallback"
+            refuse(f"the step of {name} at {state}", "no law", "weights and rows of sum 1", remedy)
+        if isinstance(self.kernel, Reveal):
+            kept = np.take_along_axis(rows, tokens[:, None, :, None], axis=3)[..., 0]
+            idle = ~np.any((kept != 1) | (weights == 0)[:, :, None], axis=2).all(1)
+            # A state whose rows are certain of its mask in every position goes on for ever.
+            if idle.any():
+                state = readable_state(tokens[np.argmax(idle)], self.q)
+                name = type(self.kernel.decoder).__name__
+                refuse(f"the choice of {name} at {state}", "empty", "at least one masked position")
+        return rows / sums[..., None]
+
+    def _check(self, count: int) -> None:
+        """Refuse more states than were allowed, before they are made."""
+        if count > self.max_states:
+            need = readable_bytes(count * BYTES_PER_STATE)
+            remedy = f"that many states need about {need}; raise it, or use fewer positions"
+            refuse("max_states", self.max_states, f"at least {count}", remedy)
+
+    def _outcomes(
+        self,
+        codes: Int[np.ndarray, " m"],
+        mass: Float[np.ndarray, " m"],
+        rows: Float[np.ndarray, "m n symbols"],
+    ) -> tuple[Int[np.ndarray, " next"], Int[np.ndarray, " next"], Float[np.ndarray, " next"]]:
+        """Owners, codes and mass of what follows: one position at a time, impossible outcomes dropped."""
+        owner = np.arange(codes.size)
+        before = tokens_of(codes, self.n, self.q)
+        certain = np.take_along_axis(rows, before[:, :, None], axis=2)[:, :, 0] == 1
+        for position in np.flatnonzero(~certain.all(axis=0)):
+            splits = ~certain[owner, position]
+            split = np.flatnonzero(splits)
+            weights = mass[split, None] * rows[owner[split], position]
+            source, symbol = np.nonzero(weights)
+            self._check(codes.size - split.size + source.size)
+            kept, of = ~splits, split[source]
+            moved = (symbol - before[owner[of], position]) * self.place[position]
+            codes = np.concatenate([codes[kept], codes[of] + moved])
+            mass = np.concatenate([mass[kept], weights[source, symbol]])
+            owner = np.concatenate([owner[kept], owner[of]])
+        return owner, codes, mass
+
+
+def _last_changes(
+    last: Float[np.ndarray, "m n steps"],
+    total: Float[np.ndarray, " m"],
+    owner: Int[np.ndarray, " next"],
+    mass: Float[np.ndarray, " next"],
+    moved: Bool[np.ndarray, "next n"],
+) -> Float[np.ndarray, "next n more"]:
+    """`last` of the outcomes: shares of the owner's, or the present step where the token changed."""
+    share = (mass / total[owner])[:, None, None]
+    kept = np.where(moved[:, :, None], 0.0, last[owner] * share)
+    return np.concatenate([kept, (mass[:, None] * moved)[:, :, None]], axis=2)
+
+
+@eqx.filter_jit
+def _stepped(denoiser: AbstractDenoiser, kernel: AbstractKernel, tokens: Int[Array, "m n"], step: Array):
+    return jax.vmap(lambda state: _branches(denoiser, kernel, state, step))(tokens)
+
+
+def _branches(denoiser: AbstractDenoiser, kernel: AbstractKernel, tokens: Array, step: Array):
+    """The branches and calls; and the rows that a decoder has seen, to be checked: all, not the chosen."""
+    seen = denoiser(tokens) if isinstance(kernel, Reveal) else None
+    return kernel.branches(denoiser, tokens, step), kernel.calls(tokens, step), seen
+
+
+@eqx.filter_jit
+def _finished(kernel: AbstractKernel, tokens: Int[Array, "m n"], step: Array, q: int) -> Bool[Array, " m"]:
+    return jax.vmap(lambda state: kernel.finished(state, step, q))(tokens)
