@@ -714,3 +714,502 @@ def decoder_traces(n, q, rows_of, choices_of):
 
     walk([q] * n, [n] * n, 1.0, 0)
     return found
+
+
+# Policies and orders of a denoiser that is wrong: recursion over what is drawn.
+
+
+def best_tree_of_rows(table, rows_of, steps, price=0.0, width=None):
+    """The least forward KL plus `price` a call of the trees of at most `steps` calls, by recursion.
+
+    A step that reveals B costs E[log p(x_B | x_C) - sum_i log row_i(x_i)], x_B from the table. Steps
+    reveal at most `width` positions.
+    """
+    n, q = table.ndim, table.shape[0]
+
+    def best(tokens, left):
+        masked = [i for i in range(n) if tokens[i] == q]
+        if not masked:
+            return 0.0
+        if left == 0:
+            return math.inf
+        rows, context, options = rows_of(tokens), table_marginal(table, tokens), []
+        for size in range(1, min(len(masked), width or n) + 1):
+            for chosen in itertools.combinations(masked, size):
+                value = price
+                for word in itertools.product(range(q), repeat=size):
+                    after = list(tokens)
+                    for i, a in zip(chosen, word, strict=True):
+                        after[i] = a
+                    weight = table_marginal(table, after) / context
+                    if weight > 0:
+                        drawn = math.prod(rows[i][a] for i, a in zip(chosen, word, strict=True))
+                        loss = math.log(weight / drawn) if drawn > 0 else math.inf
+                        value += weight * (loss + best(tuple(after), left - 1))
+                options.append(value)
+        return min(options)
+
+    return best((q,) * n, steps)
+
+
+def order_law(n, q, rows_of, order):
+    """The law of revealing one token at a time in this order."""
+    return block_decoder_law(n, q, rows_of, [[i] for i in order])
+
+
+def best_reverse_tree(table, rows_of):
+    """The least reverse KL over all adaptive orders of one token at a time, contexts from the rows."""
+    n, q = table.ndim, table.shape[0]
+
+    def best(tokens):
+        masked = [i for i in range(n) if tokens[i] == q]
+        if not masked:
+            return 0.0
+        rows, exact, options = rows_of(tokens), table_conditionals(table, tokens), []
+        for i in masked:
+            value = 0.0
+            for a in range(q):
+                if rows[i][a] > 0:
+                    if exact[i, a] == 0:
+                        value = math.inf
+                        break
+                    after = (*tokens[:i], a, *tokens[i + 1 :])
+                    value += rows[i][a] * (math.log(rows[i][a] / exact[i, a]) + best(after))
+            options.append(value)
+        return min(options)
+
+    return best((q,) * n)
+
+
+def order_errors_and_entropies(table, rows_of, order):
+    """E[KL(row || p_i)] and E[H(p_i)] of every step of an order, contexts drawn from the rows."""
+    n, q = table.ndim, table.shape[0]
+    contexts, errors, entropies = {(q,) * n: 1.0}, [], []
+    for i in order:
+        error, nats, following = 0.0, 0.0, {}
+        for tokens, mass in contexts.items():
+            row, exact = rows_of(tokens)[i], table_conditionals(table, tokens)[i]
+            nats += mass * -sum(p * math.log(p) for p in exact if p > 0)
+            for a in range(q):
+                if row[a] > 0:
+                    error += mass * row[a] * (math.log(row[a] / exact[a]) if exact[a] > 0 else math.inf)
+                    if exact[a] > 0:
+                        following[(*tokens[:i], a, *tokens[i + 1 :])] = mass * row[a]
+        errors.append(error)
+        entropies.append(nats)
+        contexts = following
+    return np.array(errors), np.array(entropies)
+
+
+# Verification and speculation: dicts of states, one draw and one acceptance at a time.
+
+
+def sampler_law(n, q, step_of, max_steps):
+    """Mass of every (tokens, calls) after `max_steps` steps, or once nothing is masked.
+
+    `step_of(tokens, step)` is a list of (probability, tokens after, calls).
+    """
+    masses = {((q,) * n, 0): 1.0}
+    for step in range(max_steps):
+        following = {}
+        for (tokens, calls), mass in masses.items():
+            outcomes = step_of(tokens, step) if q in tokens else [(1.0, tokens, 0)]
+            for share, after, more in outcomes:
+                if share > 0:
+                    key = (tuple(after), calls + more)
+                    following[key] = following.get(key, 0.0) + mass * share
+        masses = following
+    return masses
+
+
+def words_after(tokens, block, q):
+    """The tokens with each word written at the positions."""
+    for word in itertools.product(range(q), repeat=len(block)):
+        after = list(tokens)
+        for i, a in zip(block, word, strict=True):
+            after[i] = a
+        yield after
+
+
+def verified_step(table, partition):
+    """The first masked block from p(x_B | x_P) = p(x_B, x_P) / p(x_P)."""
+    q = table.shape[0]
+
+    def step_of(tokens, step):
+        block = next(block for block in partition if tokens[block[0]] == q)
+        context = table_marginal(table, tokens)
+        return [(table_marginal(table, w) / context, w, 1) for w in words_after(tokens, block, q)]
+
+    return step_of
+
+
+def proposals_of(table, rows_of, tokens, block):
+    """For each word (target, product, word), and the largest ratio of the first two."""
+    q, rows, context = table.shape[0], rows_of(tuple(tokens)), table_marginal(table, tokens)
+    words = []
+    for after in words_after(tokens, block, q):
+        target = table_marginal(table, after) / context
+        words.append((target, math.prod(rows[i][after[i]] for i in block), after))
+    ratios = [(p / r if r > 0 else math.inf) for p, r, _ in words if p > 0]
+    return words, max(ratios)
+
+
+def rejection_step(table, rows_of, partition):
+    """One proposal for the first masked block, accepted with probability p / (M p_Pi)."""
+    q = table.shape[0]
+
+    def step_of(tokens, step):
+        block = next(block for block in partition if tokens[block[0]] == q)
+        words, constant = proposals_of(table, rows_of, tokens, block)
+        outcomes = []
+        for target, product, after in words:
+            accept = target / (constant * product) if product > 0 else 0.0
+            outcomes += [(product * accept, after, 1), (product * (1 - accept), tokens, 1)]
+        return outcomes
+
+    return step_of
+
+
+def rejection_costs(table, rows_of, partition):
+    """Per block the mean over contexts of M and of exp KL(p || p_Pi)."""
+    n, q = table.ndim, table.shape[0]
+    costs, seen = [], []
+    for block in partition:
+        proposals = bound = 0.0
+        for context in words_after([q] * n, seen, q):
+            mass = table_marginal(table, context)
+            if mass > 0:
+                words, constant = proposals_of(table, rows_of, context, block)
+                proposals += mass * constant
+                bound += mass * math.exp(sum(p * math.log(p / r) for p, r, _ in words if p > 0))
+        costs.append((proposals, bound))
+        seen = [*seen, *block]
+    return np.array(costs).T
+
+
+def greedy_path(n, q, rows_of, score):
+    """The states of greedy decoding, one token a step."""
+    tokens, path = [q] * n, []
+    while q in tokens:
+        path.append(tuple(tokens))
+        tokens = best_filled(tokens, rows_of(tuple(tokens)), score, q, 1)
+    return [*path, tuple(tokens)]
+
+
+def best_filled(tokens, rows, score, q, count):
+    """The tokens with the `count` masked positions of highest score filled by their best symbols."""
+    after = list(tokens)
+    for i in best_first([score(row) for row in rows], [i for i, t in enumerate(tokens) if t == q])[:count]:
+        after[i] = next(a for a, p in enumerate(rows[i]) if p > max(rows[i]) - 1e-9)
+    return after
+
+
+def draft_and_verify_by_loop(n, q, rows_of, score, drafts):
+    """Final tokens and batched calls; the rows of the draft that is kept are not asked for again."""
+    tokens, calls, known = [q] * n, 1, {}
+    known[tuple(tokens)] = rows_of(tuple(tokens))
+    while q in tokens:
+        rows = known[tuple(tokens)]
+        masked = tokens.count(q)
+        nested = [best_filled(tokens, rows, score, q, k) for k in range(1, min(drafts, masked) + 1)]
+        if masked > 1:
+            calls += 1
+            known = {tuple(d): rows_of(tuple(d)) for d in nested if q in d}
+        targets = [best_filled(d, known[tuple(d)], score, q, 1) if q in d else None for d in nested]
+        best = 0
+        while later := [j for j in range(best + 1, len(nested)) if nested[j] == targets[best]]:
+            best = max(later)
+        tokens = nested[best]
+    return tuple(tokens), calls
+
+
+def speculative_step(n, q, rows_of, order, drafts):
+    """Every draft of the next tokens, then every acceptance in turn, then every residual symbol."""
+
+    def step_of(tokens, step):
+        ahead = [i for i in order if tokens[i] == q][:drafts]
+        first, outcomes = rows_of(tuple(tokens)), []
+        calls = 1 if len(ahead) == 1 else 2
+        for word in itertools.product(range(q), repeat=len(ahead)):
+            drafted = math.prod(first[i][a] for i, a in zip(ahead, word, strict=True))
+            if drafted == 0:
+                continue
+            mass, state = drafted, list(tokens)
+            for i, a in zip(ahead, word, strict=True):
+                exact = rows_of(tuple(state))[i]
+                accept = min(1.0, exact[a] / first[i][a])
+                residual = [max(0.0, exact[b] - first[i][b]) for b in range(q)]
+                if accept < 1 and sum(residual) > 0:  # it is 0 where they differ by rounding only
+                    for b in range(q):
+                        after = [*state]
+                        after[i] = b
+                        outcomes.append((mass * (1 - accept) * residual[b] / sum(residual), after, calls))
+                mass, state[i] = mass * accept, a
+                if mass == 0:
+                    break
+            outcomes.append((mass, list(state), calls))
+        return outcomes
+
+    return step_of
+
+
+def incoherent_rows(n, q, seed, zeros=True):
+    """Rows of no distribution at every state, in the order of `partial_assignments`; some are 0."""
+    rng = np.random.default_rng(seed)
+    rows = rng.choice([0.0 if zeros else 0.02, 0.1, 0.4, 1.0, 1.0], ((q + 1) ** n, n, q))
+    rows[rows.sum(-1) == 0] = 1.0
+    return certain_of_tokens(rows / rows.sum(-1, keepdims=True))
+
+
+def certain_of_tokens(rows):
+    """The rows with ones at what is revealed."""
+    for state, tokens in zip(rows, partial_assignments(rows.shape[1], rows.shape[2]), strict=True):
+        for i, token in enumerate(tokens):
+            if token < rows.shape[2]:
+                state[i] = np.arange(rows.shape[2]) == token
+    return rows
+
+
+def lookup_rows(rows):
+    """The function of a state that `rows` tabulates; NaN is refused."""
+    _, n, q = rows.shape
+    index = {tuple(x): c for c, x in enumerate(partial_assignments(n, q).tolist())}
+
+    def rows_of(tokens):
+        if np.isnan(rows[index[tokens]]).any():
+            raise ZeroDivisionError
+        return rows[index[tokens]].tolist()
+
+    return rows_of
+
+
+# Remasking: dicts of states that may lose tokens again, and dense matrices on sequences.
+
+
+def remasking_law(n, q, step_of):
+    """The table of outputs and the distribution of the number of steps.
+
+    `step_of(tokens, step)` is a list of (probability, tokens after), or None where the sampler has ended.
+    """
+    law, steps, masses, step = np.zeros((q,) * n), [], {(q,) * n: 1.0}, 0
+    while masses:
+        following, ended = {}, 0.0
+        for tokens, mass in masses.items():
+            outcomes = step_of(tokens, step)
+            if outcomes is None:
+                law[tokens] += mass
+                ended += mass
+                continue
+            for share, after in outcomes:
+                if share > 0:
+                    following[tuple(after)] = following.get(tuple(after), 0.0) + mass * share
+        steps.append(ended)
+        masses, step = following, step + 1
+    return law, np.array(steps)
+
+
+def leave_one_out_by_loop(rows_of, tokens, q):
+    """p(x_i | the other revealed tokens) for each revealed position, None for a masked one."""
+    found = []
+    for i, symbol in enumerate(tokens):
+        draft = (*tokens[:i], q, *tokens[i + 1 :])
+        found.append(None if symbol == q else rows_of(draft)[i][symbol])
+    return found
+
+
+def low_confidence_step(q, rows_of, judged_of, counts):
+    """Every word of the masked positions; those of highest probability stay."""
+
+    def step_of(tokens, step):
+        masked = [i for i in range(len(tokens)) if tokens[i] == q]
+        if not masked:
+            return None
+        rows, judged, outcomes = rows_of(tokens), judged_of(tokens), []
+        size = next(e for e in np.cumsum(counts) if e > len(tokens) - len(masked))
+        size -= len(tokens) - len(masked)
+        for word in itertools.product(range(q), repeat=len(masked)):
+            drawn = dict(zip(masked, word, strict=True))
+            share = math.prod(rows[i][a] for i, a in drawn.items())
+            scores = {i: judged[i][a] for i, a in drawn.items()}
+            kept = best_first(scores, masked)[:size]
+            outcomes.append((share, [drawn[i] if i in kept else t for i, t in enumerate(tokens)]))
+        return outcomes
+
+    return step_of
+
+
+def remdm_step(q, rows_of, alphas, kind, eta=None):
+    """Each position by its own coin, in every combination of outcomes."""
+
+    def step_of(tokens, step):
+        if step == len(alphas) - 1:
+            return None
+        before, after = alphas[step], alphas[step + 1]
+        most = min(1.0, (1 - after) / before) if before > 0 else 1.0
+        support = leave_one_out_by_loop(rows_of, tokens, q)
+        total = sum(math.exp(-psi) for psi in support if psi is not None)
+        rows, choices = rows_of(tokens), []
+        for i, symbol in enumerate(tokens):
+            if symbol < q:
+                sigma = {"cap": lambda: min(eta, most), "rescale": lambda: eta * most}.get(
+                    kind, lambda psi=support[i]: math.exp(-psi) / total * most
+                )()
+                choices.append([(1 - sigma, symbol), (sigma, q)])
+                continue
+            sigma = {"cap": lambda: min(eta, most), "rescale": lambda: eta * most}.get(kind, lambda: 0.0)()
+            drawn = (after - (1 - sigma) * before) / (1 - before)
+            choices.append([(drawn * rows[i][a], a) for a in range(q)] + [(max(0.0, 1 - drawn), q)])
+        return [
+            (math.prod(p for p, _ in combination), [a for _, a in combination])
+            for combination in itertools.product(*choices)
+        ]
+
+    return step_of
+
+
+def wino_step(q, rows_of, judged_of, draft, verify):
+    """Drafts above one threshold, fewer tokens below the other masked again; a tree over the drafts."""
+
+    def step_of(tokens, step):
+        masked = [i for i in range(len(tokens)) if tokens[i] == q]
+        if not masked:
+            return None
+        rows, judged = rows_of(tokens), judged_of(tokens)
+        drafted = sorted(threshold_choice(judged, masked, draft))
+        support = leave_one_out_by_loop(judged_of, tokens, q)
+        doubted = [i for i, psi in enumerate(support) if psi is not None and psi < verify - 1e-9]
+        worst = best_first({i: -support[i] for i in doubted}, doubted)[: len(drafted) - 1]
+        outcomes = []
+        for word in itertools.product(range(q), repeat=len(drafted)):
+            after = [q if i in worst else t for i, t in enumerate(tokens)]
+            for i, a in zip(drafted, word, strict=True):
+                after[i] = a
+            share = math.prod(rows[i][a] for i, a in zip(drafted, word, strict=True))
+            outcomes.append((share, after))
+        return outcomes
+
+    return step_of
+
+
+def sweeps_step(q, rows_of, blocks, passes):
+    """The blocks in turn, each masked and every word of it drawn."""
+
+    def step_of(tokens, step):
+        if step == passes * len(blocks):
+            return None
+        block = blocks[step % len(blocks)]
+        hidden = [q if i in block else t for i, t in enumerate(tokens)]
+        rows, outcomes = rows_of(tuple(hidden)), []
+        for word in itertools.product(range(q), repeat=len(block)):
+            after = list(hidden)
+            for i, a in zip(block, word, strict=True):
+                after[i] = a
+            outcomes.append((math.prod(rows[i][a] for i, a in zip(block, word, strict=True)), after))
+        return outcomes
+
+    return step_of
+
+
+def redraw_matrix(n, q, rows_of, block):
+    """The chance of every sequence after redrawing the block of every sequence, `[q^n, q^n]`."""
+    words = list(itertools.product(range(q), repeat=n))
+    matrix = np.zeros((q**n, q**n))
+    for source, x in enumerate(words):
+        hidden = tuple(q if i in block else a for i, a in enumerate(x))
+        rows = rows_of(hidden)
+        for target, y in enumerate(words):
+            if all(x[i] == y[i] for i in range(n) if i not in block):
+                matrix[source, target] = math.prod(rows[i][y[i]] for i in block)
+    return matrix
+
+
+def stationary_vector(matrix):
+    """The left eigenvector of eigenvalue one, from NumPy's eigenvalues."""
+    values, vectors = np.linalg.eig(matrix.T)
+    vector = np.real(vectors[:, np.argmin(np.abs(values - 1))])
+    return vector / vector.sum()
+
+
+def influences(table):
+    """c[i, j]: the largest total variation of p(x_i | rest) when x_j alone changes."""
+    n, q = table.ndim, table.shape[0]
+    found = np.zeros((n, n))
+
+    def row(x, i):
+        values = np.array([table[(*x[:i], a, *x[i + 1 :])] for a in range(q)])
+        return values / values.sum()
+
+    for x in itertools.product(range(q), repeat=n):
+        for i, j in itertools.permutations(range(n), 2):
+            for a in range(q):
+                y = (*x[:j], a, *x[j + 1 :])
+                found[i, j] = max(found[i, j], np.abs(row(x, i) - row(y, i)).sum() / 2)
+    return found
+
+
+# Every policy there is, and the least KL that a mixture of them has for so many calls.
+
+
+def all_policies(table, rows_of):
+    """(expected calls, forward KL) of every deterministic tree of sets, contexts from the table."""
+    n, q = table.ndim, table.shape[0]
+
+    def walk(tokens):
+        masked = [i for i in range(n) if tokens[i] == q]
+        if not masked:
+            return [(0.0, 0.0)]
+        rows, context, found = rows_of(tokens), table_marginal(table, tokens), []
+        for size in range(1, len(masked) + 1):
+            for chosen in itertools.combinations(masked, size):
+                options = [(1.0, 0.0)]
+                for word in itertools.product(range(q), repeat=size):
+                    after = list(tokens)
+                    for i, a in zip(chosen, word, strict=True):
+                        after[i] = a
+                    weight = table_marginal(table, after) / context
+                    if weight == 0:
+                        continue
+                    drawn = math.prod(rows[i][a] for i, a in zip(chosen, word, strict=True))
+                    loss = math.log(weight / drawn) if drawn > 0 else math.inf
+                    options = [
+                        (calls + weight * more, kl + weight * (loss + rest))
+                        for calls, kl in options
+                        for more, rest in walk(tuple(after))
+                    ]
+                found += options
+        return found
+
+    return np.array(walk((q,) * n))
+
+
+def least_kl_of_mixtures(policies, calls):
+    """The least KL on the segments between any two policies, with at most so many calls."""
+    least = math.inf
+    for c, k in policies:
+        if c <= calls + 1e-12:
+            least = min(least, k)
+        for d, other in policies:
+            if c < calls < d and math.isfinite(k) and math.isfinite(other):
+                least = min(least, k + (other - k) * (calls - c) / (d - c))
+    return least
+
+
+def follow_words(table, rows_of, wishes):
+    """The law of the calls and the forward KL of the rule of `decision_tree_law` on words of the table."""
+    n, q = table.ndim, table.shape[0]
+    calls, kl = np.zeros(n + 1), 0.0
+    for word in itertools.product(range(q), repeat=n):
+        if table[word] == 0:
+            continue
+        tokens, step, drawn = [q] * n, 0, 1.0
+        while q in tokens:
+            code = sum(t * (q + 1) ** (n - 1 - i) for i, t in enumerate(tokens))
+            masked = [i for i in range(n) if tokens[i] == q]
+            chosen, rows = [i for i in masked if wishes[step, code, i]] or masked, rows_of(tuple(tokens))
+            for i in chosen:
+                drawn *= rows[i][word[i]]
+                tokens[i] = word[i]
+            step += 1
+        calls[step] += table[word]
+        kl += table[word] * (math.log(table[word] / drawn) if drawn > 0 else math.inf)
+    return calls, kl

@@ -1,16 +1,48 @@
 """The frame of experiments: what is stored, when it is stale; every experiment in small."""
 
 import dataclasses
+import itertools
 import json
+from math import comb
 
+import _oracles
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments import _run, kl_against_steps, n128_k16, steps_against_n
+from experiments import (
+    _run,
+    divergence_families,
+    kl_against_steps,
+    mixture_against_mean,
+    n128_k16,
+    rejection_constant,
+    steps_against_n,
+)
 from experiments.__main__ import main
-from mdmjax import Joint, blocks_curve, expected_kl, information_curve, parity_curve
+from mdmjax import (
+    BlockHMM,
+    FixedPartition,
+    Joint,
+    Oracle,
+    block_decoding,
+    blocks_curve,
+    exact_law,
+    expected_kl,
+    forward_ctc,
+    frontier,
+    information_curve,
+    kl,
+    noisy_bit_curve,
+    noisy_repeated_bit,
+    parity_curve,
+    random_order_law,
+    repetition_code,
+    reverse_ctc,
+    reverse_kl,
+    tabulate,
+)
 from mdmjax.schedules.named import llada_uniform
 
 
@@ -191,3 +223,175 @@ def test_theorem_9_lies_between_the_optimum_and_its_bound():
     assert np.all(steps["optimum"] <= steps["austin"])
     assert np.all(steps["optimum"] <= steps["uniform"])
     assert arrays["correlation_is_tc"][:2].tolist() == [[1, 1], [0, 0]]
+
+
+def test_families_of_pairs_have_their_closed_forms():
+    arrays = divergence_families.run(divergence_families.SMOKE, _run.silent)
+    assert arrays["family"].tolist() == ["forbidden_pair", "near_copy", "rare_symbol", "large_alphabet"]
+    eta, near, rare, q = arrays["parameter"]
+    forward, reverse = arrays["forward_ctc_nats"], arrays["reverse_ctc_nats"]
+    close = {"rtol": 1e-11, "atol": 0}
+
+    p, one = (1 - eta) / 3, (1 + 2 * eta) / 3
+    both, neither, single = one**2, (1 - one) ** 2, one * (1 - one)
+    expected = eta * np.log(eta / both) + p * np.log(p / neither) + 2 * p * np.log(p / single)
+    np.testing.assert_allclose(forward[0], expected, **close)
+    expected = both * np.log(both / eta) + neither * np.log(neither / p) + 2 * single * np.log(single / p)
+    np.testing.assert_allclose(reverse[0], expected, **close)
+
+    expected = np.log(2) + near * np.log(near) + (1 - near) * np.log(1 - near)
+    np.testing.assert_allclose(forward[1], expected, **close)
+    np.testing.assert_allclose(reverse[1], -np.log(4 * near * (1 - near)) / 2, **close)
+
+    # Copied half the time: cells (a, a) are m_a (1 + m_a) / 2, the others m_a m_b / 2.
+    own, mixed = np.log((1 + 1 / rare) / 2), rare * (1 - rare) * np.log(2)
+    rest = np.log((1 + 1 / (1 - rare)) / 2)
+    expected = rare * (1 + rare) / 2 * own + (1 - rare) * (2 - rare) / 2 * rest - mixed
+    np.testing.assert_allclose(forward[2], expected, **close)
+    expected = 2 * mixed - rare**2 * own - (1 - rare) ** 2 * rest
+    np.testing.assert_allclose(reverse[2], expected, rtol=1e-9)
+    own = np.log((1 + q) / 2)
+    np.testing.assert_allclose(forward[3], (1 + 1 / q) / 2 * own - (1 - 1 / q) * np.log(2) / 2, **close)
+    np.testing.assert_allclose(reverse[3], (1 - 1 / q) * np.log(2) - own / q, **close)
+
+
+def test_ctc_of_a_pair_is_the_divergence_of_its_exact_one_step_law():
+    for table in (
+        divergence_families.forbidden_pair(0.01),
+        divergence_families.copied_symbol(np.array([0.9, 0.1]), 0.5),
+        divergence_families.copied_symbol(np.full(5, 0.2), 0.5),
+    ):
+        pair, both = Joint(jnp.asarray(table)), [0, 1]
+        law = exact_law(Oracle(pair), FixedPartition([both]))
+        nothing_seen = jnp.full(2, pair.q)
+        forward, reverse = forward_ctc(pair, nothing_seen, both), reverse_ctc(pair, nothing_seen, both)
+        np.testing.assert_allclose(forward, kl(pair, law), rtol=1e-12)
+        np.testing.assert_allclose(reverse, reverse_kl(pair, law), rtol=1e-12)
+
+
+@pytest.mark.parametrize("copied", [-0.999, -0.5, 0.03, 0.3, 0.9, 1 - 1e-9])
+def test_reverse_ctc_of_correlated_fair_bits_exceeds_the_forward_one(copied):
+    """Their difference is the sum over k >= 2 of copied**2k (k - 1) / (k (2k - 1)), no less than k = 2."""
+    pair = Joint(jnp.asarray(divergence_families.copied_symbol(np.array([0.5, 0.5]), copied)))
+    nothing_seen = jnp.full(2, 2)
+    gap = reverse_ctc(pair, nothing_seen, [0, 1]) - forward_ctc(pair, nothing_seen, [0, 1])
+    assert float(gap) >= copied**4 / 6 * (1 - 1e-6)
+
+
+def block_by_definition(table, size, seen):
+    """M and forward CTC of the next block after the bits `seen`, and their probability, by loops."""
+    words = list(itertools.product((0, 1), repeat=size))
+    given = {word: table[(*seen, *word)].sum() for word in words}
+    mass = sum(given.values())
+    p = {word: value / mass for word, value in given.items()}
+    one = [sum(p[word] for word in words if word[i]) for i in range(size)]
+    product = {w: np.prod([one[i] if w[i] else 1 - one[i] for i in range(size)]) for w in words}
+    ctc = sum(p[word] * np.log(p[word] / product[word]) for word in words)
+    return max(p[word] / product[word] for word in words), ctc, mass
+
+
+@pytest.mark.parametrize(("blocks", "size", "eta"), [(3, 3, 0.05), (2, 4, 1e-3), (2, 1, 0.5), (2, 2, 0.9)])
+def test_rejection_constants_are_those_of_the_enumerated_words(blocks, size, eta):
+    config = rejection_constant.Config(blocks=blocks, block_size=size, etas=(eta,))
+    arrays = rejection_constant.run(config, _run.silent)
+    transition = np.array([[0.9, 0.1], [0.1, 0.9]])
+    table = _oracles.block_hmm_table([0.5, 0.5], transition, [0.9, 0.1], eta, blocks, size)
+    table = np.asarray(table).reshape((2,) * (blocks * size))
+    for block in range(blocks):
+        contexts = itertools.product((0, 1), repeat=block * size)
+        found = np.array([block_by_definition(table, size, seen) for seen in contexts])
+        constant, ctc, mass = found.T
+        # Beliefs are rounded to twelve digits.
+        close = {"rtol": 1e-10, "atol": 1e-12}
+        np.testing.assert_allclose(arrays["mean_constant"][0, block], mass @ constant, **close)
+        np.testing.assert_allclose(arrays["mean_exp_ctc"][0, block], mass @ np.exp(ctc), **close)
+        np.testing.assert_allclose(arrays["mean_ctc_nats"][0, block], mass @ ctc, **close)
+        ends = arrays["constant_quantiles"][block, [0, -1]]
+        np.testing.assert_allclose(ends, [constant.min(), constant.max()], **close)
+
+
+def test_rejection_constants_of_the_papers_blocks():
+    """The first is a closed form; mean CTCs are the terms of the forward KL that the library sums."""
+    config = rejection_constant.Config(blocks=4, etas=(1e-8, 0.1))
+    arrays = rejection_constant.run(config, _run.silent)
+    for eta, constant, ctc in zip(
+        config.etas, arrays["mean_constant"], arrays["mean_ctc_nats"], strict=True
+    ):
+        np.testing.assert_allclose(constant[0], 2**7 * (0.9**7 + 0.1**7) * (1 - eta), rtol=1e-12)
+        expected = block_decoding(BlockHMM(4, 8, eta=eta)).forward_kl_by_block
+        np.testing.assert_allclose(ctc, expected, rtol=1e-9)
+    assert np.all(arrays["constant_by_belief"] >= arrays["exp_ctc_by_belief"])
+    assert np.all(arrays["mean_constant"] >= arrays["mean_exp_ctc"])
+    assert arrays["contexts"][:3].tolist() == [1, 8, 64]
+
+
+def test_quantiles_are_by_mass():
+    values, mass = np.array([3.0, 1.0, 2.0]), np.array([0.06, 0.04, 0.9])
+    assert rejection_constant.quantiles(values, mass).tolist() == [1.0, 2.0, 2.0, 3.0, 3.0]
+
+
+def test_noise_acts_on_every_position():
+    flip, n = 0.1, 3
+    noisy = mixture_against_mean.through_noise(repetition_code(n, 3), flip)
+    for word in itertools.product(range(3), repeat=n):
+        terms = [np.prod([1 - flip if x == a else flip / 2 for x in word]) / 3 for a in range(3)]
+        assert float(noisy.probs[word]) == pytest.approx(sum(terms), rel=1e-12)
+    # Positions keep their order.
+    table = np.arange(1.0, 9).reshape(2, 2, 2) / 36
+    same = mixture_against_mean.through_noise(Joint(jnp.asarray(table)), 0.0)
+    np.testing.assert_allclose(same.probs, table, rtol=1e-14)
+
+
+def test_the_sampler_is_no_worse_than_the_mean_of_its_orders():
+    arrays = mixture_against_mean.run(mixture_against_mean.SMOKE, _run.silent)
+    for row, title in enumerate(arrays["family"].tolist()):
+        n, probs = arrays["n"][row], mixture_against_mean.family(title, mixture_against_mean.SMOKE).probs
+        for counts, mean, mixture in zip(
+            arrays["counts"][row],
+            arrays["mean_kl_nats"][row],
+            arrays["mixture_kl_nats"][row],
+            strict=True,
+        ):
+            laws = _oracles.random_order_laws(probs, counts[counts > 0])
+            by_loops = np.mean([_oracles.kl_by_sum(probs, law) for law in laws])
+            assert mean == pytest.approx(by_loops, rel=1e-11, abs=1e-14)
+            assert mixture == pytest.approx(_oracles.kl_by_sum(probs, laws.mean(0)), rel=1e-11, abs=1e-14)
+        assert np.all(
+            arrays["mixture_kl_nats"][row, 1 : n - 1] < 0.95 * arrays["mean_kl_nats"][row, 1 : n - 1]
+        )
+
+
+def noisy_bit_mixture_kl(n, flip, counts):
+    """KL to the mixture over partitions, one word for each number of ones: the bits are exchangeable."""
+
+    def one_after(ones, zeros):
+        weights = (1 - flip) ** ones * flip**zeros, flip**ones * (1 - flip) ** zeros
+        return (weights[0] * (1 - flip) + weights[1] * flip) / sum(weights)
+
+    total = 0.0
+    for ones in range(n + 1):
+        word = [1] * ones + [0] * (n - ones)
+        p = ((1 - flip) ** ones * flip ** (n - ones) + flip**ones * (1 - flip) ** (n - ones)) / 2
+        laws = []
+        for partition in _oracles.partitions_of_sizes(range(n), counts):
+            seen, law = [], 1.0
+            for block in partition:
+                one = one_after(seen.count(1), seen.count(0))
+                law *= np.prod([one if word[i] else 1 - one for i in block])
+                seen += [word[i] for i in block]
+            laws.append(law)
+        total += comb(n, ones) * p * np.log(p / np.mean(laws))
+    return total
+
+
+def test_more_steps_can_leave_the_sampler_worse():
+    """The mean falls with every step, and the mixture of its optimal schedules need not."""
+    joint, curve = tabulate(noisy_repeated_bit(8, 0.1)), noisy_bit_curve(8, 0.1)
+    best, mixtures = frontier(curve.information, 4), []
+    for steps, counts in ((3, [1, 2, 5]), (4, [1, 1, 2, 4])):
+        schedule = best.schedule(steps)
+        assert schedule.counts.tolist() == counts
+        mixtures.append(float(kl(joint, random_order_law(Oracle(joint), schedule))))
+        assert mixtures[-1] == pytest.approx(noisy_bit_mixture_kl(8, 0.1, counts), rel=1e-10)
+    assert mixtures[1] > 1.5 * mixtures[0]
+    assert best.gaps[3] < 0.6 * best.gaps[2]

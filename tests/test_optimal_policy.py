@@ -3,23 +3,37 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _oracles import best_decision_tree, kl_by_sum, ordered_partitions, partition_law
+from _oracles import (
+    best_decision_tree,
+    best_tree_of_rows,
+    block_decoder_law,
+    divergences_by_loops,
+    kl_by_sum,
+    ordered_partitions,
+    partial_assignments,
+    partition_law,
+    table_conditionals,
+)
 from _strategies import probabilities
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_exact_law import Lookup, Surest
 
 from mdmjax import (
+    Argmax,
     InvalidInputError,
     Joint,
     Oracle,
+    TableDenoiser,
     exact_law,
+    kl,
     optimal_policy,
     optimal_policy_calls,
     optimal_policy_frontier,
 )
 
 SHAPES = st.sampled_from([(2, 3), (3, 2), (4, 2)])
+SEEDS = st.integers(0, 2**16)
 
 
 def draw_table(data, zeros=False):
@@ -149,3 +163,111 @@ def test_refusals():
             optimal_policy_calls(joint, price)
     with pytest.raises(InvalidInputError, match=r"12\.0 GiB: want at most 2\.0 GiB"):
         optimal_policy_frontier(Joint(jnp.full((2,) * 14, 2.0**-14)), 1)
+
+
+def any_denoiser(table, seed):
+    """A table of rows and the same as a function of a tuple of tokens: the rows of no distribution.
+
+    More or less wrong; with or without mass where the data have none, and none where they have some; NaN
+    in contexts that the data never have.
+    """
+    rng, (n, q) = np.random.default_rng(seed), (table.ndim, table.shape[0])
+    noise, respects, ruled_out = rng.choice([0.0, 0.3, 1.0]), rng.random() < 0.5, rng.choice([0.0, 0.1])
+    rows = {}
+    for tokens in map(tuple, partial_assignments(n, q).tolist()):
+        exact = table_conditionals(table, tokens)
+        made = (1 - noise) * exact + noise * rng.dirichlet(np.ones(q), n)
+        made = np.where(respects & (exact == 0), 0, made)
+        ruled = np.where(rng.random((n, q)) < ruled_out, 0, made)
+        made = np.where(ruled.sum(1, keepdims=True) > 0, ruled, made)
+        seen = np.array([np.eye(q + 1)[token, :q] for token in tokens])
+        made = np.where(seen.sum(1, keepdims=True) > 0, seen, made)
+        rows[tokens] = (
+            np.full((n, q), np.nan) if np.isnan(exact).any() else made / made.sum(1, keepdims=True)
+        )
+    with np.errstate(divide="ignore"):
+        denoiser = TableDenoiser(jnp.asarray(np.log(np.array(list(rows.values())))))
+    return denoiser, lambda tokens: rows[tuple(tokens)]
+
+
+@given(st.data(), SEEDS)
+@settings(deadline=None, max_examples=15)
+def test_with_any_denoiser_the_least_of_all_decision_trees(data, seed):
+    table = draw_table(data, zeros=True)
+    joint = Joint(jnp.asarray(table))
+    denoiser, rows_of = any_denoiser(table, seed)
+    frontier = optimal_policy_frontier(joint, table.ndim, denoiser=denoiser)
+    brute = [best_tree_of_rows(table, rows_of, k) for k in range(1, table.ndim + 1)]
+    np.testing.assert_allclose(frontier, brute, rtol=0, atol=1e-12)
+    fixed = optimal_policy_frontier(joint, table.ndim, adaptive=False, denoiser=denoiser)
+    for most in range(1, table.ndim + 1):
+        brute = min(
+            divergences_by_loops(table, block_decoder_law(joint.n, joint.q, rows_of, p))["kl"]
+            for steps in range(1, most + 1)
+            for p in ordered_partitions(range(table.ndim), steps)
+        )
+        np.testing.assert_allclose(fixed[most - 1], brute, rtol=0, atol=1e-12)
+    best = optimal_policy_calls(joint, 0.05, denoiser=denoiser)
+    total = float(best.kl) + 0.05 * float(best.expected_calls)
+    brute = best_tree_of_rows(table, rows_of, table.ndim, 0.05)
+    np.testing.assert_allclose(total, brute, rtol=0, atol=1e-12)
+
+
+@given(st.data(), SEEDS, st.booleans())
+@settings(deadline=None, max_examples=15)
+def test_with_any_denoiser_the_policy_does_what_it_promises(data, seed, adaptive):
+    joint = Joint(jnp.asarray(draw_table(data)))
+    denoiser, _ = any_denoiser(np.asarray(joint.probs), seed)
+    steps = data.draw(st.integers(1, joint.n))
+    policy = optimal_policy(joint, steps, adaptive=adaptive, denoiser=denoiser)
+    law = exact_law(denoiser, policy.decoder)
+    np.testing.assert_allclose(policy.kl, kl(joint, law), rtol=0, atol=1e-12)
+    assert law.calls.shape[0] <= steps + 1
+
+
+def test_the_exact_denoiser_is_no_denoiser():
+    table = np.random.default_rng(2).dirichlet(np.full(32, 0.3)).reshape((2,) * 5)
+    joint = Joint(jnp.asarray(table))
+    for adaptive in (True, False):
+        plain = optimal_policy_frontier(joint, 5, adaptive=adaptive)
+        given_one = optimal_policy_frontier(joint, 5, adaptive=adaptive, denoiser=Oracle(joint))
+        np.testing.assert_allclose(given_one, plain, rtol=0, atol=1e-14)
+
+
+def test_a_denoiser_that_is_wrong_late_is_called_early():
+    """Right with nothing revealed and ruinous after: all at once is best."""
+    joint = Joint(jnp.full((2, 2), 0.25))
+    rows = np.full((9, 2, 2), 0.5)
+    for code in range(9):
+        for i, token in enumerate((code // 3, code % 3)):
+            if token < 2:
+                rows[code, i] = np.eye(2)[token]
+            elif code != 8:
+                rows[code, i] = [1.0, 0.0]
+    with np.errstate(divide="ignore"):
+        denoiser = TableDenoiser(jnp.asarray(np.log(rows)))
+    policy = optimal_policy(joint, 2, denoiser=denoiser)
+    assert (float(policy.kl), float(policy.expected_calls)) == (0.0, 1.0)
+
+
+def test_an_infinite_cost_is_infinite():
+    """Where all is infinite the decoder still reveals something."""
+    joint = Joint(jnp.asarray([[0.5, 0.2], [0.2, 0.1]]))
+    denoiser = Argmax(Oracle(joint))
+    for policy in (
+        optimal_policy(joint, 2, denoiser=denoiser),
+        optimal_policy_calls(joint, 0.1, denoiser=denoiser),
+        optimal_policy(joint, 1, adaptive=False, denoiser=denoiser),
+    ):
+        assert float(policy.kl) == np.inf
+        assert float(kl(joint, exact_law(denoiser, policy.decoder))) == np.inf
+
+
+def test_refused_denoisers():
+    joint = Joint(jnp.full((2, 2), 0.25))
+    other = Oracle(Joint(jnp.full((2, 2, 2), 0.125)))
+    with pytest.raises(InvalidInputError, match="denoiser is of n, q = 3, 2"):
+        optimal_policy(joint, 1, denoiser=other)
+    hole = Oracle(Joint(jnp.asarray([[0.5, 0.5], [0.0, 0.0]])))
+    with pytest.raises(InvalidInputError, match=r"at the state \[1 _\] is NaN"):
+        optimal_policy_frontier(joint, 1, denoiser=hole)

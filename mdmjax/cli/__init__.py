@@ -1,4 +1,4 @@
-"""The command line: `mdmjax schedule SOURCE`. Nothing heavy is imported before it is needed."""
+"""The command line: `mdmjax schedule` and `mdmjax law`. Nothing heavy is imported before it is needed."""
 
 import os
 import sys
@@ -9,10 +9,14 @@ import tyro
 
 from .._errors import InvalidInputError
 from .errors import complain, parse
+from .law import LawCommand
 from .schedule import ScheduleCommand
 
-Command = Annotated[ScheduleCommand, tyro.conf.subcommand("schedule")] | Annotated[None, tyro.conf.Suppress]
-"""Every command, joined with `|`; tyro takes a single one for no choice, hence the hidden second."""
+Command = (
+    Annotated[ScheduleCommand, tyro.conf.subcommand("schedule")]
+    | Annotated[LawCommand, tyro.conf.subcommand("law")]
+)
+"""Every command."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,21 +1,12 @@
 """The picture of `mdmjax schedule`: a curve, its step approximation, and the error between them."""
 
-import importlib.util
 import io
 from typing import Any
 
 import numpy as np
 
-from .._errors import refuse
-
 LONG = 4096
 """Positions beyond which the curve is drawn at as many points only."""
-
-
-def check_available() -> None:
-    """Refuse when matplotlib, an extra, is not installed."""
-    if importlib.util.find_spec("matplotlib") is None:
-        refuse("plot", "not possible here", "matplotlib", "pip install 'mdmjax[figures]'")
 
 
 def draw(result: dict[str, Any], kind: str) -> bytes:

@@ -18,7 +18,8 @@ from ..schedules.guaranteed import (
 from ..schedules.named import NAMED
 from ..schedules.optimal import fewest_steps, frontier, optimal_schedule
 from ..schedules.schedule import Schedule, expected_kl, nll
-from .sources import Loaded, LossCurveFile
+from .file_sources import LossCurveFile
+from .loaded import Loaded
 
 BASELINES = NAMED | {
     "theorem9_tc": theorem9_tc_for_steps,

@@ -10,8 +10,11 @@ from typing import Annotated, Any
 import tyro
 
 from .._errors import refuse
-from ..files.atomic import check_writable, check_writable_folder, write_bytes
-from .sources import LossCurveFile, Source
+from ..files.atomic import check_writable_folder, write_bytes
+from .file_sources import LossCurveFile
+from .loaded import Sized, options_of
+from .pictures import check_picture
+from .sources import Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,11 +39,14 @@ class ScheduleCommand:
         from .progress import track
 
         self._check()
-        loaded = self.source.load(track)
+        source = self.source
+        if isinstance(source, Sized):
+            source = source.sized(source.curve_sizes)
+        loaded = source.load(track)
 
         from .result import build
 
-        result = build(loaded, self._source_options(), self.steps, self.epsilon)
+        result = build(loaded, options_of(source), self.steps, self.epsilon)
         if isinstance(self.source, LossCurveFile) and self.source.bootstrap:
             from .result import with_bootstrap
 
@@ -62,21 +68,9 @@ class ScheduleCommand:
         if self.epsilon is not None and not 0 < self.epsilon < math.inf:
             refuse("epsilon", self.epsilon, "a positive number of nats")
         if self.plot:
-            from .plot import check_available
-
-            if self.plot.suffix.lower() not in (".png", ".pdf"):
-                refuse("plot", str(self.plot), "a name that ends in .png or .pdf")
-            check_writable("plot", self.plot)
-            check_available()
+            check_picture(self.plot)
         if self.export:
             check_writable_folder("export", self.export)
-
-    def _source_options(self) -> dict[str, Any]:
-        """The source's name and its options, as JSON has them."""
-        options = dataclasses.asdict(self.source)
-        return {"name": self.source.name} | {
-            key: str(value) if isinstance(value, Path) else value for key, value in options.items()
-        }
 
     def _write(self, result: dict[str, Any]) -> None:
         """Write the picture and the export, each whole or not at all."""

@@ -56,28 +56,39 @@ def _log_marginals(probs: Float[Array, "..."]) -> Float[Array, " codes"]:
 def checked_probs(
     log_probs: Float[np.ndarray, "m n q"], tokens: Int[np.ndarray, "m n"]
 ) -> Float[np.ndarray, "m n q"]:
-    """The rows as float64 probabilities that sum to one, as a sampler draws from them.
+    """The rows as float64 probabilities that sum to one, as a sampler draws from them; 0 where revealed.
 
     Raises:
         InvalidInputError: a masked row that is NaN or sums to one no better than `1e-9` (`1e-4` when
             the denoiser computes in less than float64).
     """
-    q = log_probs.shape[2]
+    m, n, q = log_probs.shape
+    probs = np.zeros((m * n, q))
+    probs[np.flatnonzero(tokens == q)] = masked_probs(log_probs, tokens)
+    return probs.reshape(m, n, q)
+
+
+def masked_probs(
+    log_probs: Float[np.ndarray, "m n q"], tokens: Int[np.ndarray, "m n"]
+) -> Float[np.ndarray, "rows q"]:
+    """`checked_probs` of the masked positions alone, state by state in order."""
+    n, q = log_probs.shape[1:]
+    masked = np.flatnonzero(tokens == q)
     with np.errstate(over="ignore"):
-        probs = np.exp(log_probs.astype(np.float64))
-    sums = probs.sum(2)
+        probs = np.exp(log_probs.reshape(-1, q).take(masked, 0), dtype=np.float64)
+    sums = probs @ np.ones(q)
     tolerance = 1e-9 if log_probs.dtype == np.float64 else 1e-4
-    wrong = (tokens == q) & ~(np.abs(sums - 1) <= tolerance)
+    wrong = ~(np.abs(sums - 1) <= tolerance)
     if wrong.any():
-        state, position = np.argwhere(wrong)[0]
+        first = np.argmax(wrong)
+        state, position = divmod(int(masked[first]), n)
         where = f"the denoiser's row of position {position} at the state {readable_state(tokens[state], q)}"
-        if np.isnan(sums[state, position]):
+        if np.isnan(sums[first]):
             remedy = "the decoder draws a context that the data never have; give every sequence some mass"
             refuse(where, "NaN", "probabilities", remedy)
-        total = f"of sum {sums[state, position]:.9g}"
+        total = f"of sum {sums[first]:.9g}"
         refuse(where, total, "a sum of 1", "normalise its log-probabilities")
-    revealed = (tokens != q)[:, :, None]
-    return np.where(revealed, 0.0, probs / np.where(revealed, 1.0, sums[:, :, None]))
+    return probs / np.repeat(sums, q).reshape(-1, q)  # repeated: an inner loop of q is slow
 
 
 def check_bytes(need: int, limit: int, what: str, remedy: str) -> None:

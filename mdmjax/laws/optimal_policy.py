@@ -2,7 +2,9 @@ r"""The best decoder there is: Bellman's recursion over partial assignments.
 
 For a deterministic policy that reveals $S_t$ after seeing $x_{C_t}$ with exact conditionals,
 $\mathrm{KL}(p \| q_\pi) = \mathbb{E}_p \sum_t \mathrm{TC}(X_{S_t} \mid x_{C_t})$ (arXiv 2608.25505,
-Thm 1), so the least KL is a shortest path over the $(q+1)^n$ partial assignments. Values are weighted by
+Thm 1), so the least KL is a shortest path over the $(q+1)^n$ partial assignments. A denoiser $\hat p$ adds
+$\sum_{i \in S_t} \mathrm{KL}(p(x_i \mid x_{C_t}) \| \hat p(x_i \mid x_{C_t}))$ to each step, its own error:
+cross-entropies take the place of the entropies of single positions. Values are weighted by
 $p(x_C)$, so that the expectation over what a step reveals is a plain sum. A pair of a state and a set to
 reveal is a word over `0..q+1`: symbols, `q` for masked, `q+1` for revealed in this step; its tables have
 $(q+2)^n$ entries and are filled one axis at a time.
@@ -17,7 +19,9 @@ from .._numerics import neg_xlogx
 from .._partial import marginal_table, place_values
 from .._types import Array, Bool, Float, Int, Key, Tokens
 from ..decoders.base import AbstractDecoder
+from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
+from ._local import context_rows, forward_errors
 from ._rows import check_bytes
 
 
@@ -60,32 +64,39 @@ class OptimalPolicy(eqx.Module):
     decoder: PolicyTable
 
 
-def optimal_policy(joint: Joint, steps: int, *, adaptive: bool = True) -> OptimalPolicy:
+def optimal_policy(
+    joint: Joint, steps: int, *, adaptive: bool = True, denoiser: AbstractDenoiser | None = None
+) -> OptimalPolicy:
     r"""The policy of least $\mathrm{KL}(p \| q_\pi)$ among those of at most `steps` calls, always.
 
     $$V_k(x_C) = \min_{\emptyset \ne B \subseteq \bar C} \mathrm{TC}(X_B \mid x_C)
     + \mathbb{E}[V_{k-1}(x_C X_B)]$$
 
     with $V_k = 0$ where nothing is masked. `adaptive` false restricts it to fixed ordered partitions,
-    whose least cost is $L^*_T$ of arXiv 2510.04767 (Thm 2, in nats). Conditionals are those of `joint`.
-    Costs $(q+2)^n$ a step.
+    whose least cost is $L^*_T$ of arXiv 2510.04767 (Thm 2, in nats). Costs $(q+2)^n$ a step.
+
+    Conditionals are those of `joint`. With a `denoiser` $\hat p$ the TC of a step gains
+    $\sum_{i \in B} \mathrm{KL}(p(x_i \mid x_C) \| \hat p(x_i \mid x_C))$, `inf` where $\hat p$ rules out
+    what occurs. It is called in every context that occurs, and more calls may then be worse than fewer.
+    Where every choice costs `inf`, all is revealed.
 
     Raises:
-        InvalidInputError: `steps` outside `1..n`; tables of more than 2 GiB.
+        InvalidInputError: `steps` outside `1..n`; tables of more than 2 GiB; a denoiser of another size,
+            or whose rows are NaN or do not sum to one in a context that occurs.
 
     >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
     >>> [round(float(optimal_policy(same, steps).kl), 4) for steps in (1, 2)]
     [0.6931, 0.0]
     """
     _check_steps("steps", steps, joint)
-    _check_size(joint, steps)
-    kl, calls, sets = _sweeps(joint.probs, steps, adaptive)
+    check_size(joint, steps)
+    kl, calls, sets = _sweeps(joint.probs, errors_of(joint, denoiser), steps, adaptive)
     # Row t is the first choice with steps - t left.
     return OptimalPolicy(jnp.maximum(kl[-1], 0.0), calls[-1], PolicyTable(sets[::-1], adaptive))
 
 
 def optimal_policy_frontier(
-    joint: Joint, max_steps: int, *, adaptive: bool = True
+    joint: Joint, max_steps: int, *, adaptive: bool = True, denoiser: AbstractDenoiser | None = None
 ) -> Float[Array, " max_steps"]:
     """The least KL in nats for at most `k = 1..max_steps` calls: `optimal_policy` without its tables.
 
@@ -94,18 +105,21 @@ def optimal_policy_frontier(
     [0.6931, 0.0]
     """
     _check_steps("max_steps", max_steps, joint)
-    _check_size(joint, 1)
-    return _frontier(joint.probs, max_steps, adaptive)
+    check_size(joint, 1)
+    return _frontier(joint.probs, errors_of(joint, denoiser), max_steps, adaptive)
 
 
-def optimal_policy_calls(joint: Joint, price: float, *, adaptive: bool = True) -> OptimalPolicy:
+def optimal_policy_calls(
+    joint: Joint, price: float, *, adaptive: bool = True, denoiser: AbstractDenoiser | None = None
+) -> OptimalPolicy:
     r"""The policy that minimises $\mathrm{KL}(p \| q_\pi) + \text{price} \cdot \mathbb{E}_p[\text{calls}]$.
 
-    `price` is in nats a call. The results are the lower convex hull of (expected calls, KL): no
-    deterministic policy with exact conditionals lies below the line of slope `-price` through them.
+    `price` is in nats a call. The results are the lower convex hull of (expected calls, KL), which
+    `calls_hull` gives whole: no deterministic policy with the same conditionals, exact ones or those of
+    the `denoiser`, lies below the line of slope `-price` through them.
 
     Raises:
-        InvalidInputError: a price that is negative or not finite; tables of more than 2 GiB.
+        InvalidInputError: a price that is negative or not finite; and as `optimal_policy`.
 
     >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
     >>> [float(optimal_policy_calls(same, price).expected_calls) for price in (0.1, 1.0)]
@@ -113,10 +127,8 @@ def optimal_policy_calls(joint: Joint, price: float, *, adaptive: bool = True) -
     """
     if not 0 <= price < float("inf"):
         refuse("price", price, "a number of nats a call, >= 0")
-    _check_size(joint, 1)
-    # Every step reveals something, so that after n sweeps the values no longer change.
-    cost, calls, sets = _solve_priced(joint.probs, jnp.asarray(price, joint.probs.dtype), adaptive)
-    kl = jnp.maximum(cost - price * calls, 0.0)
+    check_size(joint, 1)
+    kl, calls, sets = solve_priced(joint.probs, errors_of(joint, denoiser), price, adaptive)
     return OptimalPolicy(kl, calls, PolicyTable(sets[None, :], adaptive))
 
 
@@ -125,7 +137,12 @@ def _check_steps(argument: str, steps: int, joint: Joint) -> None:
         refuse(argument, steps, f"an integer in 1..{joint.n}", "each step reveals at least one token")
 
 
-def _check_size(joint: Joint, rows: int) -> None:
+def errors_of(joint: Joint, denoiser: AbstractDenoiser | None) -> Float[Array, "n contexts"] | None:
+    """The errors of the denoiser, if there is one."""
+    return None if denoiser is None else forward_errors(*context_rows(joint, denoiser))
+
+
+def check_size(joint: Joint, rows: int) -> None:
     """Refuse tables that do not fit: about six of `(q+2)^n`, and `rows` of chosen sets."""
     n, q = joint.n, joint.q
     need = 6 * (q + 2) ** n * joint.probs.dtype.itemsize + rows * (q + 1) ** n * 4
@@ -134,13 +151,25 @@ def _check_size(joint: Joint, rows: int) -> None:
 
 
 @eqx.filter_jit
-def _frontier(probs, steps: int, adaptive: bool):
-    return jnp.maximum(_sweeps(probs, steps, adaptive)[0], 0.0)
+def _frontier(probs, errors, steps: int, adaptive: bool):
+    return jnp.maximum(_sweeps(probs, errors, steps, adaptive)[0], 0.0)
+
+
+def solve_priced(
+    probs: Float[Array, "..."],
+    errors: Float[Array, "n contexts"] | None,
+    price: float,
+    adaptive: bool = True,
+) -> tuple[Float[Array, ""], Float[Array, ""], Int[Array, " codes"]]:
+    """KL, expected calls and sets of the least KL plus `price` a call; `errors` are `forward_errors`."""
+    cost, calls, sets = _solve_priced(probs, errors, jnp.asarray(price, probs.dtype), adaptive)
+    return jnp.maximum(cost - price * calls, 0.0), calls, sets
 
 
 @eqx.filter_jit
-def _solve_priced(probs, price, adaptive: bool):
-    state, costs = _start(probs, adaptive)
+def _solve_priced(probs, errors, price, adaptive: bool):
+    # Every step reveals something, so that after n sweeps the values no longer change.
+    state, costs = _start(probs, errors, adaptive)
 
     def sweep(_, carry):
         (values, calls, weights), _ = carry
@@ -153,10 +182,10 @@ def _solve_priced(probs, price, adaptive: bool):
 
 @eqx.filter_jit
 def _sweeps(
-    probs: Float[Array, "..."], steps: int, adaptive: bool
+    probs: Float[Array, "..."], errors: Float[Array, "n contexts"] | None, steps: int, adaptive: bool
 ) -> tuple[Float[Array, " steps"], Float[Array, " steps"], Int[Array, "steps codes"]]:
     """Cost and calls from all masked with `1..steps` steps left, and the sets chosen at every state."""
-    state, costs = _start(probs, adaptive)
+    state, costs = _start(probs, errors, adaptive)
 
     def sweep(carry, _):
         carry, sets = _bellman(costs, *carry, 0.0)
@@ -165,11 +194,13 @@ def _sweeps(
     return jax.lax.scan(sweep, state, length=steps)[1]
 
 
-def _start(probs: Float[Array, "..."], adaptive: bool):
+def _start(probs: Float[Array, "..."], errors: Float[Array, "n contexts"] | None, adaptive: bool):
     """Values, calls and weights before the first sweep; and the cost of every state and set."""
     n, q = probs.ndim, probs.shape[0]
     weights = marginal_table(probs)
     costs = _correlations(neg_xlogx(weights))
+    if errors is not None:
+        costs = costs + _sums(errors.reshape((n,) + weights.shape))
     if not adaptive:
         for axis in range(n):
             symbols, rest = jnp.split(costs, [q], axis)
@@ -196,6 +227,18 @@ def _correlations(terms: Float[Array, "..."]) -> Float[Array, "..."]:
     return singles - (joint - state)
 
 
+def _sums(errors: Float[Array, "n ..."]) -> Float[Array, "..."]:
+    r"""$\sum_{i \in B} e_i(x_C)$ of every pair; what is revealed in the step counts as masked in $C$."""
+    total = jnp.zeros((errors.shape[1] + 1,) * errors.shape[0], errors.dtype)
+    for position, table in enumerate(errors):
+        for axis in range(table.ndim):
+            masked = _slot(table, axis, -1)
+            kept = jnp.zeros_like(table) if axis == position else table
+            table = jnp.concatenate([kept, masked], axis)
+        total = total + table
+    return total
+
+
 def _append_sum(table: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
     """The sum over the symbols, behind the slot of the mask."""
     symbols = jax.lax.slice_in_dim(table, 0, table.shape[axis] - 1, axis=axis)
@@ -219,8 +262,9 @@ def _bellman(costs, values, calls, weights, price):
     total = jnp.where(_any_slot(costs.shape, -1), costs + future, jnp.inf)
     sets = jnp.zeros(costs.shape, jnp.int32)
     for axis in range(costs.ndim):
-        # Ties leave the position masked.
-        better = _slot(total, axis, -1) < _slot(total, axis, -2)
+        # Ties leave the position masked, but where all is infinite everything is revealed.
+        revealed, kept = _slot(total, axis, -1), _slot(total, axis, -2)
+        better = (revealed < kept) | jnp.isinf(kept)
         sets = _choose(sets, axis, better, 1 << axis)
         later = _choose(later, axis, better, 0)
         total = _choose(total, axis, better, 0)

@@ -9,16 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import refuse
-from .._partial import place_values, states_with
 from .._types import Array, Float, Int
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, check_table_size
 from ..schedules.schedule import Schedule, check_total
-from ._rows import check_bytes, checked_probs, with_tables
+from ._rows import check_bytes, masked_probs, with_tables
 from .law import Law
 
 MAX_TERMS = 2**34
 """The most products that are summed without being asked for: some minutes on one core."""
+
+BLOCK = 2**14
+"""The states that are denoised at a time, and a sixteenth of the products that are added at a time."""
 
 
 def random_order_law(
@@ -35,9 +37,11 @@ def random_order_law(
     $$m'(x') = \binom{n-N}{s}^{-1} \sum_{B \subseteq S',\, |B| = s} m(x'_{S' \setminus B})
     \prod_{i \in B} \hat p(x'_i \mid x'_{S' \setminus B})$$
 
-    for every state $x'$ with $N + s$ revealed positions $S'$. Single tokens take $n q (q+1)^{n-1}$
+    for every state $x'$ with $N + s$ revealed positions $S'$. A step takes
+    $\binom{n}{N} \binom{n-N}{s} q^{N+s}$ terms, of less than two products each, and a call of the
+    denoiser for each of $\binom{n}{N} q^N$ states, if it is reached. Single tokens take $n q (q+1)^{n-1}$
     terms, and no schedule more than $(2q+1)^n$. Its KL is at most `expected_kl`, which is the mean over
-    the partitions (Jensen).
+    the partitions (Jensen). Sums are float64; the result has the default float type.
 
     Raises:
         InvalidInputError: counts that do not sum to `n`; a denoiser that is NaN, or whose rows do not
@@ -51,16 +55,21 @@ def random_order_law(
     n, q = denoiser.n, denoiser.q
     check_total(schedule, n)
     check_table_size(n, q)
-    _check_cost(n, q, schedule, max_terms, max_bytes)
-    denoiser = with_tables(denoiser)
-    mass = jnp.ones((1,), jnp.result_type(float))
-    for start, count in zip(schedule.boundaries[:-1].tolist(), schedule.counts.tolist(), strict=True):
-        mass = level_after(denoiser, mass, start, count)
-    # The states of the last level are all sequences, in the order of the table.
-    dtype = mass.dtype
+    steps = list(zip(schedule.boundaries[:-1].tolist(), schedule.counts.tolist(), strict=True))
+    need = max(_bytes(n, q, start, count) for start, count in steps)
+    check_bytes(need, max_bytes, "the random-order law", "use fewer positions, or raise max_bytes")
+    terms = sum(math.comb(n, m) * math.comb(n - m, s) * q ** (m + s) for m, s in steps)
+    if terms > max_terms:
+        remedy = f"the mixture of {len(steps)} steps at n = {n} has that many terms; use fewer positions"
+        refuse("max_terms", max_terms, f"at least {terms}", remedy)
+    denoiser, mass = with_tables(denoiser), np.ones((1, 1))
+    for start, count in steps:
+        mass = _after(denoiser, mass, start, count)
+    # The words of the last level are all sequences, in the order of the table.
+    dtype = jnp.result_type(float)
     share = jnp.asarray(schedule.counts / n, dtype)
     return Law(
-        probs=mass.reshape((q,) * n),
+        probs=jnp.asarray(mass.reshape((q,) * n), dtype),
         calls=jnp.zeros((schedule.steps + 1,), dtype).at[-1].set(1.0),
         finalised=jnp.broadcast_to(share[None, :], (n, schedule.steps)),
         unfinished=jnp.zeros((), dtype),
@@ -71,75 +80,101 @@ def level_after(
     denoiser: AbstractDenoiser, mass: Float[Array, " sources"], start: int, count: int
 ) -> Float[Array, " targets"]:
     """The masses of the states with `start + count` revealed positions, in the order of `states_with`."""
+    sets = math.comb(denoiser.n, start)
+    words = np.asarray(mass, np.float64).reshape(sets, -1).T
+    return jnp.asarray(_after(denoiser, words, start, count).T.reshape(-1), mass.dtype)
+
+
+def _after(
+    denoiser: AbstractDenoiser, mass: Float[np.ndarray, "words sets"], start: int, count: int
+) -> Float[np.ndarray, "more_words more_sets"]:
+    """The masses after a step: a row for each word that is revealed, a column for each set of positions.
+
+    For each way to place the new tokens among the old ones, all sets at once: the sets are the last
+    axis, which is long and has stride one, and the digits of a word are axes that a view permutes.
+    """
     n, q = denoiser.n, denoiser.q
-    sources, targets = states_with(start, n, q), states_with(start + count, n, q)
-    reached = np.asarray(mass) > 0
-    probs = np.zeros((sources.shape[0], n, q))
-    log_probs = np.asarray(_log_probs(denoiser, jnp.asarray(sources)))
-    probs[reached] = checked_probs(log_probs[reached], sources[reached])
-    place = place_values(n, q)
-    rank = np.zeros((q + 1) ** n, np.int32)
-    rank[sources @ place] = np.arange(sources.shape[0])
-    subsets = np.array(list(itertools.combinations(range(start + count), count)))
-    shared = mass / math.comb(n - start, count)
-    return _gather(
-        jnp.asarray(probs, mass.dtype),
-        shared,
-        jnp.asarray(rank),
-        jnp.asarray(targets),
-        jnp.asarray(subsets),
-        jnp.asarray(place),
-    )
+    before, after = _subsets(n, start), _subsets(n, start + count)
+    rank = np.zeros(2**n, np.int64)
+    rank[(1 << before).sum(1)] = np.arange(before.shape[0])
+    digit = np.full((before.shape[0], n), start)  # of a word, at each position; `start` where masked
+    np.put_along_axis(digit, before, np.arange(start)[None, :], 1)
+    row = np.cumsum(digit == start, axis=1) - 1 + np.arange(before.shape[0])[:, None] * (n - start)
+    result = np.zeros((q,) * (start + count) + after.shape[:1])
+    free = _free_digits(n, q, start, count)
+    for first in range(0, q**start, q**free):
+        shared = mass[first : first + q**free] / math.comb(n - start, count)
+        rows = _rows(denoiser, shared, digit, start, first)
+        fixed = np.unravel_index(first // q**free, (q,) * (start - free)) if start > free else ()
+        for places in itertools.combinations(range(start + count), count):
+            drawn = after[:, places]
+            source = rank[(1 << after).sum(1) - (1 << drawn).sum(1)]
+            terms = shared.take(source, 1)[:, None, :]
+            for position in drawn.T:
+                entry = row[source, position] * q + np.arange(q)[:, None]
+                terms = terms[:, :, None, :] * rows.take(entry, 1)[:, None, :, :]
+                terms = terms.reshape(q**free, -1, after.shape[0])
+            kept = [place for place in range(start + count) if place not in places]
+            view = result.transpose(*kept, *places, start + count)[fixed]
+            view += terms.reshape(view.shape)
+    return result.reshape(-1, after.shape[0])
 
 
-def _check_cost(n: int, q: int, schedule: Schedule, max_terms: int, max_bytes: int) -> None:
-    """Refuse what takes too many terms, or too many bytes for the widest step."""
-    terms, need = 0, 0
-    for start, count in zip(schedule.boundaries[:-1].tolist(), schedule.counts.tolist(), strict=True):
-        sources = math.comb(n, start) * q**start
-        targets = math.comb(n, start + count) * q ** (start + count)
-        terms += targets * math.comb(start + count, count)
-        # Rows as log-probabilities and as probabilities, in two copies each; tokens; ranks.
-        need = max(need, sources * n * (q * 32 + 16) + targets * (16 * n + 8) + (q + 1) ** n * 12)
-    check_bytes(need, max_bytes, "the random-order law", "use fewer positions, or raise max_bytes")
-    if terms > max_terms:
-        refuse(
-            "max_terms",
-            max_terms,
-            f"at least {terms}",
-            f"the mixture of {schedule.steps} steps at n = {n} has that many terms; use fewer positions",
-        )
+def _subsets(n: int, size: int) -> Int[np.ndarray, "sets size"]:
+    sets = np.array(list(itertools.combinations(range(n), size)), np.int64)
+    return sets.reshape(math.comb(n, size), size)
+
+
+def _rows(
+    denoiser: AbstractDenoiser,
+    mass: Float[np.ndarray, "words sets"],
+    digit: Int[np.ndarray, "sets n"],
+    start: int,
+    first: int,
+) -> Float[np.ndarray, "words entries"]:
+    """The rows of masked positions, set by set, 0 where not reached; the words are from `first` on."""
+    q = denoiser.q
+    word = (first + np.arange(mass.shape[0]))[:, None] // q ** np.arange(start - 1, -1, -1) % q
+    tokens = np.hstack([word, np.full((mass.shape[0], 1), q)])
+    reached = np.flatnonzero(mass > 0)
+    rows = np.zeros((mass.size, (denoiser.n - start) * q))
+    if reached.size:
+        tokens = tokens.take(digit, 1).reshape(mass.size, -1).take(reached, 0)
+        rows[reached] = masked_probs(_log_probs(denoiser, tokens), tokens).reshape(reached.size, -1)
+    return rows.reshape(mass.shape[0], -1)
+
+
+def _log_probs(denoiser: AbstractDenoiser, tokens: Int[np.ndarray, "m n"]) -> Float[np.ndarray, "m n q"]:
+    """The rows of all states, in blocks of few sizes, so that compilations are few."""
+    count, rows = tokens.shape[0], []
+    for start in range(0, count, 2**12):
+        left = min(count - start, 2**12)
+        size = next(size for size in (2**6, 2**9, 2**12) if size >= left)
+        block = tokens.take(np.minimum(np.arange(start, start + size), count - 1), 0)
+        rows.append(np.asarray(_denoise(denoiser, jnp.asarray(block)))[:left])
+    return np.concatenate(rows)
 
 
 @eqx.filter_jit
-def _log_probs(denoiser: AbstractDenoiser, tokens: Int[Array, "m n"]) -> Float[Array, "m n q"]:
-    return jax.lax.map(denoiser, tokens, batch_size=min(2**12, tokens.shape[0]))
+def _denoise(denoiser: AbstractDenoiser, tokens: Int[Array, "m n"]) -> Float[Array, "m n q"]:
+    return jax.vmap(denoiser)(tokens)
 
 
-@jax.jit
-def _gather(
-    probs: Float[Array, "sources n q"],
-    mass: Float[Array, " sources"],
-    rank: Int[Array, " codes"],
-    targets: Int[Array, "m n"],
-    subsets: Int[Array, "subsets s"],
-    place: Int[Array, " n"],
-) -> Float[Array, " m"]:
-    """The sum over the subsets that the step may have revealed, for each target."""
-    q = probs.shape[2]
+def _free_digits(n: int, q: int, start: int, count: int) -> int:
+    """The last digits of the words that are done at once."""
+    states, products = math.comb(n, start), math.comb(n, start + count) * q**count
+    free = 0
+    while free < start and q ** (free + 1) * max(states, products // 16) <= BLOCK:
+        free += 1
+    return free
 
-    def one(tokens: Int[Array, " n"]) -> Float[Array, ""]:
-        # A stable sort by "is masked" puts the revealed positions first, in order.
-        revealed = jnp.argsort(tokens == q, stable=True)
-        code = jnp.sum(tokens * place, dtype=tokens.dtype)
 
-        def term(subset: Int[Array, " s"]) -> Float[Array, ""]:
-            positions = revealed[subset]
-            symbols = tokens[positions]
-            source = rank[code + jnp.sum((q - symbols) * place[positions], dtype=code.dtype)]
-            return mass[source] * jnp.prod(probs[source, positions, symbols])
-
-        return jnp.sum(jax.vmap(term)(subsets))
-
-    block = max(1, 2**20 // subsets.size)
-    return jax.lax.map(one, targets, batch_size=min(block, targets.shape[0]))
+def _bytes(n: int, q: int, start: int, count: int) -> int:
+    """The memory of a step: masses, products, rows as log-probabilities and as probabilities, sets."""
+    words = q ** _free_digits(n, q, start, count)
+    before, after = math.comb(n, start), math.comb(n, start + count)
+    masses = 2 * before * q**start + 2 * after * q ** (start + count)
+    products = 3 * words * q**count * after
+    rows = words * before * (4 * n * q + 3 * n)
+    sets = 2**n + before * (start + n) + after * (2 * (start + count) + 2 * q)
+    return 8 * (masses + products + rows + sets)

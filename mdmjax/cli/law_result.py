@@ -1,0 +1,255 @@
+"""The result of `mdmjax law`: a JSON object, which the table and the picture are drawn from."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import InvalidInputError, refuse
+from ..decoders.base import AbstractDecoder
+from ..decoders.early_commit import EarlyCommit
+from ..decoders.kernel import AbstractKernel
+from ..decoders.orders import RandomSubset
+from ..decoders.ranked import ChosenBy
+from ..denoisers.argmax import Argmax
+from ..denoisers.base import AbstractDenoiser
+from ..denoisers.entropy_noise import EntropyNoise
+from ..denoisers.fallback import Fallback
+from ..denoisers.loss_curve import kl_split
+from ..denoisers.oracle import Oracle
+from ..denoisers.perturbed import DirichletNoise, Mixed, Tempered
+from ..distributions.block_hmm import BlockHMM
+from ..distributions.joint import Joint, tabulate
+from ..divergences.blocks import block_incoherence, parity_violation_rate
+from ..divergences.tables import chi_square, hellinger, incoherence, kl, reverse_kl, total_variation
+from ..information.entropy import information_curve
+from ..laws.block_chain import block_decoding, block_decoding_estimate
+from ..laws.exact import exact_law
+from ..laws.law import Law
+from ..laws.random_order import random_order_law
+from ..laws.regret import CallsHull, teacher_forced_calls
+from ..laws.rejection import rejection_law
+from ..schedules.named import NAMED
+from ..schedules.optimal import optimal_schedule
+from ..schedules.schedule import Schedule
+from .decoders import DecoderOptions, MeanField, Rejection, Setting, Verified
+from .loaded import Model, options_of
+
+DENSE = 2**20
+"""Sequences beyond which a Block-HMM is decoded by its beliefs and not by a table."""
+
+
+ENUMERATED = "a block, all of whose words are enumerated"
+
+
+def setting_of(model: Model, options: Any) -> Setting:
+    """The distribution as a table, the denoiser with its error, and the schedule.
+
+    Raises:
+        InvalidInputError: counts that do not sum to `n`, steps outside `1..n`, more than one error.
+    """
+    joint = tabulate(model.distribution)
+    denoiser = Fallback(Oracle(joint))
+    given = [name for name in ("mix", "dirichlet", "entropy_noise") if getattr(options, name) is not None]
+    if len(given) > 1:
+        refuse(", ".join(given), "given together", "one kind of model error")
+    if options.mix is not None:
+        denoiser = Mixed(denoiser, options.mix)
+    if options.dirichlet is not None:
+        denoiser = DirichletNoise(denoiser, options.dirichlet, key=jax.random.key(options.seed))
+    if options.entropy_noise is not None:
+        denoiser = EntropyNoise(denoiser, options.entropy_noise, 0)
+    n = joint.n
+    is_hmm = isinstance(model.distribution, BlockHMM)
+    block = model.distribution.block_size if is_hmm else max(1, n // 2)
+    return Setting(model.distribution, joint, denoiser, _schedule(joint, options), block)
+
+
+def law_result(setting: Setting, decoder: DecoderOptions, options: Any, hull: CallsHull | None) -> dict:
+    """What is known of one decoder, from its exact law."""
+    made = decoder.build(setting)
+    writer, made = _written(setting.model, made, options.temperature)
+    facts: dict[str, Any] = {"call": "a call of the denoiser"}
+    if isinstance(decoder, Rejection):
+        found = rejection_law(writer, setting.joint, setting.partition(decoder.block))
+        law = Law(found.probs, jnp.zeros(1), jnp.zeros((setting.joint.n, 0)), jnp.zeros(()))
+        facts |= {
+            "call": "a proposal",
+            "expected_calls": found.expected_proposals,
+            "calls": None,  # geometric: no finite list
+            "finalised": None,
+            "least_proposals": found.bound,
+        }
+    elif isinstance(made, RandomSubset) or (
+        isinstance(made, ChosenBy) and isinstance(made.decoder, RandomSubset)
+    ):
+        law = random_order_law(writer, setting.schedule)
+        split = kl_split(setting.joint, writer, setting.schedule)
+        facts |= {
+            "expected_kl": split.sampling + split.learning,
+            "sampling_error": split.sampling,
+            "learning_error": split.learning,
+        }
+    else:
+        law = exact_law(writer, made)
+    if isinstance(decoder, Verified):
+        facts["call"] = ENUMERATED
+    result = _summary(setting, decoder, law, options.epsilon) | facts
+    return plain(result | _regret(setting, writer, made, law, result["expected_calls"], hull))
+
+
+def compared(setting: Setting, decoder: DecoderOptions, options: Any, hull: CallsHull) -> dict:
+    """One row of the table of all decoders; one that cannot be had says why."""
+    try:
+        row = law_result(setting, decoder, options, hull)
+    except InvalidInputError as error:
+        return {"decoder": options_of(decoder), "skipped": str(error)}
+    return {key: value for key, value in row.items() if key not in ("law", "finalised", "calls")}
+
+
+def is_long(model: Model) -> bool:
+    """Whether it is a Block-HMM too long for a table."""
+    distribution = model.distribution
+    return isinstance(distribution, BlockHMM) and 2**distribution.n > DENSE
+
+
+def long_result(
+    model: BlockHMM, decoder: MeanField | Verified, epsilon: float, samples: int | None, seed: int
+) -> dict:
+    """Mean-field or verified decoding of a Block-HMM of any length, by the law of its belief."""
+    if decoder.block not in (None, model.block_size):
+        refuse("block", decoder.block, f"the source's own, {model.block_size}", "at this length")
+    if samples is None:
+        found, errors = block_decoding(model, incoherence_threshold=epsilon), {}
+    else:
+        key = jax.random.key(seed)
+        guess = block_decoding_estimate(key, model, samples, incoherence_threshold=epsilon)
+        found = guess.estimate
+        errors = {
+            "forward_kl": guess.forward_kl_stderr,
+            "reverse_kl": guess.reverse_kl_stderr,
+            "incoherence": guess.incoherence_stderr,
+            "violation_rate": guess.violation_rate_stderr,
+        }
+    values = {
+        "forward_kl": found.forward_kl,
+        "reverse_kl": found.reverse_kl,
+        "incoherence": found.incoherence,
+        "violation_rate": found.violation_rate,
+    }
+    call = "a call of the denoiser"
+    if isinstance(decoder, Verified):
+        # Each block is drawn from its exact conditional: there is no divergence to estimate.
+        call = ENUMERATED
+        values = {
+            "forward_kl": 0.0,
+            "reverse_kl": 0.0,
+            "incoherence": found.verified_incoherence,
+            "violation_rate": found.verified_violation_rate,
+        }
+        if errors:
+            errors = {"incoherence": guess.verified_incoherence_stderr}
+    return plain(
+        {
+            "decoder": options_of(decoder),
+            "exact": samples is None,
+            "stderr": errors or None,
+            "samples": samples,
+            "incoherence_of": "blocks",
+            "expected_calls": float(model.blocks),
+            "call": call,
+        }
+        | values
+    )
+
+
+def _schedule(joint: Joint, options: Any) -> Schedule:
+    """The sizes of the steps: as given, or of a name; one token a step if nothing is said."""
+    n = joint.n
+    if options.counts is not None and options.steps is not None:
+        refuse("counts, steps", f"{options.counts}, {options.steps}", "only one of the two")
+    if options.counts is not None:
+        try:
+            counts = [int(part) for part in options.counts.split(",")]
+        except ValueError:
+            refuse("counts", options.counts, "integers with commas between them, as 1,2,2")
+        schedule = Schedule(counts)
+        if schedule.n != n:
+            refuse("counts", options.counts, f"a sum of n = {n}", f"theirs is {schedule.n}")
+        return schedule
+    steps = n if options.steps is None else options.steps
+    if not 1 <= steps <= n:
+        refuse("steps", steps, f"an integer in 1..n with n = {n}")
+    if options.schedule == "best":
+        return optimal_schedule(information_curve(joint).information, steps)
+    return NAMED[options.schedule](n, steps)
+
+
+def _written(
+    model: AbstractDenoiser, decoder: AbstractDecoder | AbstractKernel, temperature: float
+) -> tuple[AbstractDenoiser, AbstractDecoder | AbstractKernel]:
+    """What tokens are drawn from, and the decoder, which goes on to see the rows of the model."""
+    greedy = isinstance(decoder, EarlyCommit)  # Prophet writes the argmax
+    if temperature == 1 and not greedy:
+        return model, decoder
+    writer = Argmax(model) if greedy or temperature == 0 else Tempered(model, temperature)
+    return writer, ChosenBy(decoder, model) if isinstance(decoder, AbstractDecoder) else decoder
+
+
+def _summary(setting: Setting, decoder: DecoderOptions, law: Law, epsilon: float) -> dict:
+    """The divergences and the costs of a law."""
+    joint, probs, model = setting.joint.probs, law.probs, setting.distribution
+    is_hmm = isinstance(model, BlockHMM)
+    return {
+        "decoder": options_of(decoder),
+        "exact": True,
+        "stderr": None,
+        "forward_kl": kl(joint, probs),
+        "reverse_kl": reverse_kl(joint, probs),
+        "total_variation": total_variation(joint, probs),
+        "chi_square": chi_square(joint, probs),
+        "hellinger": hellinger(joint, probs),
+        "incoherence": block_incoherence(probs, joint, model.block_size, epsilon)
+        if is_hmm
+        else incoherence(probs, joint, epsilon),
+        "incoherence_of": "blocks" if is_hmm else "sequences",
+        "violation_rate": parity_violation_rate(probs, model.block_size) if is_hmm else None,
+        "expected_calls": law.expected_calls,
+        "calls": law.calls,
+        "finalised": law.finalised,
+        "unfinished": law.unfinished,
+        "law": probs.reshape(-1),
+    }
+
+
+def _regret(
+    setting: Setting,
+    writer: AbstractDenoiser,
+    made: AbstractDecoder | AbstractKernel,
+    law: Law,
+    calls: Any,
+    hull: CallsHull | None,
+) -> dict:
+    """What the best policy would save with as many calls; its calls are a mean over the data."""
+    if hull is None:
+        return {}
+    over = "the output"
+    if isinstance(made, AbstractDecoder) and not made.is_random:
+        calls, over = teacher_forced_calls(writer, made, setting.joint).expected_calls, "the data"
+    regret = kl(setting.joint.probs, law.probs) - hull.kl_at(float(calls))
+    return {"regret": regret, "regret_calls": calls, "regret_calls_over": over}
+
+
+def plain(value: Any) -> Any:
+    """Arrays as lists, numbers that are not finite as the strings "inf", "-inf" and "nan"."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, jax.Array | np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

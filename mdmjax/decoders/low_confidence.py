@@ -1,0 +1,98 @@
+"""Low-confidence remasking: draw everything, keep the draws that the denoiser believes most (LLaDA)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import readable_bytes, refuse
+from .._numerics import comparable
+from .._types import Array, Bool, Float, Int, Key, Tokens
+from ..denoisers.base import AbstractDenoiser
+from ..distributions.joint import MAX_TABLE_BYTES
+from ..schedules.schedule import Schedule
+from .kernel import AbstractKernel, Branches, kept_rows
+from .orders import ends_of, first, step_size
+
+
+class LowConfidence(AbstractKernel):
+    r"""LLaDA's low-confidence remasking, with drawn tokens (arXiv 2502.09992).
+
+    Every masked position is drawn from its row; the draws of highest $\hat p_i(x_i)$ stay, as many as the
+    schedule says, and the others are masked again. Because the choice looks at the draws, what is kept
+    is not distributed as the rows say: unlike `Ranked`, which looks at the rows only. Ties are those of
+    `ranked`. A token that stayed stays for good.
+
+    The confidences are those of `model` if it is given, else of the denoiser that draws:
+    `LowConfidence(schedule, model)` on `Tempered(model, tau)` is LLaDA at temperature `tau`, on
+    `Argmax(model)` at temperature 0, where it is `ChosenBy(Ranked(confidence, schedule), model)`.
+
+    `branches` has one branch a word, $q^n$; a draw takes `O(n q)` and one call.
+
+    Raises:
+        InvalidInputError: at the first use, counts that do not sum to the number of positions; branches of
+            more than 512 MiB.
+
+    >>> from mdmjax import Joint, Oracle
+    >>> coins = Oracle(Joint(jnp.outer(jnp.array([0.5, 0.5]), jnp.array([0.25, 0.75]))))
+    >>> step = LowConfidence(Schedule([1, 1])).branches(coins, jnp.array([2, 2]), jnp.array(0))
+    >>> step.weights.tolist()
+    [0.125, 0.375, 0.125, 0.375]
+    >>> jnp.argmax(step.rows, -1).tolist()  # a 0 of the second coin is less likely than the first coin
+    [[0, 2], [2, 1], [1, 2], [2, 1]]
+    """
+
+    ends: Int[Array, " n"]
+    model: AbstractDenoiser | None
+    revises = False
+
+    def __init__(self, schedule: Schedule, model: AbstractDenoiser | None = None):
+        self.ends, self.model = ends_of(schedule), model
+
+    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
+        """One branch a word: its weight is the product of the rows, its rows are what is kept of it."""
+        n, q = denoiser.n, denoiser.q
+        _check_branches(n, q)
+        masked = tokens == q
+        probs, judged = self._probs(denoiser, tokens)
+        # Revealed positions are certain of their token, whatever the denoiser says of them.
+        shown = kept_rows(tokens, q, probs.dtype)[:, :q]
+        probs = jnp.where(masked[:, None], probs, shown)
+        words = jnp.asarray(np.indices((q,) * n).reshape(n, -1).T, tokens.dtype)
+        weights = jnp.prod(probs[jnp.arange(n), words], axis=1)
+
+        def rows(word: Tokens) -> Float[Array, "n symbols"]:
+            kept = self._kept(judged, masked, word)
+            return kept_rows(jnp.where(kept, word, tokens), q, probs.dtype)
+
+        return Branches(weights, jax.vmap(rows)(words))
+
+    def draw(
+        self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]
+    ) -> Tokens:
+        """One word drawn, and what is kept of it."""
+        log_probs = denoiser(tokens)
+        drawn = jax.random.categorical(key, log_probs).astype(tokens.dtype)
+        judged = jnp.exp(log_probs if self.model is None else self.model(tokens))
+        return jnp.where(self._kept(judged, tokens == denoiser.q, drawn), drawn, tokens)
+
+    def _probs(
+        self, denoiser: AbstractDenoiser, tokens: Tokens
+    ) -> tuple[Float[Array, "n q"], Float[Array, "n q"]]:
+        """The rows that are drawn from, and those that judge."""
+        probs = jnp.exp(denoiser(tokens))
+        return probs, probs if self.model is None else jnp.exp(self.model(tokens))
+
+    def _kept(
+        self, judged: Float[Array, "n q"], masked: Bool[Array, " n"], word: Tokens
+    ) -> Bool[Array, " n"]:
+        """The masked positions whose drawn tokens are the most probable."""
+        sure = comparable(judged[jnp.arange(word.shape[0]), word])
+        return first(-sure, masked, step_size(self.ends, masked))
+
+
+def _check_branches(n: int, q: int) -> None:
+    """Refuse branches that do not fit, before they are made."""
+    need, most = q**n * n * (q + 1) * 8, MAX_TABLE_BYTES // 4
+    if need > most:
+        remedy = f"{q}^{n} words a state need {readable_bytes(need)}; sample instead"
+        refuse("n, q", f"{n}, {q}", f"branches of at most {readable_bytes(most)}", remedy)

@@ -1,0 +1,107 @@
+"""Sweeps: blocks of positions masked and drawn again, in turn; and editing what another decoder wrote."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .._errors import refuse
+from .._types import Array, Bool, Int, Key, Tokens
+from ..denoisers.base import AbstractDenoiser
+from ..distributions._parameters import check_integer
+from .base import AbstractDecoder
+from .kernel import AbstractKernel, Branches, Reveal, revealed_rows
+from .orders import FixedPartition
+
+
+class Sweeps(AbstractKernel):
+    r"""The blocks of an ordered partition, each masked and redrawn in turn, `passes` times over.
+
+    Step `t` masks block `B = t mod len(blocks)` and draws its positions independently, $x_B \sim
+    \prod_{i \in B} \hat p(x_i \mid x_{-B})$: one iteration of remasking (arXiv 2602.00286, App. C). From
+    all masked, the first pass is `FixedPartition(blocks)` and every further one is an edit. With blocks
+    of one position and the oracle of $p$ it is the systematic-scan Gibbs sampler, which leaves $p$ as it
+    is; larger blocks do not in general. Where it leads is `stationary_law`.
+
+    Raises:
+        InvalidInputError: blocks that are empty or do not hold each of `0..n-1` once; `passes` below 1; at
+            the first use, another number of positions.
+
+    >>> from mdmjax import Joint, Oracle, exact_law
+    >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
+    >>> exact_law(same, Sweeps([[0], [1]], passes=3)).probs.tolist()
+    [[0.5, 0.0], [0.0, 0.5]]
+    """
+
+    levels: Int[Array, " n"]
+    passes: int = eqx.field(static=True)
+    revises = True
+
+    def __init__(self, blocks: Sequence[Sequence[int]], passes: int):
+        self.levels, self.passes = FixedPartition(blocks).levels, check_integer("passes", passes, 1)
+
+    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
+        """One branch: the block from its rows given the rest."""
+        if self.levels.shape != tokens.shape:
+            refuse("blocks", f"for {self.levels.shape[0]} positions", f"n = {tokens.shape[0]} positions")
+        block = self.levels == step % self._count
+        hidden = jnp.where(block, denoiser.q, tokens)
+        log_probs = denoiser(hidden)
+        rows = revealed_rows(log_probs, hidden, block)
+        return Branches(jnp.ones((1,), log_probs.dtype), rows[None])
+
+    def finished(self, tokens: Tokens, step: Int[Array, ""], q: int) -> Bool[Array, ""]:
+        """After the last block of the last pass."""
+        return step >= self.passes * self._count
+
+    @property
+    def _count(self) -> Int[Array, ""]:
+        return jnp.max(self.levels) + 1
+
+
+class Edited(AbstractKernel):
+    r"""What `decoder` writes, edited by `editor`: generate, then edit (arXiv 2601.15593).
+
+    The decoder has the first `n` steps and idles, at no call, in those that it does not need; then the
+    editor takes its steps, counted from 0, until it is finished. `Edited(decoder, Sweeps(blocks, k))`
+    redraws every block `k` times.
+
+    >>> from mdmjax import Joint, Oracle, Schedule, exact_law, left_to_right
+    >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
+    >>> law = exact_law(same, Edited(left_to_right(Schedule([1, 1])), Sweeps([[0], [1]], passes=1)))
+    >>> law.probs.tolist(), float(law.expected_calls)
+    ([[0.5, 0.0], [0.0, 0.5]], 4.0)
+    """
+
+    decoder: AbstractDecoder
+    editor: AbstractKernel
+    revises = True
+
+    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
+        """Those of both, of which one of the two has no weight."""
+        writing = step < denoiser.n
+        first = Reveal(self.decoder).branches(denoiser, tokens, step)
+        second = self.editor.branches(denoiser, tokens, step - denoiser.n)
+        weights = [jnp.where(writing, first.weights, 0.0), jnp.where(writing, 0.0, second.weights)]
+        return Branches(jnp.concatenate(weights), jnp.concatenate([first.rows, second.rows]))
+
+    def draw(
+        self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]
+    ) -> Tokens:
+        """One draw from either."""
+        return jax.lax.cond(
+            step < denoiser.n,
+            lambda: Reveal(self.decoder).draw(key, denoiser, tokens, step),
+            lambda: self.editor.draw(key, denoiser, tokens, step - denoiser.n),
+        )
+
+    def calls(self, tokens: Tokens, step: Int[Array, ""]) -> Int[Array, ""]:
+        """One in the steps of the decoder, then those of the editor."""
+        n = tokens.shape[0]
+        return jnp.where(step < n, 1, self.editor.calls(tokens, step - n))
+
+    def finished(self, tokens: Tokens, step: Int[Array, ""], q: int) -> Bool[Array, ""]:
+        """When the editor is."""
+        n = tokens.shape[0]
+        return (step >= n) & self.editor.finished(tokens, step - n, q)

@@ -1,0 +1,132 @@
+r"""Blocks masked and redrawn, on tables: the engine of the stationary laws, in NumPy.
+
+Redrawing block $B$ takes the law $m$ to $m'(x) = m(x_{-B}) \prod_{i \in B} \hat p(x_i \mid x_{-B})$: a sum
+over some axes of the table and a product, with no matrix on sequences.
+"""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import refuse
+from .._partial import readable_state
+from .._types import Array, Bool, Float, Int
+from ..denoisers.base import AbstractDenoiser
+from ..distributions._parameters import Numbers, as_floats, check_integer, check_rows
+from ..distributions.joint import Joint
+from ._rows import check_bytes, checked_probs, with_tables
+from .law import Law
+
+
+class Pass:
+    """One pass as a function of a law: the tables of the blocks, and where the denoiser is NaN."""
+
+    def __init__(
+        self,
+        denoiser: AbstractDenoiser,
+        blocks: Sequence[Sequence[int]],
+        weights: Numbers | None,
+        max_bytes: int,
+    ):
+        self.n, self.q = denoiser.n, denoiser.q
+        self.blocks = [tuple(check_integer("blocks", i, 0) for i in block) for block in blocks]
+        for block in self.blocks:
+            if len(set(block)) < len(block) or max(block, default=0) >= self.n:
+                refuse("blocks", [list(b) for b in self.blocks], f"sets of positions 0..{self.n - 1}")
+        if not self.blocks:
+            refuse("blocks", "empty", "at least one set of positions")
+        self.weights = None if weights is None else _checked_weights(weights, len(self.blocks))
+        widest = max((self.q ** (self.n - len(b)) for b in self.blocks), default=0)
+        need = (len(self.blocks) + 3) * self.q**self.n * 8 + widest * self.n * (self.q * 24 + 8)
+        check_bytes(need, max_bytes, "the table of the sweep", "use fewer positions or blocks")
+        denoiser = with_tables(denoiser)
+        self.tables, self.missing = zip(*(_redraw_table(denoiser, b) for b in self.blocks), strict=True)
+
+    def start(self, law: Joint | Law | Float[Array, "..."] | None) -> Float[np.ndarray, "..."]:
+        """The law to start from, as float64."""
+        shape = (self.q,) * self.n
+        if law is None:
+            return np.full(shape, 1.0 / self.q**self.n)
+        table = law.probs if isinstance(law, Joint | Law) else law
+        if table.shape != shape:
+            refuse("start", f"of shape {table.shape}", f"shape (q,)*n = {shape}")
+        check_rows("start", table.reshape(-1))
+        return _normalised(np.asarray(table, np.float64))
+
+    def __call__(self, law: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        """The law after a pass."""
+        if self.weights is None:
+            for block in range(len(self.blocks)):
+                law = self._redrawn(law, block)
+            return _normalised(law)
+        parts = (w * self._redrawn(law, b) for b, w in enumerate(self.weights) if w > 0)
+        return _normalised(sum(parts))
+
+    def meeting_chance(self) -> float:
+        """A lower bound of the chance that two chains agree after a pass, whatever they were before."""
+        chances = []
+        for block, table in zip(self.blocks, self.tables, strict=True):
+            rest = tuple(i for i in range(self.n) if i not in block)
+            chances.append(table.min(axis=rest).sum())
+        everything = set(range(self.n))
+        if self.weights is not None:
+            whole = [set(block) == everything for block in self.blocks]
+            return float(self.weights @ np.where(whole, chances, 0.0))
+        return float(np.prod(chances)) if set().union(*self.blocks) == everything else 0.0
+
+    def _redrawn(self, law: Float[np.ndarray, "..."], block: int) -> Float[np.ndarray, "..."]:
+        """The law after one block is redrawn."""
+        context = law.sum(axis=self.blocks[block], keepdims=True)
+        missing = self.missing[block]
+        if missing is not None and np.any(context[missing] > 0):
+            state = np.argwhere(missing & (context > 0))[0]
+            state[list(self.blocks[block])] = self.q
+            where = f"the denoiser's row at the state {readable_state(state, self.q)}"
+            refuse(where, "NaN", "probabilities", "the passes lead to a context that the data never have")
+        return context * self.tables[block]
+
+
+def _redraw_table(
+    denoiser: AbstractDenoiser, block: tuple[int, ...]
+) -> tuple[Float[np.ndarray, "..."], Bool[np.ndarray, "..."] | None]:
+    """`prod_i p(x_i | the rest)` of every sequence, and the contexts that are NaN (None: none is)."""
+    n, q = denoiser.n, denoiser.q
+    rest = [i for i in range(n) if i not in block]
+    contexts = np.full((q ** len(rest), n), q)
+    contexts[:, rest] = np.indices((q,) * len(rest)).reshape(len(rest), q ** len(rest)).T
+    log_probs = np.asarray(_log_probs(denoiser, jnp.asarray(contexts)))
+    missing = np.isnan(log_probs[:, list(block)]).any(axis=(1, 2))
+    probs = np.zeros(log_probs.shape)
+    probs[~missing] = checked_probs(log_probs[~missing], contexts[~missing])
+    table = np.where(missing, 0.0, 1.0)
+    for position in block:
+        row = probs[:, position].reshape(contexts.shape[0], *(1,) * (table.ndim - 1), q)
+        table = table[..., None] * row
+    order = np.argsort([*rest, *block])
+    table = table.reshape((q,) * n).transpose(order)
+    if not missing.any():
+        return np.ascontiguousarray(table), None
+    shape = [q] * len(rest) + [1] * len(block)
+    return np.ascontiguousarray(table), missing.reshape(shape).transpose(order)
+
+
+@eqx.filter_jit
+def _log_probs(denoiser: AbstractDenoiser, tokens: Int[Array, "m n"]) -> Float[Array, "m n q"]:
+    return jax.lax.map(denoiser, tokens, batch_size=min(2**12, tokens.shape[0]))
+
+
+def _normalised(law: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Divided by its sum, against the drift of many passes."""
+    return law / law.sum()
+
+
+def _checked_weights(weights: Numbers, count: int) -> Float[np.ndarray, " blocks"]:
+    """One probability a block, of sum one."""
+    (values,) = as_floats(weights)
+    if values.shape != (count,):
+        refuse("weights", f"of shape {values.shape}", f"{count} numbers, one a block")
+    check_rows("weights", values)
+    return _normalised(np.asarray(values, np.float64))

@@ -1,0 +1,234 @@
+r"""How far a decoder is from the best one with as many calls: the hull of (expected calls, forward KL).
+
+At a price of $\lambda$ nats a call `optimal_policy_calls` minimises $\mathrm{KL} + \lambda \mathbb{E}_p[R]$,
+so that the lower convex hull at $c$ calls is $\max_\lambda \min_\pi (\mathrm{KL}_\pi + \lambda
+\mathbb{E}_p[R_\pi]) - \lambda c$. Its vertices are deterministic policies, and between two of them the
+price is the slope of their chord: either nothing lies below the chord, and it is an edge, or the policy
+found is another vertex. There are finitely many, so that this ends with the hull itself.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import refuse
+from .._numerics import comparable, safe_log
+from .._partial import states_with
+from .._types import Array, Float, Int
+from ..decoders.base import AbstractDecoder
+from ..denoisers.base import AbstractDenoiser
+from ..distributions.joint import Joint
+from ._rows import with_tables
+from .optimal_policy import check_size, errors_of, solve_priced
+
+BATCH = 2**12
+"""Words that are followed at a time."""
+
+HIGHEST_PRICE = 1e12
+"""Nats a call above which fewer calls are better than any finite KL, up to rounding."""
+
+
+class CallsHull(eqx.Module):
+    """The vertices of the lower convex hull: `calls` increases, `kl` in nats decreases.
+
+    With fewer calls than the first vertex every KL is infinite; more than the last one needs do not help.
+    """
+
+    calls: Float[Array, " vertices"]
+    kl: Float[Array, " vertices"]
+
+    def kl_at(self, calls: Float[Array, "..."] | float) -> Float[Array, "..."]:
+        """The least KL for these expected calls: linear between vertices, a mixture of two policies."""
+        calls = jnp.asarray(calls, self.calls.dtype)
+        below = comparable(calls) < comparable(self.calls[0])
+        return jnp.where(below, jnp.inf, jnp.interp(calls, self.calls, self.kl))
+
+
+class TeacherForced(NamedTuple):
+    r"""`calls[c]` is the probability of `c` calls when the data are $x \sim p$; `kl` is the forward KL."""
+
+    calls: Float[Array, " counts"]
+    kl: Float[Array, ""]
+
+    @property
+    def expected_calls(self) -> Float[Array, ""]:
+        r"""$\mathbb{E}_p[R]$."""
+        return self.calls @ jnp.arange(self.calls.shape[0], dtype=self.calls.dtype)
+
+
+def calls_hull(joint: Joint, denoiser: AbstractDenoiser | None = None) -> CallsHull:
+    r"""The lower convex hull of $(\mathbb{E}_p[\text{calls}], \mathrm{KL}(p \| q_\pi))$ over all policies.
+
+    Every deterministic decoder that reveals and never masks again, with the conditionals of `joint` or
+    of `denoiser`, lies on it or above it, and so does every mixture of them. Expected calls are those
+    over the data (`teacher_forced_calls`). Vertices that gain less than `1e-12` nats are left out. Costs
+    $2v - 1$ solves of `optimal_policy_calls` and a few, for $v$ vertices.
+
+    Raises:
+        InvalidInputError: as `optimal_policy`.
+
+    >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
+    >>> hull = calls_hull(same)
+    >>> hull.calls.tolist(), [round(x, 4) for x in hull.kl.tolist()], round(float(hull.kl_at(1.5)), 4)
+    ([1.0, 2.0], [0.6931, 0.0], 0.3466)
+    """
+    solve = _solver(joint, denoiser)
+    first, last = _ends(solve)
+    vertices, pending = [first], [last]
+    while pending:
+        between = _below(solve, vertices[-1], pending[-1])
+        if between is None:
+            vertices.append(pending.pop())
+        else:
+            pending.append(between)
+    # What gains nothing more than rounding is no vertex.
+    kept = [first, *(b for a, b in zip(vertices, vertices[1:], strict=False) if a[1] - b[1] > 1e-12)]
+    calls, kl = np.array(kept).T
+    return CallsHull(jnp.asarray(calls, joint.probs.dtype), jnp.asarray(kl, joint.probs.dtype))
+
+
+def least_kl(joint: Joint, calls: float, denoiser: AbstractDenoiser | None = None) -> Float[Array, ""]:
+    """The least forward KL in nats for an expected number of calls: one point of `calls_hull`.
+
+    Only the vertices towards `calls` are solved for.
+
+    Raises:
+        InvalidInputError: `calls` below 1, or NaN; and as `optimal_policy`.
+
+    >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
+    >>> round(float(least_kl(same, 1.5)), 4)
+    0.3466
+    """
+    if not comparable(jnp.asarray(calls, float)) >= 1:
+        refuse("calls", calls, "a number >= 1", "each sequence takes at least one call")
+    solve = _solver(joint, denoiser)
+    left, right = _ends(solve)
+    while left[0] < calls < right[0] and (between := _below(solve, left, right)):
+        left, right = (between, right) if between[0] <= calls else (left, between)
+    pair = np.array([left, right] if left[0] < right[0] else [left])
+    return CallsHull(*(jnp.asarray(x, joint.probs.dtype) for x in pair.T)).kl_at(calls)
+
+
+def teacher_forced_calls(
+    denoiser: AbstractDenoiser, decoder: AbstractDecoder, joint: Joint
+) -> TeacherForced:
+    r"""The calls of a decoder whose tokens are given by the data: $x \sim p$ is revealed as it chooses.
+
+    A decoder that is not random and never masks again makes each word $x$ in one way, and
+    $\mathrm{KL} = \mathbb{E}_p[\log p(x) - \sum_t \sum_{i \in B_t} \log \hat p(x_i \mid x_{C_t})]$ is its
+    forward KL. The calls are those to which a price and `calls_hull` refer; `exact_law(...).calls` are
+    over the decoder's own words. Costs at most $n q^n$ calls of the denoiser.
+
+    Raises:
+        InvalidInputError: a decoder that is random, or chooses nothing; a denoiser of another size, or
+            whose rows are NaN or do not sum to one in a context that is visited.
+
+    >>> from mdmjax import Oracle, Schedule, left_to_right
+    >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
+    >>> teacher_forced_calls(Oracle(same), left_to_right(Schedule([1, 1])), same).calls.tolist()
+    [0.0, 0.0, 1.0]
+    """
+    n, q = joint.n, joint.q
+    if (denoiser.n, denoiser.q) != (n, q):
+        refuse("denoiser", f"of n, q = {denoiser.n}, {denoiser.q}", f"n, q = {n}, {q} of the joint")
+    if decoder.is_random:
+        refuse("decoder", type(decoder).__name__, "one that is not random")
+    probs = np.asarray(joint.probs).reshape(-1)
+    words = states_with(n, n, q)[probs > 0]
+    found = _follow(with_tables(denoiser), decoder, jnp.asarray(words), min(BATCH, words.shape[0]))
+    calls, log_law, right, done = (np.asarray(x) for x in found)
+    if not right.all():
+        word = words[np.argmin(right)].tolist()
+        refuse("the denoiser on the way to", word, "rows that sum to one", "it may not be NaN in the data")
+    if not done.all():
+        refuse("the choice of", type(decoder).__name__, "at least one masked position in every state")
+    occurs = jnp.asarray(probs[probs > 0])
+    kl = jnp.sum(occurs * (safe_log(occurs) - jnp.asarray(log_law, occurs.dtype)))
+    shares = jnp.zeros((n + 1,), occurs.dtype).at[jnp.asarray(calls)].add(occurs)
+    return TeacherForced(shares, jnp.maximum(kl, 0.0))
+
+
+def regret(denoiser: AbstractDenoiser, decoder: AbstractDecoder, joint: Joint) -> Float[Array, ""]:
+    r"""The forward KL of a decoder less the least for as many expected calls, in nats.
+
+    It is at least 0 for the decoders of `teacher_forced_calls`, the best policy being given the same
+    denoiser; NaN if both are infinite.
+
+    Raises:
+        InvalidInputError: as `teacher_forced_calls` and `optimal_policy`.
+
+    >>> from mdmjax import Oracle, Schedule, left_to_right
+    >>> pairs = Joint(jnp.array([[[0.25, 0.0], [0.25, 0.0]], [[0.0, 0.25], [0.0, 0.25]]]))
+    >>> round(float(regret(Oracle(pairs), left_to_right(Schedule([1, 2])), pairs)), 4)
+    0.0
+    """
+    made = teacher_forced_calls(denoiser, decoder, joint)
+    return made.kl - least_kl(joint, float(made.expected_calls), denoiser)
+
+
+def _solver(joint: Joint, denoiser: AbstractDenoiser | None):
+    """Prices to (expected calls, KL) of the policy that is best at this price."""
+    check_size(joint, 1)
+    errors = errors_of(joint, denoiser)
+
+    def solve(price: float) -> tuple[float, float]:
+        kl, calls, _ = solve_priced(joint.probs, errors, price)
+        return float(calls), float(kl)
+
+    return solve
+
+
+def _ends(solve) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The fewest calls of any policy of finite KL, with the least KL; and the least KL of all."""
+    last = solve(0.0)
+    if np.isinf(last[1]):
+        return (1.0, np.inf), (1.0, np.inf)
+    # A price may be too low for the fewest calls, and one that is too high has no digits of the KL.
+    fewest, price = solve(HIGHEST_PRICE)[0], 1.0
+    while (first := solve(price))[0] > fewest + 1e-12 and price < HIGHEST_PRICE:
+        price *= 4
+    return first, last
+
+
+def _below(solve, left: tuple[float, float], right: tuple[float, float]) -> tuple[float, float] | None:
+    """The policy that lies farthest below the chord of two, if any does by more than rounding."""
+    (fewer, high), (more, low) = left, right
+    if more - fewer < 1e-12 or high - low < 1e-12:
+        return None
+    price = (high - low) / (more - fewer)
+    calls, kl = solve(price)
+    gain = high + price * fewer - (kl + price * calls)
+    return (calls, kl) if gain > 1e-12 * (1 + price) and fewer < calls < more else None
+
+
+@eqx.filter_jit
+def _follow(denoiser: AbstractDenoiser, decoder: AbstractDecoder, words: Int[Array, "m n"], batch: int):
+    """Calls, log-probability, whether all rows were rows, and whether it finished, of every word."""
+    n, q = denoiser.n, denoiser.q
+    key = jax.random.key(0)  # not used: the decoder is not random
+
+    def one(word: Int[Array, " n"]):
+        def unfinished(carry):
+            tokens, step, _, _ = carry
+            return jnp.any(tokens == q) & (step < n)
+
+        def forced(carry):
+            tokens, step, total, right = carry
+            log_probs = denoiser(tokens)
+            chosen = decoder.choose(key, log_probs, tokens, step) & (tokens == q)
+            sums = jax.nn.logsumexp(log_probs, axis=1)
+            tolerance = 1e-9 if log_probs.dtype == jnp.float64 else 1e-4
+            fine = jnp.all(jnp.where(tokens == q, jnp.abs(sums) <= tolerance, True))
+            own = jnp.take_along_axis(log_probs, word[:, None], axis=1)[:, 0] - sums
+            total = total + jnp.sum(jnp.where(chosen, own, 0.0))
+            return jnp.where(chosen, word, tokens), step + 1, total, right & fine
+
+        zero = jnp.zeros((), jax.eval_shape(denoiser, word).dtype)
+        start = (jnp.full_like(word, q), jnp.array(0), zero, jnp.array(True))
+        tokens, step, total, right = jax.lax.while_loop(unfinished, forced, start)
+        return step, total, right, ~jnp.any(tokens == q)
+
+    return jax.lax.map(one, words, batch_size=batch)
