@@ -18,7 +18,7 @@ from mdmjax import (
     sum_error_weights,
 )
 
-NATS = st.floats(0, 3)
+NATS = st.integers(0, 300).map(lambda hundredths: hundredths / 100)
 
 
 def errors_by_recursion(entropies, alpha, lam, b, past):

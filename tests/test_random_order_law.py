@@ -114,7 +114,7 @@ def test_every_schedule_of_a_wrong_denoiser(counts, monkeypatch):
         np.testing.assert_allclose(law.probs, np.mean(laws, axis=0), rtol=1e-12)
 
 
-@pytest.mark.parametrize("start, count", [(0, 3), (1, 1), (1, 2), (2, 2), (3, 1)])
+@pytest.mark.parametrize(("start", "count"), [(0, 3), (1, 1), (1, 2), (2, 2), (3, 1)])
 def test_a_level_from_any_masses(start, count):
     """State by state from the definition, with masses that no schedule gives, some of them 0."""
     n, q = 4, 3

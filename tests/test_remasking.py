@@ -126,6 +126,8 @@ def test_laws_from_the_definition(name, data):
     probs, steps = remasking_law(n, q, step_of)
     law = exact_law(denoiser, kernel)
     np.testing.assert_allclose(law.probs, probs, rtol=0, atol=1e-12)
+    if name == "edited":  # idle steps are no calls
+        steps = steps[n - 1 - int(kernel.decoder.levels.max()) :]
     np.testing.assert_allclose(law.calls[: steps.size], steps, rtol=0, atol=1e-12)
     assert float(law.unfinished) < 1e-12
 

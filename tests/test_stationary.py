@@ -88,7 +88,10 @@ def test_against_the_eigenvector(data):
         far = np.abs(np.asarray(found.probs).reshape(-1) - expected).sum() / 2
         assert float(found.residual) <= tolerance
         assert far <= float(found.bound) + 1e-14
-        np.testing.assert_allclose(found.bound, found.residual * (1 - meets) / meets, rtol=1e-9)
+        assert float(found.bound) >= 0
+        # `1 - meets` is only known to the rounding of `meets`.
+        bound, rounding = found.residual * (1 - meets) / meets, 1e-14 * float(found.residual) / meets
+        np.testing.assert_allclose(found.bound, bound, rtol=1e-9, atol=rounding)
     assert far <= 1e-12
     # What the bound rests on: no two starts are further apart after a pass than 1 - meets.
     assert np.abs(matrix[:, None] - matrix[None]).sum(2).max() / 2 <= 1 - meets + 1e-14

@@ -4,7 +4,9 @@ A decoder is a frozen dataclass; its `build` imports what it needs, so that `--h
 """
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple, Union
+import functools
+import operator
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
 import tyro
 
@@ -482,8 +484,7 @@ class All(DecoderOptions):
     name = "all"
 
 
-DecoderChoice = (
-    Annotated[All, tyro.conf.subcommand("all")]
-    | Union[tuple(Annotated[one, tyro.conf.subcommand(one.name)] for one in DECODERS)]
-)  # noqa: UP007
-"""One of them."""
+_CHOICES = [Annotated[one, tyro.conf.subcommand(one.name)] for one in (All, *DECODERS)]
+
+DecoderChoice = functools.reduce(operator.or_, _CHOICES)
+"""One of them, or all."""

@@ -1,4 +1,4 @@
-"""`mdmjax law SOURCE DECODER`: the exact output law of a decoder, beside the truth and the best there is."""
+"""`mdmjax law SOURCE DECODER`: the exact output law of a decoder, beside the truth and the best."""
 
 import dataclasses
 import json
@@ -75,7 +75,7 @@ class LawCommand:
 
             write_bytes(self.plot, draw(result, self.plot.suffix[1:].lower()))
         if self.json:
-            print(json.dumps(result, allow_nan=False))
+            print(json.dumps({k: v for k, v in result.items() if k != "truth"}, allow_nan=False))
         else:
             from .law_table import show
 

@@ -106,7 +106,7 @@ def compared(setting: Setting, decoder: DecoderOptions, options: Any, hull: Call
         row = law_result(setting, decoder, options, hull)
     except InvalidInputError as error:
         return {"decoder": options_of(decoder), "skipped": str(error)}
-    return {key: value for key, value in row.items() if key not in ("law", "finalised", "calls")}
+    return {key: value for key, value in row.items() if key not in ("truth", "law", "finalised", "calls")}
 
 
 def is_long(model: Model) -> bool:
@@ -220,6 +220,7 @@ def _summary(setting: Setting, decoder: DecoderOptions, law: Law, epsilon: float
         "calls": law.calls,
         "finalised": law.finalised,
         "unfinished": law.unfinished,
+        "truth": joint.reshape(-1),
         "law": probs.reshape(-1),
     }
 

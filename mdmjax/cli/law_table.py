@@ -105,13 +105,9 @@ def _legend(result: dict[str, Any]) -> list[str]:
         )
     if any(row.get("unfinished") for row in rows):
         lines.append("Mass that had not finished is not in the law: KL is of the mass that had.")
-    exact = result.get("exact", True)
-    lines.append(
-        "Exact: the law is propagated, not sampled."
-        if exact
-        else f"Estimated from {result['samples']} sequences."
-    )
-    return lines
+    if result.get("exact", True):
+        return [*lines, "Exact: the law is propagated, not sampled."]
+    return [*lines, f"Estimated from {result['samples']} sequences."]
 
 
 def _name(row: dict[str, Any]) -> str:

@@ -51,7 +51,7 @@ class AbstractKernel(eqx.Module):
         branch = jax.random.categorical(choosing, safe_log(weights)) if weights.shape[0] > 1 else 0
         return jax.random.categorical(drawing, safe_log(rows[branch])).astype(tokens.dtype)
 
-    def calls(self, tokens: Tokens, step: Int[Array, ""]) -> Int[Array, ""]:
+    def calls(self, tokens: Tokens, step: Int[Array, ""], q: int) -> Int[Array, ""]:
         """Calls of the denoiser in this step: one, unless a kernel says otherwise."""
         return jnp.ones((), int)
 

@@ -66,7 +66,7 @@ def decode(
         trace, step = carry
         tokens = kernel.draw(jax.random.fold_in(key, step), denoiser, trace.tokens, step)
         finalised = jnp.where(tokens != trace.tokens, step, trace.finalised)
-        calls = trace.calls + kernel.calls(trace.tokens, step)
+        calls = trace.calls + kernel.calls(trace.tokens, step, q)
         return Trace(tokens, finalised, calls), step + 1
 
     start = Trace(tokens=jnp.full((n,), q), finalised=jnp.full((n,), limit), calls=jnp.array(0))

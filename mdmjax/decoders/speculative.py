@@ -67,9 +67,9 @@ class DraftAndVerify(AbstractKernel):
         weights = jnp.where(known, jnp.ones((1,)), jnp.nan)
         return word_branches(weights, best[None, :], denoiser.q)
 
-    def calls(self, tokens: Tokens, step: Int[Array, ""]) -> Int[Array, ""]:
+    def calls(self, tokens: Tokens, step: Int[Array, ""], q: int) -> Int[Array, ""]:
         """One if there is more than one token left, and one more in the first step."""
-        return jnp.asarray(step == 0, int) + jnp.asarray(_masked_count(tokens) > 1, int)
+        return jnp.asarray(step == 0, int) + jnp.asarray(jnp.sum(tokens == q) > 1, int)
 
     def _filled(
         self, denoiser: AbstractDenoiser, tokens: Tokens, sizes: Int[Array, " drafts"]
@@ -176,9 +176,9 @@ class AnySubsetSpeculative(AbstractKernel):
         symbols = jnp.where(jnp.arange(count) == length, residual, drawn)
         return write(symbols, length + 1)
 
-    def calls(self, tokens: Tokens, step: Int[Array, ""]) -> Int[Array, ""]:
+    def calls(self, tokens: Tokens, step: Int[Array, ""], q: int) -> Int[Array, ""]:
         """Two, or one if a single token is drafted."""
-        return 1 + jnp.asarray((_masked_count(tokens) > 1) & (self.drafts > 1), int)
+        return 1 + jnp.asarray((jnp.sum(tokens == q) > 1) & (self.drafts > 1), int)
 
     def _targets(
         self, tokens: Tokens, q: int, count: int
@@ -188,8 +188,3 @@ class AnySubsetSpeculative(AbstractKernel):
             refuse("order", f"of {self.place.shape[0]} positions", f"n = {tokens.shape[0]} positions")
         positions = jnp.lexsort((self.place, tokens != q))[:count]
         return positions, tokens[positions] == q
-
-
-def _masked_count(tokens: Tokens) -> Int[Array, ""]:
-    """The masked positions of a state that has any: there the mask is the largest token."""
-    return jnp.sum(tokens == jnp.max(tokens))

@@ -96,10 +96,11 @@ class Edited(AbstractKernel):
             lambda: self.editor.draw(key, denoiser, tokens, step - denoiser.n),
         )
 
-    def calls(self, tokens: Tokens, step: Int[Array, ""]) -> Int[Array, ""]:
-        """One in the steps of the decoder, then those of the editor."""
+    def calls(self, tokens: Tokens, step: Int[Array, ""], q: int) -> Int[Array, ""]:
+        """One in the steps of the decoder, none where it idles, then those of the editor."""
         n = tokens.shape[0]
-        return jnp.where(step < n, 1, self.editor.calls(tokens, step - n))
+        writing = jnp.any(tokens == q).astype(int)
+        return jnp.where(step < n, writing, self.editor.calls(tokens, step - n, q))
 
     def finished(self, tokens: Tokens, step: Int[Array, ""], q: int) -> Bool[Array, ""]:
         """When the editor is."""

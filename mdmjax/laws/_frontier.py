@@ -18,6 +18,9 @@ from ._rows import checked_probs
 BYTES_PER_STATE = 64
 """Code, mass and owner of an outcome, and their copies while outcomes are merged."""
 
+SIZES = (64, 512, 4096)
+"""Numbers of states that are compiled for; smaller batches are padded to the next."""
+
 CHUNK_BYTES = 2**26
 """Rows of branches that are alive at once."""
 
@@ -71,13 +74,19 @@ class Stepper:
     ):
         self.denoiser, self.kernel, self.place, self.max_states = denoiser, kernel, place, max_states
         self.n, self.q = denoiser.n, denoiser.q
-        shape = jax.ShapeDtypeStruct((self.n,), jnp.arange(1).dtype)
-        step = jax.ShapeDtypeStruct((), jnp.arange(1).dtype)
-        rows = eqx.filter_eval_shape(_branches, denoiser, kernel, shape, step)[0].rows
-        self.batch = max(1, min(batch, CHUNK_BYTES // (rows.size * rows.dtype.itemsize)))
+        self.batch = batch
+        if not (isinstance(kernel, Reveal) and not kernel.decoder.is_random):  # of one branch
+            index = jnp.arange(1).dtype
+            shapes = jax.ShapeDtypeStruct((self.n,), index), jax.ShapeDtypeStruct((), index)
+            rows = eqx.filter_eval_shape(_branches, denoiser, kernel, *shapes)[0].rows
+            self.batch = max(1, min(batch, CHUNK_BYTES // (rows.size * rows.dtype.itemsize)))
+        if kernel.revises:  # a state may lead to all of them
+            self.batch = max(1, min(self.batch, max_states // (self.q + 1) ** self.n))
 
     def finished(self, frontier: Frontier, step: int) -> Bool[np.ndarray, " m"]:
         """Which states the kernel leaves before step `step`."""
+        if isinstance(self.kernel, Reveal):
+            return np.all(tokens_of(frontier.codes, self.n, self.q) != self.q, axis=1)
         done = [np.zeros(0, bool)]
         for block, padded in self._blocks(frontier):
             done.append(
@@ -118,7 +127,7 @@ class Stepper:
         tokens = tokens_of(frontier.codes, self.n, self.q)
         for start in range(0, tokens.shape[0], self.batch):
             block = tokens[start : start + self.batch]
-            size = min(self.batch, max(64, 1 << (block.shape[0] - 1).bit_length()))
+            size = min(self.batch, next((s for s in SIZES if s >= block.shape[0]), self.batch))
             padded = np.concatenate([block, np.repeat(block[:1], size - block.shape[0], axis=0)])
             yield block, jnp.asarray(padded)
 
@@ -200,7 +209,7 @@ def _stepped(denoiser: AbstractDenoiser, kernel: AbstractKernel, tokens: Int[Arr
 def _branches(denoiser: AbstractDenoiser, kernel: AbstractKernel, tokens: Array, step: Array):
     """The branches and calls; and the rows that a decoder has seen, to be checked: all, not the chosen."""
     seen = denoiser(tokens) if isinstance(kernel, Reveal) else None
-    return kernel.branches(denoiser, tokens, step), kernel.calls(tokens, step), seen
+    return kernel.branches(denoiser, tokens, step), kernel.calls(tokens, step, denoiser.q), seen
 
 
 @eqx.filter_jit

@@ -74,8 +74,8 @@ class Pass:
         everything = set(range(self.n))
         if self.weights is not None:
             whole = [set(block) == everything for block in self.blocks]
-            return float(self.weights @ np.where(whole, chances, 0.0))
-        return float(np.prod(chances)) if set().union(*self.blocks) == everything else 0.0
+            return min(1.0, float(self.weights @ np.where(whole, chances, 0.0)))
+        return min(1.0, float(np.prod(chances))) if set().union(*self.blocks) == everything else 0.0
 
     def _redrawn(self, law: Float[np.ndarray, "..."], block: int) -> Float[np.ndarray, "..."]:
         """The law after one block is redrawn."""

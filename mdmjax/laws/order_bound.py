@@ -67,7 +67,8 @@ def order_bound(
     """
     if not 0 <= b < float("inf"):
         refuse("b", b, "a finite number of nats >= 0")
-    return jnp.sum(weights(alpha, lam, entropies.shape[-1]) * (entropies + b / alpha), axis=-1)
+    per_nat = weights(alpha, lam, entropies.shape[-1])  # refuses an alpha of 0
+    return (entropies + b / alpha) @ per_nat
 
 
 def _check(alpha: float, lam: float, steps: int) -> None:

@@ -20,7 +20,10 @@ MAX_TERMS = 2**34
 """The most products that are summed without being asked for: some minutes on one core."""
 
 BLOCK = 2**14
-"""The states that are denoised at a time, and a sixteenth of the products that are added at a time."""
+"""The states whose rows are alive, and a sixteenth of the products that are added, at a time."""
+
+SIZES = (2**6, 2**9, 2**12)
+"""The numbers of states that a compiled denoiser takes: few, so that compilations are."""
 
 
 def random_order_law(
@@ -138,21 +141,13 @@ def _rows(
     tokens = np.hstack([word, np.full((mass.shape[0], 1), q)])
     reached = np.flatnonzero(mass > 0)
     rows = np.zeros((mass.size, (denoiser.n - start) * q))
-    if reached.size:
-        tokens = tokens.take(digit, 1).reshape(mass.size, -1).take(reached, 0)
-        rows[reached] = masked_probs(_log_probs(denoiser, tokens), tokens).reshape(reached.size, -1)
+    tokens = tokens.take(digit, 1).reshape(mass.size, -1)
+    for begin in range(0, reached.size, SIZES[-1]):
+        some = reached[begin : begin + SIZES[-1]]
+        padded = tokens.take(np.resize(some, next(size for size in SIZES if size >= some.size)), 0)
+        log_probs = np.asarray(_denoise(denoiser, jnp.asarray(padded)))[: some.size]
+        rows[some] = masked_probs(log_probs, padded[: some.size]).reshape(some.size, -1)
     return rows.reshape(mass.shape[0], -1)
-
-
-def _log_probs(denoiser: AbstractDenoiser, tokens: Int[np.ndarray, "m n"]) -> Float[np.ndarray, "m n q"]:
-    """The rows of all states, in blocks of few sizes, so that compilations are few."""
-    count, rows = tokens.shape[0], []
-    for start in range(0, count, 2**12):
-        left = min(count - start, 2**12)
-        size = next(size for size in (2**6, 2**9, 2**12) if size >= left)
-        block = tokens.take(np.minimum(np.arange(start, start + size), count - 1), 0)
-        rows.append(np.asarray(_denoise(denoiser, jnp.asarray(block)))[:left])
-    return np.concatenate(rows)
 
 
 @eqx.filter_jit

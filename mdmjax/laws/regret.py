@@ -1,10 +1,11 @@
 r"""How far a decoder is from the best one with as many calls: the hull of (expected calls, forward KL).
 
-At a price of $\lambda$ nats a call `optimal_policy_calls` minimises $\mathrm{KL} + \lambda \mathbb{E}_p[R]$,
-so that the lower convex hull at $c$ calls is $\max_\lambda \min_\pi (\mathrm{KL}_\pi + \lambda
-\mathbb{E}_p[R_\pi]) - \lambda c$. Its vertices are deterministic policies, and between two of them the
-price is the slope of their chord: either nothing lies below the chord, and it is an edge, or the policy
-found is another vertex. There are finitely many, so that this ends with the hull itself.
+At a price of $\lambda$ nats a call `optimal_policy_calls` minimises
+$\mathrm{KL} + \lambda\,\mathbb{E}_p[R]$, so that the lower convex hull at $c$ calls is
+$\max_\lambda \min_\pi (\mathrm{KL}_\pi + \lambda\,\mathbb{E}_p[R_\pi]) - \lambda c$. Its vertices are
+deterministic policies, and between two of them the price is the slope of their chord: either nothing lies
+below the chord, and it is an edge, or the policy found is another vertex. There are finitely many, so that
+this ends with the hull itself.
 """
 
 from typing import NamedTuple
@@ -155,7 +156,7 @@ def regret(denoiser: AbstractDenoiser, decoder: AbstractDecoder, joint: Joint) -
     r"""The forward KL of a decoder less the least for as many expected calls, in nats.
 
     It is at least 0 for the decoders of `teacher_forced_calls`, the best policy being given the same
-    denoiser; NaN if both are infinite.
+    denoiser, and 0 where that one has no finite KL either.
 
     Raises:
         InvalidInputError: as `teacher_forced_calls` and `optimal_policy`.
@@ -166,7 +167,8 @@ def regret(denoiser: AbstractDenoiser, decoder: AbstractDecoder, joint: Joint) -
     0.0
     """
     made = teacher_forced_calls(denoiser, decoder, joint)
-    return made.kl - least_kl(joint, float(made.expected_calls), denoiser)
+    least = least_kl(joint, float(made.expected_calls), denoiser)
+    return jnp.where(jnp.isinf(least), 0.0, made.kl - least)
 
 
 def _solver(joint: Joint, denoiser: AbstractDenoiser | None):
