@@ -46,7 +46,7 @@ from ._run import Progress
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    n: int = 8
+    n: int = 6
     """Bits; even."""
     flip: float = 0.1
     """Of the chain and of the noisy bit."""

@@ -1,9 +1,10 @@
-"""Proposition C.5 of arXiv 2602.00286: remasking iterations keep mass on what the data never have.
+"""Proposition C.5 of arXiv 2602.00286: remasking in parallel keeps mass on what the data never have.
 
-A parity code and a Block-HMM with no parity noise are written in parallel and then edited. One token at
-a time is Gibbs sampling: a wrong word has no right neighbour for it to fall to by accident, and a right
-one is never left. Two at a time writes wrong words again and again, however long it goes on. The reverse
-KL is infinite wherever the mass is not zero.
+A parity code and a Block-HMM with no parity noise are written in one step and then edited. Redrawing two
+positions or more at once writes impossible words again and again, however long it goes on, and the reverse
+KL is infinite wherever that mass is not zero. One position at a time (Gibbs sampling) the mass goes to
+zero, but the forward KL need not: one changed bit leads from no right word to another, so that each
+word stays where it first became right. Impossible contexts have uniform rows (our choice).
 """
 
 import dataclasses
