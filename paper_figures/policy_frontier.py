@@ -52,14 +52,14 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
         random = arrays["random_family"] == number
         mean, optimal_mean, mixture = arrays["random_kl_nats"][random].T
         steps = arrays["random_steps"][random]
-        axes.plot(steps, _shown(mixture), "--", color="0.3", label="random order, best mixture")
-        axes.plot(steps, _shown(mean), ":", color="0.3", label="random order, best mean")
+        axes.plot(steps, _shown(mixture), "--", color="0.3", label="random, best mixture")
+        axes.plot(steps, _shown(mean), ":", color="0.3", label="random, best mean")
         axes.set_yscale("log")
         axes.set_ylim(FLOOR * 0.8, None)
         axes.set_xlabel("expected calls")
         panel_label(axes, str(family))
     grid[0, 0].set_ylabel("forward KL, nats (0.0001: that or less)")
-    legend_below(figure, grid[0, 0], 5)
+    legend_below(figure, grid[0, 0], 4)
     return figure
 
 
