@@ -20,11 +20,11 @@ def numbers(text):
 
 
 def test_python_prints_what_its_comments_say(capsys):
-    (code,) = blocks("python")
+    code = "".join(blocks("python"))
     exec(compile(code, "README.md", "exec"), {})
     printed = capsys.readouterr().out.splitlines()
     promised = re.findall(r"print\(.*?\) +# (.*)", code)
-    assert len(printed) == len(promised) == 4
+    assert len(printed) == len(promised) == 7
     for line, comment in zip(printed, promised, strict=True):
         values = comment.split(": ")[-1]
         for number, wanted in zip(numbers(line), numbers(values), strict=True):
@@ -44,14 +44,26 @@ def test_loss_curve_command_gives_the_table_shown(tmp_path, monkeypatch, capsys)
     assert sorted(files) == sorted(path.name for path in (tmp_path / "plan").iterdir())
 
 
+def test_the_law_of_the_paper_is_the_one_shown(capsys):
+    (block,) = [b for b in blocks("console") if "mdmjax law" in b]
+    (command,) = re.findall(r"\$ \S+mdmjax ([\w -]+?) +#", block)
+    assert main(command.split()) == 0
+    printed = {" ".join(line.split()) for line in capsys.readouterr().out.splitlines()}
+    shown = re.findall(r"^ \w.*\|.*$", block, re.MULTILINE)
+    assert len(shown) == 6
+    for line in shown:
+        assert " ".join(line.split()) in printed
+
+
 @pytest.mark.parametrize("path", re.findall(r"\]\((?!http)([^)]+)\)", README))
 def test_links_lead_somewhere(path):
     assert (pathlib.Path(__file__).parent.parent / path).exists()
 
 
 def test_every_command_and_source_is_named_right(capsys):
-    with pytest.raises(SystemExit):
-        main(["schedule", "--help"])
+    for words in (["schedule", "--help"], ["law", "markov", "--help"]):
+        with pytest.raises(SystemExit):
+            main(words)
     listed = capsys.readouterr().out
     for source in re.findall(r"^\| `([a-z-]+)[ `]", README, re.MULTILINE):
         assert source in listed

@@ -44,6 +44,8 @@ def _draw_one(figure: Any, result: dict[str, Any]) -> None:
         image = right.imshow(grid, aspect="auto", cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
         figure.colorbar(image, ax=right, label="probability")
         right.set_xlabel("step")
+        right.xaxis.get_major_locator().set_params(integer=True)
+        right.yaxis.get_major_locator().set_params(integer=True)
         right.set_ylabel("position")
         right.set_title("step in which a position is finalised", fontsize="small")
     else:

@@ -64,7 +64,8 @@ def calls_hull(joint: Joint, denoiser: AbstractDenoiser | None = None) -> CallsH
     r"""The lower convex hull of $(\mathbb{E}_p[\text{calls}], \mathrm{KL}(p \| q_\pi))$ over all policies.
 
     Every deterministic decoder that reveals and never masks again, with the conditionals of `joint` or
-    of `denoiser`, lies on it or above it, and so does every mixture of them. Expected calls are those
+    of `denoiser`, lies on it or above it, and so does the mean KL of a random choice among them (the KL
+    of their mixture may lie below). Expected calls are those
     over the data (`teacher_forced_calls`). Vertices that gain less than `1e-12` nats are left out. Costs
     $2v - 1$ solves of `optimal_policy_calls` and a few, for $v$ vertices.
 
