@@ -28,7 +28,7 @@ class LawCommand:
     counts: Annotated[str | None, tyro.conf.arg(metavar="S1,S2,...")] = None
     """Tokens revealed at each step; they sum to n."""
     steps: OptionalInt = None
-    """Number of steps, sized by --schedule. With neither: one token a step."""
+    """Number of steps, sized by --schedule. With neither: one token a step; for all decoders, n/2 steps."""
     schedule: Literal["llada_uniform", "dllm_cosine", "pyramid", "geometric", "best"] = "llada_uniform"
     """How --steps sizes its steps; best: the optimum for random order."""
     temperature: float = 1.0
@@ -95,15 +95,18 @@ class LawCommand:
             return head | long_result(model.distribution, decoder, self.epsilon, self.samples, self.seed)
         if self.samples is not None:
             refuse("samples", self.samples, "none", "the law of this decoder is exact")
-        setting = setting_of(model, self)
+        options = self
+        if self.all(decoder) and self.counts is None and self.steps is None:
+            options = dataclasses.replace(self, steps=-(-n // 2))  # one by one all are alike
+        setting = setting_of(model, options)
         head["counts"] = setting.schedule.counts.tolist()
         head["denoiser"] = "the oracle" if not self._errors() else self._errors()
         hull = calls_hull(setting.joint, setting.model) if self.regret or self.all(decoder) else None
         if not self.all(decoder):
-            return plain(head | law_result(setting, decoder, self, hull))
-        rows = [compared(setting, one(), self, hull) for one in track(COMPARED, "decoding")]
+            return plain(head | law_result(setting, decoder, options, hull))
+        rows = [compared(setting, one(), options, hull) for one in track(COMPARED, "decoding")]
         best = {"calls": hull.calls, "kl": hull.kl}
-        return plain(head | {"decoders": [row for row in rows if row], "best_policies": best})
+        return plain(head | {"decoders": rows, "best_policies": best})
 
     def all(self, decoder: DecoderOptions) -> bool:
         """Whether the table of all decoders is asked for."""
