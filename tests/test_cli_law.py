@@ -7,7 +7,7 @@ import pytest
 
 from mdmjax import BlockHMM, block_decoding, symmetric_chain, tabulate
 from mdmjax.cli import main
-from mdmjax.cli.decoders import DECODERS
+from mdmjax.cli.kernels import DECODERS
 
 SOURCES = {
     "block-hmm": ["--blocks", "2", "--block-size", "2", "--eta", "0.01"],
@@ -114,7 +114,8 @@ def test_regret_of_the_optimal_policy_is_none(capsys):
 
 def test_all_decoders_in_one_table(capsys, monkeypatch):
     from mdmjax.cli import law as command
-    from mdmjax.cli.decoders import EntropySum, Random, Verified
+    from mdmjax.cli.decoders import EntropySum, Random
+    from mdmjax.cli.kernels import Verified
 
     monkeypatch.setattr(command, "COMPARED", (Random, EntropySum, Verified))
     found = law(capsys, "noisy-bit", "--n", "4")

@@ -11,9 +11,10 @@ import tyro
 
 from .._errors import refuse
 from ..files.atomic import write_bytes
-from .decoders import COMPARED, All, DecoderChoice, DecoderOptions, OptionalFloat, OptionalInt
+from .kernels import COMPARED, All, DecoderChoice
 from .loaded import Model, Track, options_of
 from .pictures import check_picture
+from .setting import DecoderOptions, OptionalFloat, OptionalInt
 from .sources import DistributionSource
 
 

@@ -34,8 +34,10 @@ from ..laws.rejection import rejection_law
 from ..schedules.named import NAMED
 from ..schedules.optimal import optimal_schedule
 from ..schedules.schedule import Schedule
-from .decoders import DecoderOptions, MeanField, Rejection, Setting, Verified
+from .decoders import MeanField
+from .kernels import Rejection, Verified
 from .loaded import Model, options_of
+from .setting import DecoderOptions, Setting
 
 DENSE = 2**20
 """Sequences beyond which a Block-HMM is decoded by its beliefs and not by a table."""

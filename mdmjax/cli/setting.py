@@ -1,0 +1,46 @@
+"""What every DECODER of the command line has to go by, and what a decoder's options share."""
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
+
+import tyro
+
+from .._errors import refuse
+
+if TYPE_CHECKING:
+    from ..decoders.base import AbstractDecoder
+    from ..decoders.kernel import AbstractKernel
+    from ..denoisers.base import AbstractDenoiser
+    from ..distributions.base import AbstractDistribution
+    from ..distributions.joint import Joint
+    from ..schedules.schedule import Schedule
+
+OptionalInt = Annotated[int | None, tyro.conf.arg(metavar="INT")]
+OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
+
+
+class Setting(NamedTuple):
+    """What a decoder is made for; it sees the rows of `model`."""
+
+    distribution: "AbstractDistribution"
+    joint: "Joint"
+    model: "AbstractDenoiser"
+    schedule: "Schedule"
+    block: int
+
+    def partition(self, block: int | None = None) -> list[list[int]]:
+        """Blocks of that many positions from left to right; the last may be shorter."""
+        size, n = block or self.block, self.joint.n
+        if not 1 <= size <= n:
+            refuse("block", size, f"an integer in 1..n with n = {n}")
+        return [list(range(start, min(start + size, n))) for start in range(0, n, size)]
+
+
+class DecoderOptions:
+    """What decoders share: a name, and the sizes of the Block-HMM of the paper that they come from."""
+
+    name: ClassVar[str]
+    paper_sizes: ClassVar[dict[str, int]] = {}
+
+    def build(self, setting: Setting) -> "AbstractDecoder | AbstractKernel":
+        """The decoder."""
+        raise NotImplementedError
