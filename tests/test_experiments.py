@@ -395,3 +395,38 @@ def test_more_steps_can_leave_the_sampler_worse():
         assert mixtures[-1] == pytest.approx(noisy_bit_mixture_kl(8, 0.1, counts), rel=1e-10)
     assert mixtures[1] > 1.5 * mixtures[0]
     assert best.gaps[3] < 0.6 * best.gaps[2]
+
+
+def test_orders_of_a_wrong_denoiser_are_no_better_than_the_best():
+    arrays, _ = _run.load(_run.RESULTS, "easy_first_error")
+    found = dict(zip(arrays["order"], np.moveaxis(arrays["reverse_kl_nats"], -1, 0), strict=True))
+    fixed, adaptive = found["best fixed"], found["best adaptive"]
+    assert np.all(adaptive <= fixed + 1e-12)
+    assert np.all(adaptive <= np.minimum(found["easy-first"], found["hard-first"]) + 1e-12)
+    assert np.all(fixed <= np.minimum(found["left to right"], found["right to left"]) + 1e-12)
+    assert np.all(found["random"] <= arrays["mean_fixed_order_nats"] + 1e-12)  # Jensen
+
+
+def test_remasking_in_parallel_stays_wrong():
+    """Half of the words written at once have even parity; one position redrawn repairs the others."""
+    arrays, _ = _run.load(_run.RESULTS, "remasking_invalid_mass")
+    single, *parallel = arrays["invalid_mass"][0]
+    np.testing.assert_allclose(single, [0.5] + [0.0] * (single.size - 1), atol=1e-12)
+    np.testing.assert_allclose(parallel, 0.5, atol=1e-12)
+    assert np.all(arrays["invalid_mass"][1, 1:, -1] > 0.1)
+
+
+def test_fixed_numbers_of_calls_lie_above_the_best_policies():
+    arrays, _ = _run.load(_run.RESULTS, "policy_frontier")
+    decoders = ("easy-first", "confidence", "margin", "hard-first", "left to right", "dilated")
+    for family in range(arrays["family"].size):
+        hull = arrays["hull_family"] == family
+        of = (arrays["point_family"] == family) & np.isin(arrays["point_decoder"], decoders)
+        best = np.interp(
+            arrays["point_calls"][of], arrays["hull_calls"][hull], arrays["hull_kl_nats"][hull]
+        )
+        assert of.sum() > 20
+        assert np.all(arrays["point_kl_nats"][of] >= best - 1e-10)
+    mean, of_mean, best_mixture = arrays["random_kl_nats"].T
+    assert np.all(best_mixture <= of_mean + 1e-12)
+    assert np.all(of_mean <= mean + 1e-12)
