@@ -42,7 +42,7 @@ def draw_table(data, zeros=False):
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 def test_the_least_of_all_decision_trees(data):
     table = draw_table(data, zeros=True)
     frontier = optimal_policy_frontier(Joint(jnp.asarray(table)), table.ndim)
@@ -53,7 +53,7 @@ def test_the_least_of_all_decision_trees(data):
 
 
 @given(st.data(), st.sampled_from([0.001, 0.02, 0.3]))
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 def test_the_priced_optimum_is_the_least_of_all_decision_trees(data, price):
     table = draw_table(data)
     policy = optimal_policy_calls(Joint(jnp.asarray(table)), price)
@@ -78,7 +78,7 @@ def test_the_policy_does_what_it_promises(data, adaptive):
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 def test_fixed_partitions(data):
     """The least over all ordered partitions, and never less than the adaptive optimum."""
     table = draw_table(data)
@@ -95,7 +95,7 @@ def test_fixed_partitions(data):
 
 
 @given(st.data(), st.integers(0, 2**16), st.sampled_from([0.3, 0.6]))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 def test_no_policy_is_better(data, seed, density):
     table = draw_table(data)
     joint, n, q = Joint(jnp.asarray(table)), table.ndim, table.shape[0]
@@ -191,7 +191,7 @@ def any_denoiser(table, seed):
 
 
 @given(st.data(), SEEDS)
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 def test_with_any_denoiser_the_least_of_all_decision_trees(data, seed):
     table = draw_table(data, zeros=True)
     joint = Joint(jnp.asarray(table))
@@ -214,7 +214,7 @@ def test_with_any_denoiser_the_least_of_all_decision_trees(data, seed):
 
 
 @given(st.data(), SEEDS, st.booleans())
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 def test_with_any_denoiser_the_policy_does_what_it_promises(data, seed, adaptive):
     joint = Joint(jnp.asarray(draw_table(data)))
     denoiser, _ = any_denoiser(np.asarray(joint.probs), seed)

@@ -57,7 +57,7 @@ def problem(data):
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 def test_the_closed_form(data):
     """The law is the target; proposals and bound are those of a loop over contexts."""
     table, rows, denoiser = problem(data)
@@ -70,8 +70,9 @@ def test_the_closed_form(data):
     assert np.all(np.asarray(law.bound_by_block) <= np.asarray(law.proposals_by_block) * (1 + 1e-12))
 
 
+@pytest.mark.slow
 @given(st.data())
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 def test_the_kernel_step_by_step(data):
     """Some steps of the kernel against a dict of states: words, what is unfinished, calls."""
     table, rows, denoiser = problem(data)
@@ -104,7 +105,7 @@ def costs_of(joint, block):
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 def test_prop_5_1_in_every_context(data):
     """E[N] = M >= exp CTC(x_P), whatever the context and the block."""
     table = data.draw(probabilities(8)).reshape(2, 2, 2)
@@ -178,6 +179,7 @@ def test_contexts_that_cannot_occur():
         exact_law(broken, BlockRejection(joint, [[1], [2, 0]]), max_steps=9)
 
 
+@pytest.mark.slow
 def test_the_block_hmm_of_the_paper():
     """The first block of 8: about 13 proposals by the bound, 61 in truth, and none violates at eta = 0."""
     model = BlockHMM()

@@ -117,7 +117,7 @@ NAMES = ["low-confidence", "cap", "rescale", "conf", "wino", "sweeps", "edited"]
 
 @pytest.mark.parametrize("name", NAMES)
 @given(st.data())
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 def test_laws_from_the_definition(name, data):
     n, q = data.draw(LARGER)
     seed = data.draw(st.integers(0, 2**16))
@@ -134,7 +134,7 @@ def test_laws_from_the_definition(name, data):
 
 @pytest.mark.parametrize("name", NAMES)
 @given(st.data())
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 def test_branches_from_the_definition(name, data):
     """At every state, reached or not: weights and rows of sum one, and the outcomes of one step."""
     n, q = data.draw(LARGER)

@@ -79,7 +79,7 @@ def assert_draws(found, law, n, q):
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 def test_drafts_write_what_greedy_decoding_writes(data):
     n, q, drafts = data.draw(st.sampled_from(SHAPES))
     rows = rows_for(data, n, q)
@@ -147,7 +147,7 @@ def parts_of(found, n, q):
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 def test_speculation_is_sequential_in_law(data):
     """Words, and the calls, which are never more than tokens."""
     n, q, drafts = data.draw(st.sampled_from(SHAPES))
@@ -176,6 +176,7 @@ def test_speculation_with_an_oracle_has_the_target(drafts):
     assert float(law.expected_calls) <= 4
 
 
+@pytest.mark.slow
 def test_drafts_of_a_product_are_all_accepted():
     chain = symmetric_chain(5, 2, 0.5)
     calls = [

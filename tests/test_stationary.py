@@ -76,7 +76,7 @@ def meeting_chance(n, q, rows_of, blocks):
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 def test_against_the_eigenvector(data):
     n, q = data.draw(SHAPES)
     denoiser, rows_of = random_denoiser(n, q, data.draw(st.integers(0, 2**16)))
@@ -98,7 +98,7 @@ def test_against_the_eigenvector(data):
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 def test_random_scan_against_the_eigenvector(data):
     n, q = data.draw(SHAPES)
     denoiser, rows_of = random_denoiser(n, q, data.draw(st.integers(0, 2**16)))
@@ -111,7 +111,7 @@ def test_random_scan_against_the_eigenvector(data):
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 def test_laws_after_every_pass(data):
     n, q = data.draw(SHAPES)
     denoiser, rows_of = random_denoiser(n, q, data.draw(st.integers(0, 2**16)))
@@ -174,7 +174,7 @@ def test_parallel_blocks_do_not_lead_to_p():
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=10)
 def test_prop_c5_no_number_of_passes_repairs_the_reverse_kl(data):
     """arXiv 2602.00286: K(x_B | x_P) > 0 = p(x_B | x_P) makes it infinite after every n >= 1."""
     n, q = data.draw(SHAPES)
@@ -209,7 +209,7 @@ def test_passes_through_impossible_contexts_need_a_fallback():
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=10)
 def test_dobrushin(data):
     """If every row of influences sums to at most alpha < 1: P(X_i != Y_i) shrinks by alpha a sweep.
 

@@ -81,6 +81,7 @@ def test_words_of_a_block_that_is_partly_revealed():
     assert row[1:].tolist() == [[0, 0, 0, pytest.approx(1)], [0, pytest.approx(1), 0, 0]]
 
 
+@pytest.mark.slow
 def test_words_in_several_batches():
     chain = symmetric_chain(7, 3, 0.4)
     block = jnp.arange(7) != 3
