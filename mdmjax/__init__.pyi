@@ -49,6 +49,8 @@ from .denoisers.perturbed import Mixed as Mixed
 from .denoisers.perturbed import Tempered as Tempered
 from .denoisers.table import TableDenoiser as TableDenoiser
 from .denoisers.table import tabulate_denoiser as tabulate_denoiser
+from .denoisers.transformer import Transformer as Transformer
+from .denoisers.transformer import TransformerConfig as TransformerConfig
 from .distributions.base import AbstractDistribution as AbstractDistribution
 from .distributions.block_hmm import BlockHMM as BlockHMM
 from .distributions.codes import LinearCode as LinearCode
