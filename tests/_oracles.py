@@ -987,25 +987,31 @@ def lookup_rows(rows):
 
 
 def remasking_law(n, q, step_of):
-    """The table of outputs and the distribution of the number of steps.
+    """The table of outputs, the distribution of the number of steps, and when each position last changed.
 
     `step_of(tokens, step)` is a list of (probability, tokens after), or None where the sampler has ended.
+    The third is a list of dicts, one a position, from a step to its probability.
     """
-    law, steps, masses, step = np.zeros((q,) * n), [], {(q,) * n: 1.0}, 0
+    law, steps, step = np.zeros((q,) * n), [], 0
+    masses = {((q,) * n, i, None): 1.0 for i in range(n)}  # one chain a position, with its last change
+    last = [{} for _ in range(n)]
     while masses:
-        following, ended = {}, 0.0
-        for tokens, mass in masses.items():
-            outcomes = step_of(tokens, step)
-            if outcomes is None:
-                law[tokens] += mass
-                ended += mass
+        following, ended, known = {}, 0.0, {}
+        for (tokens, i, when), mass in masses.items():
+            if tokens not in known:
+                known[tokens] = step_of(tokens, step)
+            if known[tokens] is None:
+                law[tokens] += mass / n
+                ended += mass / n
+                last[i][when] = last[i].get(when, 0.0) + mass
                 continue
-            for share, after in outcomes:
+            for share, after in known[tokens]:
                 if share > 0:
-                    following[tuple(after)] = following.get(tuple(after), 0.0) + mass * share
+                    key = tuple(after), i, step if after[i] != tokens[i] else when
+                    following[key] = following.get(key, 0.0) + mass * share
         steps.append(ended)
         masses, step = following, step + 1
-    return law, np.array(steps)
+    return law, np.array(steps), last
 
 
 def leave_one_out_by_loop(rows_of, tokens, q):
