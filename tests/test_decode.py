@@ -42,6 +42,8 @@ from mdmjax import (
     Schedule,
     SemiAutoregressive,
     TableDenoiser,
+    Tempered,
+    ascending_steps,
     confidence,
     decode,
     dilated,
@@ -64,6 +66,8 @@ SCORES = {
 TABLE = np.random.default_rng(4).dirichlet(np.full(8, 0.5)).reshape(2, 2, 2)
 MODEL = Oracle(Joint(jnp.asarray(TABLE)))
 TABULATED = tabulate_denoiser(MODEL)  # compiles faster
+OTHER = np.random.default_rng(5).dirichlet(np.full(8, 0.5)).reshape(2, 2, 2)
+OTHER_MODEL = tabulate_denoiser(Oracle(Joint(jnp.asarray(OTHER))))
 
 
 def fixed(rule):
@@ -121,7 +125,7 @@ CASES = {
     "easy-first": (Ranked(negative_entropy, Schedule([1, 2])), ranked_rule(negative_entropy, [1, 2])),
     "hard-first": (Ranked(row_entropy, Schedule([2, 1])), ranked_rule(row_entropy, [2, 1])),
     "margin": (Ranked(margin, Schedule([1, 1, 1])), ranked_rule(margin, [1, 1, 1])),
-    "confidence": (Ranked(confidence, Schedule([3])), ranked_rule(confidence, [3])),
+    "ascending": (Ranked(confidence, ascending_steps(3)), ranked_rule(confidence, [1, 2])),
     "threshold": (ConfidenceThreshold(0.7), fixed(lambda r, m, _: threshold_choice(r, m, 0.7))),
     "factor": (ConfidenceFactor(0.9), fixed(lambda r, m, _: factor_choice(r, m, 0.9))),
     "entropy-bounded": (EntropyBounded(0.5), fixed(lambda r, m, _: entropy_bounded_choice(r, m, 0.5))),
@@ -149,7 +153,16 @@ CASES = {
         EarlyCommit(RandomSubset(Schedule([1, 1, 1])), (2.0, 1.0, 0.5)),
         random_commit_rule([1, 1, 1], (2.0, 1.0, 0.5)),
     ),
-    "chosen-by": (ChosenBy(RandomSubset(Schedule([1, 2])), MODEL), random_rule([1, 2])),
+    "chosen-by": (
+        ChosenBy(Ranked(margin, Schedule([1, 2])), OTHER_MODEL),
+        lambda _, masked, tokens: ranked_rule(margin, [1, 2])(
+            table_conditionals(OTHER, tokens), masked, tokens
+        ),
+    ),
+    "random-chosen-by": (
+        ChosenBy(EntropySum(0.6), OTHER_MODEL),
+        lambda _, masked, tokens: entropy_sum_rule(0.6)(table_conditionals(OTHER, tokens), masked, tokens),
+    ),
 }
 
 
@@ -194,10 +207,38 @@ def test_exact_laws_of_all_rules(data):
 def test_draws_follow_the_law(name, key):
     """Output and steps together: words and their finalisation, within 5 standard errors."""
     decoder, rule = CASES[name]
-    draws = 20000
     traces = decoder_traces(3, 2, lambda tokens: table_conditionals(TABLE, tokens), rule)
+    assert_draws(key, TABULATED, decoder, traces)
+
+
+def test_tempered_writing_with_the_models_confidences(key):
+    """The rows that are drawn from are sharper than those that choose: the law, and draws of it."""
+
+    def tempered(tokens):
+        power = table_conditionals(TABLE, tokens) ** 2
+        return power / power.sum(1, keepdims=True)
+
+    def rule(_, masked, tokens):
+        return [(1.0, threshold_choice(table_conditionals(TABLE, tokens), masked, 0.7))]
+
+    denoiser, decoder = Tempered(TABULATED, 0.5), ChosenBy(ConfidenceThreshold(0.7), TABULATED)
+    traces = decoder_traces(3, 2, tempered, rule)
+    law = exact_law(denoiser, decoder)
+    np.testing.assert_allclose(law.probs, law_of(traces, 3, 2), rtol=0, atol=1e-14)
+    assert_draws(key, denoiser, decoder, traces)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if CASES[name][0].is_random])
+def test_where_nothing_is_masked_nothing_is_chosen(name):
+    """So that a decoder may idle: the empty set is certain."""
+    law = CASES[name][0].choice_law(TABULATED(jnp.array([0, 1, 0])), jnp.array([0, 1, 0]), jnp.array(2))
+    assert law.tolist() == [1.0] + [0.0] * 7
+
+
+def assert_draws(key, denoiser, decoder, traces):
+    draws = 20000
     assert abs(sum(traces.values()) - 1) < 1e-12
-    found = many(jax.random.split(key, draws), TABULATED, decoder)
+    found = many(jax.random.split(key, draws), denoiser, decoder)
     tokens, steps = np.asarray(found.tokens), np.asarray(found.finalised)
     np.testing.assert_array_equal(found.calls, steps.max(1) + 1)
     counts = {}

@@ -22,12 +22,12 @@ from mdmjax import (
     ChosenBy,
     ConfidenceThreshold,
     Edited,
+    EntropySum,
     FixedPartition,
     InvalidInputError,
     Joint,
     LowConfidence,
     Oracle,
-    RandomSubset,
     Ranked,
     ReMDM,
     Reveal,
@@ -171,7 +171,7 @@ DRAWN = {
     "conf": remdm_conf(LEVELS),
     "wino": Wino(0.4, 0.8),
     "sweeps": Sweeps([[1], [0, 2]], 2),
-    "edited": Edited(RandomSubset(Schedule([2, 1])), Sweeps([[1], [0, 2]], 1)),
+    "edited": Edited(EntropySum(0.6), Sweeps([[1], [0, 2]], 1)),  # done in two or three steps
 }
 
 
