@@ -752,6 +752,37 @@ def best_tree_of_rows(table, rows_of, steps, price=0.0, width=None):
     return best((q,) * n, steps)
 
 
+def best_sizes_tree(table, rows_of, steps, price=0.0):
+    """As `best_tree_of_rows`, but only the size of a step is chosen: the mean over its sets."""
+    n, q = table.ndim, table.shape[0]
+
+    def best(tokens, left):
+        masked = [i for i in range(n) if tokens[i] == q]
+        if not masked:
+            return 0.0
+        if left == 0:
+            return math.inf
+        rows, context, options = rows_of(tokens), table_marginal(table, tokens), []
+        for size in range(1, len(masked) + 1):
+            values = []
+            for chosen in itertools.combinations(masked, size):
+                value = price
+                for word in itertools.product(range(q), repeat=size):
+                    after = list(tokens)
+                    for i, a in zip(chosen, word, strict=True):
+                        after[i] = a
+                    weight = table_marginal(table, after) / context
+                    if weight > 0:
+                        drawn = math.prod(rows[i][a] for i, a in zip(chosen, word, strict=True))
+                        loss = math.log(weight / drawn) if drawn > 0 else math.inf
+                        value += weight * (loss + best(tuple(after), left - 1))
+                values.append(value)
+            options.append(sum(values) / len(values))
+        return min(options)
+
+    return best((q,) * n, steps)
+
+
 def order_law(n, q, rows_of, order):
     """The law of revealing one token at a time in this order."""
     return block_decoder_law(n, q, rows_of, [[i] for i in order])

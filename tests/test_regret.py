@@ -11,20 +11,28 @@ from test_exact_law import Idle, Lookup, Random, Surest
 from test_optimal_policy import SEEDS, any_denoiser
 
 from mdmjax import (
+    AnySubsetSpeculative,
     Argmax,
     ConfidenceThreshold,
     EntropyBounded,
     InvalidInputError,
     Joint,
+    LowConfidence,
     Mixed,
     Oracle,
+    RandomSubset,
+    Schedule,
     TableDenoiser,
+    any_policy,
     calls_hull,
     exact_law,
+    fixed_partition,
     kl,
     least_kl,
     optimal_policy,
     optimal_policy_calls,
+    optimal_policy_frontier,
+    random_order,
     regret,
     tabulate_denoiser,
     teacher_forced_calls,
@@ -105,6 +113,37 @@ def test_a_policy_of_the_hull_has_no_regret():
     one_by_one = regret(Oracle(joint), Surest(1), joint)
     assert abs(float(one_by_one)) < 1e-12  # no KL at all, and more calls than needed do not count
     assert float(regret(Mixed(Oracle(joint), 0.1), Surest(2), joint)) > 1e-3
+
+
+def test_every_kind_of_decoder_has_a_regret_in_every_class():
+    """Positive at one step; the law's own numbers for what is random, revised or verified."""
+    table = np.random.default_rng(0).dirichlet(np.full(8, 0.3)).reshape((2,) * 3)
+    joint = Joint(jnp.asarray(table))
+    oracle = tabulate_denoiser(Oracle(joint))
+    classes = any_policy, fixed_partition, random_order
+    hulls = [calls_hull(joint, oracle, among=among) for among in classes]
+    # The fewer policies, the higher the hull; a fixed partition takes as many calls for every word.
+    at = jnp.linspace(1.0, 3.0, 21)
+    assert np.all(np.asarray(hulls[0].kl_at(at)) <= np.asarray(hulls[1].kl_at(at)) + 1e-13)
+    assert np.all(np.asarray(hulls[0].kl_at(at)) <= np.asarray(hulls[2].kl_at(at)) + 1e-13)
+    np.testing.assert_allclose(hulls[1].calls, np.round(hulls[1].calls), rtol=0, atol=1e-13)
+    for hull, adaptive in zip(hulls, (True, False), strict=False):
+        worst = optimal_policy_frontier(joint, 3, adaptive=adaptive)
+        assert np.all(np.asarray(hull.kl_at(jnp.arange(1.0, 4.0))) <= np.asarray(worst) + 1e-13)
+    for decoder in (
+        RandomSubset(Schedule([1, 2])),
+        LowConfidence(Schedule([1, 2])),
+        AnySubsetSpeculative([2, 0, 1], 3),
+        Lookup(jnp.ones((3, 27, 3), bool)),
+    ):
+        law = exact_law(oracle, decoder)
+        for among, hull in zip(classes, hulls, strict=True):
+            wanted = float(kl(joint, law)) - float(hull.kl_at(law.expected_calls))
+            found = regret(oracle, decoder, joint, among=among)
+            np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12)
+    # All at once is the only policy of one call; verified drafts have no KL.
+    assert abs(float(regret(oracle, Lookup(jnp.ones((3, 27, 3), bool)), joint))) < 1e-13
+    assert float(regret(oracle, AnySubsetSpeculative([2, 0, 1], 3), joint, among=random_order)) <= 1e-13
 
 
 def test_the_hull_from_its_vertices():
