@@ -203,6 +203,54 @@ def test_exact_laws_of_all_rules(data):
     np.testing.assert_allclose(law.finalised, finalised, rtol=0, atol=1e-14)
 
 
+def in_blocks(rule, block):
+    """The rule on the rows and tokens of the first block with masked positions."""
+
+    def of_all(rows, masked, tokens):
+        start = masked[0] // block * block
+        here = slice(start, start + block)
+        inside = [i - start for i in masked if i < start + block]
+        return [(p, {i + start for i in s}) for p, s in rule(rows[here], inside, tokens[here])]
+
+    return of_all
+
+
+FOUR = {
+    "semi-autoregressive": (
+        SemiAutoregressive(ConfidenceThreshold(0.6), 2),
+        in_blocks(fixed(lambda r, m, _: threshold_choice(r, m, 0.6)), 2),
+    ),
+    "random-semi-autoregressive": (
+        SemiAutoregressive(EntropySum(0.7), 2),
+        in_blocks(entropy_sum_rule(0.7), 2),
+    ),
+    "easy-first": (Ranked(negative_entropy, Schedule([1, 3])), ranked_rule(negative_entropy, [1, 3])),
+    "hard-first": (Ranked(row_entropy, Schedule([2, 2])), ranked_rule(row_entropy, [2, 2])),
+    "ascending": (Ranked(confidence, ascending_steps(4)), ranked_rule(confidence, [1, 3])),
+    "factor": (ConfidenceFactor(1.5), fixed(lambda r, m, _: factor_choice(r, m, 1.5))),
+    "entropy-bounded": (EntropyBounded(0.9), fixed(lambda r, m, _: entropy_bounded_choice(r, m, 0.9))),
+    "random-entropy-sum": (EntropySum(1.4), entropy_sum_rule(1.4)),
+    "random-early-commit": (
+        EarlyCommit(RandomSubset(Schedule([1, 1, 2])), (1.5, 1.0, 0.5)),
+        random_commit_rule([1, 1, 2], (1.5, 1.0, 0.5)),
+    ),
+    "dilated": (dilated(4), level_rule([0, 1, 0, 1])),
+}
+
+
+@pytest.mark.parametrize("name", FOUR)
+def test_four_positions_of_three_symbols(name):
+    table = np.random.default_rng(6).dirichlet(np.full(81, 0.3)).reshape((3,) * 4)
+    decoder, rule = FOUR[name]
+    traces = decoder_traces(4, 3, lambda tokens: table_conditionals(table, tokens), rule)
+    law = exact_law(Oracle(Joint(jnp.asarray(table))), decoder)
+    np.testing.assert_allclose(law.probs, law_of(traces, 4, 3), rtol=0, atol=1e-14)
+    calls = np.zeros(law.calls.size)
+    for (_, steps), mass in traces.items():
+        calls[max(steps) + 1] += mass
+    np.testing.assert_allclose(law.calls, calls, rtol=0, atol=1e-14)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_draws_follow_the_law(name, key):
     """Output and steps together: words and their finalisation, within 5 standard errors."""
