@@ -1,5 +1,7 @@
 """The best random orders against brute force, and between schedules and policies."""
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,15 +16,18 @@ from mdmjax import (
     InvalidInputError,
     Joint,
     Oracle,
+    decode,
     exact_law,
     frontier,
     information_curve,
     kl,
     noisy_repeated_bit,
+    optimal_policy,
     optimal_policy_frontier,
     optimal_sizes,
     optimal_sizes_calls,
     tabulate,
+    tabulate_denoiser,
 )
 
 SKEWED = np.random.default_rng(0).dirichlet(np.full(16, 0.3)).reshape((2,) * 4)
@@ -77,6 +82,19 @@ def test_the_decoder_does_what_is_promised():
     law = exact_law(Oracle(joint), one_by_one.decoder)
     np.testing.assert_allclose(law.probs, joint.probs, rtol=0, atol=1e-14)
     np.testing.assert_allclose(law.expected_calls, one_by_one.expected_calls, rtol=1e-14)
+
+
+@pytest.mark.parametrize("best", [optimal_policy, optimal_sizes])
+def test_draws_follow_the_law(best, key):
+    joint, draws = Joint(jnp.asarray(SKEWED)), 20000
+    oracle, decoder = tabulate_denoiser(Oracle(joint)), best(joint, 3).decoder
+    law = exact_law(oracle, decoder)
+    found = eqx.filter_jit(jax.vmap(lambda k: decode(k, oracle, decoder)))(jax.random.split(key, draws))
+    words = np.asarray(found.tokens) @ np.array([8, 4, 2, 1])
+    for values, p in [(words, law.probs), (np.asarray(found.calls), law.calls)]:
+        p = np.asarray(p).reshape(-1)
+        seen = np.bincount(values, minlength=p.size) / draws
+        assert np.all(np.abs(seen - p) <= 5 * np.sqrt(p * np.maximum(1 - p, 0) / draws) + 1e-4)
 
 
 def test_an_infinite_cost_is_infinite_and_ends():
