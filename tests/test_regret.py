@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _oracles import all_policies, follow_words, least_kl_of_mixtures
+from _oracles import all_policies, follow_words, kl_by_sum, least_kl_of_mixtures
 from _strategies import probabilities
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +15,7 @@ from mdmjax import (
     Argmax,
     ConfidenceThreshold,
     EntropyBounded,
+    FixedPartition,
     InvalidInputError,
     Joint,
     LowConfidence,
@@ -173,6 +174,24 @@ def test_infinite_hulls():
     np.testing.assert_allclose(hull.calls, [2.0])
     np.testing.assert_allclose(hull.kl, [0.0], atol=1e-15)
     assert np.isinf(float(least_kl(joint, 1.5, late)))
+
+
+def test_float32():
+    """Tables of float32 are solved in it: the recursion, the hull and the regret."""
+    joint = Joint(jnp.asarray([[0.4, 0.1], [0.3, 0.2]], jnp.float32))
+    oracle, nats = Oracle(joint), np.array([[0.4, 0.1], [0.3, 0.2]])
+    wanted = kl_by_sum(nats, np.outer(nats.sum(1), nats.sum(0)))
+    for among in (any_policy, fixed_partition, random_order):
+        hull = calls_hull(joint, oracle, among=among)
+        assert hull.kl.dtype == jnp.float32
+        np.testing.assert_allclose(hull.kl, [wanted, 0], rtol=0, atol=1e-6)
+        found = regret(oracle, RandomSubset(Schedule([2])), joint, among=among)
+        np.testing.assert_allclose(found, 0, rtol=0, atol=1e-6)
+    # A table whose sum is below one by rounding still takes one call.
+    table = jnp.asarray(np.random.default_rng(9).dirichlet(np.ones(9)).reshape(3, 3), jnp.float32)
+    short, once = Joint(table), FixedPartition([[0, 1]])
+    assert float(teacher_forced_calls(Oracle(short), once, short).expected_calls) < 1
+    np.testing.assert_allclose(regret(Oracle(short), once, short), 0, rtol=0, atol=1e-6)
 
 
 def test_refusals():

@@ -26,7 +26,8 @@ def start(probs: Float[Array, "..."], errors: Float[Array, "n contexts"] | None,
             costs = jnp.concatenate([symbols.sum(axis, keepdims=True), rest], axis)
         weights = jnp.ones((2,) * n, probs.dtype)
     unfinished = any_slot(weights.shape, -1) & (weights > 0)
-    return (jnp.where(unfinished, jnp.inf, 0.0), jnp.zeros_like(weights), weights), costs
+    none = jnp.zeros_like(weights)
+    return (jnp.where(unfinished, jnp.inf, none), none, weights), costs
 
 
 def _correlations(terms: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -116,7 +116,7 @@ def least_kl(
     >>> round(float(least_kl(same, 1.5)), 4)
     0.3466
     """
-    if not comparable(jnp.asarray(calls, float)) >= 1:
+    if not comparable(jnp.asarray(calls, joint.probs.dtype)) >= 1:
         refuse("calls", calls, "a number >= 1", "each sequence takes at least one call")
     solve = _solver(joint, denoiser, among)
     left, right = _ends(solve)
