@@ -124,9 +124,17 @@ from .laws.mixture_schedule import MixtureSchedules as MixtureSchedules
 from .laws.mixture_schedule import mixture_schedules as mixture_schedules
 from .laws.optimal_policy import OptimalPolicy as OptimalPolicy
 from .laws.optimal_policy import PolicyTable as PolicyTable
+from .laws.optimal_policy import Priced as Priced
+from .laws.optimal_policy import any_policy as any_policy
+from .laws.optimal_policy import fixed_partition as fixed_partition
 from .laws.optimal_policy import optimal_policy as optimal_policy
 from .laws.optimal_policy import optimal_policy_calls as optimal_policy_calls
 from .laws.optimal_policy import optimal_policy_frontier as optimal_policy_frontier
+from .laws.optimal_sizes import OptimalSizes as OptimalSizes
+from .laws.optimal_sizes import SizeTable as SizeTable
+from .laws.optimal_sizes import optimal_sizes as optimal_sizes
+from .laws.optimal_sizes import optimal_sizes_calls as optimal_sizes_calls
+from .laws.optimal_sizes import random_order as random_order
 from .laws.order import FixedOrders as FixedOrders
 from .laws.order import OptimalOrder as OptimalOrder
 from .laws.order import fixed_orders as fixed_orders

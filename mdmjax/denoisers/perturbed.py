@@ -73,8 +73,7 @@ class Tempered(AbstractPerturbed):
     r"""$p^{1/\tau} / \sum_a p_a^{1/\tau}$ at `temperature` $\tau$: overconfident below 1, vague above it.
 
     Raises:
-        InvalidInputError: `temperature` not a finite number above 0 (writing the argmax belongs to the
-            decoder).
+        InvalidInputError: `temperature` not a finite number above 0 (its limit at 0 is `Argmax`).
 
     >>> from mdmjax import Joint, Oracle
     >>> coin = Oracle(Joint(jnp.array([0.2, 0.8])))

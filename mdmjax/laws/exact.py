@@ -38,7 +38,8 @@ def exact_law(
     dropped, equal states merged. A kernel that masks again is a Markov chain on the same states. What
     has not finished after `max_steps` steps (`n` if the decoder only reveals, else `MAX_STEPS`) is
     `Law.unfinished`. The oracle of a `Joint` is tabulated first where that fits. `batch` states are
-    denoised at a time. Sums are float64; the result has the default float type.
+    denoised at a time. Sums are float64; the result has the default float type. Rows of a float32
+    denoiser leave a relative error of about `1e-6`.
 
     Cost: the sum over the steps of states times branches times outcomes of a branch. Uniformly random
     subsets have the faster `random_order_law`.
