@@ -49,11 +49,12 @@ class Frontier(NamedTuple):
 
 
 class Stepped(NamedTuple):
-    """The branches of a step from some states, its calls, and the rows that a decoder has seen."""
+    """The branches of a step, with the state of each; its calls, and the rows that a decoder has seen."""
 
     tokens: Int[np.ndarray, "m n"]
-    weights: Float[np.ndarray, "m branches"]
-    rows: Float[np.ndarray, "m branches n symbols"]
+    owner: Int[np.ndarray, " branches"]
+    weights: Float[np.ndarray, " branches"]
+    rows: Float[np.ndarray, "branches n symbols"]
     calls: Int[np.ndarray, " m"]
     log_probs: Float[np.ndarray, "m n q"] | None
 
@@ -108,12 +109,11 @@ class Stepper:
         """The frontier after a step; and the mass revealed at each position, if none is ever revised."""
         n, size, start, parts = self.n, (self.q + 1) ** self.n, 0, []
         changed = np.zeros(n)
-        for block, weights, rows, calls, _ in self.branches(frontier.codes, step):
+        for block, owner, weights, rows, calls, _ in self.branches(frontier.codes, step):
             chunk = slice(start, start + block.shape[0])
             start += block.shape[0]
-            owner, branch = np.nonzero(weights)
-            mass = frontier.mass[chunk][owner] * weights[owner, branch]
-            source, codes, mass = self._outcomes(frontier.codes[chunk][owner], mass, rows[owner, branch])
+            mass = frontier.mass[chunk][owner] * weights
+            source, codes, mass = self._outcomes(frontier.codes[chunk][owner], mass, rows)
             owner = owner[source]
             after = frontier.calls[chunk] + calls
             part, which = merged([Frontier(codes, after[owner], mass, np.zeros((0, n, step + 1)))], size)
@@ -135,12 +135,9 @@ class Stepper:
             found = _stepped(self.denoiser, self.kernel, padded, jnp.asarray(step))
             found = jax.tree.map(lambda x, count=block.shape[0]: np.asarray(x)[:count], found)
             branches, calls, log_probs = found
-            weights, rows = (x.astype(np.float64) for x in branches)
             if log_probs is not None:
                 checked_probs(log_probs, block)
-            yield Stepped(
-                block, weights, self._checked(weights, rows, block, branches.rows.dtype), calls, log_probs
-            )
+            yield Stepped(block, *self._checked(*branches, block), calls, log_probs)
 
     def _blocks(
         self, codes: Int[np.ndarray, " m"]
@@ -158,26 +155,28 @@ class Stepper:
         weights: Float[np.ndarray, "m branches"],
         rows: Float[np.ndarray, "m branches n symbols"],
         tokens: Int[np.ndarray, "m n"],
-        dtype: np.dtype,
-    ) -> Float[np.ndarray, "m branches n symbols"]:
-        """Rows that sum to one in float64; refused if they do not to begin with, or are never to end."""
-        name, tolerance = type(self.kernel).__name__, 1e-9 if dtype == np.float64 else 1e-4
-        sums = np.where(weights[:, :, None] > 0, rows.sum(-1), 1.0)
-        wrong = ~np.all(np.abs(sums - 1) <= tolerance, axis=(1, 2))
-        wrong |= ~(np.abs(weights.sum(1) - 1) <= tolerance)
+    ) -> tuple[Int[np.ndarray, " used"], Float[np.ndarray, " used"], Float[np.ndarray, "used n symbols"]]:
+        """The branches in use, with rows of sum one in float64; refused if they never were, or idle."""
+        name, tolerance = type(self.kernel).__name__, 1e-9 if rows.dtype == np.float64 else 1e-4
+        weights = weights.astype(np.float64)
+        owner, branch = np.nonzero(weights)
+        rows = rows[owner, branch].astype(np.float64)
+        sums = rows.sum(-1)
+        wrong = ~(np.abs(weights.sum(1) - 1) <= tolerance)
+        wrong[owner[~np.all(np.abs(sums - 1) <= tolerance, axis=1)]] = True
         if wrong.any():
             state = readable_state(tokens[np.argmax(wrong)], self.q)
             remedy = "the denoiser may be NaN there: wrap it in Fallback"
             refuse(f"the step of {name} at {state}", "no law", "weights and rows of sum 1", remedy)
         if isinstance(self.kernel, Reveal):
-            kept = np.take_along_axis(rows, tokens[:, None, :, None], axis=3)[..., 0]
-            idle = ~np.any((kept != 1) | (weights == 0)[:, :, None], axis=2).all(1)
+            kept = np.take_along_axis(rows, tokens[owner][:, :, None], axis=2)[:, :, 0]
             # A state whose rows are certain of its mask in every position goes on for ever.
+            idle = np.bincount(owner[np.any(kept != 1, axis=1)], minlength=len(tokens)) == 0
             if idle.any():
                 state = readable_state(tokens[np.argmax(idle)], self.q)
                 name = type(self.kernel.decoder).__name__
                 refuse(f"the choice of {name} at {state}", "empty", "at least one masked position")
-        return rows / sums[..., None]
+        return owner, weights[owner, branch], rows / sums[..., None]
 
     def _check(self, count: int) -> None:
         """Refuse more states than were allowed, before they are made."""

@@ -198,7 +198,8 @@ def _start(probs: Float[Array, "..."], errors: Float[Array, "n contexts"] | None
             costs = jnp.concatenate([symbols.sum(axis, keepdims=True), rest], axis)
         weights = jnp.ones((2,) * n, probs.dtype)
     unfinished = _any_slot(weights.shape, -1) & (weights > 0)
-    return (jnp.where(unfinished, jnp.inf, 0.0), jnp.zeros_like(weights), weights), costs
+    values = jnp.where(unfinished, jnp.inf, jnp.zeros_like(weights))
+    return (values, jnp.zeros_like(weights), weights), costs
 
 
 def _correlations(terms: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -221,7 +221,7 @@ def _followed(
         codes, which = np.unique(tokens[open_] @ place, return_inverse=True)
         steps = list(stepper.branches(codes, step))
         rows = np.concatenate([one.log_probs for one in steps])
-        hidden = np.concatenate([one.rows[:, 0, :, q] for one in steps])
+        hidden = np.concatenate([one.rows[:, :, q] for one in steps])
         log_probs = (rows - np.logaddexp.reduce(rows, axis=2, keepdims=True))[which]
         chosen = (tokens[open_] == q) & (hidden == 0)[which]
         own = np.take_along_axis(log_probs, words[open_][:, :, None], 2)[:, :, 0]
