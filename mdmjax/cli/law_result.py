@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import InvalidInputError, refuse
+from .._errors import InvalidInputError, readable_bytes, refuse
 from .._types import Array, Float
 from ..decoders.base import AbstractDecoder
 from ..decoders.early_commit import EarlyCommit
@@ -24,7 +24,7 @@ from ..denoisers.oracle import Oracle
 from ..denoisers.perturbed import DirichletNoise, Mixed, Tempered
 from ..denoisers.table import tabulate_denoiser
 from ..distributions.block_hmm import BlockHMM
-from ..distributions.joint import Joint, tabulate
+from ..distributions.joint import MAX_TABLE_BYTES, Joint, tabulate
 from ..divergences.blocks import block_incoherence, parity_violation_rate
 from ..divergences.tables import chi_square, hellinger, incoherence, kl, reverse_kl, total_variation
 from ..information.entropy import information_curve
@@ -43,8 +43,8 @@ from .kernels import Rejection, Verified
 from .loaded import Model, options_of
 from .setting import DecoderOptions, Setting
 
-DENSE = 2**20
-"""Sequences beyond which a Block-HMM is decoded by its beliefs and not by a table."""
+DENSE = 2**17
+"""Sequences beyond which a Block-HMM is decoded by its beliefs and not by a table (`_check_size`)."""
 
 TABULATED = 2**16
 """Contexts up to which the denoiser is made a table: each decoder then compiles a look-up only."""
@@ -58,6 +58,7 @@ def setting_of(model: Model, options: Any) -> Setting:
     Raises:
         InvalidInputError: counts that do not sum to `n`, steps outside `1..n`, more than one error.
     """
+    _check_size(model.distribution.n, model.distribution.q)
     joint = tabulate(model.distribution)
     denoiser = Fallback(Oracle(joint))
     given = [name for name in ("mix", "dirichlet", "entropy_noise") if getattr(options, name) is not None]
@@ -75,6 +76,15 @@ def setting_of(model: Model, options: Any) -> Setting:
     is_hmm = isinstance(model.distribution, BlockHMM)
     block = model.distribution.block_size if is_hmm else max(1, n // 2)
     return Setting(model.distribution, joint, denoiser, _schedule(joint, options), block)
+
+
+def _check_size(n: int, q: int) -> None:
+    """Refuse, before anything is made, a distribution whose marginals do not fit: decoders look them up."""
+    need = 2 * (q + 1) ** min(n, 2**12) * 8
+    if need > MAX_TABLE_BYTES:
+        wanted = f"marginals of at most {readable_bytes(MAX_TABLE_BYTES)}"
+        remedy = f"two tables of {q + 1}^{n} numbers need {'over ' * (n > 2**12)}{readable_bytes(need)}"
+        refuse("n, q", f"{n}, {q}", wanted, f"{remedy}; use fewer positions")
 
 
 def law_result(setting: Setting, decoder: DecoderOptions, options: Any, hull: CallsHull | None) -> dict:
