@@ -5,6 +5,7 @@ $(q+2)^n$ entries and are filled one axis at a time. Values are weighted by $p(x
 expectation over what a step reveals is a plain sum.
 """
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -13,6 +14,7 @@ from .._partial import marginal_table
 from .._types import Array, Bool, Float
 
 
+@eqx.filter_jit
 def start(probs: Float[Array, "..."], errors: Float[Array, "n contexts"] | None, adaptive: bool):
     """Values, calls and weights before the first sweep; and the cost of every state and set."""
     n, q = probs.ndim, probs.shape[0]
