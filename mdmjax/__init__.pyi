@@ -28,6 +28,7 @@ from .decoders.remdm import remdm_conf as remdm_conf
 from .decoders.remdm import remdm_rescale as remdm_rescale
 from .decoders.run import Trace as Trace
 from .decoders.run import decode as decode
+from .decoders.run import decode_many as decode_many
 from .decoders.speculative import AnySubsetSpeculative as AnySubsetSpeculative
 from .decoders.speculative import DraftAndVerify as DraftAndVerify
 from .decoders.statistics import TraceStatistics as TraceStatistics
@@ -103,10 +104,12 @@ from .files.corpus import read_corpus as read_corpus
 from .files.corpus import standard_library_files as standard_library_files
 from .files.joint_table import read_joint as read_joint
 from .files.loss_table import read_loss_table as read_loss_table
+from .files.loss_table import write_loss_table as write_loss_table
 from .files.safetensor_files import read_model as read_model
 from .files.safetensor_files import write_model as write_model
 from .files.schedule_files import export_schedule as export_schedule
 from .files.schedule_files import read_schedule as read_schedule
+from .files.trace_files import write_traces as write_traces
 from .information.blocks import blocks_curve as blocks_curve
 from .information.closed_form import curve_from_steps as curve_from_steps
 from .information.closed_form import dual_curve as dual_curve

@@ -122,8 +122,7 @@ def masked_losses(
             refuse(name, value, "an integer >= 1")
     ordering, masking = jax.random.split(key)
     place = np.asarray(jax.random.permutation(ordering, size))
-    start = np.array([r * size + r * size // math.lcm(size, n) for r in range(rounds)])
-    n_masked = ((start[:, None] + place[None, :]) % n + 1).reshape(-1)
+    n_masked = mask_counts(place, n, rounds).reshape(-1)
     sequence = np.tile(np.arange(size), rounds)
     calls = min(batch, n_masked.size)
     rows = _losses(masking, denoiser, sequences, jnp.asarray(sequence), jnp.asarray(n_masked), calls)
@@ -169,6 +168,19 @@ def measured_loss_table(
             f"give {2 * n} sequences, or rounds = {-(-2 * n // max(size, 2))}",
         )
     return masked_losses(key, denoiser, sequences, rounds=rounds, batch=batch).table()
+
+
+def mask_counts(
+    place: Int[np.ndarray, " samples"], n: int, rounds: int
+) -> Int[np.ndarray, "rounds samples"]:
+    """How many tokens of each sequence are masked in each round: see `masked_losses`.
+
+    >>> mask_counts(np.array([0, 1, 2, 3]), 4, 2).tolist()
+    [[1, 2, 3, 4], [2, 3, 4, 1]]
+    """
+    size = place.size
+    start = np.array([r * size + r * size // math.lcm(size, n) for r in range(rounds)])
+    return (start[:, None] + place[None, :]) % n + 1
 
 
 def joined(parts: Sequence[MaskedLosses]) -> MaskedLosses:
