@@ -83,12 +83,17 @@ from .divergences.total_correlation import forward_ctc as forward_ctc
 from .divergences.total_correlation import forward_ctc_by_step as forward_ctc_by_step
 from .divergences.total_correlation import reverse_ctc as reverse_ctc
 from .divergences.total_correlation import reverse_ctc_by_step as reverse_ctc_by_step
+from .files.checkpoint import read_checkpoint as read_checkpoint
+from .files.checkpoint import read_header as read_header
+from .files.checkpoint import write_checkpoint as write_checkpoint
 from .files.corpus import Corpus as Corpus
 from .files.corpus import corpus_files as corpus_files
 from .files.corpus import read_corpus as read_corpus
 from .files.corpus import standard_library_files as standard_library_files
 from .files.joint_table import read_joint as read_joint
 from .files.loss_table import read_loss_table as read_loss_table
+from .files.safetensor_files import read_model as read_model
+from .files.safetensor_files import write_model as write_model
 from .files.schedule_files import export_schedule as export_schedule
 from .files.schedule_files import read_schedule as read_schedule
 from .information.blocks import blocks_curve as blocks_curve

@@ -5,7 +5,7 @@ biases, no input of time (arXiv 2502.09992). One sequence in; `jax.vmap` outside
 """
 
 import dataclasses
-from typing import Literal, Self
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -107,7 +107,7 @@ class Transformer(AbstractDenoiser):
     head: Float[Array, "width q"]
 
     @classmethod
-    def create(cls, key: Key[Array, ""], config: TransformerConfig) -> Self:
+    def create(cls, key: Key[Array, ""], config: TransformerConfig) -> "Transformer":
         r"""Random parameters: normal, of deviation 0.02, and $0.02/\sqrt{2\,\text{depth}}$ before a sum."""
         c, size = config, config.width // config.heads
         keys = jax.random.split(key, 6)
