@@ -98,9 +98,7 @@ class ByteAlphabet(AbstractAlphabet):
         return data.decode("utf-8", "replace")
 
 
-def common_characters(
-    texts: Iterable[str], most: int = 255, least_share: float = LEAST_SHARE
-) -> Alphabet:
+def common_characters(texts: Iterable[str], most: int = 255, least_share: float = LEAST_SHARE) -> Alphabet:
     r"""The `most` frequent characters of the texts, in order of their code points, and `\ufffd`.
 
     A character that is less than `least_share` of the texts is left out. The texts should be those of

@@ -1,7 +1,6 @@
 """Training as a pure function: a state, and one compiled program that takes it many steps further."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 import equinox as eqx
@@ -11,7 +10,7 @@ import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from .._errors import refuse
-from .._types import Array, Float, Int, Key
+from .._types import Array, Float, Int
 from ..denoisers.transformer import Transformer, TransformerConfig
 from .data import AbstractData, draw_batch
 from .loss import MaskLaw, masked_loss, stratified_masks
@@ -78,7 +77,7 @@ class TrainingPlan:
 
 
 class TrainState(eqx.Module):
-    """All that a training goes on from: the float32 weights, their running mean, the optimiser, the step."""
+    """All that a training goes on from: float32 weights, their running mean, the optimiser, the step."""
 
     network: Transformer
     ema: Transformer
@@ -132,6 +131,7 @@ def train_steps(
         refuse("data", f"of n, q = {data.n}, {data.q}", f"n, q = {config.n}, {config.q} of the network")
     if sharding is not None and plan.batch % sharding.mesh.size:
         refuse("batch", plan.batch, f"a multiple of the {sharding.mesh.size} devices")
+    data, state = on_every_device((data, state), sharding)
     return _train_steps((data, plan, count, sharding), state)
 
 
@@ -141,7 +141,6 @@ def _train_steps(
 ) -> tuple[TrainState, StepLog]:
     data, plan, count, sharding = fixed
     root, optimiser = jax.random.key(plan.seed), plan.optimiser()
-    everywhere = sharding and NamedSharding(sharding.mesh, PartitionSpec())
 
     def step(state: TrainState, _: None) -> tuple[TrainState, StepLog]:
         key_data, key_masks = jax.random.split(jax.random.fold_in(root, state.step))
@@ -156,7 +155,7 @@ def _train_steps(
         keep = jnp.minimum(jnp.float32(plan.ema), (1 + since) / (10 + since))
         ema = jax.tree.map(lambda mean, x: keep * mean + (1 - keep) * x, state.ema, network)
         log = StepLog(loss, plan.rate(state.step), optax.global_norm(gradient))
-        return _placed(TrainState(network, ema, moments, state.step + 1), everywhere), log
+        return on_every_device(TrainState(network, ema, moments, state.step + 1), sharding), log
 
     return jax.lax.scan(step, state, length=count)
 
@@ -171,6 +170,15 @@ def batch_sharding(devices: list[jax.Device]) -> NamedSharding:
         (len(devices),), ("batch",), axis_types=(jax.sharding.AxisType.Auto,), devices=devices
     )
     return NamedSharding(mesh, PartitionSpec("batch"))
+
+
+def on_every_device(tree: Any, sharding: NamedSharding | None) -> Any:
+    """The arrays of a tree copied to every device of a sharding's mesh, if there is one.
+
+    >>> on_every_device(jnp.arange(2), batch_sharding(jax.devices())).sharding.spec
+    P()
+    """
+    return _placed(tree, sharding and NamedSharding(sharding.mesh, PartitionSpec()))
 
 
 def _placed(tree: Any, sharding: NamedSharding | None) -> Any:

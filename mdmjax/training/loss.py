@@ -54,10 +54,10 @@ def ratio_masks(key: Key[Array, ""], batch: int, n: int) -> Masks:
 def stratified_masks(key: Key[Array, ""], batch: int, n: int) -> Masks:
     r"""A uniformly random set of `m` tokens is masked, of weight $1/m$; `m` is spread over the batch.
 
-    Sequence `j` has $m = 1 + \lfloor (jn + r) / \text{batch} \rfloor$ with one uniform `r` in `0..n-1`: over
-    `j` and `r` each `m` in `1..n` is taken exactly `batch` times, so the mean is that of the module's
-    formula, and each batch has all masked shares in equal parts. A loss of at most `L` a token is
-    at most `L` a sequence: the variance is finite.
+    Sequence `j` has $m = 1 + \lfloor (jn + r) / \text{batch} \rfloor$ with one uniform `r` in `0..n-1`:
+    over `j` and `r` each `m` in `1..n` is taken exactly `batch` times, so the mean is that of the
+    module's formula, and each batch has all masked shares in equal parts. Losses of at most `L` a
+    token are at most `L` a sequence: the variance is finite.
 
     >>> masked, weights = stratified_masks(jax.random.key(0), 4, 4)
     >>> masked.sum(axis=1).tolist(), (1 / weights).round().tolist()
