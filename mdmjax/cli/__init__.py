@@ -1,4 +1,4 @@
-"""The command line: `mdmjax schedule` and `mdmjax law`. Nothing heavy is imported before it is needed."""
+"""The command line: `mdmjax schedule`, `law` and `train`. Nothing heavy is imported before it is needed."""
 
 import os
 import sys
@@ -11,10 +11,12 @@ from .._errors import InvalidInputError
 from .errors import complain, parse
 from .law import LawCommand
 from .schedule import ScheduleCommand
+from .train import TrainCommand
 
 Command = (
     Annotated[ScheduleCommand, tyro.conf.subcommand("schedule")]
     | Annotated[LawCommand, tyro.conf.subcommand("law")]
+    | Annotated[TrainCommand, tyro.conf.subcommand("train")]
 )
 """Every command."""
 

@@ -65,7 +65,7 @@ class Text(Sized):
         corpus = read_corpus(track(files, "reading"))
         symbols = [classes.classify(text) for text in track(corpus.texts, "classifying")]
         joint = text_joint(symbols, self.window, classes.q)
-        name = str(self.path) if self.path else f"standard library of Python {_python_version()}"
+        name = str(self.path) if self.path else f"standard library of Python {python_version()}"
         facts = {
             "files": len(corpus.texts),
             "skipped_files": corpus.skipped,
@@ -128,5 +128,6 @@ class LossCurveFile:
         return Loaded(curve, f"loss table {self.file.name}", "measured on a model", None, facts, table)
 
 
-def _python_version() -> str:
+def python_version() -> str:
+    """The version of the running interpreter."""
     return ".".join(map(str, sys.version_info[:3]))
