@@ -1,6 +1,7 @@
 """The result of `mdmjax law`: a JSON object, which the table and the picture are drawn from."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,6 +21,7 @@ from ..denoisers.fallback import Fallback
 from ..denoisers.loss_curve import kl_split
 from ..denoisers.oracle import Oracle
 from ..denoisers.perturbed import DirichletNoise, Mixed, Tempered
+from ..denoisers.table import tabulate_denoiser
 from ..distributions.block_hmm import BlockHMM
 from ..distributions.joint import Joint, tabulate
 from ..divergences.blocks import block_incoherence, parity_violation_rate
@@ -38,6 +40,7 @@ from .decoders import MeanField
 from .kernels import Rejection, Verified
 from .loaded import Model, options_of
 from .setting import DecoderOptions, Setting
+from .trained import open_model
 
 DENSE = 2**20
 """Sequences beyond which a Block-HMM is decoded by its beliefs and not by a table."""
@@ -53,7 +56,7 @@ def setting_of(model: Model, options: Any) -> Setting:
         InvalidInputError: counts that do not sum to `n`, steps outside `1..n`, more than one error.
     """
     joint = tabulate(model.distribution)
-    denoiser = Fallback(Oracle(joint))
+    denoiser = Fallback(Oracle(joint)) if options.model is None else _network(options.model, joint)
     given = [name for name in ("mix", "dirichlet", "entropy_noise") if getattr(options, name) is not None]
     if len(given) > 1:
         refuse(", ".join(given), "given together", "one kind of model error")
@@ -72,7 +75,7 @@ def setting_of(model: Model, options: Any) -> Setting:
 def law_result(setting: Setting, decoder: DecoderOptions, options: Any, hull: CallsHull | None) -> dict:
     """What is known of one decoder, from its exact law."""
     made = decoder.build(setting)
-    writer, made = _written(setting.model, made, options.temperature)
+    writer, made = written(setting.model, made, options.temperature)
     facts: dict[str, Any] = {"call": "a call of the denoiser"}
     if isinstance(decoder, Rejection):
         found = rejection_law(writer, setting.joint, setting.partition(decoder.block))
@@ -173,14 +176,7 @@ def _schedule(joint: Joint, options: Any) -> Schedule:
     if options.counts is not None and options.steps is not None:
         refuse("counts, steps", f"{options.counts}, {options.steps}", "only one of the two")
     if options.counts is not None:
-        try:
-            counts = [int(part) for part in options.counts.split(",")]
-        except ValueError:
-            refuse("counts", options.counts, "integers with commas between them, as 1,2,2")
-        schedule = Schedule(counts)
-        if schedule.n != n:
-            refuse("counts", options.counts, f"a sum of n = {n}", f"theirs is {schedule.n}")
-        return schedule
+        return counts_of(options.counts, n)
     steps = n if options.steps is None else options.steps
     if not 1 <= steps <= n:
         refuse("steps", steps, f"an integer in 1..n with n = {n}")
@@ -189,7 +185,30 @@ def _schedule(joint: Joint, options: Any) -> Schedule:
     return NAMED[options.schedule](n, steps)
 
 
-def _written(
+def counts_of(text: str, n: int) -> Schedule:
+    """The schedule that is written as `1,2,2`."""
+    try:
+        counts = [int(part) for part in text.split(",")]
+    except ValueError:
+        refuse("counts", text, "integers with commas between them, as 1,2,2")
+    schedule = Schedule(counts)
+    if schedule.n != n:
+        refuse("counts", text, f"a sum of n = {n}", f"theirs is {schedule.n}")
+    return schedule
+
+
+def _network(folder: Path, joint: Joint) -> AbstractDenoiser:
+    """The trained model of a folder at every context, in the precision of the exact laws."""
+    network = open_model(folder).network
+    if (network.n, network.q) != (joint.n, joint.q):
+        sizes = f"n, q = {joint.n}, {joint.q} of the source"
+        refuse(
+            "model", f"{folder} of n, q = {network.n}, {network.q}", sizes, "give the source these sizes"
+        )
+    return tabulate_denoiser(network, dtype=joint.probs.dtype)
+
+
+def written(
     model: AbstractDenoiser, decoder: AbstractDecoder | AbstractKernel, temperature: float
 ) -> tuple[AbstractDenoiser, AbstractDecoder | AbstractKernel]:
     """What tokens are drawn from, and the decoder, which goes on to see the rows of the model."""
