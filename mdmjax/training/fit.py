@@ -154,7 +154,7 @@ def _train_steps(
         since = state.step.astype(jnp.float32)
         keep = jnp.minimum(jnp.float32(plan.ema), (1 + since) / (10 + since))
         ema = jax.tree.map(lambda mean, x: keep * mean + (1 - keep) * x, state.ema, network)
-        log = StepLog(loss, plan.rate(state.step), optax.global_norm(gradient))
+        log = StepLog(loss, plan.rate(state.step), optax.tree.norm(gradient))
         return on_every_device(TrainState(network, ema, moments, state.step + 1), sharding), log
 
     return jax.lax.scan(step, state, length=count)
