@@ -128,7 +128,7 @@ def as_kernel(decoder: AbstractDecoder | AbstractKernel) -> AbstractKernel:
 
 
 def drawn_from(key: Key[Array, ""], log_probs: Float[Array, "n q"]) -> Int[Array, " n"]:
-    r"""One symbol from each row, by inversion of its sums: `n` random numbers where Gumbel noise takes `n q`.
+    r"""One symbol from each row, by inversion of its sums: `n` random numbers; Gumbel noise takes `n q`.
 
     A symbol of probability zero is never drawn, however the sums are rounded.
 
