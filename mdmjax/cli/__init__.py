@@ -1,4 +1,4 @@
-"""The command line: `mdmjax schedule` and `mdmjax law`. Nothing heavy is imported before it is needed."""
+"""The command line: one file a command. Nothing heavy is imported before it is needed."""
 
 import os
 import sys
@@ -8,13 +8,19 @@ from typing import Annotated
 import tyro
 
 from .._errors import InvalidInputError
+from .decode import DecodeCommand
 from .errors import complain, parse
 from .law import LawCommand
+from .loss_curve import LossCurveCommand
 from .schedule import ScheduleCommand
+from .train import TrainCommand
 
 Command = (
     Annotated[ScheduleCommand, tyro.conf.subcommand("schedule")]
     | Annotated[LawCommand, tyro.conf.subcommand("law")]
+    | Annotated[TrainCommand, tyro.conf.subcommand("train")]
+    | Annotated[LossCurveCommand, tyro.conf.subcommand("loss-curve")]
+    | Annotated[DecodeCommand, tyro.conf.subcommand("decode")]
 )
 """Every command."""
 

@@ -20,6 +20,7 @@ class Verified(DecoderOptions):
     """Blocks from left to right, each drawn from its exact law by enumeration (arXiv 2602.00286)."""
 
     name = "verified"
+    needs_truth = True
     paper_sizes: ClassVar[dict[str, int]] = {"blocks": 8, "block_size": 8}
 
     block: OptionalInt = None
@@ -37,6 +38,7 @@ class Rejection(DecoderOptions):
     """As verified, but proposed from the marginals and accepted with the exact constant (Prop. 5.1)."""
 
     name = "rejection"
+    needs_truth = True
 
     block: OptionalInt = None
     """Positions of a block; the source's own, or half of the sequence."""
@@ -61,7 +63,7 @@ class Speculative(DecoderOptions):
         """Any-subset speculative sampling from the left."""
         from ..decoders.speculative import AnySubsetSpeculative
 
-        return AnySubsetSpeculative(list(range(setting.joint.n)), self.drafts)
+        return AnySubsetSpeculative(list(range(setting.model.n)), self.drafts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +165,7 @@ class Edit(DecoderOptions):
         if self.sweeps < 1:
             refuse("sweeps", self.sweeps, "an integer >= 1", "no sweep at all is mean-field")
         parts = setting.partition(self.width, "width")
-        most = (MAX_STEPS - setting.joint.n) // len(parts)
+        most = (MAX_STEPS - setting.model.n) // len(parts)
         if self.sweeps > most:
             refuse("sweeps", self.sweeps, f"at most {most}", f"a law is followed for {MAX_STEPS} steps")
         return Edited(decoders.MeanField(self.block).build(setting), Sweeps(parts, self.sweeps))

@@ -35,6 +35,8 @@ class LawCommand:
     temperature: float = 1.0
     """Tokens are drawn at this temperature, 0: the argmax. Choices go by the model's own rows, except
     in kernels that draw before they choose."""
+    model: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """The denoiser is the model that `mdmjax train` wrote here, instead of the oracle."""
     mix: OptionalFloat = None
     """Model error: a share MIX of every row is uniform."""
     dirichlet: OptionalFloat = None
@@ -119,11 +121,12 @@ class LawCommand:
         """Whether the table of all decoders is asked for."""
         return isinstance(decoder, All)
 
-    def _errors(self) -> dict[str, float]:
+    def _errors(self) -> dict[str, float | str]:
         """What makes the denoiser, or the writing, differ from the oracle."""
+        model = {} if self.model is None else {"model": str(self.model)}
         knobs = {name: getattr(self, name) for name in ("mix", "dirichlet", "entropy_noise")}
         temperature = {} if self.temperature == 1 else {"temperature": self.temperature}
-        return {name: value for name, value in knobs.items() if value is not None} | temperature
+        return model | {name: value for name, value in knobs.items() if value is not None} | temperature
 
     def _check(self) -> None:
         """Refuse, before any work, options that do not fit or a file that could not be written."""

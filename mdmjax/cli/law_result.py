@@ -1,6 +1,7 @@
 """The result of `mdmjax law`: a JSON object, which the table and the picture are drawn from."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -42,6 +43,7 @@ from .decoders import MeanField
 from .kernels import Rejection, Verified
 from .loaded import Model, options_of
 from .setting import DecoderOptions, Setting
+from .trained import open_model
 
 DENSE = 2**17
 """Sequences beyond which a Block-HMM is decoded by its beliefs and not by a table (`_check_size`)."""
@@ -60,7 +62,7 @@ def setting_of(model: Model, options: Any) -> Setting:
     """
     _check_size(model.distribution.n, model.distribution.q)
     joint = tabulate(model.distribution)
-    denoiser = Fallback(Oracle(joint))
+    denoiser = Fallback(Oracle(joint)) if options.model is None else _network(options.model, joint)
     given = [name for name in ("mix", "dirichlet", "entropy_noise") if getattr(options, name) is not None]
     if len(given) > 1:
         refuse(", ".join(given), "given together", "one kind of model error")
@@ -90,7 +92,7 @@ def _check_size(n: int, q: int) -> None:
 def law_result(setting: Setting, decoder: DecoderOptions, options: Any, hull: CallsHull | None) -> dict:
     """What is known of one decoder, from its exact law."""
     made = decoder.build(setting)
-    writer, made = _written(setting.model, made, options.temperature)
+    writer, made = written(setting.model, made, options.temperature)
     facts: dict[str, Any] = {"call": "a call of the denoiser"}
     if isinstance(decoder, Rejection):
         found = rejection_law(writer, setting.joint, setting.partition(decoder.block))
@@ -191,14 +193,7 @@ def _schedule(joint: Joint, options: Any) -> Schedule:
     if options.counts is not None and options.steps is not None:
         refuse("counts, steps", f"{options.counts}, {options.steps}", "only one of the two")
     if options.counts is not None:
-        try:
-            counts = [int(part) for part in options.counts.split(",")]
-        except ValueError:
-            refuse("counts", options.counts, "integers with commas between them, as 1,2,2")
-        schedule = Schedule(counts)
-        if schedule.n != n:
-            refuse("counts", options.counts, f"a sum of n = {n}", f"theirs is {schedule.n}")
-        return schedule
+        return counts_of(options.counts, n)
     steps = n if options.steps is None else options.steps
     if not 1 <= steps <= n:
         refuse("steps", steps, f"an integer in 1..n with n = {n}")
@@ -207,7 +202,30 @@ def _schedule(joint: Joint, options: Any) -> Schedule:
     return NAMED[options.schedule](n, steps)
 
 
-def _written(
+def counts_of(text: str, n: int) -> Schedule:
+    """The schedule that is written as `1,2,2`."""
+    try:
+        counts = [int(part) for part in text.split(",")]
+    except ValueError:
+        refuse("counts", text, "integers with commas between them, as 1,2,2")
+    schedule = Schedule(counts)
+    if schedule.n != n:
+        refuse("counts", text, f"a sum of n = {n}", f"theirs is {schedule.n}")
+    return schedule
+
+
+def _network(folder: Path, joint: Joint) -> AbstractDenoiser:
+    """The trained model of a folder at every context, in the precision of the exact laws."""
+    network = open_model(folder).network
+    if (network.n, network.q) != (joint.n, joint.q):
+        sizes = f"n, q = {joint.n}, {joint.q} of the source"
+        refuse(
+            "model", f"{folder} of n, q = {network.n}, {network.q}", sizes, "give the source these sizes"
+        )
+    return tabulate_denoiser(network, dtype=joint.probs.dtype)
+
+
+def written(
     model: AbstractDenoiser, decoder: AbstractDecoder | AbstractKernel, temperature: float
 ) -> tuple[AbstractDenoiser, AbstractDecoder | AbstractKernel]:
     """What tokens are drawn from, and the decoder, which goes on to see the rows of the model."""

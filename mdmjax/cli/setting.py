@@ -19,17 +19,17 @@ OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
 
 
 class Setting(NamedTuple):
-    """What a decoder is made for; it sees the rows of `model`."""
+    """What a decoder is made for; it sees the rows of `model`. The truth is not always known."""
 
-    distribution: "AbstractDistribution"
-    joint: "Joint"
+    distribution: "AbstractDistribution | None"
+    joint: "Joint | None"
     model: "AbstractDenoiser"
     schedule: "Schedule"
     block: int
 
     def partition(self, block: int | None = None, name: str = "block") -> list[list[int]]:
         """Blocks of that many positions from left to right; the last may be shorter."""
-        size, n = self.block if block is None else block, self.joint.n
+        size, n = self.block if block is None else block, self.model.n
         if not 1 <= size <= n:
             refuse(name, size, f"an integer in 1..n with n = {n}")
         return [list(range(start, min(start + size, n))) for start in range(0, n, size)]
@@ -52,6 +52,8 @@ class DecoderOptions:
 
     name: ClassVar[str]
     paper_sizes: ClassVar[dict[str, int]] = {}
+    needs_truth: ClassVar[bool] = False
+    """Whether it is made from the true joint: not for a model of data that are not known."""
 
     def build(self, setting: Setting) -> "AbstractDecoder | AbstractKernel":
         """The decoder."""

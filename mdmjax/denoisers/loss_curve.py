@@ -44,7 +44,7 @@ def denoiser_loss_curve(joint: Joint, denoiser: AbstractDenoiser) -> Float[Array
     >>> [round(abs(x), 4) for x in denoiser_loss_curve(pair, Mixed(Oracle(pair), 0.5)).tolist()]
     [0.6931, 0.2877]
     """
-    _check(joint, denoiser)
+    check_sizes(joint, denoiser)
     return _known(_curve(joint, denoiser, True))
 
 
@@ -59,7 +59,7 @@ def learning_error_curve(joint: Joint, denoiser: AbstractDenoiser) -> Float[Arra
     >>> [round(abs(x), 4) for x in learning_error_curve(pair, Mixed(Oracle(pair), 0.5)).tolist()]
     [0.0, 0.2877]
     """
-    _check(joint, denoiser)
+    check_sizes(joint, denoiser)
     return _known(_curve(joint, denoiser, False))
 
 
@@ -85,7 +85,7 @@ def kl_split(joint: Joint, denoiser: AbstractDenoiser, schedule: Schedule) -> Kl
     return KlSplit(sampling, nll(learning_error_curve(joint, denoiser), schedule))
 
 
-def _check(joint: Joint, denoiser: AbstractDenoiser) -> None:
+def check_sizes(joint: Joint, denoiser: AbstractDenoiser) -> None:
     """Refuse sizes that differ or are too large."""
     n, q = joint.n, joint.q
     if (denoiser.n, denoiser.q) != (n, q):

@@ -1,12 +1,18 @@
 """Files that are written whole or not at all."""
 
+import contextlib
+import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from .._errors import refuse
+
+PART = ".part"
+"""How the name of a temporary file ends."""
 
 
 def check_writable(argument: str, path: Path) -> None:
@@ -31,20 +37,36 @@ def check_writable_folder(argument: str, folder: Path) -> None:
         refuse(argument, str(folder), "a folder that can be written")
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path`: to a temporary file beside it, then renamed over it.
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A stream into a temporary file beside `path`, renamed over it when the block ends.
 
-    A reader sees the old file or the new one, and a failure leaves the old one.
+    A reader sees the old file or the new one, and a failure leaves the old one. The bytes are on the disk
+    before the new name is, so that this also holds when the power fails.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def remove_parts(path: Path) -> None:
+    """Remove the temporary files of `path` that a killed writer left; no other process may write it."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*{PART}"):
+        part.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all."""
+    with opened(path) as stream:
+        stream.write(data)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -61,7 +83,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """
     folder = folder.resolve()
     place = folder if folder.exists() else folder.parent
-    stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=place))
+    stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=PART, dir=place))
     try:
         for name, data in files.items():
             (stage / name).write_bytes(data)

@@ -1,0 +1,184 @@
+r"""The network of a masked diffusion model: a bidirectional transformer in the shape of LLaMA and LLaDA.
+
+RMSNorm before each part, rotary positions, attention to every position, a SwiGLU feed-forward part, no
+biases, no input of time (arXiv 2502.09992). One sequence in; `jax.vmap` outside.
+"""
+
+import dataclasses
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .._errors import refuse
+from .._numerics import safe_log
+from .._types import Array, Float, Int, Key, Tokens
+from ._layers import attention, linear, rms_norm, rotary_turns, rotated
+from .base import AbstractDenoiser
+
+MAX_UNROLLED = 8
+"""The largest depth at which blocks are compiled one by one (faster) rather than as one loop (smaller)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TransformerConfig:
+    """The shape of a `Transformer`: every number that its parameters and its arithmetic depend on.
+
+    `hidden` is the width of the feed-forward part. Parameters are float32; `compute` is the type of the
+    matrix products (norms, softmax and logits stay float32). `remat` computes each block again in the
+    backward pass: memory of one block and `depth` inputs instead of all. `attention` is the
+    implementation that `jax.nn.dot_product_attention` takes: `None` lets it choose.
+
+    Raises:
+        InvalidInputError: a size below 1; a width that is not `heads` times an even number.
+
+    >>> TransformerConfig(n=16, q=2, width=64, depth=2, heads=4, hidden=128).parameters
+    82560
+    """
+
+    n: int
+    q: int
+    width: int = 128
+    depth: int = 4
+    heads: int = 4
+    hidden: int = 352
+    rotary_base: float = 10_000.0
+    norm_epsilon: float = 1e-5
+    compute: Literal["float32", "bfloat16"] = "float32"
+    attention: Literal["xla", "cudnn"] | None = None
+    remat: bool = False
+
+    def __post_init__(self):
+        """Refuse what is no shape."""
+        for name in ("n", "q", "width", "depth", "heads", "hidden"):
+            if getattr(self, name) < 1:
+                refuse(name, getattr(self, name), "an integer >= 1")
+        if self.width % (2 * self.heads):
+            refuse("width", self.width, f"a multiple of 2 * heads = {2 * self.heads}")
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the network has."""
+        block = 4 * self.width**2 + 3 * self.width * self.hidden + 2 * self.width
+        return self.depth * block + self.width * (2 * self.q + 2)
+
+
+SIZES: dict[str, dict[str, int]] = {
+    "mini": {"width": 48, "depth": 2, "heads": 2, "hidden": 96},
+    "tiny": {"width": 64, "depth": 3, "heads": 2, "hidden": 176},
+    "little": {"width": 128, "depth": 4, "heads": 4, "hidden": 352},
+    "small": {"width": 320, "depth": 8, "heads": 5, "hidden": 864},
+    "base": {"width": 768, "depth": 14, "heads": 12, "hidden": 2048},
+    "large": {"width": 1024, "depth": 28, "heads": 16, "hidden": 2752},
+}
+"""Shapes by name, as keywords of `TransformerConfig`: about 0.05, 0.2, 0.8, 10, 100 and 350 million
+parameters at a hundred symbols. Tiny is for two CPU cores; small and up want an accelerator."""
+
+
+class Block(eqx.Module):
+    """Attention and feed-forward part, each added to what comes in. Weights act from the right: `x @ w`."""
+
+    attention_norm: Float[Array, "*depth width"]
+    query: Float[Array, "*depth width width"]
+    key: Float[Array, "*depth width width"]
+    value: Float[Array, "*depth width width"]
+    out: Float[Array, "*depth width width"]
+    mlp_norm: Float[Array, "*depth width"]
+    gate: Float[Array, "*depth width hidden"]
+    up: Float[Array, "*depth width hidden"]
+    down: Float[Array, "*depth hidden width"]
+
+    def __call__(
+        self, x: Float[Array, "batch n width"], turns: Float[Array, "n 2 half"], config: TransformerConfig
+    ) -> Float[Array, "batch n width"]:
+        """The residual stream after the block."""
+        dtype, epsilon = jnp.dtype(config.compute), config.norm_epsilon
+        heads = (*x.shape[:-1], config.heads, config.width // config.heads)
+        normed = rms_norm(x, self.attention_norm, epsilon).astype(dtype)
+        query, key, value = (linear(normed, w).reshape(heads) for w in (self.query, self.key, self.value))
+        mixed = attention(rotated(query, turns), rotated(key, turns), value, config.attention)
+        x = x + linear(mixed.reshape(x.shape), self.out).astype(x.dtype)
+        normed = rms_norm(x, self.mlp_norm, epsilon).astype(dtype)
+        hidden = jax.nn.silu(linear(normed, self.gate)) * linear(normed, self.up)
+        return x + linear(hidden, self.down).astype(x.dtype)
+
+
+class Transformer(AbstractDenoiser):
+    r"""A network $\hat p(x_i \mid x_S)$ of masked tokens; parameters are float32 leaves.
+
+    `blocks` holds the parameters of all blocks with a leading axis `depth`, so that compiling takes one
+    block's time at any depth. Made by `Transformer.create(key, config)`.
+
+    >>> config = TransformerConfig(n=4, q=2, width=16, depth=1, heads=2, hidden=32)
+    >>> network = Transformer.create(jax.random.key(0), config)
+    >>> jnp.exp(network(jnp.array([0, 2, 2, 1]))).sum(axis=1).round(4).tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    """
+
+    config: TransformerConfig = eqx.field(static=True)
+    embedding: Float[Array, "symbols width"]
+    blocks: Block
+    norm: Float[Array, " width"]
+    head: Float[Array, "width q"]
+
+    @classmethod
+    def create(cls, key: Key[Array, ""], config: TransformerConfig) -> "Transformer":
+        r"""Random parameters: normal, of deviation 0.02, and $0.02/\sqrt{2\,\text{depth}}$ before a sum."""
+        c = config
+        keys = jax.random.split(key, 9)
+
+        def normal(key: Key[Array, ""], shape: tuple[int, ...], scale: float = 1.0) -> Float[Array, "..."]:
+            return 0.02 * scale * jax.random.normal(key, shape, jnp.float32)
+
+        last = (2 * c.depth) ** -0.5
+        square = (c.depth, c.width, c.width)
+        blocks = Block(
+            attention_norm=jnp.ones((c.depth, c.width), jnp.float32),
+            query=normal(keys[0], square),
+            key=normal(keys[1], square),
+            value=normal(keys[2], square),
+            out=normal(keys[3], square, last),
+            mlp_norm=jnp.ones((c.depth, c.width), jnp.float32),
+            gate=normal(keys[4], (c.depth, c.width, c.hidden)),
+            up=normal(keys[5], (c.depth, c.width, c.hidden)),
+            down=normal(keys[6], (c.depth, c.hidden, c.width), last),
+        )
+        embedding = normal(keys[7], (c.q + 1, c.width))
+        head = normal(keys[8], (c.width, c.q))
+        return cls(config, embedding, blocks, jnp.ones((c.width,), jnp.float32), head)
+
+    @property
+    def n(self) -> int:
+        """Number of positions."""
+        return self.config.n
+
+    @property
+    def q(self) -> int:
+        """Size of the alphabet."""
+        return self.config.q
+
+    def logits(self, tokens: Int[Array, "*batch n"]) -> Float[Array, "*batch n q"]:
+        """What the softmax is taken of, at every position, in float32.
+
+        Unlike other functions of the package it takes a batch as it is: the gradient of a loss is then
+        one sum over the batch, where `jax.vmap` would first make the gradient of every sequence.
+        """
+        c = self.config
+        batch = tokens.reshape(-1, tokens.shape[-1])
+        turns = rotary_turns(tokens.shape[-1], c.width // c.heads, c.rotary_base)
+
+        def through(x: Float[Array, "batch n width"], block: Block):
+            return block(x, turns, c), None
+
+        through = jax.checkpoint(through) if c.remat else through
+        unroll = c.depth if c.depth <= MAX_UNROLLED else 1
+        x, _ = jax.lax.scan(through, self.embedding[batch], self.blocks, unroll=unroll)
+        x = rms_norm(x, self.norm, c.norm_epsilon).astype(jnp.dtype(c.compute))
+        return linear(x, self.head).astype(jnp.float32).reshape(*tokens.shape, c.q)
+
+    def __call__(self, tokens: Tokens) -> Float[Array, "n q"]:
+        """Log-probabilities of every symbol at every position; a revealed one is certain."""
+        masked = (tokens == self.q)[:, None]
+        certain = safe_log(jax.nn.one_hot(tokens, self.q, dtype=jnp.float32))
+        return jnp.where(masked, jax.nn.log_softmax(self.logits(tokens)), certain)
