@@ -752,6 +752,37 @@ def best_tree_of_rows(table, rows_of, steps, price=0.0, width=None):
     return best((q,) * n, steps)
 
 
+def best_sizes_tree(table, rows_of, steps, price=0.0):
+    """As `best_tree_of_rows`, but only the size of a step is chosen: the mean over its sets."""
+    n, q = table.ndim, table.shape[0]
+
+    def best(tokens, left):
+        masked = [i for i in range(n) if tokens[i] == q]
+        if not masked:
+            return 0.0
+        if left == 0:
+            return math.inf
+        rows, context, options = rows_of(tokens), table_marginal(table, tokens), []
+        for size in range(1, len(masked) + 1):
+            values = []
+            for chosen in itertools.combinations(masked, size):
+                value = price
+                for word in itertools.product(range(q), repeat=size):
+                    after = list(tokens)
+                    for i, a in zip(chosen, word, strict=True):
+                        after[i] = a
+                    weight = table_marginal(table, after) / context
+                    if weight > 0:
+                        drawn = math.prod(rows[i][a] for i, a in zip(chosen, word, strict=True))
+                        loss = math.log(weight / drawn) if drawn > 0 else math.inf
+                        value += weight * (loss + best(tuple(after), left - 1))
+                values.append(value)
+            options.append(sum(values) / len(values))
+        return min(options)
+
+    return best((q,) * n, steps)
+
+
 def order_law(n, q, rows_of, order):
     """The law of revealing one token at a time in this order."""
     return block_decoder_law(n, q, rows_of, [[i] for i in order])
@@ -987,25 +1018,31 @@ def lookup_rows(rows):
 
 
 def remasking_law(n, q, step_of):
-    """The table of outputs and the distribution of the number of steps.
+    """The table of outputs, the distribution of the number of steps, and when each position last changed.
 
     `step_of(tokens, step)` is a list of (probability, tokens after), or None where the sampler has ended.
+    The third is a list of dicts, one a position, from a step to its probability.
     """
-    law, steps, masses, step = np.zeros((q,) * n), [], {(q,) * n: 1.0}, 0
+    law, steps, step = np.zeros((q,) * n), [], 0
+    masses = {((q,) * n, i, None): 1.0 for i in range(n)}  # one chain a position, with its last change
+    last = [{} for _ in range(n)]
     while masses:
-        following, ended = {}, 0.0
-        for tokens, mass in masses.items():
-            outcomes = step_of(tokens, step)
-            if outcomes is None:
-                law[tokens] += mass
-                ended += mass
+        following, ended, known = {}, 0.0, {}
+        for (tokens, i, when), mass in masses.items():
+            if tokens not in known:
+                known[tokens] = step_of(tokens, step)
+            if known[tokens] is None:
+                law[tokens] += mass / n
+                ended += mass / n
+                last[i][when] = last[i].get(when, 0.0) + mass
                 continue
-            for share, after in outcomes:
+            for share, after in known[tokens]:
                 if share > 0:
-                    following[tuple(after)] = following.get(tuple(after), 0.0) + mass * share
+                    key = tuple(after), i, step if after[i] != tokens[i] else when
+                    following[key] = following.get(key, 0.0) + mass * share
         steps.append(ended)
         masses, step = following, step + 1
-    return law, np.array(steps)
+    return law, np.array(steps), last
 
 
 def leave_one_out_by_loop(rows_of, tokens, q):

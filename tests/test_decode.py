@@ -42,6 +42,8 @@ from mdmjax import (
     Schedule,
     SemiAutoregressive,
     TableDenoiser,
+    Tempered,
+    ascending_steps,
     confidence,
     decode,
     dilated,
@@ -64,6 +66,8 @@ SCORES = {
 TABLE = np.random.default_rng(4).dirichlet(np.full(8, 0.5)).reshape(2, 2, 2)
 MODEL = Oracle(Joint(jnp.asarray(TABLE)))
 TABULATED = tabulate_denoiser(MODEL)  # compiles faster
+OTHER = np.random.default_rng(5).dirichlet(np.full(8, 0.5)).reshape(2, 2, 2)
+OTHER_MODEL = tabulate_denoiser(Oracle(Joint(jnp.asarray(OTHER))))
 
 
 def fixed(rule):
@@ -121,7 +125,7 @@ CASES = {
     "easy-first": (Ranked(negative_entropy, Schedule([1, 2])), ranked_rule(negative_entropy, [1, 2])),
     "hard-first": (Ranked(row_entropy, Schedule([2, 1])), ranked_rule(row_entropy, [2, 1])),
     "margin": (Ranked(margin, Schedule([1, 1, 1])), ranked_rule(margin, [1, 1, 1])),
-    "confidence": (Ranked(confidence, Schedule([3])), ranked_rule(confidence, [3])),
+    "ascending": (Ranked(confidence, ascending_steps(3)), ranked_rule(confidence, [1, 2])),
     "threshold": (ConfidenceThreshold(0.7), fixed(lambda r, m, _: threshold_choice(r, m, 0.7))),
     "factor": (ConfidenceFactor(0.9), fixed(lambda r, m, _: factor_choice(r, m, 0.9))),
     "entropy-bounded": (EntropyBounded(0.5), fixed(lambda r, m, _: entropy_bounded_choice(r, m, 0.5))),
@@ -135,21 +139,22 @@ CASES = {
     ),
     "dilated": (dilated(3), level_rule([0, 1, 0])),
     "right-to-left": (right_to_left(Schedule([1, 2])), level_rule([1, 1, 0])),
-    "semi-autoregressive": (
-        SemiAutoregressive(ConfidenceThreshold(0.9), 1),
-        level_rule([0, 1, 2]),
-    ),
     "random": (RandomSubset(Schedule([2, 1])), random_rule([2, 1])),
     "random-entropy-sum": (EntropySum(0.6), entropy_sum_rule(0.6)),
-    "random-semi-autoregressive": (
-        SemiAutoregressive(RandomSubset(Schedule([1])), 1),
-        level_rule([0, 1, 2]),
-    ),
     "random-early-commit": (
         EarlyCommit(RandomSubset(Schedule([1, 1, 1])), (2.0, 1.0, 0.5)),
         random_commit_rule([1, 1, 1], (2.0, 1.0, 0.5)),
     ),
-    "chosen-by": (ChosenBy(RandomSubset(Schedule([1, 2])), MODEL), random_rule([1, 2])),
+    "chosen-by": (
+        ChosenBy(Ranked(margin, Schedule([1, 2])), OTHER_MODEL),
+        lambda _, masked, tokens: ranked_rule(margin, [1, 2])(
+            table_conditionals(OTHER, tokens), masked, tokens
+        ),
+    ),
+    "random-chosen-by": (
+        ChosenBy(EntropySum(0.6), OTHER_MODEL),
+        lambda _, masked, tokens: entropy_sum_rule(0.6)(table_conditionals(OTHER, tokens), masked, tokens),
+    ),
 }
 
 
@@ -190,14 +195,98 @@ def test_exact_laws_of_all_rules(data):
     np.testing.assert_allclose(law.finalised, finalised, rtol=0, atol=1e-14)
 
 
+def in_blocks(rule, block):
+    """The rule on the rows and tokens of the first block with masked positions."""
+
+    def of_all(rows, masked, tokens):
+        start = masked[0] // block * block
+        here = slice(start, start + block)
+        inside = [i - start for i in masked if i < start + block]
+        return [(p, {i + start for i in s}) for p, s in rule(rows[here], inside, tokens[here])]
+
+    return of_all
+
+
+FOUR = {
+    "semi-autoregressive": (
+        SemiAutoregressive(ConfidenceThreshold(0.6), 2),
+        in_blocks(fixed(lambda r, m, _: threshold_choice(r, m, 0.6)), 2),
+    ),
+    "random-semi-autoregressive": (
+        SemiAutoregressive(EntropySum(0.7), 2),
+        in_blocks(entropy_sum_rule(0.7), 2),
+    ),
+    "easy-first": (Ranked(negative_entropy, Schedule([1, 3])), ranked_rule(negative_entropy, [1, 3])),
+    "hard-first": (Ranked(row_entropy, Schedule([2, 2])), ranked_rule(row_entropy, [2, 2])),
+    "ascending": (Ranked(confidence, ascending_steps(4)), ranked_rule(confidence, [1, 3])),
+    "factor": (ConfidenceFactor(1.5), fixed(lambda r, m, _: factor_choice(r, m, 1.5))),
+    "entropy-bounded": (EntropyBounded(0.9), fixed(lambda r, m, _: entropy_bounded_choice(r, m, 0.9))),
+    "random-entropy-sum": (EntropySum(1.4), entropy_sum_rule(1.4)),
+    "random-early-commit": (
+        EarlyCommit(RandomSubset(Schedule([1, 1, 2])), (1.5, 1.0, 0.5)),
+        random_commit_rule([1, 1, 2], (1.5, 1.0, 0.5)),
+    ),
+    "dilated": (dilated(4), level_rule([0, 1, 0, 1])),
+}
+
+
+@pytest.mark.parametrize("name", FOUR)
+def test_four_positions_of_three_symbols(name):
+    table = np.random.default_rng(6).dirichlet(np.full(81, 0.3)).reshape((3,) * 4)
+    decoder, rule = FOUR[name]
+    traces = decoder_traces(4, 3, lambda tokens: table_conditionals(table, tokens), rule)
+    law = exact_law(Oracle(Joint(jnp.asarray(table))), decoder)
+    np.testing.assert_allclose(law.probs, law_of(traces, 4, 3), rtol=0, atol=1e-14)
+    calls = np.zeros(law.calls.size)
+    for (_, steps), mass in traces.items():
+        calls[max(steps) + 1] += mass
+    np.testing.assert_allclose(law.calls, calls, rtol=0, atol=1e-14)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_draws_follow_the_law(name, key):
     """Output and steps together: words and their finalisation, within 5 standard errors."""
     decoder, rule = CASES[name]
-    draws = 20000
     traces = decoder_traces(3, 2, lambda tokens: table_conditionals(TABLE, tokens), rule)
+    assert_draws(key, TABULATED, decoder, traces)
+
+
+@pytest.mark.parametrize("name", ["semi-autoregressive", "random-semi-autoregressive"])
+def test_draws_in_blocks_follow_the_law(name, key):
+    table = np.random.default_rng(7).dirichlet(np.full(16, 2.0)).reshape((2,) * 4)
+    decoder, rule = FOUR[name]
+    traces = decoder_traces(4, 2, lambda tokens: table_conditionals(table, tokens), rule)
+    assert_draws(key, tabulate_denoiser(Oracle(Joint(jnp.asarray(table)))), decoder, traces)
+
+
+def test_tempered_writing_with_the_models_confidences(key):
+    """The rows that are drawn from are sharper than those that choose: the law, and draws of it."""
+
+    def tempered(tokens):
+        power = table_conditionals(TABLE, tokens) ** 2
+        return power / power.sum(1, keepdims=True)
+
+    def rule(_, masked, tokens):
+        return [(1.0, threshold_choice(table_conditionals(TABLE, tokens), masked, 0.7))]
+
+    denoiser, decoder = Tempered(TABULATED, 0.5), ChosenBy(ConfidenceThreshold(0.7), TABULATED)
+    traces = decoder_traces(3, 2, tempered, rule)
+    law = exact_law(denoiser, decoder)
+    np.testing.assert_allclose(law.probs, law_of(traces, 3, 2), rtol=0, atol=1e-14)
+    assert_draws(key, denoiser, decoder, traces)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if CASES[name][0].is_random])
+def test_where_nothing_is_masked_nothing_is_chosen(name):
+    """So that a decoder may idle: the empty set is certain."""
+    law = CASES[name][0].choice_law(TABULATED(jnp.array([0, 1, 0])), jnp.array([0, 1, 0]), jnp.array(2))
+    assert law.tolist() == [1.0] + [0.0] * 7
+
+
+def assert_draws(key, denoiser, decoder, traces):
+    draws = 20000
     assert abs(sum(traces.values()) - 1) < 1e-12
-    found = many(jax.random.split(key, draws), TABULATED, decoder)
+    found = many(jax.random.split(key, draws), denoiser, decoder)
     tokens, steps = np.asarray(found.tokens), np.asarray(found.finalised)
     np.testing.assert_array_equal(found.calls, steps.max(1) + 1)
     counts = {}

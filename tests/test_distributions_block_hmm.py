@@ -1,3 +1,5 @@
+import warnings
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -54,6 +56,32 @@ def test_defaults_are_the_model_of_the_paper():
     assert model.emission.tolist() == [0.9, 0.1]
     assert float(model.eta) == 1e-8
     assert BlockHMM(emission=[0.1, 0.2, 0.3]).transition[0].tolist() == [0.9, 0.05, 0.05]
+
+
+def test_long_context_against_the_smoother_of_dynamax():
+    """Blocks seen whole, and blocks whose parity and some content are hidden."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from dynamax.hidden_markov_model.inference import hmm_smoother
+
+    blocks, size, rng = 100, 5, np.random.default_rng(0)
+    model = BlockHMM(blocks, size, eta=1e-6, **THREE_STATES | {"emission": np.array([0.9, 0.35, 0.02])})
+    initial, transition, emission, eta = parameters(model)
+    words = rng.integers(0, 2, (blocks, size))
+    whole = rng.random(blocks) < 0.3
+    hidden = ~whole[:, None] & ((np.arange(size) == 0) | (rng.random(words.shape) < 0.5))
+    chances = np.where(words[:, 1:, None] == 1, emission, 1 - emission)
+    evidence = np.where(hidden[:, 1:, None], 1.0, chances).prod(1)
+    evidence *= np.where(whole, np.where(words.sum(1) % 2 == 0, 1 - eta, eta), 1.0)[:, None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        seen = hmm_smoother(*map(jnp.asarray, (initial, transition, np.log(evidence))))
+    context = jnp.asarray(np.where(hidden, 2, words).reshape(1, -1))
+    found = np.exp(conditionals(model, context)[0, :, 1]).reshape(blocks, size)
+    wanted = np.broadcast_to((np.asarray(seen.smoothed_probs) @ emission)[:, None], words.shape)
+    content = hidden & (np.arange(size) > 0)
+    np.testing.assert_allclose(found[content], wanted[content], rtol=1e-12)
+    np.testing.assert_allclose(marginals(model, context)[0], seen.marginal_loglik, rtol=1e-12)
 
 
 def test_tabulate_gives_the_table():

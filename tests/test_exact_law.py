@@ -10,13 +10,39 @@ from _strategies import probabilities
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdmjax import InvalidInputError, Joint, Oracle, TableDenoiser, exact_law, symmetric_chain
+from mdmjax import (
+    AnySubsetSpeculative,
+    Edited,
+    EntropySum,
+    InvalidInputError,
+    Joint,
+    LowConfidence,
+    Mixed,
+    Oracle,
+    Schedule,
+    Sweeps,
+    TableDenoiser,
+    Wino,
+    decode,
+    exact_law,
+    remdm_conf,
+    symmetric_chain,
+)
 from mdmjax._partial import states_with
 from mdmjax.decoders.base import AbstractDecoder
 from mdmjax.denoisers.base import AbstractDenoiser
 from mdmjax.laws._rows import with_tables
 
 SHAPES = st.sampled_from([(1, 3), (2, 3), (3, 2), (4, 2)])
+
+
+FLOAT32 = {
+    "low-confidence": lambda: LowConfidence(Schedule([1, 2])),
+    "remdm-conf": lambda: remdm_conf([0.0, 0.4, 0.4, 0.75, 1.0]),
+    "wino": lambda: Wino(0.5, 0.7),
+    "edited": lambda: Edited(EntropySum(0.6), Sweeps([[1], [0, 2]], 1)),
+    "speculative": lambda: AnySubsetSpeculative([2, 0, 1], 2),
+}
 
 
 class Lookup(AbstractDecoder):
@@ -116,7 +142,7 @@ def test_tabulated_oracle_at_every_state():
     table[0] = 0
     joint = Joint(jnp.asarray(table / table.sum()))
     fast, slow = with_tables(Oracle(joint)), Oracle(joint)
-    assert type(fast) is not type(slow)
+    assert type(fast.distribution) is not type(slow.distribution)
     for revealed in range(4):
         for tokens in jnp.asarray(states_with(revealed, 3, 3)):
             expected = np.asarray(slow(tokens))
@@ -142,6 +168,23 @@ def test_float32_rows_are_normalised():
     law = exact_law(TableDenoiser(rows), Surest())
     np.testing.assert_allclose(law.probs, [0.3, 0.7], rtol=1e-6)
     np.testing.assert_allclose(float(law.probs.sum()), 1, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", FLOAT32)
+def test_kernels_without_64_bit_types(name):
+    """Probabilities and calls are right to 1e-6, and draws are of the same types."""
+    table = np.random.default_rng(1).dirichlet(np.ones(8), 1).reshape(2, 2, 2)
+    wanted = exact_law(Mixed(Oracle(Joint(jnp.asarray(table))), 0.1), FLOAT32[name]())
+    with jax.enable_x64(False):
+        denoiser, kernel = Mixed(Oracle(Joint(jnp.asarray(table, jnp.float32))), 0.1), FLOAT32[name]()
+        law = exact_law(denoiser, kernel)
+        word = decode(jax.random.key(0), denoiser, kernel).tokens
+    assert law.probs.dtype == law.calls.dtype == jnp.float32
+    assert word.dtype == jnp.int32
+    assert float(law.probs[tuple(word.tolist())]) > 0
+    np.testing.assert_allclose(law.probs, wanted.probs, rtol=1e-6)
+    np.testing.assert_allclose(law.calls, wanted.calls, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(law.finalised, wanted.finalised, rtol=1e-6, atol=1e-7)
 
 
 def test_refusals():

@@ -18,6 +18,7 @@ PURE = [
     "decoders",
     "laws",
     "divergences",
+    "training",
 ]
 LAYERS = [*PURE, "files", "cli"]
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -52,6 +52,20 @@ def test_the_least_of_all_decision_trees(data):
     assert abs(float(frontier[-1])) < 1e-13
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "q"), [(5, 2), (3, 3)])
+def test_five_positions_and_three_symbols(n, q):
+    """The largest trees that brute force can do, and all ordered partitions."""
+    table = np.random.default_rng(n).dirichlet(np.full(q**n, 0.3)).reshape((q,) * n)
+    joint = Joint(jnp.asarray(table))
+    brute = [best_decision_tree(table, k) for k in range(1, n + 1)]
+    np.testing.assert_allclose(optimal_policy_frontier(joint, n), brute, rtol=0, atol=1e-13)
+    fixed = optimal_policy_frontier(joint, n, adaptive=False)
+    for steps in range(1, n + 1):
+        laws = [partition_law(table, p) for p in ordered_partitions(range(n), steps)]
+        assert float(fixed[steps - 1]) == pytest.approx(min(kl_by_sum(table, x) for x in laws), abs=1e-13)
+
+
 @given(st.data(), st.sampled_from([0.001, 0.02, 0.3]))
 @settings(deadline=None, max_examples=8)
 def test_the_priced_optimum_is_the_least_of_all_decision_trees(data, price):

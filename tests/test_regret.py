@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _oracles import all_policies, follow_words, least_kl_of_mixtures
+from _oracles import all_policies, follow_words, kl_by_sum, least_kl_of_mixtures
 from _strategies import probabilities
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,20 +11,29 @@ from test_exact_law import Idle, Lookup, Random, Surest
 from test_optimal_policy import SEEDS, any_denoiser
 
 from mdmjax import (
+    AnySubsetSpeculative,
     Argmax,
     ConfidenceThreshold,
     EntropyBounded,
+    FixedPartition,
     InvalidInputError,
     Joint,
+    LowConfidence,
     Mixed,
     Oracle,
+    RandomSubset,
+    Schedule,
     TableDenoiser,
+    any_policy,
     calls_hull,
     exact_law,
+    fixed_partition,
     kl,
     least_kl,
     optimal_policy,
     optimal_policy_calls,
+    optimal_policy_frontier,
+    random_order,
     regret,
     tabulate_denoiser,
     teacher_forced_calls,
@@ -107,6 +116,37 @@ def test_a_policy_of_the_hull_has_no_regret():
     assert float(regret(Mixed(Oracle(joint), 0.1), Surest(2), joint)) > 1e-3
 
 
+def test_every_kind_of_decoder_has_a_regret_in_every_class():
+    """Positive at one step; the law's own numbers for what is random, revised or verified."""
+    table = np.random.default_rng(0).dirichlet(np.full(8, 0.3)).reshape((2,) * 3)
+    joint = Joint(jnp.asarray(table))
+    oracle = tabulate_denoiser(Oracle(joint))
+    classes = any_policy, fixed_partition, random_order
+    hulls = [calls_hull(joint, oracle, among=among) for among in classes]
+    # The fewer policies, the higher the hull; a fixed partition takes as many calls for every word.
+    at = jnp.linspace(1.0, 3.0, 21)
+    assert np.all(np.asarray(hulls[0].kl_at(at)) <= np.asarray(hulls[1].kl_at(at)) + 1e-13)
+    assert np.all(np.asarray(hulls[0].kl_at(at)) <= np.asarray(hulls[2].kl_at(at)) + 1e-13)
+    np.testing.assert_allclose(hulls[1].calls, np.round(hulls[1].calls), rtol=0, atol=1e-13)
+    for hull, adaptive in zip(hulls, (True, False), strict=False):
+        worst = optimal_policy_frontier(joint, 3, adaptive=adaptive)
+        assert np.all(np.asarray(hull.kl_at(jnp.arange(1.0, 4.0))) <= np.asarray(worst) + 1e-13)
+    for decoder in (
+        RandomSubset(Schedule([1, 2])),
+        LowConfidence(Schedule([1, 2])),
+        AnySubsetSpeculative([2, 0, 1], 3),
+        Lookup(jnp.ones((3, 27, 3), bool)),
+    ):
+        law = exact_law(oracle, decoder)
+        for among, hull in zip(classes, hulls, strict=True):
+            wanted = float(kl(joint, law)) - float(hull.kl_at(law.expected_calls))
+            found = regret(oracle, decoder, joint, among=among)
+            np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12)
+    # All at once is the only policy of one call; verified drafts have no KL.
+    assert abs(float(regret(oracle, Lookup(jnp.ones((3, 27, 3), bool)), joint))) < 1e-13
+    assert float(regret(oracle, AnySubsetSpeculative([2, 0, 1], 3), joint, among=random_order)) <= 1e-13
+
+
 def test_the_hull_from_its_vertices():
     """Two equal bits: one call costs log 2, two calls nothing, and a mixture of the two is a line."""
     hull = calls_hull(Joint(jnp.asarray([[0.5, 0.0], [0.0, 0.5]])))
@@ -136,17 +176,37 @@ def test_infinite_hulls():
     assert np.isinf(float(least_kl(joint, 1.5, late)))
 
 
+def test_float32():
+    """Tables of float32 are solved in it: the recursion, the hull and the regret."""
+    joint = Joint(jnp.asarray([[0.4, 0.1], [0.3, 0.2]], jnp.float32))
+    oracle, nats = Oracle(joint), np.array([[0.4, 0.1], [0.3, 0.2]])
+    wanted = kl_by_sum(nats, np.outer(nats.sum(1), nats.sum(0)))
+    for among in (any_policy, fixed_partition, random_order):
+        hull = calls_hull(joint, oracle, among=among)
+        assert hull.kl.dtype == jnp.float32
+        np.testing.assert_allclose(hull.kl, [wanted, 0], rtol=0, atol=1e-6)
+        found = regret(oracle, RandomSubset(Schedule([2])), joint, among=among)
+        np.testing.assert_allclose(found, 0, rtol=0, atol=1e-6)
+    # A table whose sum is below one by rounding still takes one call.
+    table = jnp.asarray(np.random.default_rng(9).dirichlet(np.ones(9)).reshape(3, 3), jnp.float32)
+    short, once = Joint(table), FixedPartition([[0, 1]])
+    np.testing.assert_allclose(
+        teacher_forced_calls(Oracle(short), once, short).expected_calls, 1, atol=1e-6
+    )
+    np.testing.assert_allclose(regret(Oracle(short), once, short), 0, rtol=0, atol=1e-6)
+
+
 def test_refusals():
     joint = Joint(jnp.full((2, 2), 0.25))
     oracle = Oracle(joint)
-    with pytest.raises(InvalidInputError, match="the choice of is Idle"):
+    with pytest.raises(InvalidInputError, match=r"the choice of Idle at \[_ _\] is empty"):
         teacher_forced_calls(oracle, Idle(), joint)
     with pytest.raises(InvalidInputError, match="decoder is Random"):
         teacher_forced_calls(oracle, Random(), joint)
     with pytest.raises(InvalidInputError, match="denoiser is of n, q = 2, 2"):
         teacher_forced_calls(oracle, Surest(), Joint(jnp.full((2, 2, 2), 0.125)))
     hole = Oracle(Joint(jnp.asarray([[0.5, 0.5], [0.0, 0.0]])))
-    with pytest.raises(InvalidInputError, match=r"the denoiser on the way to is \[1, 0\]"):
+    with pytest.raises(InvalidInputError, match=r"row of position 1 at the state \[1 _\] is NaN"):
         teacher_forced_calls(hole, Surest(), joint)
     for calls in (0.5, float("nan")):
         with pytest.raises(InvalidInputError, match="want a number >= 1"):

@@ -22,12 +22,12 @@ from mdmjax import (
     ChosenBy,
     ConfidenceThreshold,
     Edited,
+    EntropySum,
     FixedPartition,
     InvalidInputError,
     Joint,
     LowConfidence,
     Oracle,
-    RandomSubset,
     Ranked,
     ReMDM,
     Reveal,
@@ -123,9 +123,12 @@ def test_laws_from_the_definition(name, data):
     seed = data.draw(st.integers(0, 2**16))
     denoiser, rows_of = random_denoiser(n, q, seed)
     kernel, step_of = kernels(data, n, q, rows_of, *random_denoiser(n, q, seed + 1))[name]()
-    probs, steps = remasking_law(n, q, step_of)
+    probs, steps, last = remasking_law(n, q, step_of)
     law = exact_law(denoiser, kernel)
     np.testing.assert_allclose(law.probs, probs, rtol=0, atol=1e-12)
+    for row, when in zip(np.asarray(law.finalised), last, strict=True):
+        assert max(when) < row.size
+        np.testing.assert_allclose(row, [when.get(t, 0.0) for t in range(row.size)], rtol=0, atol=1e-12)
     if name == "edited":  # idle steps are no calls
         steps = steps[n - 1 - int(kernel.decoder.levels.max()) :]
     np.testing.assert_allclose(law.calls[: steps.size], steps, rtol=0, atol=1e-12)
@@ -164,16 +167,17 @@ DRAWN = {
     "low-confidence": LowConfidence(Schedule([1, 1, 1])),
     "low-confidence-judged": LowConfidence(Schedule([2, 1]), JUDGE),
     "cap": remdm_cap(LEVELS, 0.5),
+    "rescale": remdm_rescale(Schedule([1, 2]), 0.5),
     "conf": remdm_conf(LEVELS),
     "wino": Wino(0.4, 0.8),
     "sweeps": Sweeps([[1], [0, 2]], 2),
-    "edited": Edited(RandomSubset(Schedule([2, 1])), Sweeps([[1], [0, 2]], 1)),
+    "edited": Edited(EntropySum(0.6), Sweeps([[1], [0, 2]], 1)),  # done in two or three steps
 }
 
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_draws_follow_the_law(name, key):
-    """Pearson's chi-square of 20000 outputs, and the mean number of calls."""
+    """Pearson's chi-square of 20000 outputs, the mean number of calls, and the last changes."""
     law, count = exact_law(MODEL, DRAWN[name]), 20000
     traces = eqx.filter_jit(jax.vmap(lambda k: decode(k, MODEL, DRAWN[name])))(jax.random.split(key, count))
     words = np.asarray(traces.tokens) @ np.array([4, 2, 1])
@@ -186,6 +190,10 @@ def test_draws_follow_the_law(name, key):
     chances, values = np.asarray(law.calls), np.arange(law.calls.size)
     spread = np.sqrt(max(0.0, chances @ values**2 - (chances @ values) ** 2))
     assert abs(traces.calls.mean() - float(law.expected_calls)) <= 5 * spread / np.sqrt(count) + 1e-9
+    for when, p in zip(np.asarray(traces.finalised).T, np.asarray(law.finalised), strict=True):
+        seen = np.bincount(when, minlength=p.size) / count
+        assert seen.size == p.size  # each position changed
+        assert np.all(np.abs(seen - p) <= 5 * np.sqrt(p * np.maximum(1 - p, 0) / count) + 1e-12)
 
 
 def test_low_confidence_draws_what_its_branches_say(key):

@@ -1,4 +1,4 @@
-"""The command line: `mdmjax schedule` and `mdmjax law`. Nothing heavy is imported before it is needed."""
+"""The command line: one file a command. Nothing heavy is imported before it is needed."""
 
 import os
 import sys
@@ -8,19 +8,27 @@ from typing import Annotated
 import tyro
 
 from .._errors import InvalidInputError
+from .decode import DecodeCommand
 from .errors import complain, parse
 from .law import LawCommand
+from .loss_curve import LossCurveCommand
 from .schedule import ScheduleCommand
+from .train import TrainCommand
 
 Command = (
     Annotated[ScheduleCommand, tyro.conf.subcommand("schedule")]
     | Annotated[LawCommand, tyro.conf.subcommand("law")]
+    | Annotated[TrainCommand, tyro.conf.subcommand("train")]
+    | Annotated[LossCurveCommand, tyro.conf.subcommand("loss-curve")]
+    | Annotated[DecodeCommand, tyro.conf.subcommand("decode")]
 )
 """Every command."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, 2 after one line about what is wrong, or 130 when interrupted."""
+    if sys.stdout is None:  # as `>&-` leaves it
+        return complain("standard output is closed: want a file, a pipe or a terminal to print to")
     command = parse(
         lambda: tyro.cli(
             Command,

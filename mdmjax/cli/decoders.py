@@ -62,7 +62,7 @@ class Dilated(DecoderOptions):
         """A fixed partition."""
         from ..decoders.orders import dilated
 
-        return dilated(setting.joint.n)
+        return dilated(setting.model.n)
 
 
 class _Ranked(DecoderOptions):
@@ -116,7 +116,7 @@ class Ascending(DecoderOptions):
         from ..decoders.ranked import Ranked, confidence
         from ..schedules.named import ascending_steps
 
-        return Ranked(confidence, ascending_steps(setting.joint.n))
+        return Ranked(confidence, ascending_steps(setting.model.n))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,6 +245,7 @@ class Optimal(DecoderOptions):
     """The best policy there is (Bellman): least KL for --steps calls, or for a price of a call."""
 
     name = "optimal"
+    needs_truth = True
 
     price: OptionalFloat = None
     """Nats a call: minimise KL + PRICE * E[calls], instead of the KL for --steps calls."""

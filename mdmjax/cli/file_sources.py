@@ -3,12 +3,15 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import tyro
 
 from .._errors import refuse
 from .loaded import Loaded, Model, Sized, Track, check_positions, enumerated
+
+if TYPE_CHECKING:
+    from ..information.loss_curve import LossTable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Text(Sized):
         corpus = read_corpus(track(files, "reading"))
         symbols = [classes.classify(text) for text in track(corpus.texts, "classifying")]
         joint = text_joint(symbols, self.window, classes.q)
-        name = str(self.path) if self.path else f"standard library of Python {_python_version()}"
+        name = str(self.path) if self.path else f"standard library of Python {python_version()}"
         facts = {
             "files": len(corpus.texts),
             "skipped_files": corpus.skipped,
@@ -101,32 +104,53 @@ class LossCurveFile:
 
     def load(self, track: Track) -> Loaded:
         """Measured."""
-        import jax.numpy as jnp
-
         from ..files.loss_table import read_loss_table
-        from ..information.loss_curve import curve_from_table, isotonic_fit
 
-        if self.bootstrap and self.bootstrap < 2:
-            refuse("bootstrap", self.bootstrap, "an integer >= 2", "200 give steady intervals")
-        if not 0 <= self.seed < 2**63:
-            refuse("seed", self.seed, "an integer in 0..2^63-1")
+        check_bootstrap(self.bootstrap, self.seed)
         table = read_loss_table(self.file, self.length)
-        check_positions(table.n)
-        curve = curve_from_table(table)
-        if self.isotonic:
-            curve = isotonic_fit(curve)
-        measured = int(curve.measured.sum())
-        facts = {
-            "length_given": self.length is not None,
-            "rows": int(table.loss.size),
-            "measured": measured,
-            "interpolated": curve.n - measured,
-            "repeated": table.repeated,
-            "rises": int((jnp.diff(curve.loss[curve.measured]) > 0).sum()),
-            "isotonic": self.isotonic,
-        }
-        return Loaded(curve, f"loss table {self.file.name}", "measured on a model", None, facts, table)
+        title = f"loss table {self.file.name}"
+        facts = {"length_given": self.length is not None}
+        return measured(table, title, "measured on a model", facts, isotonic=self.isotonic)
 
 
-def _python_version() -> str:
+def check_bootstrap(replicates: int, seed: int) -> None:
+    """Refuse numbers that no bootstrap can have; 0 replicates are none."""
+    if replicates and replicates < 2:
+        refuse("bootstrap", replicates, "an integer >= 2", "200 give steady intervals")
+    if not 0 <= seed < 2**63:
+        refuse("seed", seed, "an integer in 0..2^63-1")
+
+
+def measured(
+    table: "LossTable",
+    title: str,
+    method: str,
+    facts: dict[str, Any],
+    *,
+    isotonic: bool,
+    q: int | None = None,
+) -> Loaded:
+    """The loss curve of a table, with what its reader should know of it."""
+    import jax.numpy as jnp
+
+    from ..information.loss_curve import curve_from_table, isotonic_fit
+
+    check_positions(table.n)
+    curve = curve_from_table(table)
+    if isotonic:
+        curve = isotonic_fit(curve)
+    points = int(curve.measured.sum())
+    facts = facts | {
+        "rows": int(table.loss.size),
+        "measured": points,
+        "interpolated": curve.n - points,
+        "repeated": table.repeated,
+        "rises": int((jnp.diff(curve.loss[curve.measured]) > 0).sum()),
+        "isotonic": isotonic,
+    }
+    return Loaded(curve, title, method, q, facts, table)
+
+
+def python_version() -> str:
+    """The version of the running interpreter."""
     return ".".join(map(str, sys.version_info[:3]))

@@ -9,7 +9,7 @@ import tyro
 
 from .._errors import refuse
 from . import decoders
-from .setting import DecoderOptions, OptionalFloat, OptionalInt, Setting
+from .setting import DecoderOptions, OptionalFloat, OptionalInt, Setting, check_share
 
 if TYPE_CHECKING:
     from ..decoders.kernel import AbstractKernel
@@ -20,6 +20,7 @@ class Verified(DecoderOptions):
     """Blocks from left to right, each drawn from its exact law by enumeration (arXiv 2602.00286)."""
 
     name = "verified"
+    needs_truth = True
     paper_sizes: ClassVar[dict[str, int]] = {"blocks": 8, "block_size": 8}
 
     block: OptionalInt = None
@@ -37,6 +38,7 @@ class Rejection(DecoderOptions):
     """As verified, but proposed from the marginals and accepted with the exact constant (Prop. 5.1)."""
 
     name = "rejection"
+    needs_truth = True
 
     block: OptionalInt = None
     """Positions of a block; the source's own, or half of the sequence."""
@@ -61,7 +63,7 @@ class Speculative(DecoderOptions):
         """Any-subset speculative sampling from the left."""
         from ..decoders.speculative import AnySubsetSpeculative
 
-        return AnySubsetSpeculative(list(range(setting.joint.n)), self.drafts)
+        return AnySubsetSpeculative(list(range(setting.model.n)), self.drafts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +115,8 @@ class ReMDM(DecoderOptions):
         given = (self.cap is not None) + (self.rescale is not None) + self.by_confidence
         if given > 1:
             refuse("cap, rescale, by-confidence", f"{given} of them", "one of the three")
+        check_share("cap", self.cap)
+        check_share("rescale", self.rescale)
         if self.by_confidence:
             return remdm_conf(setting.schedule)
         if self.rescale is not None:
@@ -135,6 +139,8 @@ class Wino(DecoderOptions):
         """Wide in, narrow out."""
         from ..decoders import wino
 
+        check_share("draft", self.draft)
+        check_share("verify", self.verify)
         return wino.Wino(self.draft, self.verify, setting.model)
 
 
@@ -153,12 +159,16 @@ class Edit(DecoderOptions):
 
     def build(self, setting: Setting) -> "AbstractKernel":
         """The mean-field decoder, then sweeps."""
+        from ..decoders.run import MAX_STEPS
         from ..decoders.sweeps import Edited, Sweeps
 
         if self.sweeps < 1:
             refuse("sweeps", self.sweeps, "an integer >= 1", "no sweep at all is mean-field")
-        first = decoders.MeanField(self.block).build(setting)
-        return Edited(first, Sweeps(setting.partition(self.width), self.sweeps))
+        parts = setting.partition(self.width, "width")
+        most = (MAX_STEPS - setting.model.n) // len(parts)
+        if self.sweeps > most:
+            refuse("sweeps", self.sweeps, f"at most {most}", f"a law is followed for {MAX_STEPS} steps")
+        return Edited(decoders.MeanField(self.block).build(setting), Sweeps(parts, self.sweeps))
 
 
 DECODERS: tuple[type[DecoderOptions], ...] = (

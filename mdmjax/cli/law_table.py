@@ -33,7 +33,9 @@ def _heading(result: dict[str, Any]) -> str:
     lines = [result["title"], f"n = {result['n']} positions, q = {result['q']} symbols"]
     if "denoiser" in result:
         errors = result["denoiser"]
-        told = errors if isinstance(errors, str) else ", ".join(f"{k} {v:g}" for k, v in errors.items())
+        told = (
+            errors if isinstance(errors, str) else ", ".join(f"{k} {_value(v)}" for k, v in errors.items())
+        )
         lines[-1] += f"; denoiser: {told}; counts {_counts(result['counts'])} where a decoder takes any"
     return "\n".join([*lines, ""])
 

@@ -20,6 +20,7 @@ from ..schedules.optimal import fewest_steps, frontier, optimal_schedule
 from ..schedules.schedule import Schedule, expected_kl, nll
 from .file_sources import LossCurveFile
 from .loaded import Loaded
+from .model_source import ModelCurve
 
 BASELINES = NAMED | {
     "theorem9_tc": theorem9_tc_for_steps,
@@ -95,7 +96,9 @@ def build(
     return plain(result)
 
 
-def with_bootstrap(result: dict[str, Any], loaded: Loaded, options: LossCurveFile) -> dict[str, Any]:
+def with_bootstrap(
+    result: dict[str, Any], loaded: Loaded, options: LossCurveFile | ModelCurve
+) -> dict[str, Any]:
     """The result with 95% intervals of the gain over uniform and of every boundary."""
     from ..schedules.bootstrap import bootstrap_gain
 

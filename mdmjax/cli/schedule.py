@@ -13,6 +13,7 @@ from .._errors import refuse
 from ..files.atomic import check_writable_folder, write_bytes
 from .file_sources import LossCurveFile
 from .loaded import Sized, options_of
+from .model_source import ModelCurve
 from .pictures import check_picture
 from .sources import Source
 
@@ -47,7 +48,7 @@ class ScheduleCommand:
         from .result import build
 
         result = build(loaded, options_of(source), self.steps, self.epsilon)
-        if isinstance(self.source, LossCurveFile) and self.source.bootstrap:
+        if isinstance(self.source, LossCurveFile | ModelCurve) and self.source.bootstrap:
             from .result import with_bootstrap
 
             result = with_bootstrap(result, loaded, self.source)

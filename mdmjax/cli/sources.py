@@ -15,6 +15,7 @@ from .made_sources import (
     ReedSolomon,
     Repetition,
 )
+from .model_source import ModelCurve
 
 DistributionSource = (
     Annotated[BlockHMM, tyro.conf.subcommand(BlockHMM.name)]
@@ -30,5 +31,9 @@ DistributionSource = (
 )
 """What a law is of."""
 
-Source = DistributionSource | Annotated[LossCurveFile, tyro.conf.subcommand(LossCurveFile.name)]
+Source = (
+    DistributionSource
+    | Annotated[LossCurveFile, tyro.conf.subcommand(LossCurveFile.name)]
+    | Annotated[ModelCurve, tyro.conf.subcommand(ModelCurve.name)]
+)
 """What a schedule is for."""

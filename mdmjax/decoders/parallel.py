@@ -159,7 +159,8 @@ class EntropySum(AbstractDecoder):
 
         $$\binom{m}{|B|}^{-1} |B|^{-1}\, \#\{i \in B : H(B \setminus i) \le \text{threshold}\}$$
 
-        for $B$ of all masked positions, or with a sum $H(B)$ above the threshold; 0 for others.
+        for $B$ of all masked positions, or with a sum $H(B)$ above the threshold; 0 for others. With none
+        masked the empty set is certain.
         """
         if not self.is_random:
             return super().choice_law(log_probs, tokens, step)
@@ -170,11 +171,12 @@ class EntropySum(AbstractDecoder):
         total = sets.astype(nats.dtype) @ nats
         others = comparable(jnp.where(sets, total[:, None] - nats[None, :], jnp.inf))
         last = jnp.sum(others <= threshold, axis=1).astype(nats.dtype) / jnp.maximum(sizes, 1)
+        last = jnp.where(sizes > 0, last, 1.0)
         stops = (comparable(total) > threshold) | jnp.all(sets == masked[None, :], axis=1)
         possible = stops & jnp.all(masked[None, :] | ~sets, axis=1)
         log_ways = gammaln(m + 1) - gammaln(sizes + 1) - gammaln(jnp.maximum(m - sizes, 0) + 1)
         law = jnp.where(possible, last * jnp.exp(-log_ways), 0.0)
-        return law / jnp.where(m > 0, jnp.sum(law), 1.0)
+        return law / jnp.sum(law)
 
 
 def _sum_before(

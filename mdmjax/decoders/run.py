@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -71,6 +72,47 @@ def decode(
 
     start = Trace(tokens=jnp.full((n,), q), finalised=jnp.full((n,), limit), calls=jnp.array(0))
     return jax.lax.while_loop(unfinished, advance, (start, jnp.array(0)))[0]
+
+
+def decode_many(
+    key: Key[Array, ""],
+    denoiser: AbstractDenoiser,
+    decoder: AbstractDecoder | AbstractKernel,
+    samples: int,
+    *,
+    batch: int = 64,
+    max_steps: int | None = None,
+) -> Trace:
+    """`samples` independent draws of `decode`, with a leading axis: compiled whole, `batch` at a time.
+
+    A batch ends with its last sequence; those that have ended before do not change or count calls. The
+    key of draw `s` is `jax.random.split(key, samples)[s]`, so that `batch` changes time and memory alone.
+
+    Raises:
+        InvalidInputError: `samples`, `batch` or `max_steps` below 1.
+
+    >>> from mdmjax import Joint, Oracle, RandomSubset, Schedule
+    >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
+    >>> decode_many(jax.random.key(0), same, RandomSubset(Schedule([1, 1])), 3, batch=2).calls.tolist()
+    [2, 2, 2]
+    """
+    for name, value in (("samples", samples), ("batch", batch)):
+        if value < 1:
+            refuse(name, value, "an integer >= 1")
+    limit = step_limit(decoder, denoiser.n, max_steps)
+    return _decode_many(jax.random.split(key, samples), denoiser, decoder, min(batch, samples), limit)
+
+
+@eqx.filter_jit
+def _decode_many(
+    keys: Key[Array, " samples"],
+    denoiser: AbstractDenoiser,
+    decoder: AbstractDecoder | AbstractKernel,
+    batch: int,
+    limit: int,
+) -> Trace:
+    draw = lambda key: decode(key, denoiser, decoder, max_steps=limit)
+    return jax.lax.map(draw, keys, batch_size=batch)
 
 
 def step_limit(decoder: AbstractDecoder | AbstractKernel, n: int, max_steps: int | None) -> int:

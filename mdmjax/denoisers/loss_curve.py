@@ -15,6 +15,7 @@ from ..distributions.joint import MAX_TABLE_BYTES, Joint
 from ..information.entropy import information_curve
 from ..schedules.schedule import Schedule, expected_kl, nll
 from .base import AbstractDenoiser
+from .table import whole_batch
 
 
 class KlSplit(NamedTuple):
@@ -43,7 +44,7 @@ def denoiser_loss_curve(joint: Joint, denoiser: AbstractDenoiser) -> Float[Array
     >>> [round(abs(x), 4) for x in denoiser_loss_curve(pair, Mixed(Oracle(pair), 0.5)).tolist()]
     [0.6931, 0.2877]
     """
-    _check(joint, denoiser)
+    check_sizes(joint, denoiser)
     return _known(_curve(joint, denoiser, True))
 
 
@@ -58,7 +59,7 @@ def learning_error_curve(joint: Joint, denoiser: AbstractDenoiser) -> Float[Arra
     >>> [round(abs(x), 4) for x in learning_error_curve(pair, Mixed(Oracle(pair), 0.5)).tolist()]
     [0.0, 0.2877]
     """
-    _check(joint, denoiser)
+    check_sizes(joint, denoiser)
     return _known(_curve(joint, denoiser, False))
 
 
@@ -84,7 +85,7 @@ def kl_split(joint: Joint, denoiser: AbstractDenoiser, schedule: Schedule) -> Kl
     return KlSplit(sampling, nll(learning_error_curve(joint, denoiser), schedule))
 
 
-def _check(joint: Joint, denoiser: AbstractDenoiser) -> None:
+def check_sizes(joint: Joint, denoiser: AbstractDenoiser) -> None:
     """Refuse sizes that differ or are too large."""
     n, q = joint.n, joint.q
     if (denoiser.n, denoiser.q) != (n, q):
@@ -129,7 +130,7 @@ def _curve(joint: Joint, denoiser: AbstractDenoiser, whole_loss: bool) -> Float[
         return jnp.sum(~masked), jnp.sum(jnp.where(used, terms, 0.0))
 
     codes = jnp.arange((q + 1) ** n)
-    sizes, totals = jax.lax.map(losses, codes, batch_size=min(2**12, (q + 1) ** n))
+    sizes, totals = jax.lax.map(losses, codes, batch_size=whole_batch(2**12, n, q))
     sums = jax.ops.segment_sum(totals, sizes, n + 1)[:n]
     m = np.arange(n)
     choices = np.cumprod([1.0, *((n - m[:-1]) / (m[:-1] + 1))]) * (n - m)  # pairs (S, i)

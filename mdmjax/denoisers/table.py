@@ -7,7 +7,7 @@ import numpy as np
 
 from .._errors import readable_bytes, refuse
 from .._partial import place_values, tokens_of
-from .._types import Array, Float, Tokens
+from .._types import Array, Float, Int, Tokens
 from ..distributions.joint import MAX_TABLE_BYTES
 from .base import AbstractDenoiser
 
@@ -57,8 +57,13 @@ class TableDenoiser(AbstractDenoiser):
         return self.log_probs[jnp.sum(tokens * place_values(self.n, self.q).astype(tokens.dtype))]
 
 
-def tabulate_denoiser(denoiser: AbstractDenoiser, *, batch: int = 2**12) -> TableDenoiser:
+def tabulate_denoiser(
+    denoiser: AbstractDenoiser, *, batch: int = 2**12, dtype: jnp.dtype | None = None
+) -> TableDenoiser:
     """The `TableDenoiser` of any denoiser, from all `(q+1)^n` contexts in batches.
+
+    With `dtype` the rows are cast and normalised again: of a float32 network in float64, a denoiser whose
+    laws sum to one as exactly as those of any other.
 
     Raises:
         InvalidInputError: if the table would be larger than `MAX_TABLE_BYTES`, or is no denoiser's.
@@ -68,9 +73,10 @@ def tabulate_denoiser(denoiser: AbstractDenoiser, *, batch: int = 2**12) -> Tabl
     (9, 2, 2)
     """
     n, q = denoiser.n, denoiser.q
-    if isinstance(denoiser, TableDenoiser):
+    if isinstance(denoiser, TableDenoiser) and dtype is None:
         return denoiser
-    itemsize = jax.eval_shape(denoiser, jax.ShapeDtypeStruct((n,), jnp.arange(1).dtype)).dtype.itemsize
+    own = jax.eval_shape(denoiser, jax.ShapeDtypeStruct((n,), jnp.arange(1).dtype)).dtype
+    itemsize = (own if dtype is None else jnp.dtype(dtype)).itemsize
     need = (q + 1) ** n * n * q * itemsize
     if need > MAX_TABLE_BYTES:
         refuse(
@@ -80,14 +86,25 @@ def tabulate_denoiser(denoiser: AbstractDenoiser, *, batch: int = 2**12) -> Tabl
             f"{q + 1}^{n} contexts of {n} x {q} numbers need {readable_bytes(need)}; "
             "use fewer positions or the denoiser itself",
         )
-    return TableDenoiser(_tabulate(denoiser, min(batch, (q + 1) ** n)))
+    return TableDenoiser(_tabulate(denoiser, whole_batch(batch, n, q), dtype))
+
+
+def whole_batch(most: int, n: int, q: int) -> int:
+    """The largest power of `q + 1` up to `most`: it divides the contexts, and no rest is compiled for."""
+    return max((q + 1) ** k for k in range(n + 1) if (q + 1) ** k <= max(1, most))
 
 
 @eqx.filter_jit
-def _tabulate(denoiser: AbstractDenoiser, batch: int) -> Float[Array, "contexts n q"]:
+def _tabulate(
+    denoiser: AbstractDenoiser, batch: int, dtype: jnp.dtype | None
+) -> Float[Array, "contexts n q"]:
     n, q = denoiser.n, denoiser.q
-    codes = jnp.arange((q + 1) ** n)
-    return jax.lax.map(lambda code: denoiser(tokens_of(code, n, q)), codes, batch_size=batch)
+
+    def rows(code: Int[Array, ""]) -> Float[Array, "n q"]:
+        log_probs = denoiser(tokens_of(code, n, q))
+        return log_probs if dtype is None else jax.nn.log_softmax(log_probs.astype(dtype), axis=-1)
+
+    return jax.lax.map(rows, jnp.arange((q + 1) ** n), batch_size=batch)
 
 
 def _check_rows(values: np.ndarray, start: int) -> None:

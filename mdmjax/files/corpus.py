@@ -1,8 +1,9 @@
 """Text on which empirical distributions are taken: files of a folder, or the standard library's source."""
 
+import hashlib
 import os
 import sysconfig
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,10 @@ from .._errors import refuse
 SKIPPED_FOLDERS = frozenset({"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"})
 """Folders of the standard library that are left out (our choice): tests, which some systems do not
 install, hold broken files on purpose; and packages that are not the interpreter's own."""
+
+
+HELD_OUT = 10
+"""One file in this many is held out (our choice)."""
 
 
 class Corpus(NamedTuple):
@@ -23,6 +28,24 @@ class Corpus(NamedTuple):
     def characters(self) -> int:
         """Length of all texts together."""
         return sum(map(len, self.texts))
+
+
+class Split(NamedTuple):
+    """The text that a model is trained on, and the text that it never sees."""
+
+    training: tuple[str, ...]
+    held_out: tuple[str, ...]
+    rule: str
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of both sides: it tells a text that has changed since."""
+        digest = hashlib.sha256()
+        for side in (self.training, self.held_out):
+            for text in side:
+                digest.update(_digest(text))
+            digest.update(b"|")
+        return digest.hexdigest()[:16]
 
 
 def corpus_files(path: Path, *, skip: Collection[str] = ()) -> list[Path]:
@@ -69,3 +92,34 @@ def read_corpus(files: Iterable[Path]) -> Corpus:
         count = len(texts) + skipped
         refuse("path", f"{file if count == 1 else f'{count} files'} without text", "some UTF-8 text")
     return Corpus(tuple(texts), skipped)
+
+
+def held_out_split(texts: Sequence[str]) -> Split:
+    """One file in ten is held out, by the hash of its content alone.
+
+    The side of a file depends on no other file and on no name: equal files are on one side, and a corpus
+    that grows keeps its split. If that leaves one side empty, the file of the smallest hash is held
+    out; a single text is cut, and its last tenth is held out.
+
+    >>> held_out_split(["0123456789" * 2]).held_out
+    ('89',)
+    """
+    hashes = [int.from_bytes(_digest(text)[:8], "big") for text in texts]
+    if len(set(hashes)) == 1:
+        text = texts[0]
+        cut = len(text) - len(text) // HELD_OUT
+        rule = f"the last tenth of the text, {len(text) - cut} characters"
+        return Split((text[:cut],), (text[cut:],), rule)
+    chosen = {value for value in hashes if value % HELD_OUT == 0}
+    if not chosen or len(chosen) == len(set(hashes)):
+        chosen = {min(hashes)}
+    out = [value in chosen for value in hashes]
+    return Split(
+        tuple(text for text, held in zip(texts, out, strict=True) if not held),
+        tuple(text for text, held in zip(texts, out, strict=True) if held),
+        f"{sum(out)} of {len(texts)} files, by the hash of their content",
+    )
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

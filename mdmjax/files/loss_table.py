@@ -9,6 +9,7 @@ import numpy as np
 from .._errors import refuse
 from ..information.loss_curve import LossTable, masked_from_ratio
 from .arrays import check_readable, read_npz
+from .atomic import write_text
 
 COLUMNS = ("n_masked", "mask_ratio", "loss", "count", "stderr")
 """Every column there is; `loss` and one of the first two are needed."""
@@ -45,6 +46,16 @@ def read_loss_table(path: Path, length: int | None = None) -> LossTable:
         n_masked = _as_integers(columns["n_masked"])
         n = int(n_masked.max()) if length is None else length
     return LossTable(n, n_masked, columns["loss"], count=columns.get("count"), stderr=columns.get("stderr"))
+
+
+def write_loss_table(path: Path, table: LossTable) -> None:
+    """Write the table as CSV, every digit of it, whole or not at all; `read_loss_table` reads it back."""
+    columns = {"n_masked": table.n_masked, "loss": table.loss, "count": table.count}
+    if table.stderr is not None:
+        columns["stderr"] = table.stderr
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    lines = [",".join(columns), *(",".join(map(repr, row)) for row in rows)]
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _check_columns(path: Path, names: tuple[str, ...]) -> None:

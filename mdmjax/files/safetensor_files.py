@@ -47,7 +47,7 @@ def write_model(path: Path, network: Transformer, metadata: dict[str, Any]) -> N
         "metadata": json.dumps(metadata, allow_nan=False),
     }
     try:
-        atomic.write_bytes(path, safetensors.numpy.save(to_llama(network), texts))
+        atomic.write_bytes(path, _in_order(safetensors.numpy.save(to_llama(network), texts)))
     except OSError as error:
         refuse("model", str(path), "a file on a disk with room for it", str(error.strerror))
 
@@ -118,6 +118,16 @@ def llama_shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
         "model.norm.weight": (c.width,),
         "lm_head.weight": (c.q, c.width),
     } | {f"model.layers.{i}.{name}.weight": of_block[name] for i in range(c.depth) for name in of_block}
+
+
+def _in_order(data: bytes) -> bytes:
+    """A file's bytes with its metadata in order: the library writes them in a random one."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    line = json.dumps(header, separators=(",", ":")).encode()
+    line += b" " * (-len(line) % 8)
+    return len(line).to_bytes(8, "little") + line + data[8 + size :]
 
 
 def _described(path: Path, texts: dict[str, str]) -> tuple[TransformerConfig, dict[str, Any]]:

@@ -4,24 +4,24 @@ For a deterministic policy that reveals $S_t$ after seeing $x_{C_t}$ with exact 
 $\mathrm{KL}(p \| q_\pi) = \mathbb{E}_p \sum_t \mathrm{TC}(X_{S_t} \mid x_{C_t})$ (arXiv 2608.25505,
 Thm 1), so the least KL is a shortest path over the $(q+1)^n$ partial assignments. A denoiser $\hat p$ adds
 $\sum_{i \in S_t} \mathrm{KL}(p(x_i \mid x_{C_t}) \| \hat p(x_i \mid x_{C_t}))$ to each step, its own error:
-cross-entropies take the place of the entropies of single positions. Values are weighted by
-$p(x_C)$, so that the expectation over what a step reveals is a plain sum. A pair of a state and a set to
-reveal is a word over `0..q+1`: symbols, `q` for masked, `q+1` for revealed in this step; its tables have
-$(q+2)^n$ entries and are filled one axis at a time.
+cross-entropies take the place of the entropies of single positions. The recursion is over tables of
+$(q+2)^n$ pairs of a state and a set (`_pairs`).
 """
+
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from .._errors import refuse
-from .._numerics import neg_xlogx
-from .._partial import marginal_table, place_values
+from .._partial import place_values
 from .._types import Array, Bool, Float, Int, Key, Tokens
 from ..decoders.base import AbstractDecoder
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
 from ._local import context_rows, forward_errors
+from ._pairs import any_slot, append_sum, slot, start
 from ._rows import check_bytes
 
 
@@ -64,6 +64,17 @@ class OptimalPolicy(eqx.Module):
     decoder: PolicyTable
 
 
+class Priced(NamedTuple):
+    """The best of a class of policies at a price: KL in nats, expected calls, and its choices by state.
+
+    A class is a function of the table of $p$, the `forward_errors` of a denoiser or None, and the price.
+    """
+
+    kl: Float[Array, ""]
+    calls: Float[Array, ""]
+    choices: Int[Array, " codes"]
+
+
 def optimal_policy(
     joint: Joint, steps: int, *, adaptive: bool = True, denoiser: AbstractDenoiser | None = None
 ) -> OptimalPolicy:
@@ -88,7 +99,7 @@ def optimal_policy(
     >>> [round(float(optimal_policy(same, steps).kl), 4) for steps in (1, 2)]
     [0.6931, 0.0]
     """
-    _check_steps("steps", steps, joint)
+    check_steps("steps", steps, joint)
     check_size(joint, steps)
     kl, calls, sets = _sweeps(joint.probs, errors_of(joint, denoiser), steps, adaptive)
     # Row t is the first choice with steps - t left.
@@ -104,9 +115,10 @@ def optimal_policy_frontier(
     >>> [round(kl, 4) for kl in optimal_policy_frontier(same, 2).tolist()]
     [0.6931, 0.0]
     """
-    _check_steps("max_steps", max_steps, joint)
+    check_steps("max_steps", max_steps, joint)
     check_size(joint, 1)
-    return _frontier(joint.probs, errors_of(joint, denoiser), max_steps, adaptive)
+    kl, _, _ = _sweeps(joint.probs, errors_of(joint, denoiser), max_steps, adaptive, tables=False)
+    return jnp.maximum(kl, 0.0)
 
 
 def optimal_policy_calls(
@@ -125,14 +137,21 @@ def optimal_policy_calls(
     >>> [float(optimal_policy_calls(same, price).expected_calls) for price in (0.1, 1.0)]
     [2.0, 1.0]
     """
-    if not 0 <= price < float("inf"):
-        refuse("price", price, "a number of nats a call, >= 0")
+    check_price(price)
     check_size(joint, 1)
-    kl, calls, sets = solve_priced(joint.probs, errors_of(joint, denoiser), price, adaptive)
+    solve = any_policy if adaptive else fixed_partition
+    kl, calls, sets = solve(joint.probs, errors_of(joint, denoiser), price)
     return OptimalPolicy(kl, calls, PolicyTable(sets[None, :], adaptive))
 
 
-def _check_steps(argument: str, steps: int, joint: Joint) -> None:
+def check_price(price: float) -> None:
+    """Refuse a price that is negative or not finite."""
+    if not 0 <= price < float("inf"):
+        refuse("price", price, "a number of nats a call, >= 0")
+
+
+def check_steps(argument: str, steps: int, joint: Joint) -> None:
+    """Refuse a number of steps that no policy has."""
     if not 1 <= steps <= joint.n:
         refuse(argument, steps, f"an integer in 1..{joint.n}", "each step reveals at least one token")
 
@@ -150,137 +169,79 @@ def check_size(joint: Joint, rows: int) -> None:
     check_bytes(need, MAX_TABLE_BYTES, "the optimal policy", remedy)
 
 
-@eqx.filter_jit
-def _frontier(probs, errors, steps: int, adaptive: bool):
-    return jnp.maximum(_sweeps(probs, errors, steps, adaptive)[0], 0.0)
+def any_policy(
+    probs: Float[Array, "..."], errors: Float[Array, "n contexts"] | None, price: float
+) -> Priced:
+    """All policies as a class to compare with (`regret`): the best of them at a price.
+
+    >>> float(any_policy(jnp.array([[0.5, 0.0], [0.0, 0.5]]), None, 0.1).calls)
+    2.0
+    """
+    return _priced(probs, errors, price, True)
 
 
-def solve_priced(
+def fixed_partition(
+    probs: Float[Array, "..."], errors: Float[Array, "n contexts"] | None, price: float
+) -> Priced:
+    """The policies that do not look at the tokens, as a class to compare with (`regret`).
+
+    >>> float(fixed_partition(jnp.array([[0.5, 0.0], [0.0, 0.5]]), None, 1.0).calls)
+    1.0
+    """
+    return _priced(probs, errors, price, False)
+
+
+def _priced(
+    probs: Float[Array, "..."], errors: Float[Array, "n contexts"] | None, price: float, adaptive: bool
+) -> Priced:
+    state, costs = start(probs, errors, adaptive)
+    # Every step reveals something, so that after n sweeps the values no longer change.
+    for _ in range(probs.ndim):
+        state, sets = _bellman(costs, *state, jnp.asarray(price, probs.dtype))
+    cost, calls = (x.reshape(-1)[-1] for x in state[:2])
+    return Priced(jnp.maximum(cost - price * calls, 0.0), calls, sets.reshape(-1))
+
+
+def _sweeps(
     probs: Float[Array, "..."],
     errors: Float[Array, "n contexts"] | None,
-    price: float,
-    adaptive: bool = True,
-) -> tuple[Float[Array, ""], Float[Array, ""], Int[Array, " codes"]]:
-    """KL, expected calls and sets of the least KL plus `price` a call; `errors` are `forward_errors`."""
-    cost, calls, sets = _solve_priced(probs, errors, jnp.asarray(price, probs.dtype), adaptive)
-    return jnp.maximum(cost - price * calls, 0.0), calls, sets
-
-
-@eqx.filter_jit
-def _solve_priced(probs, errors, price, adaptive: bool):
-    # Every step reveals something, so that after n sweeps the values no longer change.
-    state, costs = _start(probs, errors, adaptive)
-
-    def sweep(_, carry):
-        (values, calls, weights), _ = carry
-        return _bellman(costs, values, calls, weights, price)
-
-    first = _bellman(costs, *state, price)
-    (values, calls, _), sets = jax.lax.fori_loop(1, probs.ndim, sweep, first)
-    return values.reshape(-1)[-1], calls.reshape(-1)[-1], sets.reshape(-1)
-
-
-@eqx.filter_jit
-def _sweeps(
-    probs: Float[Array, "..."], errors: Float[Array, "n contexts"] | None, steps: int, adaptive: bool
-) -> tuple[Float[Array, " steps"], Float[Array, " steps"], Int[Array, "steps codes"]]:
+    steps: int,
+    adaptive: bool,
+    tables: bool = True,
+) -> tuple[Float[Array, " steps"], Float[Array, " steps"], Int[Array, "steps codes"] | None]:
     """Cost and calls from all masked with `1..steps` steps left, and the sets chosen at every state."""
-    state, costs = _start(probs, errors, adaptive)
-
-    def sweep(carry, _):
-        carry, sets = _bellman(costs, *carry, 0.0)
-        return carry, (carry[0].reshape(-1)[-1], carry[1].reshape(-1)[-1], sets.reshape(-1))
-
-    return jax.lax.scan(sweep, state, length=steps)[1]
-
-
-def _start(probs: Float[Array, "..."], errors: Float[Array, "n contexts"] | None, adaptive: bool):
-    """Values, calls and weights before the first sweep; and the cost of every state and set."""
-    n, q = probs.ndim, probs.shape[0]
-    weights = marginal_table(probs)
-    costs = _correlations(neg_xlogx(weights))
-    if errors is not None:
-        costs = costs + _sums(errors.reshape((n,) + weights.shape))
-    if not adaptive:
-        for axis in range(n):
-            symbols, rest = jnp.split(costs, [q], axis)
-            costs = jnp.concatenate([symbols.sum(axis, keepdims=True), rest], axis)
-        weights = jnp.ones((2,) * n, probs.dtype)
-    unfinished = _any_slot(weights.shape, -1) & (weights > 0)
-    return (jnp.where(unfinished, jnp.inf, 0.0), jnp.zeros_like(weights), weights), costs
+    state, costs = start(probs, errors, adaptive)
+    found = []
+    for _ in range(steps):
+        state, sets = _bellman(costs, *state, jnp.zeros((), probs.dtype))
+        values, calls, _ = state
+        found.append((values.reshape(-1)[-1], calls.reshape(-1)[-1], sets.reshape(-1) if tables else None))
+    kl, calls, sets = zip(*found, strict=True)
+    return jnp.stack(kl), jnp.stack(calls), jnp.stack(sets) if tables else None
 
 
-def _correlations(terms: Float[Array, "..."]) -> Float[Array, "..."]:
-    r"""$p(x_C)\,\mathrm{TC}(X_B \mid x_C)$ of every pair, from the table of $-p \log p$.
-
-    It is $\sum_{i \in B} h_i - h_B$ with $h_B = \sum_{x_B} -p \log p\,(x_C x_B) + p \log p\,(x_C)$.
-    """
-    state = joint = terms
-    singles = jnp.zeros_like(terms)
-    for axis in range(terms.ndim):
-        symbols, masked = jnp.split(state, [terms.shape[0] - 1], axis)
-        h = symbols.sum(axis, keepdims=True) - masked
-        kept = jax.lax.slice_in_dim(singles, terms.shape[0] - 1, terms.shape[0], axis=axis)
-        singles = jnp.concatenate([singles, kept + h], axis)
-        joint = _append_sum(joint, axis)
-        state = jnp.concatenate([state, masked], axis)
-    return singles - (joint - state)
-
-
-def _sums(errors: Float[Array, "n ..."]) -> Float[Array, "..."]:
-    r"""$\sum_{i \in B} e_i(x_C)$ of every pair; what is revealed in the step counts as masked in $C$."""
-    total = jnp.zeros((errors.shape[1] + 1,) * errors.shape[0], errors.dtype)
-    for position, table in enumerate(errors):
-        for axis in range(table.ndim):
-            masked = _slot(table, axis, -1)
-            kept = jnp.zeros_like(table) if axis == position else table
-            table = jnp.concatenate([kept, masked], axis)
-        total = total + table
-    return total
-
-
-def _append_sum(table: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
-    """The sum over the symbols, behind the slot of the mask."""
-    symbols = jax.lax.slice_in_dim(table, 0, table.shape[axis] - 1, axis=axis)
-    return jnp.concatenate([table, symbols.sum(axis, keepdims=True)], axis)
-
-
-def _any_slot(shape: tuple[int, ...], slot: int) -> Bool[Array, "..."]:
-    """Whether any index of an entry is `slot`."""
-    found = jnp.zeros(shape, bool)
-    for axis, size in enumerate(shape):
-        line = jnp.arange(size) == slot % size
-        found = found | line.reshape([-1 if i == axis else 1 for i in range(len(shape))])
-    return found
-
-
+@jax.jit
 def _bellman(costs, values, calls, weights, price):
     """One sweep: the least cost over the sets, the calls it takes, and the set, for every state."""
     future, later = values, calls
     for axis in range(costs.ndim):
-        future, later = _append_sum(future, axis), _append_sum(later, axis)
-    total = jnp.where(_any_slot(costs.shape, -1), costs + future, jnp.inf)
+        future, later = append_sum(future, axis), append_sum(later, axis)
+    total = jnp.where(any_slot(costs.shape, -1), costs + future, jnp.inf)
     sets = jnp.zeros(costs.shape, jnp.int32)
     for axis in range(costs.ndim):
         # Ties leave the position masked, but where all is infinite everything is revealed.
-        revealed, kept = _slot(total, axis, -1), _slot(total, axis, -2)
+        revealed, kept = slot(total, axis, -1), slot(total, axis, -2)
         better = (revealed < kept) | jnp.isinf(kept)
         sets = _choose(sets, axis, better, 1 << axis)
         later = _choose(later, axis, better, 0)
         total = _choose(total, axis, better, 0)
-    masked = _any_slot(weights.shape, -1)
+    masked = any_slot(weights.shape, -1)
     values = jnp.where(masked, total + price * weights, 0.0)
     return (values, jnp.where(masked, later + weights, 0.0), weights), sets
-
-
-def _slot(table: Array, axis: int, slot: int) -> Array:
-    """One slot of an axis, kept as an axis of length one."""
-    start = table.shape[axis] + slot
-    return jax.lax.slice_in_dim(table, start, start + 1, axis=axis)
 
 
 def _choose(table: Array, axis: int, better: Bool[Array, "..."], gain: int) -> Array:
     """The last two slots of an axis (masked, revealed now) as one: the better, plus `gain` if revealed."""
     symbols = jax.lax.slice_in_dim(table, 0, table.shape[axis] - 2, axis=axis)
-    picked = jnp.where(better, _slot(table, axis, -1) + gain, _slot(table, axis, -2))
+    picked = jnp.where(better, slot(table, axis, -1) + gain, slot(table, axis, -2))
     return jnp.concatenate([symbols, picked], axis)

@@ -8,25 +8,34 @@ below the chord, and it is an edge, or the policy found is another vertex. There
 this ends with the hull itself.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._errors import refuse
-from .._numerics import comparable, safe_log
-from .._partial import states_with
+from .._numerics import comparable, kl_terms, safe_log
+from .._partial import place_values, states_with
 from .._types import Array, Float, Int
 from ..decoders.base import AbstractDecoder
+from ..decoders.kernel import AbstractKernel, Reveal
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import Joint
+from ._frontier import Stepper
 from ._rows import with_tables
-from .optimal_policy import check_size, errors_of, solve_priced
+from .exact import exact_law
+from .optimal_policy import Priced, any_policy, check_size, errors_of
 
 BATCH = 2**12
+"""States that are denoised at a time."""
+
+WORDS = 2**16
 """Words that are followed at a time."""
+
+Policies = Callable[[Float[Array, "..."], Float[Array, "n contexts"] | None, float], Priced]
+"""A class of policies: `any_policy`, `fixed_partition` or `random_order`."""
 
 HIGHEST_PRICE = 1e12
 """Nats a call above which fewer calls are better than any finite KL, up to rounding."""
@@ -60,14 +69,18 @@ class TeacherForced(NamedTuple):
         return self.calls @ jnp.arange(self.calls.shape[0], dtype=self.calls.dtype)
 
 
-def calls_hull(joint: Joint, denoiser: AbstractDenoiser | None = None) -> CallsHull:
+def calls_hull(
+    joint: Joint, denoiser: AbstractDenoiser | None = None, *, among: Policies = any_policy
+) -> CallsHull:
     r"""The lower convex hull of $(\mathbb{E}_p[\text{calls}], \mathrm{KL}(p \| q_\pi))$ over all policies.
 
     Every deterministic decoder that reveals and never masks again, with the conditionals of `joint` or
     of `denoiser`, lies on it or above it, and so does the mean KL of a random choice among them (the KL
-    of their mixture may lie below). Expected calls are those
-    over the data (`teacher_forced_calls`). Vertices that gain less than `1e-12` nats are left out. Costs
-    $2v - 1$ solves of `optimal_policy_calls` and a few, for $v$ vertices.
+    of their mixture may lie below). Expected calls are those over the data (`teacher_forced_calls`).
+    `among` restricts the policies: with `fixed_partition` they do not look at the tokens; with
+    `random_order` they choose how many tokens to reveal, not which, and their KL is a mean over the
+    choices. Vertices that gain less than `1e-12` nats are left out. Costs $2v - 1$ solves and a few, for
+    $v$ vertices.
 
     Raises:
         InvalidInputError: as `optimal_policy`.
@@ -77,7 +90,7 @@ def calls_hull(joint: Joint, denoiser: AbstractDenoiser | None = None) -> CallsH
     >>> hull.calls.tolist(), [round(x, 4) for x in hull.kl.tolist()], round(float(hull.kl_at(1.5)), 4)
     ([1.0, 2.0], [0.6931, 0.0], 0.3466)
     """
-    solve = _solver(joint, denoiser)
+    solve = _solver(joint, denoiser, among)
     first, last = _ends(solve)
     vertices, pending = [first], [last]
     while pending:
@@ -92,7 +105,9 @@ def calls_hull(joint: Joint, denoiser: AbstractDenoiser | None = None) -> CallsH
     return CallsHull(jnp.asarray(calls, joint.probs.dtype), jnp.asarray(kl, joint.probs.dtype))
 
 
-def least_kl(joint: Joint, calls: float, denoiser: AbstractDenoiser | None = None) -> Float[Array, ""]:
+def least_kl(
+    joint: Joint, calls: float, denoiser: AbstractDenoiser | None = None, *, among: Policies = any_policy
+) -> Float[Array, ""]:
     """The least forward KL in nats for an expected number of calls: one point of `calls_hull`.
 
     Only the vertices towards `calls` are solved for.
@@ -104,9 +119,9 @@ def least_kl(joint: Joint, calls: float, denoiser: AbstractDenoiser | None = Non
     >>> round(float(least_kl(same, 1.5)), 4)
     0.3466
     """
-    if not comparable(jnp.asarray(calls, float)) >= 1:
+    if not comparable(jnp.asarray(calls, joint.probs.dtype)) >= 1:
         refuse("calls", calls, "a number >= 1", "each sequence takes at least one call")
-    solve = _solver(joint, denoiser)
+    solve = _solver(joint, denoiser, among)
     left, right = _ends(solve)
     while left[0] < calls < right[0] and (between := _below(solve, left, right)):
         left, right = (between, right) if between[0] <= calls else (left, between)
@@ -140,46 +155,58 @@ def teacher_forced_calls(
         refuse("decoder", type(decoder).__name__, "one that is not random")
     probs = np.asarray(joint.probs).reshape(-1)
     words = states_with(n, n, q)[probs > 0]
-    found = _follow(with_tables(denoiser), decoder, jnp.asarray(words), min(BATCH, words.shape[0]))
-    calls, log_law, right, done = (np.asarray(x) for x in found)
-    if not right.all():
-        word = words[np.argmin(right)].tolist()
-        refuse("the denoiser on the way to", word, "rows that sum to one", "it may not be NaN in the data")
-    if not done.all():
-        refuse("the choice of", type(decoder).__name__, "at least one masked position in every state")
+    parts = np.array_split(words, -(-words.shape[0] // WORDS))
+    calls, log_law = np.concatenate([_followed(denoiser, decoder, part) for part in parts], axis=1)
     occurs = jnp.asarray(probs[probs > 0])
     kl = jnp.sum(occurs * (safe_log(occurs) - jnp.asarray(log_law, occurs.dtype)))
-    shares = jnp.zeros((n + 1,), occurs.dtype).at[jnp.asarray(calls)].add(occurs)
+    shares = jnp.asarray(np.bincount(calls.astype(int), np.asarray(occurs), n + 1), occurs.dtype)
     return TeacherForced(shares, jnp.maximum(kl, 0.0))
 
 
-def regret(denoiser: AbstractDenoiser, decoder: AbstractDecoder, joint: Joint) -> Float[Array, ""]:
-    r"""The forward KL of a decoder less the least for as many expected calls, in nats.
+def regret(
+    denoiser: AbstractDenoiser,
+    decoder: AbstractDecoder | AbstractKernel,
+    joint: Joint,
+    *,
+    among: Policies = any_policy,
+) -> Float[Array, ""]:
+    r"""The forward KL of a decoder less the least for as many expected calls, in nats; 0 for `inf - inf`.
 
-    It is at least 0 for the decoders of `teacher_forced_calls`, the best policy being given the same
-    denoiser, and 0 where that one has no finite KL either.
+    The best policies are given the same denoiser; `among` is their class, as in `calls_hull`. For the
+    decoders of `teacher_forced_calls` the calls are those over the data, and among all policies the regret
+    is at least 0; among fewer it may be negative, by what adapting gains. For a random decoder or a kernel
+    both numbers are those of `exact_law`, calls over its own output; a mixture, or a law that is revised,
+    may be better than every policy.
 
     Raises:
-        InvalidInputError: as `teacher_forced_calls` and `optimal_policy`.
+        InvalidInputError: as `teacher_forced_calls`, `exact_law` and `optimal_policy`.
 
-    >>> from mdmjax import Oracle, Schedule, left_to_right
-    >>> pairs = Joint(jnp.array([[[0.25, 0.0], [0.25, 0.0]], [[0.0, 0.25], [0.0, 0.25]]]))
-    >>> round(float(regret(Oracle(pairs), left_to_right(Schedule([1, 2])), pairs)), 4)
+    >>> from mdmjax import LowConfidence, Oracle, Schedule, left_to_right
+    >>> pair = Joint(jnp.array([[0.4, 0.1], [0.3, 0.2]]))
+    >>> round(abs(float(regret(Oracle(pair), left_to_right(Schedule([1, 1])), pair))), 4)
     0.0
+    >>> round(float(regret(Oracle(pair), LowConfidence(Schedule([1, 1])), pair)), 4)
+    0.1775
     """
-    made = teacher_forced_calls(denoiser, decoder, joint)
-    least = least_kl(joint, float(made.expected_calls), denoiser)
-    return jnp.where(jnp.isinf(least), 0.0, made.kl - least)
+    if isinstance(decoder, AbstractDecoder) and not decoder.is_random:
+        made = teacher_forced_calls(denoiser, decoder, joint)
+        kl, calls = made.kl, float(made.expected_calls)
+    else:
+        law = exact_law(denoiser, decoder)
+        truth = joint.probs.astype(law.probs.dtype)
+        kl, calls = jnp.sum(kl_terms(truth, law.probs)) + law.unfinished, float(law.expected_calls)
+    least = least_kl(joint, calls, denoiser, among=among)
+    return jnp.where(jnp.isinf(least), 0.0, kl - least.astype(kl.dtype))
 
 
-def _solver(joint: Joint, denoiser: AbstractDenoiser | None):
-    """Prices to (expected calls, KL) of the policy that is best at this price."""
+def _solver(joint: Joint, denoiser: AbstractDenoiser | None, among: Policies):
+    """Prices to (expected calls, KL) of the policy of the class that is best at this price."""
     check_size(joint, 1)
     errors = errors_of(joint, denoiser)
 
     def solve(price: float) -> tuple[float, float]:
-        kl, calls, _ = solve_priced(joint.probs, errors, price)
-        return float(calls), float(kl)
+        best = among(joint.probs, errors, price)
+        return float(best.calls), float(best.kl)
 
     return solve
 
@@ -207,31 +234,26 @@ def _below(solve, left: tuple[float, float], right: tuple[float, float]) -> tupl
     return (calls, kl) if gain > 1e-12 * (1 + price) and fewer < calls < more else None
 
 
-@eqx.filter_jit
-def _follow(denoiser: AbstractDenoiser, decoder: AbstractDecoder, words: Int[Array, "m n"], batch: int):
-    """Calls, log-probability, whether all rows were rows, and whether it finished, of every word."""
+def _followed(
+    denoiser: AbstractDenoiser, decoder: AbstractDecoder, words: Int[np.ndarray, "m n"]
+) -> tuple[Int[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+    """Calls and log-probability of every word, all words at once; states that they share are met once."""
     n, q = denoiser.n, denoiser.q
-    key = jax.random.key(0)  # not used: the decoder is not random
-
-    def one(word: Int[Array, " n"]):
-        def unfinished(carry):
-            tokens, step, _, _ = carry
-            return jnp.any(tokens == q) & (step < n)
-
-        def forced(carry):
-            tokens, step, total, right = carry
-            log_probs = denoiser(tokens)
-            chosen = decoder.choose(key, log_probs, tokens, step) & (tokens == q)
-            sums = jax.nn.logsumexp(log_probs, axis=1)
-            tolerance = 1e-9 if log_probs.dtype == jnp.float64 else 1e-4
-            fine = jnp.all(jnp.where(tokens == q, jnp.abs(sums) <= tolerance, True))
-            own = jnp.take_along_axis(log_probs, word[:, None], axis=1)[:, 0] - sums
-            total = total + jnp.sum(jnp.where(chosen, own, 0.0))
-            return jnp.where(chosen, word, tokens), step + 1, total, right & fine
-
-        zero = jnp.zeros((), jax.eval_shape(denoiser, word).dtype)
-        start = (jnp.full_like(word, q), jnp.array(0), zero, jnp.array(True))
-        tokens, step, total, right = jax.lax.while_loop(unfinished, forced, start)
-        return step, total, right, ~jnp.any(tokens == q)
-
-    return jax.lax.map(one, words, batch_size=batch)
+    place = place_values(n, q)
+    stepper = Stepper(with_tables(denoiser), Reveal(decoder), place, words.shape[0], BATCH)
+    tokens, calls, log_law = np.full_like(words, q), np.zeros(len(words), int), np.zeros(len(words))
+    for step in range(n):
+        open_ = np.flatnonzero(np.any(tokens == q, axis=1))
+        if not open_.size:
+            break
+        codes, which = np.unique(tokens[open_] @ place, return_inverse=True)
+        steps = list(stepper.branches(codes, step))
+        rows = np.concatenate([one.log_probs for one in steps])
+        hidden = np.concatenate([one.rows[:, :, q] for one in steps])
+        log_probs = (rows - np.logaddexp.reduce(rows, axis=2, keepdims=True))[which]
+        chosen = (tokens[open_] == q) & (hidden == 0)[which]
+        own = np.take_along_axis(log_probs, words[open_][:, :, None], 2)[:, :, 0]
+        log_law[open_] += np.sum(own, axis=1, where=chosen)
+        tokens[open_] = np.where(chosen, words[open_], tokens[open_])
+        calls[open_] += 1
+    return calls, log_law

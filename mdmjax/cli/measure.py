@@ -1,0 +1,83 @@
+"""What the commands share that measure a trained model: its loss curve on held-out data."""
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from .._errors import refuse
+from ..denoisers.masked_losses import MaskedLosses, joined, masked_losses
+from ..files.loss_table import read_loss_table
+from ..files.model_folder import MODEL
+from ..information.loss_curve import LossCurve, curve_from_table, isotonic_fit
+from ..training.data import draw_batch
+from .loaded import Track
+from .trained import Trained
+
+LOSS_CURVE = "loss_curve.csv"
+"""The file in a model's folder that holds its measured curve."""
+
+LEAST_SEQUENCES, LEAST_EACH = 4096, 32
+"""Sequences that a curve is measured on, and sequences with each mask count, if nothing is said: at least
+so many (our choice)."""
+
+PARTS = 16
+"""Most steps of the progress bar."""
+
+
+class Measured(NamedTuple):
+    """Losses of a model, and how long they took: the rate is that of all but the first part."""
+
+    losses: MaskedLosses
+    seconds: float
+    calls: int
+    calls_per_second: float
+
+
+def measure(trained: Trained, sequences: int | None, seed: int, batch: int, track: Track) -> Measured:
+    """The masked losses of `sequences` held-out sequences, to a multiple of `n` above, masked once each.
+
+    Raises:
+        InvalidInputError: sequences or a batch below 1, or a seed that is none.
+    """
+    check(sequences, seed, batch)
+    data, network = trained.held_out(track), trained.network
+    n = network.n
+    wanted = max(LEAST_SEQUENCES, LEAST_EACH * n) if sequences is None else max(sequences, 2 * n)
+    each = -(-wanted // n)  # sequences with each mask count
+    parts = max(p for p in range(1, PARTS + 1) if each % p == 0)
+    key, found, times = jax.random.key(seed), [], [time.monotonic()]
+    for part in track(range(parts), "measuring"):
+        drawing, masking = jax.random.split(jax.random.fold_in(key, part))
+        drawn = draw_batch(drawing, data, each // parts * n)
+        found.append(masked_losses(masking, network, drawn, batch=batch))
+        times.append(time.monotonic())
+    calls, seconds = each * n, times[-1] - times[0]
+    rate = calls / parts * (parts - 1) / (times[-1] - times[1]) if parts > 1 else calls / seconds
+    return Measured(joined(found), seconds, calls, rate)
+
+
+def curve_of(folder: Path, trained: Trained, track: Track) -> tuple[LossCurve, str]:
+    """The curve in the model's folder, or if it is not there or older than the model, a new one; which?
+
+    Either is made nonincreasing (`isotonic_fit`): an optimum seeks out the dips of noise.
+    """
+    path = folder / LOSS_CURVE
+    if path.is_file() and path.stat().st_mtime >= (folder / MODEL).stat().st_mtime:
+        table = read_loss_table(path, trained.network.n)
+        return isotonic_fit(curve_from_table(table)), f"by the isotonic fit of {path}"
+    found = measure(trained, None, 0, 64, track)
+    what = f"by a loss curve measured now on {found.calls} held-out sequences (isotonic fit"
+    curve = isotonic_fit(curve_from_table(found.losses.table()))
+    return curve, f"{what}; `mdmjax loss-curve {folder}` keeps one)"
+
+
+def check(sequences: int | None, seed: int, batch: int) -> None:
+    """Refuse numbers that no measurement can have."""
+    if sequences is not None and sequences < 1:
+        refuse("sequences", sequences, "an integer >= 1")
+    if batch < 1:
+        refuse("batch", batch, "an integer >= 1")
+    if not 0 <= seed < 2**63:
+        refuse("seed", seed, "an integer in 0..2^63-1")

@@ -1,0 +1,62 @@
+"""The log of a training: a CSV with one row a step, which a resumed training goes on with."""
+
+from collections.abc import Sequence
+from os import fsync
+from pathlib import Path
+
+from .._errors import refuse
+from .atomic import write_text
+
+COLUMNS = ("step", "loss", "learning_rate", "gradient_norm", "tokens", "seconds")
+"""`loss` in nats a token, `gradient_norm` before it is clipped; `tokens` and `seconds` since the start."""
+
+
+def begin_log(path: Path, steps: int) -> float:
+    """Keep the rows of the first `steps` steps, and nothing else; returns the seconds they took.
+
+    A training that was killed may have logged steps that its checkpoint does not have, or half a row.
+
+    Raises:
+        InvalidInputError: a file that cannot be read or written.
+    """
+    header = ",".join(COLUMNS)
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if steps and path.exists() else []
+        rows = [row for row in lines[1:] if _step(row) <= steps]
+        write_text(path, "\n".join([header, *rows, ""]))
+    except (OSError, UnicodeDecodeError) as error:
+        _refuse(path, error)
+    return float(rows[-1].split(",")[-1]) if rows else 0.0
+
+
+def append_log(path: Path, rows: Sequence[Sequence[int | float]]) -> None:
+    """Add rows of `COLUMNS`.
+
+    Raises:
+        InvalidInputError: a file that cannot be written, a full disk for one.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.writelines(",".join(map(_cell, row)) + "\n" for row in rows)
+            stream.flush()
+            fsync(stream.fileno())
+    except OSError as error:
+        _refuse(path, error)
+
+
+def _cell(value: int | float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.7g}"
+
+
+def _step(row: str) -> float:
+    """The step of a row; infinite if it is none."""
+    cells = row.split(",")
+    try:
+        numbers = [float(cell) for cell in cells]
+    except ValueError:
+        numbers = []
+    return numbers[0] if len(numbers) == len(COLUMNS) else float("inf")
+
+
+def _refuse(path: Path, error: Exception) -> None:
+    refuse("log", str(path), "a file that can be written", getattr(error, "strerror", None) or "not UTF-8")

@@ -1,0 +1,1 @@
+"""Training a denoiser: data drawn on the device, an unbiased masked loss, steps scanned in one program."""

@@ -1,0 +1,86 @@
+"""What a denoiser is trained on: examples drawn one by one, on the device."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Integer
+
+from .._errors import refuse
+from .._types import Array, Int, Key
+from ..distributions.base import AbstractDistribution
+
+
+class AbstractData(eqx.Module):
+    """A source of sequences of `n` symbols `0..q-1`; the key is the position in the data."""
+
+    n: eqx.AbstractVar[int]
+    q: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def draw(self, key: Key[Array, ""]) -> Int[Array, " n"]:
+        """One example, as `int32`; `jax.vmap` makes a batch."""
+
+
+class Windows(AbstractData):
+    """Uniformly random windows of `n` tokens of one long array, which stays `uint8` or `uint16`.
+
+    Raises:
+        InvalidInputError: `n < 1`, or fewer than `n` tokens.
+
+    >>> text = Windows(jnp.arange(4, dtype=jnp.uint8), n=3, q=4)
+    >>> text.draw(jax.random.key(0)).tolist() in ([0, 1, 2], [1, 2, 3])
+    True
+    """
+
+    tokens: Integer[Array, " tokens"]
+    n: int = eqx.field(static=True)
+    q: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        """Refuse a window that is longer than the data."""
+        if self.n < 1:
+            refuse("n", self.n, "an integer >= 1")
+        if self.tokens.shape[0] < self.n:
+            refuse("n", self.n, f"at most the {self.tokens.shape[0]} tokens of the data")
+
+    def draw(self, key: Key[Array, ""]) -> Int[Array, " n"]:
+        """The window at a uniformly random place."""
+        places = self.tokens.shape[0] - self.n + 1
+        start = jax.random.randint(key, (), 0, places, jnp.int32)
+        return jax.lax.dynamic_slice(self.tokens, (start,), (self.n,)).astype(jnp.int32)
+
+
+class Draws(AbstractData):
+    """Independent samples of a distribution: no example is seen twice but by chance.
+
+    >>> from mdmjax import parity_code
+    >>> int(Draws(parity_code(4, 2)).draw(jax.random.key(0)).sum()) % 2
+    0
+    """
+
+    distribution: AbstractDistribution
+
+    @property
+    def n(self) -> int:
+        """Number of positions."""
+        return self.distribution.n
+
+    @property
+    def q(self) -> int:
+        """Size of the alphabet."""
+        return self.distribution.q
+
+    def draw(self, key: Key[Array, ""]) -> Int[Array, " n"]:
+        """One exact sample."""
+        return self.distribution.sample(key).astype(jnp.int32)
+
+
+def draw_batch(key: Key[Array, ""], data: AbstractData, batch: int) -> Int[Array, "batch n"]:
+    """`batch` independent examples.
+
+    >>> draw_batch(jax.random.key(0), Windows(jnp.zeros(9, jnp.uint8), n=2, q=1), 3).shape
+    (3, 2)
+    """
+    return jax.vmap(data.draw)(jax.random.split(key, batch))

@@ -1,0 +1,221 @@
+"""`mdmjax loss-curve`, `decode`, `schedule model` and `law --model`, on models that nobody trained."""
+
+import json
+import os
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from mdmjax import NAMED, Transformer, TransformerConfig, read_loss_table
+from mdmjax.cli import main
+from mdmjax.cli.kernels import DECODERS
+from mdmjax.cli.loaded import options_of
+from mdmjax.cli.made_sources import Markov
+from mdmjax.cli.train_sources import TrainText, examples_of, rooted, sized
+from mdmjax.files.model_folder import MODEL
+from mdmjax.files.safetensor_files import write_model
+
+
+def quiet(items, title):
+    return items
+
+
+def model_of(folder, source):
+    """A folder with a random network, as a training of it would leave it."""
+    source = rooted(sized(source))
+    examples = examples_of(source, quiet)
+    config = TransformerConfig(
+        n=examples.training.n, q=examples.training.q, width=16, depth=1, heads=2, hidden=16
+    )
+    folder.mkdir()
+    network = Transformer.create(jax.random.key(0), config)
+    write_model(folder / MODEL, network, {"source": options_of(source), "data": examples.facts})
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
+    model_of(root / "chain", Markov(n=6))
+    (root / "texts").mkdir()
+    for number in range(30):
+        (root / "texts" / f"{number}.py").write_text(f"x = {number} # abc\n" * (number + 2))
+    model_of(root / "prose", TrainText(root / "texts", length=8))
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _in_the_folder(models, monkeypatch):
+    monkeypatch.chdir(models)
+
+
+def run(capsys, *words):
+    """What a command that succeeds prints; it says nothing on stderr."""
+    assert main(list(map(str, words))) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def result_of(capsys, *words):
+    return json.loads(run(capsys, *words, "--json"), parse_constant=pytest.fail)
+
+
+def test_a_curve_is_measured_and_scheduled(capsys, tmp_path):
+    path = tmp_path / "curve.csv"
+    found = result_of(capsys, "loss-curve", "chain", "--out", path, "--sequences", "200")
+    assert (found["n"], found["calls"], found["count"]) == (6, 204, [34] * 6)
+    table = read_loss_table(path)
+    assert table.loss.tolist() == found["loss"]
+    assert table.stderr.tolist() == found["stderr"]
+    # A network at its start knows little: about log 2 nats a bit.
+    assert found["loss"] == pytest.approx([np.log(2)] * 6, abs=0.2)
+    assert found["nll_one_by_one"] == pytest.approx(sum(found["loss"]))
+    assert result_of(capsys, "schedule", *found["next"].split()[2:])["n"] == 6
+    direct = result_of(capsys, "schedule", "model", "chain", "--sequences", "200", "--steps", "2")
+    assert direct["loss_curve"] == pytest.approx(found["loss"][::-1])
+    assert (direct["q"], direct["expected_kl"], sum(direct["steps"])) == (2, None, 6)
+
+
+def test_a_curve_in_words(capsys, models):
+    text = run(capsys, "loss-curve", "prose", "--sequences", "32")
+    assert "32 held-out sequences of 8 tokens, 4 with each number" in text
+    assert text.endswith("next:\n  mdmjax schedule loss-curve prose/loss_curve.csv --isotonic\n")
+    (models / "prose" / "loss_curve.csv").unlink()
+
+
+@pytest.mark.slow
+def test_bootstrap_of_a_model(capsys):
+    words = ("schedule", "model", "chain", "--sequences", "200", "--steps", "2", "--bootstrap", "20")
+    assert result_of(capsys, *words, "--isotonic")["bootstrap"]["replicates"] == 20
+
+
+QUICK = ("random", "threshold", "draft-verify", "low-confidence", "wino")
+DECODED = [
+    pytest.param(one.name, marks=[] if one.name in QUICK else pytest.mark.slow)
+    for one in DECODERS
+    if not one.needs_truth
+]
+
+
+@pytest.mark.parametrize("name", DECODED)
+def test_every_decoder_decodes(capsys, name):
+    """float32 under x64: everything is written, and the statistics are those of the steps."""
+    found = result_of(capsys, "decode", "chain", name, "--steps", "3", "--samples", "5")
+    tokens, steps = np.array(found["tokens"]), np.array(found["finalised"])
+    assert tokens.shape == (5, 6)
+    assert (found["still_masked"], found["text"]) == (0, None)
+    assert set(tokens.reshape(-1).tolist()) <= {0, 1}
+    spread = [6 / len(set(row)) for row in steps.tolist()]
+    assert found["statistics"]["parallelism"]["mean"] == pytest.approx(np.mean(spread))
+    ties = [np.mean(row[:, None] == row[None, :]) * 36 / 30 - 6 / 30 for row in steps]
+    assert found["statistics"]["tie_fraction"]["mean"] == pytest.approx(np.mean(ties))
+
+
+def test_text_is_decoded(capsys, tmp_path):
+    out = tmp_path / "traces.npz"
+    found = result_of(capsys, "decode", "prose", "l2r", "--samples", "3", "--out", out)
+    assert [len(text) for text in found["text"]] == [8] * 3
+    assert found["statistics"]["kendall_tau"] == {"mean": 1, "stderr": 0, "of": 3}
+    with np.load(out) as traces:
+        assert traces["tokens"].tolist() == found["tokens"]
+        assert traces["finalised"].tolist() == [list(range(8))] * 3
+        assert (traces["calls"].tolist(), int(traces["q"])) == ([8] * 3, found["q"])
+    greedy = result_of(capsys, "decode", "prose", "l2r", "--temperature", "0", "--samples", "3")
+    assert greedy["tokens"][0] == greedy["tokens"][1]
+
+
+def test_a_decode_in_words(capsys):
+    text = run(capsys, "decode", "chain", "--steps", "1", "--samples", "9")
+    assert text.count("---") == 8 + 2
+    assert "and 1 more" in text
+    assert "tau is not a number" in text
+    assert "llada_uniform: 6" in text
+
+
+def test_schedules_of_a_decode(capsys, models, tmp_path):
+    counts = lambda *words: result_of(capsys, "decode", "chain", "random", "--samples", "1", *words)
+    assert counts()["counts"] == [1] * 6
+    assert counts("--counts", "1,2,3")["counts"] == [1, 2, 3]
+    pyramid = counts("--steps", "3", "--schedule", "pyramid")
+    assert pyramid["counts"] == NAMED["pyramid"](6, 3).counts.tolist()
+    assert pyramid["statistics"]["calls"]["mean"] == 3
+    curve = models / "chain" / "loss_curve.csv"
+    curve.write_text("n_masked,loss\n" + "".join(f"{m},{1 if m > 2 else 0}\n" for m in range(1, 7)))
+    best = counts("--steps", "2", "--schedule", "best")
+    assert best["counts"] == [4, 2]
+    assert str(curve.relative_to(models)) in best["schedule"]
+    os.utime(curve, (0, 0))  # older than the model: of another one
+    assert "measured now" in counts("--steps", "2", "--schedule", "best")["schedule"]
+    os.utime(curve)
+    run(capsys, "schedule", "loss-curve", curve, "--steps", "2", "--export", tmp_path / "plan")
+    assert counts("--schedule", tmp_path / "plan" / "schedule.json")["counts"] == [4, 2]
+    curve.unlink()
+
+
+def test_the_law_of_a_model(capsys):
+    """Bits of a network at its start: nearly uniform, in whatever order."""
+    found = result_of(capsys, "law", "markov", "--n", "6", "entropy", "--steps", "3", "--model", "chain")
+    assert found["denoiser"] == {"model": "chain"}
+    assert sum(found["law"]) == pytest.approx(1, abs=1e-12)
+    truth = result_of(capsys, "law", "markov", "--n", "6", "mean-field", "--block", "1")["law"]
+    assert found["forward_kl"] == pytest.approx(5 * np.log(2) - 5 * 0.3251, abs=0.6)
+    assert len(truth) == len(found["law"])
+    split = result_of(capsys, "law", "markov", "--n", "6", "random", "--steps", "3", "--model", "chain")
+    assert split["learning_error"] > 0.1
+    assert split["expected_kl"] >= split["forward_kl"]
+    text = run(capsys, "law", "markov", "--n", "6", "l2r", "--model", "chain", "--mix", "0.1")
+    assert "denoiser: model chain, mix 0.1" in text
+
+
+MISTAKES = {
+    "no-folder": (["loss-curve", "missing"], "model is missing: want a folder with model.safetensors"),
+    "no-model": (["decode", "texts"], "mdmjax train SOURCE --out DIR"),
+    "out": (["loss-curve", "chain", "--out", "x.txt"], "a name that ends in .csv"),
+    "out-folder": (["loss-curve", "chain", "--out", "no/x.csv"], "a file in an existing folder"),
+    "sequences": (["loss-curve", "chain", "--sequences", "0"], "sequences is 0"),
+    "curve-batch": (["loss-curve", "chain", "--batch", "0"], "batch is 0"),
+    "curve-seed": (["schedule", "model", "chain", "--seed", "-1"], "seed is -1"),
+    "source-batch": (["schedule", "model", "chain", "--batch", "0"], "batch is 0"),
+    "source": (["schedule", "model", "missing"], "model is missing"),
+    "truth": (["decode", "chain", "verified"], "decoder is verified: want one that does not need the true"),
+    "policy": (["decode", "chain", "optimal"], "decoder is optimal"),
+    "samples": (["decode", "chain", "--samples", "0"], "samples is 0"),
+    "seed": (["decode", "chain", "--seed", "-1"], "seed is -1"),
+    "temperature": (["decode", "chain", "--temperature", "-1"], "temperature is -1"),
+    "steps": (["decode", "chain", "--steps", "7"], "want an integer in 1..n with n = 6"),
+    "both": (["decode", "chain", "--steps", "6", "--counts", "6"], "only one of them"),
+    "sum": (["decode", "chain", "--counts", "1,2"], "a sum of n = 6"),
+    "unsized": (["decode", "chain", "--schedule", "best"], "steps is not given"),
+    "name": (["decode", "chain", "--steps", "2", "--schedule", "x"], "schedule is x: want best, a file"),
+    "file": (["decode", "chain", "--schedule", "x.json"], "no such file"),
+    "traces": (["decode", "chain", "--out", "x.csv"], "a name that ends in .npz"),
+    "block": (["decode", "chain", "mean-field", "--block", "7"], "block is 7"),
+    "sizes": (["law", "markov", "--n", "5", "l2r", "--model", "chain"], "want n, q = 5, 2 of the source"),
+    "no-law": (["law", "markov", "--n", "5", "l2r", "--model", "missing"], "model is missing"),
+    "long": (
+        ["law", "block-hmm", "--blocks", "8", "--block-size", "8", "mean-field", "--model", "chain"],
+        "model",
+    ),
+    "gone": (["loss-curve", "moved"], "as it was for the training"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_line(capsys, models, name):
+    words, message = MISTAKES[name]
+    if name == "gone":  # the text of a model changes
+        shutil.copytree("prose", "moved")
+        (models / "texts" / "0.py").write_text("y = 1\n")
+    before = sorted(models.rglob("*"))
+    try:
+        code = main(words)
+    except SystemExit as leave:
+        code = leave.code
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert err.startswith("mdmjax: error: ")
+    assert message in err
+    assert sorted(models.rglob("*")) == before
