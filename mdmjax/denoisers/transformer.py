@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from .._errors import refuse
 from .._numerics import safe_log
 from .._types import Array, Float, Int, Key, Tokens
-from ._layers import attention, linear, rms_norm, rotary_turns, rotated
+from ._layers import attention, linear, rms_norm, rotary_turns, rotated, swiglu
 from .base import AbstractDenoiser
 
 MAX_UNROLLED = 8
@@ -67,7 +67,7 @@ class TransformerConfig:
 SIZES: dict[str, dict[str, int]] = {
     "mini": {"width": 48, "depth": 2, "heads": 2, "hidden": 96},
     "tiny": {"width": 64, "depth": 3, "heads": 2, "hidden": 176},
-    "little": {"width": 128, "depth": 4, "heads": 4, "hidden": 352},
+    "little": {"width": 128, "depth": 4, "heads": 2, "hidden": 352},
     "small": {"width": 320, "depth": 8, "heads": 5, "hidden": 864},
     "base": {"width": 768, "depth": 14, "heads": 12, "hidden": 2048},
     "large": {"width": 1024, "depth": 28, "heads": 16, "hidden": 2752},
@@ -100,7 +100,7 @@ class Block(eqx.Module):
         mixed = attention(rotated(query, turns), rotated(key, turns), value, config.attention)
         x = x + linear(mixed.reshape(x.shape), self.out).astype(x.dtype)
         normed = rms_norm(x, self.mlp_norm, epsilon).astype(dtype)
-        hidden = jax.nn.silu(linear(normed, self.gate)) * linear(normed, self.up)
+        hidden = swiglu(linear(normed, self.gate), linear(normed, self.up))
         return x + linear(hidden, self.down).astype(x.dtype)
 
 
