@@ -82,7 +82,7 @@ def test_a_text_model_is_trained_logged_and_opened_again(capsys, tmp_path):
     assert [int(row["tokens"]) for row in rows] == [32 * step for step in range(1, 21)]
     assert (np.diff([float(row["seconds"]) for row in rows]) > 0).all()
     assert all(0 < float(row["loss"]) < 2 for row in rows)
-    assert float(rows[0]["learning_rate"]) == pytest.approx(3e-3)
+    assert float(rows[0]["learning_rate"]) == pytest.approx(4e-3)
 
     trained = open_model(tmp_path / "model")
     assert trained.alphabet.symbols == ("a", "b", "\ufffd")
@@ -229,7 +229,7 @@ def test_sigkill_in_a_process_of_its_own(tmp_path):
     ("change", "named"),
     [
         (["--width", 16], "network.width 8, not 16"),
-        (["--learning-rate", 0.1], "plan.learning_rate 0.003, not 0.1"),
+        (["--learning-rate", 0.1], "plan.learning_rate 0.004, not 0.1"),
         (["--length", 4], "source.length 8, not 4"),
         (["--masks", "ratio"], "plan.masks stratified_masks, not ratio_masks"),
     ],

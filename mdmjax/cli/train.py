@@ -40,11 +40,11 @@ class TrainCommand:
     """What to train on."""
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Folder of the model: model.safetensors, checkpoint.eqx and log.csv."""
-    width: int = 64
+    width: int = 128
     """Numbers at a position."""
-    depth: int = 3
+    depth: int = 1
     """Blocks of attention and feed-forward part."""
-    heads: int = 2
+    heads: int = 8
     """Heads of attention."""
     hidden: OptionalInt = None
     """Width of the feed-forward part; 8/3 of the width, to a multiple of 8."""
@@ -52,11 +52,11 @@ class TrainCommand:
     """Type of the matrix products; weights are float32."""
     remat: bool = False
     """Compute activations again in the backward pass, to save memory."""
-    steps: int = 1000
+    steps: int = 4000
     """Updates of the weights."""
-    batch: int = 32
+    batch: int = 16
     """Sequences in a step."""
-    learning_rate: float = 3e-3
+    learning_rate: float = 4e-3
     """Highest learning rate."""
     warmup: OptionalInt = None
     """Steps of rising learning rate; a twentieth of the steps, at most 1000. A cosine follows."""

@@ -128,7 +128,7 @@ def alphabet_to_json(alphabet: AbstractAlphabet) -> dict[str, Any]:
     return {"characters": "".join(alphabet.symbols)}
 
 
-def alphabet_from_json(document: dict[str, Any]) -> AbstractAlphabet:
+def alphabet_from_json(document: Any) -> AbstractAlphabet:
     r"""The alphabet that `alphabet_to_json` wrote.
 
     Raises:
