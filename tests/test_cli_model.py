@@ -64,7 +64,7 @@ def result_of(capsys, *words):
 
 def test_a_curve_is_measured_and_scheduled(capsys, tmp_path):
     path = tmp_path / "curve.csv"
-    found = result_of(capsys, "loss-curve", "chain", "--out", path, "--sequences", "200")
+    found = result_of(capsys, "loss-curve", "chain", "--out", path, "--sequences", "34")
     assert (found["n"], found["calls"], found["count"]) == (6, 204, [34] * 6)
     table = read_loss_table(path)
     assert table.loss.tolist() == found["loss"]
@@ -73,21 +73,21 @@ def test_a_curve_is_measured_and_scheduled(capsys, tmp_path):
     assert found["loss"] == pytest.approx([np.log(2)] * 6, abs=0.2)
     assert found["nll_one_by_one"] == pytest.approx(sum(found["loss"]))
     assert result_of(capsys, "schedule", *found["next"].split()[2:])["n"] == 6
-    direct = result_of(capsys, "schedule", "model", "chain", "--sequences", "200", "--steps", "2")
+    direct = result_of(capsys, "schedule", "model", "chain", "--sequences", "34", "--steps", "2")
     assert direct["loss_curve"] == pytest.approx(found["loss"][::-1])
     assert (direct["q"], direct["expected_kl"], sum(direct["steps"])) == (2, None, 6)
 
 
 def test_a_curve_in_words(capsys, models):
-    text = run(capsys, "loss-curve", "prose", "--sequences", "32")
-    assert "32 held-out sequences of 8 tokens, 4 with each number" in text
+    text = run(capsys, "loss-curve", "prose", "--sequences", "4")
+    assert "4 held-out sequences of 8 tokens, each with every number" in text
     assert text.endswith("next:\n  mdmjax schedule loss-curve prose/loss_curve.csv --isotonic\n")
     (models / "prose" / "loss_curve.csv").unlink()
 
 
 @pytest.mark.slow
 def test_bootstrap_of_a_model(capsys):
-    words = ("schedule", "model", "chain", "--sequences", "200", "--steps", "2", "--bootstrap", "20")
+    words = ("schedule", "model", "chain", "--sequences", "40", "--steps", "2", "--bootstrap", "20")
     assert result_of(capsys, *words, "--isotonic")["bootstrap"]["replicates"] == 20
 
 

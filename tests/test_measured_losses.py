@@ -88,7 +88,7 @@ def test_predicted_nll_has_the_error_of_its_sequences():
     gap = truth - float(nll(curve, Schedule([4])))
     scores, paired = [], []
     for seed in range(60):
-        rows = masked_losses(jax.random.key(seed), denoiser, draws(joint, 60, seed), rounds=4, batch=100)
+        rows = masked_losses(jax.random.key(seed), denoiser, draws(joint, 600, seed), rounds=4, batch=800)
         mean, stderr = rows.nll(counts)
         scores.append((mean - truth) / stderr)
         mean, stderr = rows.nll(counts, less=Schedule([4]))
