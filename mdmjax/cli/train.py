@@ -50,6 +50,8 @@ class TrainCommand:
     """Width of the feed-forward part; 8/3 of the width, to a multiple of 8."""
     compute: Literal["float32", "bfloat16"] = "float32"
     """Type of the matrix products; weights are float32."""
+    attention: Annotated[Literal["xla", "cudnn"] | None, tyro.conf.arg(metavar="xla|cudnn")] = None
+    """Implementation of attention; cudnn is fused, on an NVIDIA GPU with --compute bfloat16."""
     remat: bool = False
     """Compute activations again in the backward pass, to save memory."""
     steps: int = 4000
@@ -83,6 +85,9 @@ class TrainCommand:
         from .progress import track
 
         check_writable_folder("out", self.out)
+        if self.attention == "cudnn" and (jax.default_backend() != "gpu" or self.compute != "bfloat16"):
+            here = f"{jax.default_backend()} and {self.compute}"
+            refuse("attention", f"cudnn on {here}", "an NVIDIA GPU and --compute bfloat16", "leave it out")
         source, plan = sized(self.source), self._plan()
         self._config(1, 1)  # refuses a shape before any data are read
         examples = examples_of(source, track)
@@ -136,6 +141,7 @@ class TrainCommand:
             heads=self.heads,
             hidden=hidden,
             compute=self.compute,
+            attention=self.attention,
             remat=self.remat,
         )
 

@@ -136,7 +136,8 @@ def _described(path: Path, texts: dict[str, str]) -> tuple[TransformerConfig, di
         refuse("model", f"{path} of format {texts.get('format')!r}", repr(FORMAT), "write it with mdmjax")
     try:
         config, metadata = json.loads(texts["config"]), json.loads(texts["metadata"])
-        return TransformerConfig(**config), dict(metadata)
+        # How attention is computed is a matter of the machine, and not of the model.
+        return TransformerConfig(**config | {"attention": None}), dict(metadata)
     except InvalidInputError as error:
         refuse("model", f"{path} with a config that is refused", "a possible one", str(error))
     except (ValueError, TypeError, KeyError, RecursionError):
