@@ -80,7 +80,7 @@ def test_a_curve_is_measured_and_scheduled(capsys, tmp_path):
 
 def test_a_curve_in_words(capsys, models):
     text = run(capsys, "loss-curve", "prose", "--sequences", "4")
-    assert "4 held-out sequences of 8 tokens, each with every number" in text
+    assert "4 held-out sequences of 8 tokens, with every number of them masked" in text
     assert text.endswith("next:\n  mdmjax schedule loss-curve prose/loss_curve.csv --isotonic\n")
     (models / "prose" / "loss_curve.csv").unlink()
 
