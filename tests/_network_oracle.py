@@ -39,7 +39,8 @@ def attended(queries, keys, values):
 def network_logits(weights, tokens, heads, depth, base, epsilon):
     """Logits `[n, q]` of one sequence."""
     w = {name: np.asarray(value, np.float64) for name, value in weights.items()}
-    stream = [w["model.embed_tokens.weight"][t] for t in tokens]
+    places = w.get("model.embed_positions.weight", np.zeros((len(tokens), 1)))
+    stream = [w["model.embed_tokens.weight"][t] + places[p] for p, t in enumerate(tokens)]
     size = len(stream[0]) // heads
     for i in range(depth):
 

@@ -15,7 +15,7 @@ from mdmjax._errors import InvalidInputError
 from mdmjax.denoisers.transformer import Transformer, TransformerConfig
 from mdmjax.files import atomic, checkpoint, safetensor_files
 
-CONFIG = TransformerConfig(n=4, q=2, width=16, depth=2, heads=2, hidden=24)
+CONFIG = TransformerConfig(n=4, q=2, width=16, depth=2, heads=2, hidden=24, learned_positions=True)
 
 
 def refused(match):

@@ -15,7 +15,9 @@ from mdmjax.denoisers import _layers, transformer
 from mdmjax.denoisers.transformer import SIZES
 from mdmjax.files.safetensor_files import to_llama, write_model
 
-CONFIG = TransformerConfig(n=5, q=3, width=16, depth=2, heads=2, hidden=24, rotary_base=100.0)
+CONFIG = TransformerConfig(
+    n=5, q=3, width=16, depth=2, heads=2, hidden=24, rotary_base=100.0, learned_positions=True
+)
 EPS = float(jnp.finfo(jnp.float32).eps)
 
 
@@ -117,7 +119,7 @@ def loss_by_einsum(network, batch, masked):
         z = jax.lax.complex(x[..., : size // 2], x[..., size // 2 :]) * turn
         return jnp.concatenate([z.real, z.imag], axis=-1)
 
-    x = network.embedding[batch]
+    x = network.embedding[batch] + network.positions[None]
     for i in range(c.depth):
         b = jax.tree.map(lambda leaf, i=i: leaf[i], network.blocks)
         y = norm(x, b.attention_norm)
@@ -288,3 +290,11 @@ def test_logits_are_those_of_llama_in_transformers(tmp_path):
     assert np.abs(theirs).max() > 1
     difference = np.abs(ours - theirs).max() / np.abs(theirs).max()
     assert difference < 12 * c.depth * np.sqrt(c.hidden) * EPS
+
+
+def test_without_learned_positions_masks_look_alike(network):
+    """Rotary positions tell distances: where all is masked, every row is the same."""
+    masks = jnp.full((CONFIG.n,), CONFIG.q)
+    alike = with_config(dataclasses.replace(network, positions=None), learned_positions=False).logits(masks)
+    np.testing.assert_allclose(alike, jnp.broadcast_to(alike[:1], alike.shape), rtol=1e-5)
+    assert np.ptp(network.logits(masks), axis=0).max() > 0.01

@@ -16,7 +16,7 @@ from .._errors import refuse
 from ..files.atomic import check_writable_folder
 from .loaded import options_of
 from .setting import OptionalInt
-from .train_sources import Examples, TrainSource, examples_of, rooted, sized
+from .train_sources import Examples, TrainSource, TrainText, examples_of, rooted, sized
 
 if TYPE_CHECKING:
     from ..denoisers.transformer import TransformerConfig
@@ -48,6 +48,11 @@ class TrainCommand:
     """Heads of attention."""
     hidden: OptionalInt = None
     """Width of the feed-forward part; 8/3 of the width, to a multiple of 8."""
+    positions: Annotated[Literal["rotary", "learned"] | None, tyro.conf.arg(metavar="rotary|learned")] = (
+        None
+    )
+    """rotary: positions differ by their distances alone, as in LLaDA; learned: each has a vector too.
+    Rotary for a text, learned for a distribution."""
     compute: Literal["float32", "bfloat16"] = "float32"
     """Type of the matrix products; weights are float32."""
     attention: Annotated[Literal["xla", "cudnn"] | None, tyro.conf.arg(metavar="xla|cudnn")] = None
@@ -133,6 +138,7 @@ class TrainCommand:
         from ..denoisers.transformer import TransformerConfig
 
         hidden = -(-self.width * 8 // 24) * 8 if self.hidden is None else self.hidden
+        usual = "rotary" if isinstance(self.source, TrainText) else "learned"
         return TransformerConfig(
             n,
             q,
@@ -140,6 +146,7 @@ class TrainCommand:
             depth=self.depth,
             heads=self.heads,
             hidden=hidden,
+            learned_positions=(self.positions or usual) == "learned",
             compute=self.compute,
             attention=self.attention,
             remat=self.remat,

@@ -2,6 +2,10 @@ r"""The network of a masked diffusion model: a bidirectional transformer in the 
 
 RMSNorm before each part, rotary positions, attention to every position, a SwiGLU feed-forward part, no
 biases, no input of time (arXiv 2502.09992). One sequence in; `jax.vmap` outside.
+
+Rotary positions tell a network how far apart tokens are and nothing else: where everything is masked, it
+gives every position the same row. That suits windows of a text, which may begin anywhere. A distribution
+whose positions differ wants learned positions too (`learned_positions`, which LLaMA and LLaDA have not).
 """
 
 import dataclasses
@@ -28,7 +32,8 @@ class TransformerConfig:
     `hidden` is the width of the feed-forward part. Parameters are float32; `compute` is the type of the
     matrix products (norms, softmax and logits stay float32). `remat` computes each block again in the
     backward pass: memory of one block and `depth` inputs instead of all. `attention` is the
-    implementation that `jax.nn.dot_product_attention` takes: `None` lets it choose.
+    implementation that `jax.nn.dot_product_attention` takes: `None` lets it choose. With
+    `learned_positions` each position adds a vector of its own to the embedding of its token.
 
     Raises:
         InvalidInputError: a size below 1; a width that is not `heads` times an even number.
@@ -45,6 +50,7 @@ class TransformerConfig:
     hidden: int = 352
     rotary_base: float = 10_000.0
     norm_epsilon: float = 1e-5
+    learned_positions: bool = False
     compute: Literal["float32", "bfloat16"] = "float32"
     attention: Literal["xla", "cudnn"] | None = None
     remat: bool = False
@@ -61,7 +67,8 @@ class TransformerConfig:
     def parameters(self) -> int:
         """How many numbers the network has."""
         block = 4 * self.width**2 + 3 * self.width * self.hidden + 2 * self.width
-        return self.depth * block + self.width * (2 * self.q + 2)
+        positions = self.n if self.learned_positions else 0
+        return self.depth * block + self.width * (2 * self.q + 2 + positions)
 
 
 SIZES: dict[str, dict[str, int]] = {
@@ -118,6 +125,7 @@ class Transformer(AbstractDenoiser):
 
     config: TransformerConfig = eqx.field(static=True)
     embedding: Float[Array, "symbols width"]
+    positions: Float[Array, "n width"] | None
     blocks: Block
     norm: Float[Array, " width"]
     head: Float[Array, "width q"]
@@ -126,7 +134,7 @@ class Transformer(AbstractDenoiser):
     def create(cls, key: Key[Array, ""], config: TransformerConfig) -> "Transformer":
         r"""Random parameters: normal, of deviation 0.02, and $0.02/\sqrt{2\,\text{depth}}$ before a sum."""
         c = config
-        keys = jax.random.split(key, 9)
+        keys = jax.random.split(key, 10)
 
         def normal(key: Key[Array, ""], shape: tuple[int, ...], scale: float = 1.0) -> Float[Array, "..."]:
             return 0.02 * scale * jax.random.normal(key, shape, jnp.float32)
@@ -145,8 +153,9 @@ class Transformer(AbstractDenoiser):
             down=normal(keys[6], (c.depth, c.hidden, c.width), last),
         )
         embedding = normal(keys[7], (c.q + 1, c.width))
+        positions = normal(keys[9], (c.n, c.width)) if c.learned_positions else None
         head = normal(keys[8], (c.width, c.q))
-        return cls(config, embedding, blocks, jnp.ones((c.width,), jnp.float32), head)
+        return cls(config, embedding, positions, blocks, jnp.ones((c.width,), jnp.float32), head)
 
     @property
     def n(self) -> int:
@@ -173,7 +182,9 @@ class Transformer(AbstractDenoiser):
 
         through = jax.checkpoint(through) if c.remat else through
         unroll = c.depth if c.depth <= MAX_UNROLLED else 1
-        x, _ = jax.lax.scan(through, self.embedding[batch], self.blocks, unroll=unroll)
+        x = self.embedding[batch]
+        x = x if self.positions is None else x + self.positions[None]
+        x, _ = jax.lax.scan(through, x, self.blocks, unroll=unroll)
         x = rms_norm(x, self.norm, c.norm_epsilon).astype(jnp.dtype(c.compute))
         return linear(x, self.head).astype(jnp.float32).reshape(*tokens.shape, c.q)
 

@@ -34,6 +34,9 @@ LLAMA_NAMES = {
 }
 """What LLaMA calls the parameters of a block."""
 
+POSITIONS = "model.embed_positions.weight"
+"""Learned positions, where there are any; LLaMA has none."""
+
 
 def write_model(path: Path, network: Transformer, metadata: dict[str, Any]) -> None:
     """Write the network, its config and `metadata` (what JSON can hold) to `path`, whole or not at all.
@@ -80,6 +83,8 @@ def to_llama(network: Transformer) -> dict[str, np.ndarray]:
         "model.norm.weight": np.asarray(network.norm),
         "lm_head.weight": np.ascontiguousarray(np.asarray(network.head).T),
     }
+    if network.positions is not None:
+        tensors[POSITIONS] = np.asarray(network.positions)
     for field, name in LLAMA_NAMES.items():
         for i, value in enumerate(np.asarray(getattr(network.blocks, field))):
             tensors[f"model.layers.{i}.{name}.weight"] = np.ascontiguousarray(value.T)
@@ -95,6 +100,7 @@ def from_llama(tensors: dict[str, np.ndarray], config: TransformerConfig) -> Tra
     return Transformer(
         config=config,
         embedding=jnp.asarray(tensors["model.embed_tokens.weight"]),
+        positions=jnp.asarray(tensors[POSITIONS]) if config.learned_positions else None,
         blocks=Block(**{field: jnp.asarray(value) for field, value in blocks.items()}),
         norm=jnp.asarray(tensors["model.norm.weight"]),
         head=jnp.asarray(np.ascontiguousarray(tensors["lm_head.weight"].T)),
@@ -113,11 +119,16 @@ def llama_shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
     of_block |= {LLAMA_NAMES[x]: norm for x in ("attention_norm", "mlp_norm")}
     of_block |= {LLAMA_NAMES[x]: (c.hidden, c.width) for x in ("gate", "up")}
     of_block[LLAMA_NAMES["down"]] = (c.width, c.hidden)
-    return {
-        "model.embed_tokens.weight": (c.q + 1, c.width),
-        "model.norm.weight": (c.width,),
-        "lm_head.weight": (c.q, c.width),
-    } | {f"model.layers.{i}.{name}.weight": of_block[name] for i in range(c.depth) for name in of_block}
+    positions = {POSITIONS: (c.n, c.width)} if c.learned_positions else {}
+    return (
+        {
+            "model.embed_tokens.weight": (c.q + 1, c.width),
+            "model.norm.weight": (c.width,),
+            "lm_head.weight": (c.q, c.width),
+        }
+        | positions
+        | {f"model.layers.{i}.{name}.weight": of_block[name] for i in range(c.depth) for name in of_block}
+    )
 
 
 def _in_order(data: bytes) -> bytes:
