@@ -44,7 +44,7 @@ class TrainCommand:
     """Numbers at a position."""
     depth: int = 1
     """Blocks of attention and feed-forward part."""
-    heads: int = 8
+    heads: int = 4
     """Heads of attention."""
     hidden: OptionalInt = None
     """Width of the feed-forward part; 8/3 of the width, to a multiple of 8."""
