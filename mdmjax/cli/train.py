@@ -278,7 +278,7 @@ def summary(
     config, key = state.network.config, jax.random.key(plan.seed)
     loss = mean_loss(key, state.ema, examples.held_out, HELD_OUT_BATCH, HELD_OUT_BATCHES)
     folder = str(folder)
-    next_commands = [f"mdmjax loss-curve {folder} --out {folder}/loss.csv", f"mdmjax decode {folder}"]
+    next_commands = [f"mdmjax loss-curve {folder}", f"mdmjax decode {folder}"]
     return {
         "title": examples.title,
         "n": config.n,
