@@ -61,6 +61,7 @@ from .denoisers.perturbed import Mixed as Mixed
 from .denoisers.perturbed import Tempered as Tempered
 from .denoisers.table import TableDenoiser as TableDenoiser
 from .denoisers.table import tabulate_denoiser as tabulate_denoiser
+from .denoisers.transformer import SIZES as SIZES
 from .denoisers.transformer import Transformer as Transformer
 from .denoisers.transformer import TransformerConfig as TransformerConfig
 from .distributions.alphabet import AbstractAlphabet as AbstractAlphabet
