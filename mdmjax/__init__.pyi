@@ -234,7 +234,6 @@ from .training.fit import TrainState as TrainState
 from .training.fit import batch_sharding as batch_sharding
 from .training.fit import on_every_device as on_every_device
 from .training.fit import train_steps as train_steps
-from .training.loss import MaskLaw as MaskLaw
 from .training.loss import Masks as Masks
 from .training.loss import MeanLoss as MeanLoss
 from .training.loss import masked_loss as masked_loss

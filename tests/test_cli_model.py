@@ -1,4 +1,4 @@
-"""`mdmjax loss-curve`, `decode`, `schedule model` and `law --model`, on models that no test has to train."""
+"""`mdmjax loss-curve`, `decode`, `schedule model` and `law --model`, on models that nobody trained."""
 
 import json
 import os
@@ -81,7 +81,7 @@ def test_a_curve_is_measured_and_scheduled(capsys, tmp_path):
 def test_a_curve_in_words(capsys, models):
     text = run(capsys, "loss-curve", "prose", "--sequences", "32")
     assert "32 held-out sequences of 8 tokens, 4 with each number" in text
-    assert text.endswith("next:\n  mdmjax schedule loss-curve prose/loss_curve.csv\n")
+    assert text.endswith("next:\n  mdmjax schedule loss-curve prose/loss_curve.csv --isotonic\n")
     (models / "prose" / "loss_curve.csv").unlink()
 
 

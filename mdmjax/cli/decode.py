@@ -18,7 +18,10 @@ from .loaded import Track, options_of
 from .setting import OptionalInt, Setting
 
 if TYPE_CHECKING:
+    from ..decoders.base import AbstractDecoder
+    from ..decoders.kernel import AbstractKernel
     from ..decoders.run import Trace
+    from ..denoisers.base import AbstractDenoiser
     from ..schedules.schedule import Schedule
     from .trained import Trained
 
@@ -68,7 +71,6 @@ class DecodeCommand:
 
         from ..decoders.run import decode_many
         from ..files.trace_files import write_traces
-        from .law_result import written
         from .progress import track
         from .trained import open_model
 
@@ -77,7 +79,7 @@ class DecodeCommand:
         network = trained.network
         schedule, how = self._schedule(trained, track)
         setting = Setting(None, None, network, schedule, max(1, network.n // 2))
-        writer, decoder = written(network, self.decoder.build(setting), self.temperature)
+        writer, decoder = _at_temperature(network, self.decoder.build(setting), self.temperature)
         start = time.monotonic()
         traces = jax.block_until_ready(
             decode_many(jax.random.key(self.seed), writer, decoder, self.samples, batch=self.batch)
@@ -173,6 +175,24 @@ class DecodeCommand:
                 "still_masked": int(np.sum(tokens == q)),
             }
         )
+
+
+def _at_temperature(
+    network: "AbstractDenoiser", decoder: "AbstractDecoder | AbstractKernel", temperature: float
+) -> tuple["AbstractDenoiser", "AbstractDecoder | AbstractKernel"]:
+    """What tokens are drawn from, and the decoder, with as few calls of the network as there can be."""
+    import equinox as eqx
+
+    from ..decoders.base import AbstractDecoder
+    from ..decoders.early_commit import EarlyCommit
+    from ..decoders.kernel import Reveal
+    from .law_result import written
+
+    if isinstance(decoder, AbstractDecoder):
+        return network, Reveal(decoder, 0.0 if isinstance(decoder, EarlyCommit) else temperature)
+    if temperature == 1 and getattr(decoder, "model", None) is not None:
+        return network, eqx.tree_at(lambda kernel: kernel.model, decoder, None)  # it judges as it draws
+    return written(network, decoder, temperature)
 
 
 def _summary(values: Any) -> dict[str, float]:

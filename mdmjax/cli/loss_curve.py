@@ -24,7 +24,7 @@ class LossCurveCommand:
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None
     """Where the curve goes; loss_curve.csv in the model's folder, where `mdmjax decode` finds it."""
     sequences: OptionalInt = None
-    """Held-out sequences, each masked once, to a multiple of n above; 2048, or 16 n for a longer one."""
+    """Held-out sequences, each masked once, to a multiple of n above; 4096, or 32 n for a longer one."""
     batch: int = 64
     """Sequences that the model sees at once: bounds the memory."""
     seed: int = 0
@@ -73,7 +73,7 @@ def _result(folder: Path, path: Path, found: "Measured") -> dict[str, Any]:
         "seconds": found.seconds,
         "calls": found.calls,
         "calls_per_second": found.calls_per_second,
-        "next": f"mdmjax schedule loss-curve {path}",
+        "next": f"mdmjax schedule loss-curve {path} --isotonic",
     }
 
 

@@ -10,7 +10,7 @@ from .._errors import refuse
 from ..denoisers.masked_losses import MaskedLosses, joined, masked_losses
 from ..files.loss_table import read_loss_table
 from ..files.model_folder import MODEL
-from ..information.loss_curve import LossCurve, curve_from_table
+from ..information.loss_curve import LossCurve, curve_from_table, isotonic_fit
 from ..training.data import draw_batch
 from .loaded import Track
 from .trained import Trained
@@ -18,7 +18,7 @@ from .trained import Trained
 LOSS_CURVE = "loss_curve.csv"
 """The file in a model's folder that holds its measured curve."""
 
-LEAST_SEQUENCES, LEAST_EACH = 2048, 16
+LEAST_SEQUENCES, LEAST_EACH = 4096, 32
 """Sequences that a curve is measured on, and sequences with each mask count, if nothing is said: at least
 so many (our choice)."""
 
@@ -59,14 +59,18 @@ def measure(trained: Trained, sequences: int | None, seed: int, batch: int, trac
 
 
 def curve_of(folder: Path, trained: Trained, track: Track) -> tuple[LossCurve, str]:
-    """The curve in the model's folder, or if it is not there or older than the model, a new one; which?"""
+    """The curve in the model's folder, or if it is not there or older than the model, a new one; which?
+
+    Either is made nonincreasing (`isotonic_fit`): an optimum seeks out the dips of noise.
+    """
     path = folder / LOSS_CURVE
     if path.is_file() and path.stat().st_mtime >= (folder / MODEL).stat().st_mtime:
         table = read_loss_table(path, trained.network.n)
-        return curve_from_table(table), f"by the loss curve in {path}"
+        return isotonic_fit(curve_from_table(table)), f"by the isotonic fit of {path}"
     found = measure(trained, None, 0, 64, track)
-    what = f"by a loss curve measured now on {found.calls} held-out sequences"
-    return curve_from_table(found.losses.table()), f"{what}; `mdmjax loss-curve {folder}` keeps one"
+    what = f"by a loss curve measured now on {found.calls} held-out sequences (isotonic fit"
+    curve = isotonic_fit(curve_from_table(found.losses.table()))
+    return curve, f"{what}; `mdmjax loss-curve {folder}` keeps one)"
 
 
 def check(sequences: int | None, seed: int, batch: int) -> None:

@@ -20,7 +20,7 @@ class ModelCurve:
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
     """The model's folder."""
     sequences: OptionalInt = None
-    """Held-out sequences, each masked once, to a multiple of n above; 2048, or 16 n for a longer one."""
+    """Held-out sequences, each masked once, to a multiple of n above; 4096, or 32 n for a longer one."""
     batch: int = 64
     """Sequences that the model sees at once: bounds the memory."""
     isotonic: bool = False

@@ -16,7 +16,7 @@ from .._errors import refuse
 from ..files.atomic import check_writable_folder
 from .loaded import options_of
 from .setting import OptionalInt
-from .train_sources import Examples, TrainSource, examples_of, settled
+from .train_sources import Examples, TrainSource, examples_of, rooted, sized
 
 if TYPE_CHECKING:
     from ..denoisers.transformer import TransformerConfig
@@ -83,12 +83,12 @@ class TrainCommand:
         from .progress import track
 
         check_writable_folder("out", self.out)
-        source, plan = settled(self.source), self._plan()
+        source, plan = sized(self.source), self._plan()
         self._config(1, 1)  # refuses a shape before any data are read
         examples = examples_of(source, track)
         config = self._config(examples.training.n, examples.training.q)
         header = {
-            "source": options_of(source),
+            "source": options_of(rooted(source)),
             "data": examples.facts,
             "network": dataclasses.asdict(config),
             "plan": plan_to_json(plan),

@@ -74,8 +74,9 @@ class TrainText:
         training, held_out = (Windows(jnp.asarray(side), self.length, alphabet.q) for side in sides)
         seen, new = (np.bincount(side, minlength=alphabet.q) for side in sides)
         rows = np.log((seen + 1) / (seen.sum() + alphabet.q))
+        of = str(self.path) if self.path else f"the standard library of Python {python_version()}"
         facts = {
-            "text": str(self.path) if self.path else f"Python {python_version()}",
+            "of": self.path.name if self.path else of,
             "files": len(corpus.texts),
             "skipped_files": corpus.skipped,
             "characters": corpus.characters,
@@ -83,7 +84,6 @@ class TrainText:
             "fingerprint": split.fingerprint,
             "alphabet": alphabet_to_json(alphabet),
         }
-        of = str(self.path) if self.path else f"the standard library of Python {python_version()}"
         unit = "bytes" if self.bytes else "characters"
         return Examples(
             training,
@@ -127,10 +127,13 @@ SOURCES = {
 """Every source by the name that a model's metadata have."""
 
 
-def settled(source: Any) -> Any:
-    """The source with every size given and its path absolute: it means the same from any folder."""
-    if isinstance(source, Sized):
-        source = source.sized(source.law_sizes)
+def sized(source: Any) -> Any:
+    """The source with every size given: as for a law, so that the exact law of the model can be had."""
+    return source.sized(source.law_sizes) if isinstance(source, Sized) else source
+
+
+def rooted(source: Any) -> Any:
+    """The source with its path absolute: it means the same from any folder."""
     paths = {
         field.name: getattr(source, field.name).resolve()
         for field in dataclasses.fields(source)
@@ -140,7 +143,7 @@ def settled(source: Any) -> Any:
 
 
 def examples_of(source: Any, track: Track) -> Examples:
-    """What a settled source gives to train on, and to measure on."""
+    """What a sized source gives to train on, and to measure on."""
     if isinstance(source, TrainText):
         return source.examples(track)
     from ..training.data import Draws

@@ -37,12 +37,11 @@ class Trained:
         examples = examples_of(self.source, track)
         then, now = (facts.get("fingerprint") for facts in (self.metadata["data"], examples.facts))
         if then != now:
-            read = self.metadata["data"].get("text", getattr(self.source, "file", self.source.name))
-            what = examples.facts.get("text", read)
+            names = [facts.get("of", "the table") for facts in (examples.facts, self.metadata["data"])]
             refuse(
                 "source",
-                f"{what} of fingerprint {now}",
-                f"{read} of fingerprint {then}, as it was for the training",
+                f"{names[0]} of fingerprint {now}",
+                f"{names[1]} of fingerprint {then}, as it was for the training",
                 "train again on what there is now",
             )
         return examples.held_out

@@ -13,9 +13,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._errors import refuse
 from .._numerics import safe_log
 from .._types import Array, Bool, Float, Int, Key, Tokens
+from ..denoisers.argmax import certain
 from ..denoisers.base import AbstractDenoiser
+from ..denoisers.perturbed import tempered
 from .base import AbstractDecoder
 from .orders import subsets
 
@@ -63,6 +66,13 @@ class AbstractKernel(eqx.Module):
 class Reveal(AbstractKernel):
     r"""The kernel of a decoder that only reveals: the chosen positions are drawn, the others stay.
 
+    Tokens are drawn at `temperature`, 0 for the argmax, while `decoder` sees the rows as they are. The law
+    is that of `ChosenBy(decoder, model)` on `Tempered(model, temperature)` or on `Argmax(model)`, but a
+    step calls the model once and not twice.
+
+    Raises:
+        InvalidInputError: `temperature` not a finite number of at least 0.
+
     >>> from mdmjax import Joint, Oracle, Schedule, left_to_right
     >>> fair = Oracle(Joint(jnp.full((2, 2), 0.25)))
     >>> step = Reveal(left_to_right(Schedule([1, 1]))).branches(fair, jnp.array([2, 2]), jnp.array(0))
@@ -71,7 +81,13 @@ class Reveal(AbstractKernel):
     """
 
     decoder: AbstractDecoder
+    temperature: float = eqx.field(static=True, default=1.0)
     revises = False
+
+    def __check_init__(self):
+        """Refuse what is no temperature."""
+        if not 0 <= self.temperature < float("inf"):
+            refuse("temperature", self.temperature, "a finite number >= 0", "0 writes the argmax")
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
         """One branch, or one a set for a random decoder."""
@@ -83,7 +99,8 @@ class Reveal(AbstractKernel):
             key = jax.random.key(0)  # not used: the decoder is not random
             chosen = self.decoder.choose(key, log_probs, tokens, step)[None, :]
             weights = jnp.ones((1,), log_probs.dtype)
-        return Branches(weights, jax.vmap(lambda one: revealed_rows(log_probs, tokens, one))(chosen))
+        written = self._written(log_probs)
+        return Branches(weights, jax.vmap(lambda one: revealed_rows(written, tokens, one))(chosen))
 
     def draw(
         self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]
@@ -92,8 +109,17 @@ class Reveal(AbstractKernel):
         choosing, drawing = jax.random.split(key)
         log_probs = denoiser(tokens)
         chosen = self.decoder.choose(choosing, log_probs, tokens, step) & (tokens == denoiser.q)
-        drawn = jax.random.categorical(drawing, log_probs).astype(tokens.dtype)
-        return jnp.where(chosen, drawn, tokens)
+        if self.temperature == 0:
+            drawn = jnp.argmax(self._written(log_probs), axis=-1)
+        else:
+            drawn = jax.random.categorical(drawing, self._written(log_probs))
+        return jnp.where(chosen, drawn.astype(tokens.dtype), tokens)
+
+    def _written(self, log_probs: Float[Array, "n q"]) -> Float[Array, "n q"]:
+        """The rows that tokens are drawn from."""
+        if self.temperature == 1:
+            return log_probs
+        return certain(log_probs) if self.temperature == 0 else tempered(log_probs, self.temperature)
 
 
 def as_kernel(decoder: AbstractDecoder | AbstractKernel) -> AbstractKernel:

@@ -25,6 +25,15 @@ class Argmax(AbstractPerturbed):
 
     def perturb(self, log_probs: Float[Array, "n q"], tokens: Tokens) -> Float[Array, "n q"]:
         """One-hot rows; rows of NaN stay."""
-        best = jnp.argmax(comparable(jnp.exp(log_probs)), axis=-1)
-        certain = safe_log(jax.nn.one_hot(best, self.q, dtype=log_probs.dtype))
-        return jnp.where(jnp.isnan(log_probs), log_probs, certain)
+        return certain(log_probs)
+
+
+def certain(log_probs: Float[Array, "n q"]) -> Float[Array, "n q"]:
+    """Rows that are certain of the most probable symbol, the first of equals; rows of NaN stay.
+
+    >>> certain(jnp.log(jnp.array([[0.2, 0.8]]))).tolist()
+    [[-inf, 0.0]]
+    """
+    best = jnp.argmax(comparable(jnp.exp(log_probs)), axis=-1)
+    rows = safe_log(jax.nn.one_hot(best, log_probs.shape[1], dtype=log_probs.dtype))
+    return jnp.where(jnp.isnan(log_probs), log_probs, rows)

@@ -91,7 +91,7 @@ class Tempered(AbstractPerturbed):
 
     def perturb(self, log_probs: Float[Array, "n q"], tokens: Tokens) -> Float[Array, "n q"]:
         """The rows at the temperature, normalised."""
-        return jax.nn.log_softmax(log_probs / self.temperature.astype(log_probs.dtype), axis=-1)
+        return tempered(log_probs, self.temperature.astype(log_probs.dtype))
 
 
 class DirichletNoise(AbstractPerturbed):
@@ -130,6 +130,15 @@ class DirichletNoise(AbstractPerturbed):
         shape = jnp.where(possible, self.concentration.astype(probs.dtype) * probs, 1.0)
         drawn = jnp.where(possible, jax.random.loggamma(key, shape, dtype=probs.dtype), -jnp.inf)
         return jnp.where(jnp.isnan(log_probs), log_probs, jax.nn.log_softmax(drawn, axis=-1))
+
+
+def tempered(log_probs: Float[Array, "n q"], temperature: Float[Array, ""] | float) -> Float[Array, "n q"]:
+    r"""Rows $p^{1/\tau} / \sum_a p_a^{1/\tau}$, in logarithms.
+
+    >>> [round(float(x), 4) for x in jnp.exp(tempered(jnp.log(jnp.array([[0.2, 0.8]])), 0.5))[0]]
+    [0.0588, 0.9412]
+    """
+    return jax.nn.log_softmax(log_probs / temperature, axis=-1)
 
 
 def scalar(argument: str, value: Numbers) -> Float[Array, ""]:

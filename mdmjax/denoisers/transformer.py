@@ -10,12 +10,15 @@ from typing import Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from .._errors import refuse
 from .._numerics import safe_log
-from .._types import Array, Float, Key, Tokens
+from .._types import Array, Float, Int, Key, Tokens
+from ._layers import attention, linear, rms_norm, rotary_turns, rotated
 from .base import AbstractDenoiser
+
+MAX_UNROLLED = 8
+"""The largest depth at which blocks are compiled one by one (faster) rather than as one loop (smaller)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,27 +68,28 @@ class Block(eqx.Module):
     """Attention and feed-forward part, each added to what comes in. Weights act from the right: `x @ w`."""
 
     attention_norm: Float[Array, "*depth width"]
-    qkv: Float[Array, "*depth width 3 heads size"]
-    out: Float[Array, "*depth heads size width"]
+    query: Float[Array, "*depth width width"]
+    key: Float[Array, "*depth width width"]
+    value: Float[Array, "*depth width width"]
+    out: Float[Array, "*depth width width"]
     mlp_norm: Float[Array, "*depth width"]
-    gate_up: Float[Array, "*depth width 2 hidden"]
+    gate: Float[Array, "*depth width hidden"]
+    up: Float[Array, "*depth width hidden"]
     down: Float[Array, "*depth hidden width"]
 
     def __call__(
-        self, x: Float[Array, "n width"], turns: Float[Array, "n 2 half"], config: TransformerConfig
-    ) -> Float[Array, "n width"]:
+        self, x: Float[Array, "batch n width"], turns: Float[Array, "n 2 half"], config: TransformerConfig
+    ) -> Float[Array, "batch n width"]:
         """The residual stream after the block."""
-        dtype = jnp.dtype(config.compute)
-        normed = rms_norm(x, self.attention_norm, config.norm_epsilon).astype(dtype)
-        query, key, value = jnp.moveaxis(jnp.einsum("nd,dchs->nchs", normed, self.qkv.astype(dtype)), 1, 0)
-        with jax.numpy_dtype_promotion("standard"):  # it promotes bfloat16 within itself
-            mixed = jax.nn.dot_product_attention(
-                rotated(query, turns), rotated(key, turns), value, implementation=config.attention
-            )
-        x = x + jnp.einsum("nhs,hsd->nd", mixed, self.out.astype(dtype)).astype(x.dtype)
-        normed = rms_norm(x, self.mlp_norm, config.norm_epsilon).astype(dtype)
-        gate, up = jnp.moveaxis(jnp.einsum("nd,dcm->ncm", normed, self.gate_up.astype(dtype)), 1, 0)
-        return x + ((jax.nn.silu(gate) * up) @ self.down.astype(dtype)).astype(x.dtype)
+        dtype, epsilon = jnp.dtype(config.compute), config.norm_epsilon
+        heads = (*x.shape[:-1], config.heads, config.width // config.heads)
+        normed = rms_norm(x, self.attention_norm, epsilon).astype(dtype)
+        query, key, value = (linear(normed, w).reshape(heads) for w in (self.query, self.key, self.value))
+        mixed = attention(rotated(query, turns), rotated(key, turns), value, config.attention)
+        x = x + linear(mixed.reshape(x.shape), self.out).astype(x.dtype)
+        normed = rms_norm(x, self.mlp_norm, epsilon).astype(dtype)
+        hidden = jax.nn.silu(linear(normed, self.gate)) * linear(normed, self.up)
+        return x + linear(hidden, self.down).astype(x.dtype)
 
 
 class Transformer(AbstractDenoiser):
@@ -109,23 +113,27 @@ class Transformer(AbstractDenoiser):
     @classmethod
     def create(cls, key: Key[Array, ""], config: TransformerConfig) -> "Transformer":
         r"""Random parameters: normal, of deviation 0.02, and $0.02/\sqrt{2\,\text{depth}}$ before a sum."""
-        c, size = config, config.width // config.heads
-        keys = jax.random.split(key, 6)
+        c = config
+        keys = jax.random.split(key, 9)
 
         def normal(key: Key[Array, ""], shape: tuple[int, ...], scale: float = 1.0) -> Float[Array, "..."]:
             return 0.02 * scale * jax.random.normal(key, shape, jnp.float32)
 
         last = (2 * c.depth) ** -0.5
+        square = (c.depth, c.width, c.width)
         blocks = Block(
             attention_norm=jnp.ones((c.depth, c.width), jnp.float32),
-            qkv=normal(keys[0], (c.depth, c.width, 3, c.heads, size)),
-            out=normal(keys[1], (c.depth, c.heads, size, c.width), last),
+            query=normal(keys[0], square),
+            key=normal(keys[1], square),
+            value=normal(keys[2], square),
+            out=normal(keys[3], square, last),
             mlp_norm=jnp.ones((c.depth, c.width), jnp.float32),
-            gate_up=normal(keys[2], (c.depth, c.width, 2, c.hidden)),
-            down=normal(keys[3], (c.depth, c.hidden, c.width), last),
+            gate=normal(keys[4], (c.depth, c.width, c.hidden)),
+            up=normal(keys[5], (c.depth, c.width, c.hidden)),
+            down=normal(keys[6], (c.depth, c.hidden, c.width), last),
         )
-        embedding = normal(keys[4], (c.q + 1, c.width))
-        head = normal(keys[5], (c.width, c.q))
+        embedding = normal(keys[7], (c.q + 1, c.width))
+        head = normal(keys[8], (c.width, c.q))
         return cls(config, embedding, blocks, jnp.ones((c.width,), jnp.float32), head)
 
     @property
@@ -138,49 +146,27 @@ class Transformer(AbstractDenoiser):
         """Size of the alphabet."""
         return self.config.q
 
-    def logits(self, tokens: Tokens) -> Float[Array, "n q"]:
-        """What the softmax is taken of, at every position, in float32."""
-        c = self.config
-        turns = rotary_turns(tokens.shape[0], c.width // c.heads, c.rotary_base)
+    def logits(self, tokens: Int[Array, "*batch n"]) -> Float[Array, "*batch n q"]:
+        """What the softmax is taken of, at every position, in float32.
 
-        def through(x: Float[Array, "n width"], block: Block) -> tuple[Float[Array, "n width"], None]:
+        Unlike other functions of the package it takes a batch as it is: the gradient of a loss is then
+        one sum over the batch, where `jax.vmap` would first make the gradient of every sequence.
+        """
+        c = self.config
+        batch = tokens.reshape(-1, tokens.shape[-1])
+        turns = rotary_turns(tokens.shape[-1], c.width // c.heads, c.rotary_base)
+
+        def through(x: Float[Array, "batch n width"], block: Block):
             return block(x, turns, c), None
 
         through = jax.checkpoint(through) if c.remat else through
-        x, _ = jax.lax.scan(through, self.embedding[tokens], self.blocks)
-        dtype = jnp.dtype(c.compute)
-        x = rms_norm(x, self.norm, c.norm_epsilon).astype(dtype)
-        return jnp.matmul(x, self.head.astype(dtype), preferred_element_type=jnp.float32)
+        unroll = c.depth if c.depth <= MAX_UNROLLED else 1
+        x, _ = jax.lax.scan(through, self.embedding[batch], self.blocks, unroll=unroll)
+        x = rms_norm(x, self.norm, c.norm_epsilon).astype(jnp.dtype(c.compute))
+        return linear(x, self.head).astype(jnp.float32).reshape(*tokens.shape, c.q)
 
     def __call__(self, tokens: Tokens) -> Float[Array, "n q"]:
         """Log-probabilities of every symbol at every position; a revealed one is certain."""
         masked = (tokens == self.q)[:, None]
         certain = safe_log(jax.nn.one_hot(tokens, self.q, dtype=jnp.float32))
         return jnp.where(masked, jax.nn.log_softmax(self.logits(tokens)), certain)
-
-
-def rms_norm(
-    x: Float[Array, "n width"], scale: Float[Array, " width"], epsilon: float
-) -> Float[Array, "n width"]:
-    r"""$x / \sqrt{\overline{x^2} + \epsilon}$, times `scale`, row by row.
-
-    >>> rms_norm(jnp.array([[3.0, 4.0]]), jnp.ones(2), 0.0).round(4).tolist()
-    [[0.8485, 1.1314]]
-    """
-    mean = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
-    return x * jax.lax.rsqrt(mean + epsilon) * scale[None, :]
-
-
-def rotary_turns(n: int, size: int, base: float) -> Float[Array, "n 2 half"]:
-    r"""Cosine and sine of $i\,\text{base}^{-2j/\text{size}}$ for position `i` and pair `j`, as float32."""
-    angles = np.arange(n)[:, None] * base ** (-np.arange(0, size, 2) / size)[None, :]
-    return jnp.asarray(np.stack([np.cos(angles), np.sin(angles)], axis=1), jnp.float32)
-
-
-def rotated(
-    x: Float[Array, "n heads size"], turns: Float[Array, "n 2 half"]
-) -> Float[Array, "n heads size"]:
-    """Entries `j` and `j + size/2` turned as a pair (the convention of LLaMA's exported checkpoints)."""
-    cos, sin = turns[:, 0, None].astype(x.dtype), turns[:, 1, None].astype(x.dtype)
-    first, second = jnp.split(x, 2, axis=-1)
-    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Integer
 
 from .._errors import refuse
+from .._types import Array
 
 REPLACEMENT = "\ufffd"
 """Stands for every character that an alphabet does not have."""
@@ -31,7 +32,7 @@ class AbstractAlphabet(eqx.Module):
         """The symbols of a text, as `uint8` or, of a larger alphabet, `uint16`."""
 
     @abc.abstractmethod
-    def decode(self, tokens: Integer[np.ndarray, " tokens"]) -> str:
+    def decode(self, tokens: Integer[Array | np.ndarray, " tokens"]) -> str:
         """The text of symbols."""
 
 
@@ -70,7 +71,7 @@ class Alphabet(AbstractAlphabet):
         table[known] = np.arange(self.q)
         return table[codes]
 
-    def decode(self, tokens: Integer[np.ndarray, " tokens"]) -> str:
+    def decode(self, tokens: Integer[Array | np.ndarray, " tokens"]) -> str:
         """The characters of the symbols."""
         return "".join((*self.symbols, MASKED)[token] for token in np.asarray(tokens).tolist())
 
@@ -91,7 +92,7 @@ class ByteAlphabet(AbstractAlphabet):
         """The bytes."""
         return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
 
-    def decode(self, tokens: Integer[np.ndarray, " tokens"]) -> str:
+    def decode(self, tokens: Integer[Array | np.ndarray, " tokens"]) -> str:
         """The text of the bytes between masks."""
         shown = MASKED.encode()
         data = b"".join(shown if token == 256 else bytes([token]) for token in np.asarray(tokens).tolist())

@@ -9,8 +9,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import safetensors
@@ -22,6 +20,19 @@ from . import atomic
 from .arrays import check_readable
 
 FORMAT = "mdmjax transformer 1"
+
+LLAMA_NAMES = {
+    "attention_norm": "input_layernorm",
+    "query": "self_attn.q_proj",
+    "key": "self_attn.k_proj",
+    "value": "self_attn.v_proj",
+    "out": "self_attn.o_proj",
+    "mlp_norm": "post_attention_layernorm",
+    "gate": "mlp.gate_proj",
+    "up": "mlp.up_proj",
+    "down": "mlp.down_proj",
+}
+"""What LLaMA calls the parameters of a block."""
 
 
 def write_model(path: Path, network: Transformer, metadata: dict[str, Any]) -> None:
@@ -36,7 +47,7 @@ def write_model(path: Path, network: Transformer, metadata: dict[str, Any]) -> N
         "metadata": json.dumps(metadata, allow_nan=False),
     }
     try:
-        atomic.write_bytes(path, safetensors.numpy.save(to_llama(network), texts))
+        atomic.write_bytes(path, _in_order(safetensors.numpy.save(to_llama(network), texts)))
     except OSError as error:
         refuse("model", str(path), "a file on a disk with room for it", str(error.strerror))
 
@@ -64,61 +75,27 @@ def read_model(path: Path) -> tuple[Transformer, dict[str, Any]]:
 
 def to_llama(network: Transformer) -> dict[str, np.ndarray]:
     """Every parameter by LLaMA's name for it."""
-    c, blocks = network.config, network.blocks
-    qkv = np.asarray(blocks.qkv).reshape(c.depth, c.width, 3, c.width)
-    gate_up = np.asarray(blocks.gate_up).reshape(c.depth, c.width, 2, c.hidden)
-    out, down = np.asarray(blocks.out).reshape(c.depth, c.width, c.width), np.asarray(blocks.down)
     tensors = {
         "model.embed_tokens.weight": np.asarray(network.embedding),
         "model.norm.weight": np.asarray(network.norm),
-        "lm_head.weight": np.asarray(network.head).T,
+        "lm_head.weight": np.ascontiguousarray(np.asarray(network.head).T),
     }
-    for i in range(c.depth):
-        of_block = {
-            "input_layernorm": np.asarray(blocks.attention_norm[i]),
-            "post_attention_layernorm": np.asarray(blocks.mlp_norm[i]),
-            "self_attn.q_proj": qkv[i, :, 0].T,
-            "self_attn.k_proj": qkv[i, :, 1].T,
-            "self_attn.v_proj": qkv[i, :, 2].T,
-            "self_attn.o_proj": out[i].T,
-            "mlp.gate_proj": gate_up[i, :, 0].T,
-            "mlp.up_proj": gate_up[i, :, 1].T,
-            "mlp.down_proj": down[i].T,
-        }
-        tensors |= {f"model.layers.{i}.{name}.weight": value for name, value in of_block.items()}
-    return {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+    for field, name in LLAMA_NAMES.items():
+        for i, value in enumerate(np.asarray(getattr(network.blocks, field))):
+            tensors[f"model.layers.{i}.{name}.weight"] = np.ascontiguousarray(value.T)
+    return tensors
 
 
 def from_llama(tensors: dict[str, np.ndarray], config: TransformerConfig) -> Transformer:
     """The network of parameters by LLaMA's names: `to_llama` undone."""
-    c = config
-
-    def stacked(*names: str) -> np.ndarray:
-        """`[depth, in, parts, out]`: the matrices of these names beside each other, for every block."""
-        return np.stack(
-            [
-                np.stack([tensors[f"model.layers.{i}.{name}.weight"].T for name in names], axis=-2)
-                for i in range(c.depth)
-            ]
-        )
-
-    def vectors(name: str) -> np.ndarray:
-        return np.stack([tensors[f"model.layers.{i}.{name}.weight"] for i in range(c.depth)])
-
-    skeleton = eqx.filter_eval_shape(Transformer.create, jax.random.key(0), c)
-    values = {
-        "attention_norm": vectors("input_layernorm"),
-        "qkv": stacked("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
-        "out": stacked("self_attn.o_proj"),
-        "mlp_norm": vectors("post_attention_layernorm"),
-        "gate_up": stacked("mlp.gate_proj", "mlp.up_proj"),
-        "down": stacked("mlp.down_proj"),
+    blocks = {
+        field: np.stack([tensors[f"model.layers.{i}.{name}.weight"].T for i in range(config.depth)])
+        for field, name in LLAMA_NAMES.items()
     }
-    shaped = {name: value.reshape(getattr(skeleton.blocks, name).shape) for name, value in values.items()}
     return Transformer(
-        config=c,
-        blocks=Block(**{name: jnp.asarray(value) for name, value in shaped.items()}),
+        config=config,
         embedding=jnp.asarray(tensors["model.embed_tokens.weight"]),
+        blocks=Block(**{field: jnp.asarray(value) for field, value in blocks.items()}),
         norm=jnp.asarray(tensors["model.norm.weight"]),
         head=jnp.asarray(np.ascontiguousarray(tensors["lm_head.weight"].T)),
     )
@@ -131,19 +108,26 @@ def llama_shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
     (2, 16)
     """
     c = config
-    of_block = {
-        "input_layernorm": (c.width,),
-        "post_attention_layernorm": (c.width,),
-        **{f"self_attn.{x}_proj": (c.width, c.width) for x in "qkvo"},
-        "mlp.gate_proj": (c.hidden, c.width),
-        "mlp.up_proj": (c.hidden, c.width),
-        "mlp.down_proj": (c.width, c.hidden),
-    }
+    norm, square = (c.width,), (c.width, c.width)
+    of_block = dict.fromkeys(LLAMA_NAMES.values(), square)
+    of_block |= {LLAMA_NAMES[x]: norm for x in ("attention_norm", "mlp_norm")}
+    of_block |= {LLAMA_NAMES[x]: (c.hidden, c.width) for x in ("gate", "up")}
+    of_block[LLAMA_NAMES["down"]] = (c.width, c.hidden)
     return {
         "model.embed_tokens.weight": (c.q + 1, c.width),
         "model.norm.weight": (c.width,),
         "lm_head.weight": (c.q, c.width),
     } | {f"model.layers.{i}.{name}.weight": of_block[name] for i in range(c.depth) for name in of_block}
+
+
+def _in_order(data: bytes) -> bytes:
+    """A file's bytes with its metadata in order: the library writes them in a random one."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    line = json.dumps(header, separators=(",", ":")).encode()
+    line += b" " * (-len(line) % 8)
+    return len(line).to_bytes(8, "little") + line + data[8 + size :]
 
 
 def _described(path: Path, texts: dict[str, str]) -> tuple[TransformerConfig, dict[str, Any]]:

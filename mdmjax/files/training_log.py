@@ -29,7 +29,7 @@ def begin_log(path: Path, steps: int) -> float:
     return float(rows[-1].split(",")[-1]) if rows else 0.0
 
 
-def append_log(path: Path, rows: Sequence[Sequence[float]]) -> None:
+def append_log(path: Path, rows: Sequence[Sequence[int | float]]) -> None:
     """Add rows of `COLUMNS`.
 
     Raises:
@@ -44,7 +44,7 @@ def append_log(path: Path, rows: Sequence[Sequence[float]]) -> None:
         _refuse(path, error)
 
 
-def _cell(value: float) -> str:
+def _cell(value: int | float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.7g}"
 
 

@@ -1,7 +1,7 @@
 """Training as a pure function: a state, and one compiled program that takes it many steps further."""
 
 import dataclasses
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -85,7 +85,7 @@ class TrainState(eqx.Module):
     step: Int[Array, ""]
 
     @classmethod
-    def create(cls, plan: TrainingPlan, config: TransformerConfig) -> Self:
+    def create(cls, plan: TrainingPlan, config: TransformerConfig) -> "TrainState":
         """The state before the first step."""
         network = Transformer.create(jax.random.fold_in(jax.random.key(plan.seed), 2**32 - 1), config)
         optimiser = plan.optimiser().init(network)
@@ -147,14 +147,14 @@ def _train_steps(
         tokens = draw_batch(key_data, data, plan.batch)
         masks = plan.masks(key_masks, plan.batch, data.n)
         tokens, masks = _placed((tokens, masks), sharding)
-        loss, gradient = jax.value_and_grad(masked_loss)(state.network, tokens, masks)
-        with jax.numpy_dtype_promotion("standard"):  # optax mixes counts with floats
+        with jax.numpy_dtype_promotion("standard"):  # attention backward, and optax's counts, promote
+            loss, gradient = jax.value_and_grad(masked_loss)(state.network, tokens, masks)
             update, moments = optimiser.update(gradient, state.optimiser, state.network)
         network = jax.tree.map(lambda x, dx: x + dx.astype(x.dtype), state.network, update)
         since = state.step.astype(jnp.float32)
         keep = jnp.minimum(jnp.float32(plan.ema), (1 + since) / (10 + since))
         ema = jax.tree.map(lambda mean, x: keep * mean + (1 - keep) * x, state.ema, network)
-        log = StepLog(loss, plan.rate(state.step), optax.global_norm(gradient))
+        log = StepLog(loss, plan.rate(state.step), optax.tree.norm(gradient))
         return on_every_device(TrainState(network, ema, moments, state.step + 1), sharding), log
 
     return jax.lax.scan(step, state, length=count)

@@ -7,7 +7,8 @@ masked diffusion models maximise (arXiv 2406.07524, arXiv 2502.09992). By linear
 masked positions has the weight $1 / (n m \binom{n}{m})$ in it.
 """
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -26,13 +27,8 @@ class Masks(NamedTuple):
     weights: Float[Array, " batch"]
 
 
-class MaskLaw(Protocol):
-    """How to mask a batch."""
-
-    __name__: str
-
-    def __call__(self, key: Key[Array, ""], batch: int, n: int) -> Masks:
-        """Random masks of a batch of sequences of `n` tokens."""
+MaskLaw = Callable[[Key[Array, ""], int, int], Masks]
+"""How to mask: from a key, the size of the batch and `n`."""
 
 
 def ratio_masks(key: Key[Array, ""], batch: int, n: int) -> Masks:

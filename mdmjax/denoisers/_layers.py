@@ -1,0 +1,128 @@
+"""The parts of a transformer, on a batch of sequences, with the backward passes that run fast.
+
+The derivatives are those that JAX would take. They are written out where XLA's choice of layouts on a CPU
+makes the automatic ones two to three times slower: it would transpose large arrays element by element.
+"""
+
+import functools
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._types import Array, Float
+
+Heads = Float[Array, "batch n heads size"]
+
+
+def rms_norm(
+    x: Float[Array, "*batch width"], scale: Float[Array, " width"], epsilon: float
+) -> Float[Array, "*batch width"]:
+    r"""$x / \sqrt{\overline{x^2} + \epsilon}$, times `scale`, row by row.
+
+    >>> rms_norm(jnp.array([[3.0, 4.0]]), jnp.ones(2), 0.0).round(4).tolist()
+    [[0.8485, 1.1314]]
+    """
+    mean = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
+    return x * jax.lax.rsqrt(mean + epsilon) * scale.reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+@jax.custom_vjp
+def linear(x: Float[Array, "batch n inputs"], weight: Float[Array, "inputs outputs"]):
+    """`x @ weight` in the type of `x`; the derivative by `weight` has the type of `weight`.
+
+    >>> linear(jnp.ones((1, 2, 3)), jnp.ones((3, 4))).shape
+    (1, 2, 4)
+    """
+    return x @ weight.astype(x.dtype)
+
+
+def _linear_backward(kept, change):
+    x, weight = kept
+    change = jax.lax.optimization_barrier(change)  # its transpose is not computed again from its parts
+    to_weight = jax.lax.dot_general(
+        x.reshape(-1, x.shape[-1]),
+        change.reshape(-1, change.shape[-1]),
+        (((0,), (0,)), ((), ())),
+        preferred_element_type=weight.dtype,
+    )
+    return change @ weight.astype(x.dtype).T, to_weight
+
+
+linear.defvjp(lambda x, weight: (linear(x, weight), (x, weight)), _linear_backward)
+
+
+def attention(
+    query: Heads, key: Heads, value: Heads, implementation: Literal["xla", "cudnn"] | None
+) -> Heads:
+    r"""$\sum_j \mathrm{softmax}_j(\langle q_i, k_j \rangle / \sqrt{\text{size}})\, v_j$ in each head.
+
+    By `jax.nn.dot_product_attention`; without an `implementation`, a CPU uses `plain_attention`.
+    """
+
+    def library(*arrays: Heads) -> Heads:
+        with jax.numpy_dtype_promotion("standard"):  # it promotes bfloat16 within itself
+            return jax.nn.dot_product_attention(*arrays, implementation=implementation)
+
+    if implementation is not None:
+        return library(query, key, value)
+    return jax.lax.platform_dependent(query, key, value, cpu=plain_attention, default=library)
+
+
+@jax.custom_vjp
+def plain_attention(query: Heads, key: Heads, value: Heads) -> Heads:
+    """Attention as batched matrix products in which no `n` by `n` array is ever transposed."""
+    return _attention_forward(query, key, value)[0]
+
+
+def _attention_forward(query: Heads, key: Heads, value: Heads):
+    product = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
+    query = query * query.shape[-1] ** -0.5
+    query, key, value = jax.lax.optimization_barrier(tuple(map(_heads_first, (query, key, value))))
+    scores = product("bhqs,bhks->bhqk", query, key)
+    powers = jnp.exp(scores - jnp.max(scores, axis=-1, keepdims=True))
+    probs = (powers / jnp.sum(powers, axis=-1, keepdims=True)).astype(query.dtype)
+    mixed = product("bhqk,bhks->bhqs", probs, value).astype(query.dtype)
+    mixed = jax.lax.optimization_barrier(mixed)
+    return _heads_first(mixed), (query, key, value, probs, mixed)
+
+
+def _attention_backward(kept, change: Heads):
+    product = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
+    query, key, value, probs, mixed = kept
+    change = _heads_first(change)
+    change, turned, query_turned = jax.lax.optimization_barrier(
+        (change, jnp.swapaxes(change, 2, 3), jnp.swapaxes(query, 2, 3))
+    )
+    to_value = product("bhsq,bhqk->bhsk", turned, probs)
+    to_probs = product("bhqs,bhks->bhqk", change, value)
+    mean = jnp.sum((change * mixed).astype(jnp.float32), axis=-1, keepdims=True)
+    to_scores = (probs.astype(jnp.float32) * (to_probs - mean)).astype(query.dtype)
+    to_query = product("bhqk,bhks->bhqs", to_scores, key) * query.shape[-1] ** -0.5
+    to_key = product("bhsq,bhqk->bhsk", query_turned, to_scores)
+    to_query, to_key, to_value = jax.lax.optimization_barrier(
+        tuple(x.astype(query.dtype) for x in (to_query, to_key, to_value))
+    )
+    return _heads_first(to_query), jnp.moveaxis(to_key, 3, 1), jnp.moveaxis(to_value, 3, 1)
+
+
+plain_attention.defvjp(_attention_forward, _attention_backward)
+
+
+def _heads_first(x: Float[Array, "batch n heads size"]) -> Float[Array, "batch heads n size"]:
+    """The axes of heads and positions exchanged; the same again undoes it."""
+    return jnp.swapaxes(x, 1, 2)
+
+
+def rotary_turns(n: int, size: int, base: float) -> Float[Array, "n 2 half"]:
+    r"""Cosine and sine of $i\,\text{base}^{-2j/\text{size}}$ for position `i` and pair `j`, as float32."""
+    angles = np.arange(n)[:, None] * base ** (-np.arange(0, size, 2) / size)[None, :]
+    return jnp.asarray(np.stack([np.cos(angles), np.sin(angles)], axis=1), jnp.float32)
+
+
+def rotated(x: Heads, turns: Float[Array, "n 2 half"]) -> Heads:
+    """Entries `j` and `j + size/2` turned as a pair (the convention of LLaMA's exported checkpoints)."""
+    cos, sin = turns[None, :, 0, None].astype(x.dtype), turns[None, :, 1, None].astype(x.dtype)
+    first, second = jnp.split(x, 2, axis=-1)
+    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
