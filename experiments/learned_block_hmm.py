@@ -61,14 +61,14 @@ class Config:
     depth: int = 2
     heads: int = 2
     hidden: int = 88
-    batch: int = 64
-    learning_rate: float = 3e-3
+    batch: int = 128
+    learning_rate: float = 1e-2
     chunk: int = 25
     """Steps before the first checkpoint after the start; each next one has twice as many."""
-    doublings: int = 7
+    doublings: int = 8
     schedule_steps: tuple[int, ...] = (2, 3, 4, 5)
     """Numbers of steps for which schedules are optimised."""
-    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    seeds: tuple[int, ...] = (0, 1, 2)
 
 
 SMOKE = Config(

@@ -96,7 +96,6 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
             for i, part in enumerate(progress(path_windows, "paths"))
         ]
     ).reshape(-1, len(config.schedule_steps), len(SCHEDULES))
-    compared = _compared(rows, schedules, paths)
     return {
         **facts,
         "windows": np.array([config.curve_windows, config.path_windows]),
@@ -106,7 +105,7 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
         "schedule": np.array(SCHEDULES),
         "counts": np.array([[np.pad(s.counts, (0, s.n - s.steps)) for s in row] for row in schedules]),
         "steps_made": np.array([[s.steps for s in row] for row in schedules]),
-        **compared,
+        **compared(rows, schedules, paths),
         "optimism_nats": optimism(key_bootstrap, rows, config.schedule_steps, config.replicates),
     }
 
@@ -162,7 +161,7 @@ def chosen_schedules(loss: np.ndarray, steps: tuple[int, ...]) -> list[tuple[Sch
     ]
 
 
-def _compared(
+def compared(
     rows: MaskedLosses, schedules: list[tuple[Schedule, ...]], paths: np.ndarray
 ) -> dict[str, np.ndarray]:
     """NLLs and gains over uniform, predicted and measured, `[k, schedule]`; `z` of what is left between."""
@@ -191,16 +190,19 @@ def _compared(
 
 
 def optimism(key: jax.Array, rows: MaskedLosses, steps: tuple[int, ...], replicates: int) -> np.ndarray:
-    """The gain of a replicate's best schedule over uniform there, less that on all windows, by `k`."""
+    """The optimism of the best schedule of every number of steps: see the module.
+
+    What the best schedule on all windows gains more on a replicate is 0 on average, and is taken off: no
+    replicate then counts less than 0.
+    """
     n, size = rows.n, rows.sequence.max() + 1
     losses = np.zeros((size, n))
     losses[rows.sequence, n - rows.n_masked] = rows.loss  # every window has every mask count once
-    draws = np.asarray(jax.random.randint(key, (replicates, size), 0, size))
-    loss, found = losses.mean(0), []
-    for draw in draws:
-        other = losses[draw].mean(0)
-        best = frontier(-other, max(steps))
-        pairs = [(llada_uniform(n, k).starts, best.schedule(k).starts) for k in steps]
-        change = other - loss
-        found.append([change[uniform].sum() - change[chosen].sum() for uniform, chosen in pairs])
+    loss = losses.mean(0)
+    own, found = frontier(-loss, max(steps)), []
+    for draw in np.asarray(jax.random.randint(key, (replicates, size), 0, size)):
+        change = losses[draw].mean(0) - loss
+        best = frontier(-(loss + change), max(steps))
+        pairs = [(own.schedule(k).starts, best.schedule(k).starts) for k in steps]
+        found.append([change[kept].sum() - change[chosen].sum() for kept, chosen in pairs])
     return np.mean(found, axis=0)
