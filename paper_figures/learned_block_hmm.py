@@ -22,6 +22,7 @@ LOOKS = {
 }
 BEST = {"color": "black", "linestyle": "-", "marker": "*", "label": "best policy"}
 MARKERS = "svD^P"
+TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 
 def draw(arrays: dict[str, np.ndarray]) -> Figure:
@@ -85,7 +86,9 @@ def _orders(axes: Axes, arrays: dict[str, np.ndarray], row: int) -> None:
         axes.plot(learning.ravel(), ratio.ravel(), **points)
     axes.axhline(1.0, color="0.45", linewidth=0.8, zorder=0)
     axes.set_xscale("log")
-    axes.invert_xaxis()
+    axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axes.minorticks_off()
+    axes.set_xlim(learning.max() * 1.1, learning.min() / 1.1)
     axes.set_xlabel("learning error, nats (training goes to the right)")
     count = arrays["per_step"][row]
     panel_label(axes, "one token a step" if count == 1 else f"{count} tokens a step")

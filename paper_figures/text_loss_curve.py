@@ -24,10 +24,10 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
     figure, grid = new_figure(2, 2, height=4.6)
     first, *others = grid.flat
     revealed = np.arange(n)
-    first.fill_between(
-        revealed, loss - 1.96 * stderr, loss + 1.96 * stderr, color="0.7", linewidth=0, label="95% band"
-    )
-    first.plot(revealed, loss, color="black", linewidth=0.9, label="$c(m)$, held-out text")
+    half = 1.96 * stderr
+    band = f"95% band, at most $\\pm${half.max():.2g}"
+    first.fill_between(revealed, loss - half, loss + half, color="0.6", linewidth=0, label=band)
+    first.plot(revealed, loss, color="black", linewidth=0.7, label="$c(m)$, held-out text")
     first.set_xlabel("characters revealed, $m$")
     first.set_ylabel("loss, nats a masked character")
     first.legend(loc="upper right")
