@@ -122,11 +122,11 @@ def _checkpoints(config: Config, model: BlockHMM, seed: int) -> Iterator[TableDe
         hidden=config.hidden,
     )
     state, data = TrainState.create(plan, shape), Draws(model)
-    yield tabulate_denoiser(state.ema, dtype=jnp.float64)
+    yield tabulate_denoiser(state.ema, dtype=jnp.dtype("float64"))
     for chunk in range(1, 2**config.doublings + 1):
         state, _ = train_steps(state, data, plan, config.chunk)
         if chunk & (chunk - 1) == 0:
-            yield tabulate_denoiser(state.ema, dtype=jnp.float64)
+            yield tabulate_denoiser(state.ema, dtype=jnp.dtype("float64"))
 
 
 def _measured(
