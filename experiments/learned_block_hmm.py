@@ -65,7 +65,7 @@ class Config:
     learning_rate: float = 1e-2
     chunk: int = 25
     """Steps before the first checkpoint after the start; each next one has twice as many."""
-    doublings: int = 8
+    doublings: int = 7
     schedule_steps: tuple[int, ...] = (2, 3, 4, 5)
     """Numbers of steps for which schedules are optimised."""
     seeds: tuple[int, ...] = (0, 1, 2)
