@@ -1,6 +1,6 @@
 """The masked-loss curve of the text model with its 95% band, and the schedules that it implies.
 
-The curve is an estimate on held-out windows, and so are the schedules: they are the best on it.
+The curve is an estimate on held-out windows; the best schedules are those of its nonincreasing fit.
 """
 
 import numpy as np
@@ -28,6 +28,7 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
     band = f"95% band, at most $\\pm${half.max():.2g}"
     first.fill_between(revealed, loss - half, loss + half, color="0.6", linewidth=0, label=band)
     first.plot(revealed, loss, color="black", linewidth=0.7, label="$c(m)$, held-out text")
+    first.plot(revealed, arrays["fit_nats"], ":", color="#d55e00", label="nonincreasing fit")
     first.set_xlabel("characters revealed, $m$")
     first.set_ylabel("loss, nats a masked character")
     first.legend(loc="upper right")
