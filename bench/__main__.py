@@ -1,4 +1,4 @@
-"""`python -m bench [NAME ...]`: every comparison, or those named (entropies, schedules, laws, command)."""
+"""`python -m bench [NAME ...]`: every comparison, or those named in `NAMES`."""
 
 import importlib
 import sys
@@ -7,7 +7,7 @@ import jax
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("command", "entropies", "schedules", "laws")
+NAMES = ("command", "entropies", "schedules", "laws", "network")
 
 
 def main(names: list[str]) -> int:

@@ -140,18 +140,26 @@ MISTAKES = {
     "both": (["markov", "random", "--counts", "8", "--steps", "1"], "only one of the two"),
     "steps": (["markov", "l2r", "--steps", "9"], "want an integer in 1..n with n = 8"),
     "temperature": (["markov", "l2r", "--temperature", "-1"], "temperature is -1"),
-    "mix": (["markov", "l2r", "--mix", "2"], "delta is 2"),
+    "mix": (["markov", "l2r", "--mix", "2"], "mix is 2"),
     "two-errors": (["markov", "l2r", "--mix", "0.1", "--dirichlet", "1"], "one kind of model error"),
     "threshold": (["markov", "threshold", "--threshold", "3"], "threshold is 3"),
     "block": (["markov", "mean-field", "--block", "9"], "want an integer in 1..n with n = 8"),
-    "too-large": (["markov", "--n", "40", "l2r"], "want a table of at most 2.0 GiB"),
-    "states": (["markov", "--n", "22", "random"], "the random-order law"),
+    "too-large": (["markov", "--n", "40", "l2r"], "want marginals of at most 2.0 GiB"),
+    "too-many-verified": (["markov", "--n", "18", "verified"], "two tables of 3^18 numbers need 5.8 GiB"),
+    "no-block": (["markov", "mean-field", "--block", "0"], "block is 0"),
+    "width": (["markov", "edit", "--width", "0"], "width is 0"),
+    "cap": (["markov", "remdm", "--cap", "2"], "cap is 2"),
+    "dirichlet": (["markov", "l2r", "--dirichlet", "0"], "dirichlet is 0"),
+    "entropy-noise": (["markov", "l2r", "--entropy-noise", "-1"], "entropy-noise is -1"),
+    "long-plot": (["block-hmm", "mean-field", "--plot", "x.png"], "plot is given: want none of it with"),
+    "long-counts": (["block-hmm", "mean-field", "--counts", "1,2"], "counts is given"),
     "decoder": (["markov", "foo"], "foo"),
     "loss-curve": (["loss-curve", "x.csv", "l2r"], "loss-curve"),
     "samples": (["markov", "l2r", "--samples", "9"], "the law of this decoder is exact"),
     "plot": (["markov", "l2r", "--plot", "x.txt"], "want a name that ends in .png or .pdf"),
     "no-table": (["joint", "missing.npz", "l2r"], "missing.npz"),
     "sweeps": (["markov", "edit", "--sweeps", "0"], "sweeps is 0"),
+    "steps-of-sweeps": (["markov", "edit", "--sweeps", "300"], "want at most 127"),
     "ways": (["markov", "remdm", "--cap", "0.1", "--rescale", "0.1"], "one of the three"),
     "long-errors": (
         ["block-hmm", "--blocks", "8", "mean-field", "--block-size", "8", "--mix", "0.1"],
@@ -174,3 +182,9 @@ def test_a_mistake_is_one_line(capsys, tmp_path, name):
     assert err.startswith("mdmjax: error: ")
     assert message in err
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_closed_stdout_is_one_line(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+    assert main(["law", "markov", "--n", "3", "l2r"]) == 2
+    assert capsys.readouterr().err.startswith("mdmjax: error: standard output is closed")

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _network_oracle import masked_losses
+from _training_oracle import masked_losses
 
 from mdmjax._errors import InvalidInputError
 from mdmjax.denoisers.loss_curve import denoiser_loss_curve

@@ -25,6 +25,7 @@ from mdmjax import (
     tabulate,
 )
 from mdmjax.decoders.verification import block_words
+from mdmjax.laws._rows import with_tables
 
 SHAPES = [(2, 3), (3, 2)]
 
@@ -120,3 +121,14 @@ def test_refusals(kernel):
         kernel(symmetric_chain(30, 2, 0.2), [list(range(30))])
     with pytest.raises(InvalidInputError, match=r"denoiser is of n, q = \(3, 3\): want n, q = \(3, 2\)"):
         exact_law(Oracle(symmetric_chain(3, 3, 0.2)), kernel(chain, [[0, 1, 2]]))
+
+
+def test_words_that_do_not_fit_are_refused_and_a_joint_of_the_kernel_is_a_table():
+    large = Joint(jnp.full((2,) * 18, 2.0**-18))
+    halves = [list(range(9)), list(range(9, 18))]
+    with pytest.raises(InvalidInputError, match="weighing of the blocks' words is of 256.0 GiB"):
+        exact_law(Oracle(large), BlockVerification(large, halves))
+    small = Joint(jnp.full((2,) * 2, 0.25))
+    denoiser, kernel = with_tables((Oracle(small), BlockVerification(small, [[0, 1]])))
+    assert kernel.distribution is denoiser.distribution
+    assert float(kernel.distribution.log_marginal(jnp.array([0, 2]))) == pytest.approx(np.log(0.5))

@@ -27,6 +27,8 @@ Command = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, 2 after one line about what is wrong, or 130 when interrupted."""
+    if sys.stdout is None:  # as `>&-` leaves it
+        return complain("standard output is closed: want a file, a pipe or a terminal to print to")
     command = parse(
         lambda: tyro.cli(
             Command,

@@ -9,7 +9,7 @@ import tyro
 
 from .._errors import refuse
 from . import decoders
-from .setting import DecoderOptions, OptionalFloat, OptionalInt, Setting
+from .setting import DecoderOptions, OptionalFloat, OptionalInt, Setting, check_share
 
 if TYPE_CHECKING:
     from ..decoders.kernel import AbstractKernel
@@ -115,6 +115,8 @@ class ReMDM(DecoderOptions):
         given = (self.cap is not None) + (self.rescale is not None) + self.by_confidence
         if given > 1:
             refuse("cap, rescale, by-confidence", f"{given} of them", "one of the three")
+        check_share("cap", self.cap)
+        check_share("rescale", self.rescale)
         if self.by_confidence:
             return remdm_conf(setting.schedule)
         if self.rescale is not None:
@@ -137,6 +139,8 @@ class Wino(DecoderOptions):
         """Wide in, narrow out."""
         from ..decoders import wino
 
+        check_share("draft", self.draft)
+        check_share("verify", self.verify)
         return wino.Wino(self.draft, self.verify, setting.model)
 
 
@@ -155,12 +159,16 @@ class Edit(DecoderOptions):
 
     def build(self, setting: Setting) -> "AbstractKernel":
         """The mean-field decoder, then sweeps."""
+        from ..decoders.run import MAX_STEPS
         from ..decoders.sweeps import Edited, Sweeps
 
         if self.sweeps < 1:
             refuse("sweeps", self.sweeps, "an integer >= 1", "no sweep at all is mean-field")
-        first = decoders.MeanField(self.block).build(setting)
-        return Edited(first, Sweeps(setting.partition(self.width), self.sweeps))
+        parts = setting.partition(self.width, "width")
+        most = (MAX_STEPS - setting.model.n) // len(parts)
+        if self.sweeps > most:
+            refuse("sweeps", self.sweeps, f"at most {most}", f"a law is followed for {MAX_STEPS} steps")
+        return Edited(decoders.MeanField(self.block).build(setting), Sweeps(parts, self.sweeps))
 
 
 DECODERS: tuple[type[DecoderOptions], ...] = (

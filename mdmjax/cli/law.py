@@ -14,7 +14,7 @@ from ..files.atomic import write_bytes
 from .kernels import COMPARED, All, DecoderChoice
 from .loaded import Model, Track, options_of
 from .pictures import check_picture
-from .setting import DecoderOptions, OptionalFloat, OptionalInt
+from .setting import DecoderOptions, OptionalFloat, OptionalInt, check_above_zero, check_share
 from .sources import DistributionSource
 
 
@@ -92,9 +92,15 @@ class LawCommand:
         n, q = model.distribution.n, model.distribution.q
         head = {"n": n, "q": q, "units": "nats", "epsilon": self.epsilon}
         if is_long(model) and decoder.paper_sizes:
-            if self._errors() or self.plot or self.regret:
-                given = ", ".join([*self._errors(), *(x for x in ("plot", "regret") if getattr(self, x))])
-                refuse(given, "given", "none of them with a Block-HMM of this length", "use fewer blocks")
+            known = ("counts", "steps", "plot", "regret")
+            unfit = [name for name in known if getattr(self, name) not in (None, False)]
+            if self._errors() or unfit:
+                given = ", ".join([*self._errors(), *unfit])
+                bits = f"a Block-HMM of {n} bits, whose law is not a table"
+                remedy = (
+                    "fewer blocks, as --blocks 2 --block-size 4, have them all; --json has these numbers"
+                )
+                refuse(given, "given", f"none of it with {bits}", remedy)
             return head | long_result(model.distribution, decoder, self.epsilon, self.samples, self.seed)
         if self.samples is not None:
             refuse("samples", self.samples, "none", "the law of this decoder is exact")
@@ -128,6 +134,9 @@ class LawCommand:
             refuse("temperature", self.temperature, "a finite number >= 0", "0 writes the argmax")
         if not 0 <= self.epsilon <= 1:
             refuse("epsilon", self.epsilon, "a probability in [0, 1]")
+        check_share("mix", self.mix)
+        check_above_zero("dirichlet", self.dirichlet)
+        check_above_zero("entropy-noise", self.entropy_noise)
         if not 0 <= self.seed < 2**63:
             refuse("seed", self.seed, "an integer in 0..2^63-1")
         if self.plot:

@@ -57,9 +57,13 @@ def _draw_all(figure: Any, result: dict[str, Any]) -> None:
     """Every decoder at its calls and forward KL, and the hull of the best policies."""
     axes = figure.subplots()
     rows = [row for row in result["decoders"] if "skipped" not in row]
+    infinite = [row["decoder"]["name"] for row in rows if not np.isfinite(float(row["forward_kl"]))]
     rows = [row for row in rows if np.isfinite(float(row["forward_kl"]))]
-    best = result["best_policies"]
-    axes.plot(best["calls"], best["kl"], "-", color="black", linewidth=1.5, label="best policies (Bellman)")
+    best = {key: np.array(values, float) for key, values in result["best_policies"].items()}
+    # Between vertices a mixture of two policies: straight on a linear axis, and so curved on this one.
+    calls = np.union1d(np.linspace(best["calls"][0], best["calls"][-1], 2**10), best["calls"])
+    kl = np.interp(calls, best["calls"], best["kl"])
+    axes.plot(calls, kl, "-", color="black", linewidth=1.5, label="best policies (Bellman)")
     markers = "osD^v<>Pp*hX"
     for number, row in enumerate(rows):
         axes.plot(
@@ -69,7 +73,11 @@ def _draw_all(figure: Any, result: dict[str, Any]) -> None:
             markersize=6,
             markerfacecolor="none" if number >= len(markers) else None,
             label=row["decoder"]["name"],
+            clip_on=False,
+            zorder=3,
         )
+    if infinite:
+        axes.set_title(f"infinite KL, not drawn: {', '.join(infinite)}", fontsize="small")
     axes.set_yscale("symlog", linthresh=1e-3)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("expected calls of the denoiser")

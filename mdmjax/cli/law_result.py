@@ -4,11 +4,13 @@ import math
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import InvalidInputError, refuse
+from .._errors import InvalidInputError, readable_bytes, refuse
+from .._types import Array, Float
 from ..decoders.base import AbstractDecoder
 from ..decoders.early_commit import EarlyCommit
 from ..decoders.kernel import AbstractKernel
@@ -23,10 +25,11 @@ from ..denoisers.oracle import Oracle
 from ..denoisers.perturbed import DirichletNoise, Mixed, Tempered
 from ..denoisers.table import tabulate_denoiser
 from ..distributions.block_hmm import BlockHMM
-from ..distributions.joint import Joint, tabulate
+from ..distributions.joint import MAX_TABLE_BYTES, Joint, tabulate
 from ..divergences.blocks import block_incoherence, parity_violation_rate
 from ..divergences.tables import chi_square, hellinger, incoherence, kl, reverse_kl, total_variation
 from ..information.entropy import information_curve
+from ..laws._rows import with_tables
 from ..laws.block_chain import block_decoding, block_decoding_estimate
 from ..laws.exact import exact_law
 from ..laws.law import Law
@@ -42,9 +45,11 @@ from .loaded import Model, options_of
 from .setting import DecoderOptions, Setting
 from .trained import open_model
 
-DENSE = 2**20
-"""Sequences beyond which a Block-HMM is decoded by its beliefs and not by a table."""
+DENSE = 2**17
+"""Sequences beyond which a Block-HMM is decoded by its beliefs and not by a table (`_check_size`)."""
 
+TABULATED = 2**16
+"""Contexts up to which the denoiser is made a table: each decoder then compiles a look-up only."""
 
 ENUMERATED = "a block, all of whose words are enumerated"
 
@@ -55,6 +60,7 @@ def setting_of(model: Model, options: Any) -> Setting:
     Raises:
         InvalidInputError: counts that do not sum to `n`, steps outside `1..n`, more than one error.
     """
+    _check_size(model.distribution.n, model.distribution.q)
     joint = tabulate(model.distribution)
     denoiser = Fallback(Oracle(joint)) if options.model is None else _network(options.model, joint)
     given = [name for name in ("mix", "dirichlet", "entropy_noise") if getattr(options, name) is not None]
@@ -67,9 +73,20 @@ def setting_of(model: Model, options: Any) -> Setting:
     if options.entropy_noise is not None:
         denoiser = EntropyNoise(denoiser, options.entropy_noise, 0)
     n = joint.n
+    if (joint.q + 1) ** n <= TABULATED:
+        denoiser = tabulate_denoiser(with_tables(denoiser))
     is_hmm = isinstance(model.distribution, BlockHMM)
     block = model.distribution.block_size if is_hmm else max(1, n // 2)
     return Setting(model.distribution, joint, denoiser, _schedule(joint, options), block)
+
+
+def _check_size(n: int, q: int) -> None:
+    """Refuse, before anything is made, a distribution whose marginals do not fit: decoders look them up."""
+    need = 2 * (q + 1) ** min(n, 2**12) * 8
+    if need > MAX_TABLE_BYTES:
+        wanted = f"marginals of at most {readable_bytes(MAX_TABLE_BYTES)}"
+        remedy = f"two tables of {q + 1}^{n} numbers need {'over ' * (n > 2**12)}{readable_bytes(need)}"
+        refuse("n, q", f"{n}, {q}", wanted, f"{remedy}; use fewer positions")
 
 
 def law_result(setting: Setting, decoder: DecoderOptions, options: Any, hull: CallsHull | None) -> dict:
@@ -223,26 +240,37 @@ def _summary(setting: Setting, decoder: DecoderOptions, law: Law, epsilon: float
     """The divergences and the costs of a law."""
     joint, probs, model = setting.joint.probs, law.probs, setting.distribution
     is_hmm = isinstance(model, BlockHMM)
+    block = model.block_size if is_hmm else None
     return {
         "decoder": options_of(decoder),
         "exact": True,
         "stderr": None,
-        "forward_kl": kl(joint, probs),
-        "reverse_kl": reverse_kl(joint, probs),
-        "total_variation": total_variation(joint, probs),
-        "chi_square": chi_square(joint, probs),
-        "hellinger": hellinger(joint, probs),
-        "incoherence": block_incoherence(probs, joint, model.block_size, epsilon)
-        if is_hmm
-        else incoherence(probs, joint, epsilon),
+        **_divergences(joint, probs, block, epsilon),
         "incoherence_of": "blocks" if is_hmm else "sequences",
-        "violation_rate": parity_violation_rate(probs, model.block_size) if is_hmm else None,
         "expected_calls": law.expected_calls,
         "calls": law.calls,
         "finalised": law.finalised,
         "unfinished": law.unfinished,
         "truth": joint.reshape(-1),
         "law": probs.reshape(-1),
+    }
+
+
+@eqx.filter_jit
+def _divergences(
+    truth: Float[Array, "..."], law: Float[Array, "..."], block: int | None, epsilon: float
+) -> dict[str, Any]:
+    """Everything that compares two tables, compiled once for all decoders; `block` is a Block-HMM's."""
+    return {
+        "forward_kl": kl(truth, law),
+        "reverse_kl": reverse_kl(truth, law),
+        "total_variation": total_variation(truth, law),
+        "chi_square": chi_square(truth, law),
+        "hellinger": hellinger(truth, law),
+        "incoherence": block_incoherence(law, truth, block, epsilon)
+        if block
+        else incoherence(law, truth, epsilon),
+        "violation_rate": parity_violation_rate(law, block) if block else None,
     }
 
 

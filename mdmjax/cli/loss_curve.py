@@ -24,7 +24,7 @@ class LossCurveCommand:
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.csv")] = None
     """Where the curve goes; loss_curve.csv in the model's folder, where `mdmjax decode` finds it."""
     sequences: OptionalInt = None
-    """Held-out sequences, each masked once, to a multiple of n above; 4096, or 32 n for a longer one."""
+    """Held-out sequences, each seen at every number of masked tokens; 64, or 4096 / n if that is more."""
     batch: int = 64
     """Sequences that the model sees at once: bounds the memory."""
     seed: int = 0
@@ -63,7 +63,7 @@ def _result(folder: Path, path: Path, found: "Measured") -> dict[str, Any]:
         "file": str(path),
         "units": "nats",
         "n": n,
-        "sequences": found.calls,
+        "sequences": found.calls // n,
         "n_masked": table.n_masked.tolist(),
         "loss": table.loss.tolist(),
         "stderr": table.stderr.tolist(),
@@ -87,8 +87,7 @@ def _shown(result: dict[str, Any]) -> str:
     nll, error = result["nll_one_by_one"], result["nll_one_by_one_stderr"]
     return "\n".join(
         [
-            f"{result['sequences']} held-out sequences of {n} tokens, {result['sequences'] // n} with each "
-            "number of masked tokens",
+            f"{result['sequences']} held-out sequences of {n} tokens, with every number of them masked",
             "",
             " masked tokens | nats each | stderr",
             "---------------+-----------+-------",

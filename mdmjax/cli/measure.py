@@ -18,9 +18,9 @@ from .trained import Trained
 LOSS_CURVE = "loss_curve.csv"
 """The file in a model's folder that holds its measured curve."""
 
-LEAST_SEQUENCES, LEAST_EACH = 4096, 32
-"""Sequences that a curve is measured on, and sequences with each mask count, if nothing is said: at least
-so many (our choice)."""
+LEAST_CALLS, LEAST_SEQUENCES = 4096, 64
+"""Calls that a curve takes, and sequences that it is measured on, if nothing is said: at least so many
+(our choice)."""
 
 PARTS = 16
 """Most steps of the progress bar."""
@@ -36,24 +36,23 @@ class Measured(NamedTuple):
 
 
 def measure(trained: Trained, sequences: int | None, seed: int, batch: int, track: Track) -> Measured:
-    """The masked losses of `sequences` held-out sequences, to a multiple of `n` above, masked once each.
+    """The masked losses of held-out sequences, each at every number of masked tokens.
 
     Raises:
-        InvalidInputError: sequences or a batch below 1, or a seed that is none.
+        InvalidInputError: fewer than two sequences, a batch below 1, or a seed that is none.
     """
     check(sequences, seed, batch)
     data, network = trained.held_out(track), trained.network
     n = network.n
-    wanted = max(LEAST_SEQUENCES, LEAST_EACH * n) if sequences is None else max(sequences, 2 * n)
-    each = -(-wanted // n)  # sequences with each mask count
-    parts = max(p for p in range(1, PARTS + 1) if each % p == 0)
+    size = max(LEAST_SEQUENCES, -(-LEAST_CALLS // n)) if sequences is None else sequences
+    parts = max(p for p in range(1, PARTS + 1) if size % p == 0)
     key, found, times = jax.random.key(seed), [], [time.monotonic()]
     for part in track(range(parts), "measuring"):
         drawing, masking = jax.random.split(jax.random.fold_in(key, part))
-        drawn = draw_batch(drawing, data, each // parts * n)
-        found.append(masked_losses(masking, network, drawn, batch=batch))
+        drawn = draw_batch(drawing, data, size // parts)
+        found.append(masked_losses(masking, network, drawn, rounds=n, batch=batch))
         times.append(time.monotonic())
-    calls, seconds = each * n, times[-1] - times[0]
+    calls, seconds = size * n, times[-1] - times[0]
     rate = calls / parts * (parts - 1) / (times[-1] - times[1]) if parts > 1 else calls / seconds
     return Measured(joined(found), seconds, calls, rate)
 
@@ -68,15 +67,17 @@ def curve_of(folder: Path, trained: Trained, track: Track) -> tuple[LossCurve, s
         table = read_loss_table(path, trained.network.n)
         return isotonic_fit(curve_from_table(table)), f"by the isotonic fit of {path}"
     found = measure(trained, None, 0, 64, track)
-    what = f"by a loss curve measured now on {found.calls} held-out sequences (isotonic fit"
+    what = (
+        f"by a loss curve measured now on {found.calls // found.losses.n} held-out sequences (isotonic fit"
+    )
     curve = isotonic_fit(curve_from_table(found.losses.table()))
     return curve, f"{what}; `mdmjax loss-curve {folder}` keeps one)"
 
 
 def check(sequences: int | None, seed: int, batch: int) -> None:
     """Refuse numbers that no measurement can have."""
-    if sequences is not None and sequences < 1:
-        refuse("sequences", sequences, "an integer >= 1")
+    if sequences is not None and sequences < 2:
+        refuse("sequences", sequences, "an integer >= 2", "a standard error needs two")
     if batch < 1:
         refuse("batch", batch, "an integer >= 1")
     if not 0 <= seed < 2**63:

@@ -20,7 +20,7 @@ class ModelCurve:
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
     """The model's folder."""
     sequences: OptionalInt = None
-    """Held-out sequences, each masked once, to a multiple of n above; 4096, or 32 n for a longer one."""
+    """Held-out sequences, each seen at every number of masked tokens; 64, or 4096 / n if that is more."""
     batch: int = 64
     """Sequences that the model sees at once: bounds the memory."""
     isotonic: bool = False
@@ -38,7 +38,7 @@ class ModelCurve:
         check_bootstrap(self.bootstrap, self.seed)
         trained = open_model(self.folder)
         found = measure(trained, self.sequences, self.seed, self.batch, track)
-        method = f"measured on {found.calls} held-out sequences"
+        method = f"measured on {found.calls // found.losses.n} held-out sequences"
         facts = {"length_given": True, "seconds": found.seconds}
         title, q = f"model {self.folder}", trained.network.q
         return measured(found.losses.table(), title, method, facts, isotonic=self.isotonic, q=q)

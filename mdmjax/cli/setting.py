@@ -27,12 +27,24 @@ class Setting(NamedTuple):
     schedule: "Schedule"
     block: int
 
-    def partition(self, block: int | None = None) -> list[list[int]]:
+    def partition(self, block: int | None = None, name: str = "block") -> list[list[int]]:
         """Blocks of that many positions from left to right; the last may be shorter."""
-        size, n = block or self.block, self.model.n
+        size, n = self.block if block is None else block, self.model.n
         if not 1 <= size <= n:
-            refuse("block", size, f"an integer in 1..n with n = {n}")
+            refuse(name, size, f"an integer in 1..n with n = {n}")
         return [list(range(start, min(start + size, n))) for start in range(0, n, size)]
+
+
+def check_share(option: str, value: float | None) -> None:
+    """Refuse, by the name of the option, what is no probability."""
+    if value is not None and not 0 <= value <= 1:
+        refuse(option, value, "a probability in [0, 1]")
+
+
+def check_above_zero(option: str, value: float | None) -> None:
+    """Refuse, by the name of the option, what is not a finite number above 0."""
+    if value is not None and not 0 < value < float("inf"):
+        refuse(option, value, "a finite number > 0")
 
 
 class DecoderOptions:

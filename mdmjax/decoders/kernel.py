@@ -112,7 +112,7 @@ class Reveal(AbstractKernel):
         if self.temperature == 0:
             drawn = jnp.argmax(self._written(log_probs), axis=-1)
         else:
-            drawn = jax.random.categorical(drawing, self._written(log_probs))
+            drawn = drawn_from(drawing, self._written(log_probs))
         return jnp.where(chosen, drawn.astype(tokens.dtype), tokens)
 
     def _written(self, log_probs: Float[Array, "n q"]) -> Float[Array, "n q"]:
@@ -125,6 +125,22 @@ class Reveal(AbstractKernel):
 def as_kernel(decoder: AbstractDecoder | AbstractKernel) -> AbstractKernel:
     """The decoder as a kernel."""
     return decoder if isinstance(decoder, AbstractKernel) else Reveal(decoder)
+
+
+def drawn_from(key: Key[Array, ""], log_probs: Float[Array, "n q"]) -> Int[Array, " n"]:
+    r"""One symbol from each row, by inversion of its sums: `n` random numbers; Gumbel noise takes `n q`.
+
+    A symbol of probability zero is never drawn, however the sums are rounded.
+
+    >>> drawn_from(jax.random.key(0), jnp.log(jnp.array([[0.0, 1.0], [1.0, 0.0]]))).tolist()
+    [1, 0]
+    """
+    probs = jnp.exp(log_probs)
+    possible, sums = probs > 0, jnp.cumsum(probs, axis=-1)
+    total = jnp.max(sums, axis=-1, keepdims=True, where=possible, initial=0.0)
+    place = jax.random.uniform(key, total.shape, total.dtype) * total
+    place = jnp.minimum(place, jnp.nextafter(total, jnp.zeros_like(total)))
+    return jnp.argmax(possible & (sums > place), axis=-1)
 
 
 def kept_rows(tokens: Tokens, q: int, dtype: jnp.dtype) -> Float[Array, "n symbols"]:

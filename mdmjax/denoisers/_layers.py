@@ -35,7 +35,7 @@ def linear(x: Float[Array, "batch n inputs"], weight: Float[Array, "inputs outpu
     >>> linear(jnp.ones((1, 2, 3)), jnp.ones((3, 4))).shape
     (1, 2, 4)
     """
-    return x @ weight.astype(x.dtype)
+    return jax.lax.optimization_barrier(x) @ weight.astype(x.dtype)  # XLA fuses what makes x badly
 
 
 def _linear_backward(kept, change):
@@ -72,7 +72,10 @@ def attention(
 
 @jax.custom_vjp
 def plain_attention(query: Heads, key: Heads, value: Heads) -> Heads:
-    """Attention as batched matrix products in which no `n` by `n` array is ever transposed."""
+    """Attention as batched products in which no `n` by `n` array is transposed, and none is divided.
+
+    With the powers $e_{ij}$ and their sums $t_i$, what is divided by $t_i$ are rows of `size` numbers.
+    """
     return _attention_forward(query, key, value)[0]
 
 
@@ -82,23 +85,26 @@ def _attention_forward(query: Heads, key: Heads, value: Heads):
     query, key, value = jax.lax.optimization_barrier(tuple(map(_heads_first, (query, key, value))))
     scores = product("bhqs,bhks->bhqk", query, key)
     powers = jnp.exp(scores - jnp.max(scores, axis=-1, keepdims=True))
-    probs = (powers / jnp.sum(powers, axis=-1, keepdims=True)).astype(query.dtype)
-    mixed = product("bhqk,bhks->bhqs", probs, value).astype(query.dtype)
+    sums = jnp.sum(powers, axis=-1, keepdims=True)
+    powers, sums = jax.lax.optimization_barrier((powers.astype(query.dtype), sums))
+    mixed = (product("bhqk,bhks->bhqs", powers, value) / sums).astype(query.dtype)
     mixed = jax.lax.optimization_barrier(mixed)
-    return _heads_first(mixed), (query, key, value, probs, mixed)
+    return _heads_first(mixed), (query, key, value, powers, sums, mixed)
 
 
 def _attention_backward(kept, change: Heads):
     product = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
-    query, key, value, probs, mixed = kept
-    change = _heads_first(change)
-    change, turned, query_turned = jax.lax.optimization_barrier(
-        (change, jnp.swapaxes(change, 2, 3), jnp.swapaxes(query, 2, 3))
+    query, key, value, powers, sums, mixed = kept
+    change = _heads_first(change).astype(jnp.float32) / sums
+    mean = jnp.sum(change * mixed.astype(jnp.float32), axis=-1, keepdims=True)
+    change = change.astype(query.dtype)
+    change, turned, query_turned, mean = jax.lax.optimization_barrier(
+        (change, jnp.swapaxes(change, 2, 3), jnp.swapaxes(query, 2, 3), mean)
     )
-    to_value = product("bhsq,bhqk->bhsk", turned, probs)
-    to_probs = product("bhqs,bhks->bhqk", change, value)
-    mean = jnp.sum((change * mixed).astype(jnp.float32), axis=-1, keepdims=True)
-    to_scores = (probs.astype(jnp.float32) * (to_probs - mean)).astype(query.dtype)
+    to_value = product("bhsq,bhqk->bhsk", turned, powers)
+    to_powers = product("bhqs,bhks->bhqk", change, value)
+    to_scores = (powers.astype(jnp.float32) * (to_powers - mean)).astype(query.dtype)
+    to_scores = jax.lax.optimization_barrier(to_scores)
     to_query = product("bhqk,bhks->bhqs", to_scores, key) * query.shape[-1] ** -0.5
     to_key = product("bhsq,bhqk->bhsk", query_turned, to_scores)
     to_query, to_key, to_value = jax.lax.optimization_barrier(

@@ -15,6 +15,7 @@ from ..distributions.joint import MAX_TABLE_BYTES, Joint
 from ..information.entropy import information_curve
 from ..schedules.schedule import Schedule, expected_kl, nll
 from .base import AbstractDenoiser
+from .table import whole_batch
 
 
 class KlSplit(NamedTuple):
@@ -129,7 +130,7 @@ def _curve(joint: Joint, denoiser: AbstractDenoiser, whole_loss: bool) -> Float[
         return jnp.sum(~masked), jnp.sum(jnp.where(used, terms, 0.0))
 
     codes = jnp.arange((q + 1) ** n)
-    sizes, totals = jax.lax.map(losses, codes, batch_size=min(2**12, (q + 1) ** n))
+    sizes, totals = jax.lax.map(losses, codes, batch_size=whole_batch(2**12, n, q))
     sums = jax.ops.segment_sum(totals, sizes, n + 1)[:n]
     m = np.arange(n)
     choices = np.cumprod([1.0, *((n - m[:-1]) / (m[:-1] + 1))]) * (n - m)  # pairs (S, i)

@@ -100,7 +100,9 @@ def masked_losses(
     $(j + rN + \lfloor rN / \mathrm{lcm}(N, n) \rfloor) \bmod n + 1$ tokens masked. So in every round each
     mask count `1..n` is used as often as any other, to within one and exactly if `n` divides $N$; all
     rounds together are as even; and in up to `n` rounds no sequence has the same mask count twice. One
-    round of many sequences has independent rows. `n` rounds use every sequence at every count.
+    round of many sequences has independent rows. `n` rounds use every sequence at every count, and mask
+    nested sets of it: one random order a sequence, so that what a sequence and its order have of their
+    own cancels in differences of the curve, which is all that schedules are compared by.
 
     `batch` calls of the denoiser run at once, and bound the memory; `N * rounds` are made in all,
     compiled as one.
@@ -124,8 +126,9 @@ def masked_losses(
     place = np.asarray(jax.random.permutation(ordering, size))
     n_masked = mask_counts(place, n, rounds).reshape(-1)
     sequence = np.tile(np.arange(size), rounds)
-    calls = min(batch, n_masked.size)
-    rows = _losses(masking, denoiser, sequences, jnp.asarray(sequence), jnp.asarray(n_masked), calls)
+    order = sequence + np.repeat(np.arange(rounds) // n, size) * size  # a new one every n rounds
+    calls, rows = min(batch, n_masked.size), map(jnp.asarray, (sequence, order, n_masked))
+    rows = _losses(masking, denoiser, sequences, *rows, calls)
     loss = np.asarray(rows, np.float64)
     wrong = ~np.isfinite(loss)
     if wrong.any():
@@ -231,16 +234,17 @@ def _losses(
     denoiser: AbstractDenoiser,
     sequences: Int[Array, "samples n"],
     sequence: Int[Array, " rows"],
+    order: Int[Array, " rows"],
     n_masked: Int[Array, " rows"],
     batch: int,
 ) -> Float[Array, " rows"]:
     """The mean loss of the masked tokens of every row."""
 
     def loss(row: tuple[Int[Array, ""], Int[Array, ""], Int[Array, ""]]) -> Float[Array, ""]:
-        number, one, count = row
+        one, number, count = row
         tokens = sequences[one]
         masked = jax.random.permutation(jax.random.fold_in(key, number), denoiser.n) < count
         losses = token_losses(denoiser, jnp.where(masked, denoiser.q, tokens), tokens)
         return jnp.sum(losses, where=masked) / count.astype(losses.dtype)
 
-    return jax.lax.map(loss, (jnp.arange(sequence.size), sequence, n_masked), batch_size=batch)
+    return jax.lax.map(loss, (sequence, order, n_masked), batch_size=batch)

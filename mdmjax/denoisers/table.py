@@ -86,7 +86,12 @@ def tabulate_denoiser(
             f"{q + 1}^{n} contexts of {n} x {q} numbers need {readable_bytes(need)}; "
             "use fewer positions or the denoiser itself",
         )
-    return TableDenoiser(_tabulate(denoiser, min(batch, (q + 1) ** n), dtype))
+    return TableDenoiser(_tabulate(denoiser, whole_batch(batch, n, q), dtype))
+
+
+def whole_batch(most: int, n: int, q: int) -> int:
+    """The largest power of `q + 1` up to `most`: it divides the contexts, and no rest is compiled for."""
+    return max((q + 1) ** k for k in range(n + 1) if (q + 1) ** k <= max(1, most))
 
 
 @eqx.filter_jit

@@ -64,6 +64,18 @@ class TransformerConfig:
         return self.depth * block + self.width * (2 * self.q + 2)
 
 
+SIZES: dict[str, dict[str, int]] = {
+    "mini": {"width": 48, "depth": 2, "heads": 2, "hidden": 96},
+    "tiny": {"width": 64, "depth": 3, "heads": 2, "hidden": 176},
+    "little": {"width": 128, "depth": 4, "heads": 4, "hidden": 352},
+    "small": {"width": 320, "depth": 8, "heads": 5, "hidden": 864},
+    "base": {"width": 768, "depth": 14, "heads": 12, "hidden": 2048},
+    "large": {"width": 1024, "depth": 28, "heads": 16, "hidden": 2752},
+}
+"""Shapes by name, as keywords of `TransformerConfig`: about 0.05, 0.2, 0.8, 10, 100 and 350 million
+parameters at a hundred symbols. Tiny is for two CPU cores; small and up want an accelerator."""
+
+
 class Block(eqx.Module):
     """Attention and feed-forward part, each added to what comes in. Weights act from the right: `x @ w`."""
 

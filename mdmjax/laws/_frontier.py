@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.sparse import csr_array
 
 from .._errors import readable_bytes, refuse
 from .._partial import readable_state, tokens_of
@@ -18,7 +19,7 @@ from ._rows import checked_probs
 BYTES_PER_STATE = 64
 """Code, mass and owner of an outcome, and their copies while outcomes are merged."""
 
-SIZES = (64, 512, 4096)
+SIZES = (512, 4096)
 """Numbers of states that are compiled for; smaller batches are padded to the next."""
 
 CHUNK_BYTES = 2**26
@@ -47,18 +48,28 @@ class Frontier(NamedTuple):
         return part(here), part(~here)
 
 
-def merged(parts: list[Frontier], code_count: int) -> Frontier:
-    """One frontier with equal states added up."""
+class Stepped(NamedTuple):
+    """The branches of a step, with the state of each; its calls, and the rows that a decoder has seen."""
+
+    tokens: Int[np.ndarray, "m n"]
+    owner: Int[np.ndarray, " branches"]
+    weights: Float[np.ndarray, " branches"]
+    rows: Float[np.ndarray, "branches n symbols"]
+    calls: Int[np.ndarray, " m"]
+    log_probs: Float[np.ndarray, "m n q"] | None
+
+
+def merged(parts: list[Frontier], code_count: int) -> tuple[Frontier, Int[np.ndarray, " before"]]:
+    """One frontier with equal states added up, and which of its states each has become."""
     codes, calls, mass = (np.concatenate(columns) for columns in list(zip(*parts, strict=True))[:3])
     last = np.concatenate([part.last for part in parts])
     # The calls are a further digit in front of the code.
     key, first, which = np.unique(codes + code_count * calls, return_index=True, return_inverse=True)
     added = np.bincount(which, weights=mass, minlength=key.size)
-    if last.size:
-        rows = np.zeros((key.size, *last.shape[1:]))
-        np.add.at(rows, which, last)
-        last = rows
-    return Frontier(codes[first], calls[first], added, last)
+    if len(last):
+        adder = csr_array((np.ones(which.size), (which, np.arange(which.size))))
+        last = (adder @ last.reshape(which.size, -1)).reshape(key.size, *last.shape[1:])
+    return Frontier(codes[first], calls[first], added, last), which
 
 
 class Stepper:
@@ -88,43 +99,51 @@ class Stepper:
         if isinstance(self.kernel, Reveal):
             return np.all(tokens_of(frontier.codes, self.n, self.q) != self.q, axis=1)
         done = [np.zeros(0, bool)]
-        for block, padded in self._blocks(frontier):
+        for block, padded in self._blocks(frontier.codes):
             done.append(
                 np.asarray(_finished(self.kernel, padded, jnp.asarray(step), self.q))[: block.shape[0]]
             )
         return np.concatenate(done)
 
     def step(self, frontier: Frontier, step: int) -> tuple[Frontier, Float[np.ndarray, " n"]]:
-        """The frontier after a step, and the mass that changed each position in it."""
+        """The frontier after a step; and the mass revealed at each position, if none is ever revised."""
         n, size, start, parts = self.n, (self.q + 1) ** self.n, 0, []
         changed = np.zeros(n)
-        for block, padded in self._blocks(frontier):
+        for block, owner, weights, rows, calls, _ in self.branches(frontier.codes, step):
             chunk = slice(start, start + block.shape[0])
             start += block.shape[0]
-            branches, calls, log_probs = _stepped(self.denoiser, self.kernel, padded, jnp.asarray(step))
-            weights, rows = (np.asarray(x)[: block.shape[0]].astype(np.float64) for x in branches)
-            if log_probs is not None:
-                checked_probs(np.asarray(log_probs)[: block.shape[0]], block)
-            rows = self._checked(weights, rows, block, branches.rows.dtype)
-            owner, branch = np.nonzero(weights)
-            mass = frontier.mass[chunk][owner] * weights[owner, branch]
-            source, codes, mass = self._outcomes(frontier.codes[chunk][owner], mass, rows[owner, branch])
+            mass = frontier.mass[chunk][owner] * weights
+            source, codes, mass = self._outcomes(frontier.codes[chunk][owner], mass, rows)
             owner = owner[source]
-            moved = tokens_of(codes, n, self.q) != block[owner]
-            changed += mass @ moved
-            after = frontier.calls[chunk] + np.asarray(calls)[: block.shape[0]]
-            last = np.zeros((0, n, step + 1))
+            after = frontier.calls[chunk] + calls
+            part, which = merged([Frontier(codes, after[owner], mass, np.zeros((0, n, step + 1)))], size)
             if self.kernel.revises:
-                last = _last_changes(frontier.last[chunk], frontier.mass[chunk], owner, mass, moved)
-            parts.append(merged([Frontier(codes, after[owner], mass, last)], size))
+                shares, shape = mass / frontier.mass[chunk][owner], (part.codes.size, block.shape[0])
+                flow = csr_array((shares, (which, owner)), shape)
+                tokens = tokens_of(part.codes, n, self.q)
+                last = _last_changes(frontier.last[chunk], frontier.mass[chunk], flow, block, tokens)
+                part = part._replace(last=last)
+            else:
+                changed += mass @ (tokens_of(codes, n, self.q) != block[owner])
+            parts.append(part)
             self._check(sum(part.codes.size for part in parts))
-        return (merged(parts, size) if len(parts) > 1 else parts[0]), changed
+        return (merged(parts, size)[0] if len(parts) > 1 else parts[0]), changed
+
+    def branches(self, codes: Int[np.ndarray, " m"], step: int) -> Iterator[Stepped]:
+        """What follows the states in batches, in NumPy and float64; refused if it is no law."""
+        for block, padded in self._blocks(codes):
+            found = _stepped(self.denoiser, self.kernel, padded, jnp.asarray(step))
+            found = jax.tree.map(lambda x, count=block.shape[0]: np.asarray(x)[:count], found)
+            branches, calls, log_probs = found
+            if log_probs is not None:
+                checked_probs(log_probs, block)
+            yield Stepped(block, *self._checked(*branches, block), calls, log_probs)
 
     def _blocks(
-        self, frontier: Frontier
+        self, codes: Int[np.ndarray, " m"]
     ) -> Iterator[tuple[Int[np.ndarray, "m n"], Int[Array, "padded n"]]]:
         """The states in batches, and padded to few sizes so that compilations are few."""
-        tokens = tokens_of(frontier.codes, self.n, self.q)
+        tokens = tokens_of(codes, self.n, self.q)
         for start in range(0, tokens.shape[0], self.batch):
             block = tokens[start : start + self.batch]
             size = min(self.batch, next((s for s in SIZES if s >= block.shape[0]), self.batch))
@@ -136,26 +155,28 @@ class Stepper:
         weights: Float[np.ndarray, "m branches"],
         rows: Float[np.ndarray, "m branches n symbols"],
         tokens: Int[np.ndarray, "m n"],
-        dtype: np.dtype,
-    ) -> Float[np.ndarray, "m branches n symbols"]:
-        """Rows that sum to one in float64; refused if they do not to begin with, or are never to end."""
-        name, tolerance = type(self.kernel).__name__, 1e-9 if dtype == np.float64 else 1e-4
-        sums = np.where(weights[:, :, None] > 0, rows.sum(-1), 1.0)
-        wrong = ~np.all(np.abs(sums - 1) <= tolerance, axis=(1, 2))
-        wrong |= ~(np.abs(weights.sum(1) - 1) <= tolerance)
+    ) -> tuple[Int[np.ndarray, " used"], Float[np.ndarray, " used"], Float[np.ndarray, "used n symbols"]]:
+        """The branches in use, with rows of sum one in float64; refused if they never were, or idle."""
+        name, tolerance = type(self.kernel).__name__, 1e-9 if rows.dtype == np.float64 else 1e-4
+        weights = weights.astype(np.float64)
+        owner, branch = np.nonzero(weights)
+        rows = rows[owner, branch].astype(np.float64)
+        sums = rows.sum(-1)
+        wrong = ~(np.abs(weights.sum(1) - 1) <= tolerance)
+        wrong[owner[~np.all(np.abs(sums - 1) <= tolerance, axis=1)]] = True
         if wrong.any():
             state = readable_state(tokens[np.argmax(wrong)], self.q)
             remedy = "the denoiser may be NaN there: wrap it in Fallback"
             refuse(f"the step of {name} at {state}", "no law", "weights and rows of sum 1", remedy)
         if isinstance(self.kernel, Reveal):
-            kept = np.take_along_axis(rows, tokens[:, None, :, None], axis=3)[..., 0]
-            idle = ~np.any((kept != 1) | (weights == 0)[:, :, None], axis=2).all(1)
+            kept = np.take_along_axis(rows, tokens[owner][:, :, None], axis=2)[:, :, 0]
             # A state whose rows are certain of its mask in every position goes on for ever.
+            idle = np.bincount(owner[np.any(kept != 1, axis=1)], minlength=len(tokens)) == 0
             if idle.any():
                 state = readable_state(tokens[np.argmax(idle)], self.q)
                 name = type(self.kernel.decoder).__name__
                 refuse(f"the choice of {name} at {state}", "empty", "at least one masked position")
-        return rows / sums[..., None]
+        return owner, weights[owner, branch], rows / sums[..., None]
 
     def _check(self, count: int) -> None:
         """Refuse more states than were allowed, before they are made."""
@@ -191,14 +212,20 @@ class Stepper:
 def _last_changes(
     last: Float[np.ndarray, "m n steps"],
     total: Float[np.ndarray, " m"],
-    owner: Int[np.ndarray, " next"],
-    mass: Float[np.ndarray, " next"],
-    moved: Bool[np.ndarray, "next n"],
+    flow: csr_array,
+    before: Int[np.ndarray, "m n"],
+    after: Int[np.ndarray, "next n"],
 ) -> Float[np.ndarray, "next n more"]:
-    """`last` of the outcomes: shares of the owner's, or the present step where the token changed."""
-    share = (mass / total[owner])[:, None, None]
-    kept = np.where(moved[:, :, None], 0.0, last[owner] * share)
-    return np.concatenate([kept, (mass[:, None] * moved)[:, :, None]], axis=2)
+    """`last` of what follows: its sources' by the shares in `flow`, or now where the token changed."""
+    target = np.repeat(np.arange(len(after)), np.diff(flow.indptr))
+    columns = []
+    for old, new, steps in zip(before.T, after.T, last.transpose(1, 0, 2), strict=True):
+        kept = new[target] == old[flow.indices]
+        stays, moves = (
+            csr_array((flow.data * part, flow.indices, flow.indptr), flow.shape) for part in (kept, ~kept)
+        )
+        columns.append(np.column_stack([stays @ steps, moves @ total]))
+    return np.stack(columns, axis=1)
 
 
 @eqx.filter_jit

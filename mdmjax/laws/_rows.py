@@ -1,5 +1,7 @@
 """What the laws share: oracles as tables, and rows that are fit to draw from."""
 
+from typing import TypeVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,20 +10,28 @@ import numpy as np
 from .._errors import readable_bytes, refuse
 from .._numerics import safe_log
 from .._partial import marginal_table, place_values, readable_state
-from .._types import Array, Float, Int, Tokens
-from ..denoisers.base import AbstractDenoiser
-from ..denoisers.oracle import Oracle
+from .._types import Array, Float, Int, Key, Tokens
+from ..distributions.base import AbstractDistribution
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
 
+Model = TypeVar("Model")
 
-class _MarginalTable(AbstractDenoiser):
-    """The oracle of a `Joint` by look-up: `n q` gathers a call instead of `O(q^n)`."""
+
+class _MarginalTable(AbstractDistribution):
+    """A `Joint` by look-up of its marginals: `n q` gathers for all conditionals instead of `O(q^n)`."""
 
     log_marginals: Float[Array, " codes"]
     n: int = eqx.field(static=True)
     q: int = eqx.field(static=True)
 
-    def __call__(self, tokens: Tokens) -> Float[Array, "n q"]:
+    def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
+        raise NotImplementedError  # laws draw nothing
+
+    def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
+        place = jnp.asarray(place_values(self.n, self.q), tokens.dtype)
+        return self.log_marginals[jnp.sum(tokens * place, dtype=tokens.dtype)]
+
+    def log_conditionals(self, tokens: Tokens) -> Float[Array, "n q"]:
         place = jnp.asarray(place_values(self.n, self.q), tokens.dtype)
         symbols = jnp.arange(self.q, dtype=tokens.dtype)
         code = jnp.sum(tokens * place, dtype=tokens.dtype)
@@ -31,21 +41,25 @@ class _MarginalTable(AbstractDenoiser):
         return jnp.where(masked | (symbols[None, :] == tokens[:, None]), log_probs, -jnp.inf)
 
 
-def with_tables(denoiser: AbstractDenoiser, *, limit: int = MAX_TABLE_BYTES) -> AbstractDenoiser:
-    """The same denoiser, every oracle of a `Joint` inside it tabulated where that fits in `limit` bytes."""
+def with_tables(model: Model, *, limit: int = MAX_TABLE_BYTES) -> Model:
+    """The same denoiser, kernel or both, with every `Joint` in it as a table of its marginals.
+
+    Where that fits in `limit` bytes; a `Joint` that occurs twice is tabulated once.
+    """
+    made: dict[int, _MarginalTable] = {}
 
     def tabulated(leaf):
-        if not (isinstance(leaf, Oracle) and isinstance(leaf.distribution, Joint)):
+        if not isinstance(leaf, Joint):
             return leaf
-        probs = leaf.distribution.probs
         # Building concatenates, so that two tables are alive; codes must fit 32 bits.
         size = (leaf.q + 1) ** leaf.n
-        if size >= 2**31 or 2 * size * probs.dtype.itemsize > limit:
+        if size >= 2**31 or 2 * size * leaf.probs.dtype.itemsize > limit:
             return leaf
-        log_marginals = _log_marginals(probs)
-        return _MarginalTable(log_marginals, leaf.n, leaf.q)
+        if id(leaf) not in made:
+            made[id(leaf)] = _MarginalTable(_log_marginals(leaf.probs), leaf.n, leaf.q)
+        return made[id(leaf)]
 
-    return jax.tree.map(tabulated, denoiser, is_leaf=lambda leaf: isinstance(leaf, Oracle))
+    return jax.tree.map(tabulated, model, is_leaf=lambda leaf: isinstance(leaf, Joint))
 
 
 @jax.jit

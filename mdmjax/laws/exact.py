@@ -9,9 +9,10 @@ from .._types import Float
 from ..decoders.base import AbstractDecoder
 from ..decoders.kernel import AbstractKernel, as_kernel
 from ..decoders.run import step_limit
+from ..decoders.verification import WORDS_AT_ONCE, BlockRejection, BlockVerification
 from ..denoisers.base import AbstractDenoiser
-from ..distributions.joint import MAX_TABLE_BYTES, check_table_size
-from ._frontier import Frontier, Stepper
+from ..distributions.joint import MAX_TABLE_BYTES, Joint, check_table_size
+from ._frontier import SIZES, Frontier, Stepper
 from ._rows import check_bytes, with_tables
 from .law import Law
 
@@ -37,7 +38,8 @@ def exact_law(
     must have a `choice_law`), over the states that are reached: outcomes of probability zero are
     dropped, equal states merged. A kernel that masks again is a Markov chain on the same states. What
     has not finished after `max_steps` steps (`n` if the decoder only reveals, else `MAX_STEPS`) is
-    `Law.unfinished`. The oracle of a `Joint` is tabulated first where that fits. `batch` states are
+    `Law.unfinished`. A `Joint` of the denoiser or the kernel is tabulated
+    first where that fits. `batch` states are
     denoised at a time. Sums are float64; the result has the default float type.
 
     Cost: the sum over the steps of states times branches times outcomes of a branch. Uniformly random
@@ -62,7 +64,9 @@ def exact_law(
     _check_branches(kernel, n, q)
     if (q + 1) ** n * 2 * limit >= 2**63:
         refuse("n, q", f"{n}, {q}", "states and calls that fit 63 bits", "use fewer positions")
-    stepper = Stepper(with_tables(denoiser), kernel, place, max_states, batch)
+    denoiser, kernel = with_tables((denoiser, kernel))
+    _check_words(kernel, n, q)
+    stepper = Stepper(denoiser, kernel, place, max_states, batch)
     words, probs = np.array([q ** (n - 1 - i) for i in range(n)]), np.zeros(q**n)
     calls, finalised, unfinished, step = np.zeros(1), np.zeros((n, 0)), 0.0, 0
     frontier = Frontier(np.array([q * place.sum()]), np.zeros(1, int), np.ones(1), np.zeros((1, n, 0)))
@@ -114,3 +118,11 @@ def _check_branches(kernel: AbstractKernel, n: int, q: int) -> None:
                 f"branches of at most {readable_bytes(MAX_TABLE_BYTES // 4)}",
                 f"2^{n} sets a state need {readable_bytes(need)}; use random_order_law or fewer positions",
             )
+
+
+def _check_words(kernel: AbstractKernel, n: int, q: int) -> None:
+    """Refuse to weigh the words of blocks by a `Joint` whose marginals were too many to tabulate."""
+    if isinstance(kernel, BlockVerification | BlockRejection) and isinstance(kernel.distribution, Joint):
+        need = SIZES[0] * min(WORDS_AT_ONCE, q**kernel.width) * q**n * 8
+        remedy = f"at n = {n}, q = {q} every word of a block is a sum over {q}^{n}; use fewer positions"
+        check_bytes(need, MAX_TABLE_BYTES, "the weighing of the blocks' words", remedy)

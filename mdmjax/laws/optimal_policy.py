@@ -106,7 +106,8 @@ def optimal_policy_frontier(
     """
     _check_steps("max_steps", max_steps, joint)
     check_size(joint, 1)
-    return _frontier(joint.probs, errors_of(joint, denoiser), max_steps, adaptive)
+    kl, _, _ = _sweeps(joint.probs, errors_of(joint, denoiser), max_steps, adaptive, tables=False)
+    return jnp.maximum(kl, 0.0)
 
 
 def optimal_policy_calls(
@@ -150,11 +151,6 @@ def check_size(joint: Joint, rows: int) -> None:
     check_bytes(need, MAX_TABLE_BYTES, "the optimal policy", remedy)
 
 
-@eqx.filter_jit
-def _frontier(probs, errors, steps: int, adaptive: bool):
-    return jnp.maximum(_sweeps(probs, errors, steps, adaptive)[0], 0.0)
-
-
 def solve_priced(
     probs: Float[Array, "..."],
     errors: Float[Array, "n contexts"] | None,
@@ -162,38 +158,33 @@ def solve_priced(
     adaptive: bool = True,
 ) -> tuple[Float[Array, ""], Float[Array, ""], Int[Array, " codes"]]:
     """KL, expected calls and sets of the least KL plus `price` a call; `errors` are `forward_errors`."""
-    cost, calls, sets = _solve_priced(probs, errors, jnp.asarray(price, probs.dtype), adaptive)
-    return jnp.maximum(cost - price * calls, 0.0), calls, sets
-
-
-@eqx.filter_jit
-def _solve_priced(probs, errors, price, adaptive: bool):
-    # Every step reveals something, so that after n sweeps the values no longer change.
     state, costs = _start(probs, errors, adaptive)
-
-    def sweep(_, carry):
-        (values, calls, weights), _ = carry
-        return _bellman(costs, values, calls, weights, price)
-
-    first = _bellman(costs, *state, price)
-    (values, calls, _), sets = jax.lax.fori_loop(1, probs.ndim, sweep, first)
-    return values.reshape(-1)[-1], calls.reshape(-1)[-1], sets.reshape(-1)
+    # Every step reveals something, so that after n sweeps the values no longer change.
+    for _ in range(probs.ndim):
+        state, sets = _bellman(costs, *state, jnp.asarray(price, probs.dtype))
+    cost, calls = (x.reshape(-1)[-1] for x in state[:2])
+    return jnp.maximum(cost - price * calls, 0.0), calls, sets.reshape(-1)
 
 
-@eqx.filter_jit
 def _sweeps(
-    probs: Float[Array, "..."], errors: Float[Array, "n contexts"] | None, steps: int, adaptive: bool
-) -> tuple[Float[Array, " steps"], Float[Array, " steps"], Int[Array, "steps codes"]]:
+    probs: Float[Array, "..."],
+    errors: Float[Array, "n contexts"] | None,
+    steps: int,
+    adaptive: bool,
+    tables: bool = True,
+) -> tuple[Float[Array, " steps"], Float[Array, " steps"], Int[Array, "steps codes"] | None]:
     """Cost and calls from all masked with `1..steps` steps left, and the sets chosen at every state."""
     state, costs = _start(probs, errors, adaptive)
+    found = []
+    for _ in range(steps):
+        state, sets = _bellman(costs, *state, jnp.zeros((), probs.dtype))
+        values, calls, _ = state
+        found.append((values.reshape(-1)[-1], calls.reshape(-1)[-1], sets.reshape(-1) if tables else None))
+    kl, calls, sets = zip(*found, strict=True)
+    return jnp.stack(kl), jnp.stack(calls), jnp.stack(sets) if tables else None
 
-    def sweep(carry, _):
-        carry, sets = _bellman(costs, *carry, 0.0)
-        return carry, (carry[0].reshape(-1)[-1], carry[1].reshape(-1)[-1], sets.reshape(-1))
 
-    return jax.lax.scan(sweep, state, length=steps)[1]
-
-
+@eqx.filter_jit
 def _start(probs: Float[Array, "..."], errors: Float[Array, "n contexts"] | None, adaptive: bool):
     """Values, calls and weights before the first sweep; and the cost of every state and set."""
     n, q = probs.ndim, probs.shape[0]
@@ -207,7 +198,8 @@ def _start(probs: Float[Array, "..."], errors: Float[Array, "n contexts"] | None
             costs = jnp.concatenate([symbols.sum(axis, keepdims=True), rest], axis)
         weights = jnp.ones((2,) * n, probs.dtype)
     unfinished = _any_slot(weights.shape, -1) & (weights > 0)
-    return (jnp.where(unfinished, jnp.inf, 0.0), jnp.zeros_like(weights), weights), costs
+    values = jnp.where(unfinished, jnp.inf, jnp.zeros_like(weights))
+    return (values, jnp.zeros_like(weights), weights), costs
 
 
 def _correlations(terms: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -254,6 +246,7 @@ def _any_slot(shape: tuple[int, ...], slot: int) -> Bool[Array, "..."]:
     return found
 
 
+@jax.jit
 def _bellman(costs, values, calls, weights, price):
     """One sweep: the least cost over the sets, the calls it takes, and the set, for every state."""
     future, later = values, calls

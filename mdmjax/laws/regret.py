@@ -11,21 +11,25 @@ this ends with the hull itself.
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._errors import refuse
 from .._numerics import comparable, safe_log
-from .._partial import states_with
+from .._partial import place_values, states_with
 from .._types import Array, Float, Int
 from ..decoders.base import AbstractDecoder
+from ..decoders.kernel import Reveal
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import Joint
+from ._frontier import Stepper
 from ._rows import with_tables
 from .optimal_policy import check_size, errors_of, solve_priced
 
 BATCH = 2**12
+"""States that are denoised at a time."""
+
+WORDS = 2**16
 """Words that are followed at a time."""
 
 HIGHEST_PRICE = 1e12
@@ -140,16 +144,11 @@ def teacher_forced_calls(
         refuse("decoder", type(decoder).__name__, "one that is not random")
     probs = np.asarray(joint.probs).reshape(-1)
     words = states_with(n, n, q)[probs > 0]
-    found = _follow(with_tables(denoiser), decoder, jnp.asarray(words), min(BATCH, words.shape[0]))
-    calls, log_law, right, done = (np.asarray(x) for x in found)
-    if not right.all():
-        word = words[np.argmin(right)].tolist()
-        refuse("the denoiser on the way to", word, "rows that sum to one", "it may not be NaN in the data")
-    if not done.all():
-        refuse("the choice of", type(decoder).__name__, "at least one masked position in every state")
+    parts = np.array_split(words, -(-words.shape[0] // WORDS))
+    calls, log_law = np.concatenate([_followed(denoiser, decoder, part) for part in parts], axis=1)
     occurs = jnp.asarray(probs[probs > 0])
     kl = jnp.sum(occurs * (safe_log(occurs) - jnp.asarray(log_law, occurs.dtype)))
-    shares = jnp.zeros((n + 1,), occurs.dtype).at[jnp.asarray(calls)].add(occurs)
+    shares = jnp.asarray(np.bincount(calls.astype(int), np.asarray(occurs), n + 1), occurs.dtype)
     return TeacherForced(shares, jnp.maximum(kl, 0.0))
 
 
@@ -207,31 +206,26 @@ def _below(solve, left: tuple[float, float], right: tuple[float, float]) -> tupl
     return (calls, kl) if gain > 1e-12 * (1 + price) and fewer < calls < more else None
 
 
-@eqx.filter_jit
-def _follow(denoiser: AbstractDenoiser, decoder: AbstractDecoder, words: Int[Array, "m n"], batch: int):
-    """Calls, log-probability, whether all rows were rows, and whether it finished, of every word."""
+def _followed(
+    denoiser: AbstractDenoiser, decoder: AbstractDecoder, words: Int[np.ndarray, "m n"]
+) -> tuple[Int[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+    """Calls and log-probability of every word, all words at once; states that they share are met once."""
     n, q = denoiser.n, denoiser.q
-    key = jax.random.key(0)  # not used: the decoder is not random
-
-    def one(word: Int[Array, " n"]):
-        def unfinished(carry):
-            tokens, step, _, _ = carry
-            return jnp.any(tokens == q) & (step < n)
-
-        def forced(carry):
-            tokens, step, total, right = carry
-            log_probs = denoiser(tokens)
-            chosen = decoder.choose(key, log_probs, tokens, step) & (tokens == q)
-            sums = jax.nn.logsumexp(log_probs, axis=1)
-            tolerance = 1e-9 if log_probs.dtype == jnp.float64 else 1e-4
-            fine = jnp.all(jnp.where(tokens == q, jnp.abs(sums) <= tolerance, True))
-            own = jnp.take_along_axis(log_probs, word[:, None], axis=1)[:, 0] - sums
-            total = total + jnp.sum(jnp.where(chosen, own, 0.0))
-            return jnp.where(chosen, word, tokens), step + 1, total, right & fine
-
-        zero = jnp.zeros((), jax.eval_shape(denoiser, word).dtype)
-        start = (jnp.full_like(word, q), jnp.array(0), zero, jnp.array(True))
-        tokens, step, total, right = jax.lax.while_loop(unfinished, forced, start)
-        return step, total, right, ~jnp.any(tokens == q)
-
-    return jax.lax.map(one, words, batch_size=batch)
+    place = place_values(n, q)
+    stepper = Stepper(with_tables(denoiser), Reveal(decoder), place, words.shape[0], BATCH)
+    tokens, calls, log_law = np.full_like(words, q), np.zeros(len(words), int), np.zeros(len(words))
+    for step in range(n):
+        open_ = np.flatnonzero(np.any(tokens == q, axis=1))
+        if not open_.size:
+            break
+        codes, which = np.unique(tokens[open_] @ place, return_inverse=True)
+        steps = list(stepper.branches(codes, step))
+        rows = np.concatenate([one.log_probs for one in steps])
+        hidden = np.concatenate([one.rows[:, :, q] for one in steps])
+        log_probs = (rows - np.logaddexp.reduce(rows, axis=2, keepdims=True))[which]
+        chosen = (tokens[open_] == q) & (hidden == 0)[which]
+        own = np.take_along_axis(log_probs, words[open_][:, :, None], 2)[:, :, 0]
+        log_law[open_] += np.sum(own, axis=1, where=chosen)
+        tokens[open_] = np.where(chosen, words[open_], tokens[open_])
+        calls[open_] += 1
+    return calls, log_law
