@@ -19,12 +19,14 @@ from experiments import (
     n128_k16,
     rejection_constant,
     steps_against_n,
+    text_model,
 )
 from experiments.__main__ import main
 from mdmjax import (
     BlockHMM,
     FixedPartition,
     Joint,
+    MaskedLosses,
     Oracle,
     block_decoding,
     blocks_curve,
@@ -430,3 +432,85 @@ def test_fixed_numbers_of_calls_lie_above_the_best_policies():
     mean, of_mean, best_mixture = arrays["random_kl_nats"].T
     assert np.all(best_mixture <= of_mean + 1e-12)
     assert np.all(of_mean <= mean + 1e-12)
+
+
+def test_the_predicted_gain_is_the_measured_one():
+    """On the stored result: other windows and other masks, and no more apart than chance has it."""
+    arrays, _ = _run.load(_run.RESULTS, "text_model")
+    names, steps = arrays["schedule"].tolist(), arrays["schedule_steps"]
+    fit, other = arrays["fit_nats"], arrays["predicting_loss_nats"]
+    best, uniform = names.index("best"), names.index("uniform")
+    assert np.all(np.diff(fit) <= 0)
+    on_fit = np.zeros((steps.size, len(names)))
+    for row, k in enumerate(steps):
+        for column in range(len(names)):
+            counts = arrays["counts"][row, column]
+            assert counts.sum() == fit.size
+            assert np.sum(counts > 0) == arrays["steps_made"][row, column] <= k
+            starts = np.repeat(np.cumsum(counts) - counts, counts)
+            on_fit[row, column] = fit[starts].sum()
+            predicted = arrays["predicted_nll_nats"][row, column]
+            assert predicted == pytest.approx(sum(other[m] for m in starts), rel=1e-12)
+    for side in ("predicted", "measured"):
+        nll, gain = (arrays[f"{side}_{what}_nats"] for what in ("nll", "gain"))
+        np.testing.assert_allclose(gain, nll[:, [uniform]] - nll, atol=1e-9)
+    assert np.all(on_fit[:, [best]] <= on_fit + 1e-9)
+    assert np.all(np.abs(arrays["nll_z"]) < 5)
+    assert np.all(np.abs(arrays["gain_z"]) < 5)
+    for what in ("nll", "gain"):
+        sides = [arrays[f"{side}_{what}_nats"] for side in ("predicted", "measured")]
+        errors = [arrays[f"{side}_{what}_stderr_nats"] for side in ("predicted", "measured")]
+        apart = arrays[f"{what}_z"] * np.sqrt(errors[0] ** 2 + errors[1] ** 2)
+        np.testing.assert_allclose(apart, sides[1] - sides[0], atol=1e-9)
+    np.testing.assert_array_equal(arrays["measured_gain_stderr_nats"][:, uniform], 0)
+
+
+def windows_that_differ_by(offsets, curve):
+    """Losses at every mask count of windows that are all harder or easier than the curve by one number."""
+    size, n = offsets.size, curve.size
+    sequence, n_masked = np.repeat(np.arange(size), n), np.tile(np.arange(1, n + 1), size)
+    return MaskedLosses(n, sequence, n_masked, curve[n - n_masked] + offsets[sequence])
+
+
+def test_what_windows_share_is_counted_in_errors_of_predictions():
+    rng = np.random.default_rng(0)
+    offsets, curve = rng.normal(size=50), np.array([4.0, 3.0, 2.5, 2.25, 2.125, 2.0])
+    rows = windows_that_differ_by(offsets, curve)
+    schedules = text_model.chosen_schedules(curve, (2, 3))
+    paths = np.array([[[curve[s.starts].sum() for s in row] for row in schedules]]) + 6 * rng.normal(
+        size=(30, 1, 1)
+    )
+    found = text_model.compared(rows, schedules, paths)
+    np.testing.assert_allclose(
+        found["predicted_nll_stderr_nats"], 6 * offsets.std(ddof=1) / np.sqrt(50), rtol=1e-9
+    )
+    np.testing.assert_allclose(found["predicted_gain_stderr_nats"], 0, atol=1e-9)
+    np.testing.assert_allclose(found["measured_gain_stderr_nats"], 0, atol=1e-9)
+    np.testing.assert_allclose(found["predicted_gain_nats"], found["measured_gain_nats"], atol=1e-9)
+    assert schedules[0][0].counts.tolist() == [2, 4]
+
+
+def test_a_network_that_learns_obeys_every_bound_on_the_way():
+    arrays, _ = _run.load(_run.RESULTS, "learned_block_hmm")
+    learning, order = arrays["learning_error_nats"], arrays["order"].tolist()
+    assert np.all(learning >= 0)
+    np.testing.assert_allclose(arrays["loss_nats"] - arrays["true_loss_nats"], learning, atol=1e-10)
+    total = learning.sum(-1)
+    assert np.all(total[:, -1] < 0.5 * total[:, 0])
+    # The curve's own optimum is the best for the network, the true curve's for the oracle.
+    learned, true = arrays["learned_split_nats"], arrays["true_split_nats"]
+    assert np.all(true[..., 0] <= learned[..., 0] + 1e-12)
+    assert np.all(learned.sum(-1) <= true.sum(-1) + 1e-10)
+    assert np.all(learned >= 0)
+    counts = arrays["learned_counts"]
+    assert np.all(counts.sum(-1) == learning.shape[-1])
+    assert np.all(np.sum(counts > 0, axis=-1) == arrays["schedule_steps"])
+    # One token a step has no sampling error; the sampler is no worse than the mean of its orders.
+    mean, kls = arrays["mean_split_nats"], arrays["forward_kl_nats"]
+    np.testing.assert_allclose(mean[:, :, 0, 0], 0, atol=1e-12)
+    np.testing.assert_allclose(mean[:, :, 0, 1], total, rtol=1e-10)
+    assert np.all(kls[..., order.index("random")] <= mean.sum(-1) + 1e-12)
+    ruled = [order.index(name) for name in ("left to right", "easy-first", "hard-first")]
+    assert np.all(arrays["best_policy_kl_nats"] <= kls[..., ruled].min(-1) + 1e-10)
+    assert np.all(arrays["best_policy_kl_nats"] >= 0)
+    assert np.all(arrays["reverse_kl_nats"] >= 0)
