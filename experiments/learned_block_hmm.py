@@ -120,6 +120,7 @@ def _checkpoints(config: Config, model: BlockHMM, seed: int) -> Iterator[TableDe
         depth=config.depth,
         heads=config.heads,
         hidden=config.hidden,
+        learned_positions=True,
     )
     state, data = TrainState.create(plan, shape), Draws(model)
     yield tabulate_denoiser(state.ema, dtype=jnp.dtype("float64"))

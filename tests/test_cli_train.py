@@ -118,7 +118,9 @@ SOURCES = {
 }
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize(
+    "source", [pytest.param(s, marks=[pytest.mark.slow] * (s not in ("block-hmm", "joint"))) for s in SOURCES]
+)
 def test_distributions_are_trained_on_and_opened_again(capsys, tmp_path, monkeypatch, source):
     np.savez("table.npz", probs=np.random.default_rng(0).dirichlet(np.ones(8)).reshape(2, 2, 2))
     options = [source, *SOURCES[source], *OPTIONS, "--steps", 5, "--out", "model"]
