@@ -22,7 +22,7 @@ MAX_TERMS = 2**34
 BLOCK = 2**14
 """The states whose rows are alive, and a sixteenth of the products that are added, at a time."""
 
-SIZES = (2**6, 2**9, 2**12)
+SIZES = (2**6, 2**9, 2**12, 2**14)
 """The numbers of states that a compiled denoiser takes: few, so that compilations are."""
 
 
