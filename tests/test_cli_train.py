@@ -118,8 +118,11 @@ SOURCES = {
 }
 
 
+QUICK = ("block-hmm", "joint")
+
+
 @pytest.mark.parametrize(
-    "source", [pytest.param(s, marks=[pytest.mark.slow] * (s not in ("block-hmm", "joint"))) for s in SOURCES]
+    "source", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in SOURCES]
 )
 def test_distributions_are_trained_on_and_opened_again(capsys, tmp_path, monkeypatch, source):
     np.savez("table.npz", probs=np.random.default_rng(0).dirichlet(np.ones(8)).reshape(2, 2, 2))
@@ -312,7 +315,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(capsys, tmp_path, monkeypat
     ("words", "said"),
     [
         (["text", "none.txt"], "path is none.txt: want a text file"),
-        (["text", "empty"], "path is empty: want a folder with *.py files"),
+        (["text", "empty"], "path is empty: want a folder with *.py or *.txt or *.md files"),
         (["text", "blank.txt"], "without text"),
         (["text", "text.txt", "--length", 361], "length is 361: want at most the 360 tokens"),
         (["text", "text.txt", "--length", 41], "length is 41: want at most the 40 tokens"),

@@ -303,23 +303,24 @@ def test_loss_arrays_that_do_not_fit_are_refused(tmp_path):
 # Text.
 
 
-def test_corpus_is_every_python_file_in_order(tmp_path):
-    for name in ("b.py", "a/z.py", "a.py", "a/skip.txt", "tests/t.py"):
+def test_corpus_is_every_text_file_in_order(tmp_path):
+    for name in ("b.md", "a/z.txt", "a.py", "a/skip.csv", "tests/t.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
     (tmp_path / "latin.py").write_bytes(b"\xe9")
     corpus = read_corpus(corpus_files(tmp_path))
-    assert corpus.texts == ("a/z.py", "a.py", "b.py", "tests/t.py")
+    assert corpus.texts == ("a/z.txt", "a.py", "b.md", "tests/t.py")
     assert corpus.skipped == 1
     assert corpus.characters == sum(map(len, corpus.texts))
     assert read_corpus(corpus_files(tmp_path, skip={"tests"})).texts == corpus.texts[:3]
-    assert corpus_files(tmp_path / "a" / "skip.txt") == [tmp_path / "a" / "skip.txt"]
+    assert corpus_files(tmp_path / "a" / "skip.csv") == [tmp_path / "a" / "skip.csv"]
+    assert len(corpus_files(tmp_path, suffixes=(".py",))) == 3
 
 
 def test_corpora_that_are_refused(tmp_path):
     with refused("path is .*no: want a text file, or a folder"):
         corpus_files(tmp_path / "no")
-    with refused(r"want a folder with \*.py files"):
+    with refused(r"want a folder with \*.py or \*.txt or \*.md files"):
         corpus_files(tmp_path)
     (tmp_path / "empty.py").write_text("")
     (tmp_path / "bytes.py").write_bytes(b"\xff")

@@ -43,7 +43,7 @@ class Text(Sized):
     law_sizes: ClassVar[dict[str, int]] = {"window": 5}
 
     path: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="PATH")] = None
-    """A text file, or a folder whose *.py files are read."""
+    """A text file, or a folder whose .py, .txt and .md files are read."""
     window: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Characters in a window: the n of the distribution; 12, for a law 5."""
     classes: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=SET ...")] = ()

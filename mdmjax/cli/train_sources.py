@@ -45,7 +45,7 @@ class TrainText:
     name: ClassVar[str] = "text"
 
     path: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="PATH")] = None
-    """A text file, or a folder whose *.py files are read."""
+    """A text file, or a folder whose .py, .txt and .md files are read."""
     length: int = 128
     """Tokens in a window: the n of the network."""
     bytes: bool = False

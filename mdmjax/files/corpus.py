@@ -17,6 +17,9 @@ install, hold broken files on purpose; and packages that are not the interpreter
 HELD_OUT = 10
 """One file in this many is held out (our choice)."""
 
+SUFFIXES = (".py", ".txt", ".md")
+"""Files of a folder that are read where nothing else is said (our choice)."""
+
 
 class Corpus(NamedTuple):
     """The text of each file, and how many files were skipped because they are not UTF-8."""
@@ -48,30 +51,33 @@ class Split(NamedTuple):
         return digest.hexdigest()[:16]
 
 
-def corpus_files(path: Path, *, skip: Collection[str] = ()) -> list[Path]:
-    """The file `path`, or every `*.py` file under the folder `path`, in order of their names.
+def corpus_files(
+    path: Path, *, skip: Collection[str] = (), suffixes: tuple[str, ...] = SUFFIXES
+) -> list[Path]:
+    """The file `path`, or every file under the folder `path` of these suffixes, in order of their names.
 
     Folders named in `skip` are not entered, at any depth.
 
     Raises:
-        InvalidInputError: no such path, or a folder without `*.py` files.
+        InvalidInputError: no such path, or a folder without such files.
     """
+    wanted = " or ".join(f"*{suffix}" for suffix in suffixes) + " files"
     if path.is_file():
         return [path]
     if not path.is_dir():
-        refuse("path", str(path), "a text file, or a folder with *.py files", "no such path")
+        refuse("path", str(path), f"a text file, or a folder with {wanted}", "no such path")
     files = []
     for folder, subfolders, names in os.walk(path):
         subfolders[:] = [name for name in subfolders if name not in skip]
-        files += [Path(folder, name) for name in names if name.endswith(".py")]
+        files += [Path(folder, name) for name in names if name.endswith(suffixes)]
     if not files:
-        refuse("path", str(path), "a folder with *.py files", "name one text file instead")
+        refuse("path", str(path), f"a folder with {wanted}", "name one text file instead")
     return sorted(files, key=lambda file: file.relative_to(path).parts)
 
 
 def standard_library_files() -> list[Path]:
     """Every `*.py` file of the running interpreter's standard library, without its tests."""
-    return corpus_files(Path(sysconfig.get_path("stdlib")), skip=SKIPPED_FOLDERS)
+    return corpus_files(Path(sysconfig.get_path("stdlib")), skip=SKIPPED_FOLDERS, suffixes=(".py",))
 
 
 def read_corpus(files: Iterable[Path]) -> Corpus:
