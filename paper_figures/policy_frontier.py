@@ -47,8 +47,11 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
                 label=decoder,
             )
         hull = arrays["hull_family"] == number
-        kl = _shown(arrays["hull_kl_nats"][hull])
-        axes.plot(arrays["hull_calls"][hull], kl, "-", color="black", linewidth=1.8, label="best policies")
+        vertices, kl = arrays["hull_calls"][hull], arrays["hull_kl_nats"][hull]
+        # Straight between vertices, which a logarithmic axis bends.
+        calls = np.union1d(vertices, np.linspace(vertices[0], vertices[-1], 400))
+        best = _shown(np.interp(calls, vertices, kl))
+        axes.plot(calls, best, "-", color="black", linewidth=1.8, label="best policies")
         random = arrays["random_family"] == number
         mean, optimal_mean, mixture = arrays["random_kl_nats"][random].T
         steps = arrays["random_steps"][random]
