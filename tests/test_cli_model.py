@@ -159,6 +159,8 @@ def test_the_law_of_a_model(capsys):
     found = result_of(capsys, "law", "markov", "--n", "6", "entropy", "--steps", "3", "--model", "chain")
     assert found["denoiser"] == {"model": "chain"}
     assert sum(found["law"]) == pytest.approx(1, abs=1e-12)
+    assert len(found["local_circulation"]) == 5
+    assert 0 < max(found["local_circulation"]) < 1
     truth = result_of(capsys, "law", "markov", "--n", "6", "mean-field", "--block", "1")["law"]
     assert found["forward_kl"] == pytest.approx(5 * np.log(2) - 5 * 0.3251, abs=0.6)
     assert len(truth) == len(found["law"])
@@ -167,6 +169,7 @@ def test_the_law_of_a_model(capsys):
     assert split["expected_kl"] >= split["forward_kl"]
     text = run(capsys, "law", "markov", "--n", "6", "l2r", "--model", "chain", "--mix", "0.1")
     assert "denoiser: model chain, mix 0.1" in text
+    assert "local circulation" in text
 
 
 MISTAKES = {

@@ -110,6 +110,10 @@ class LawCommand:
         setting = setting_of(model, options)
         head["counts"] = setting.schedule.counts.tolist()
         head["denoiser"] = "the oracle" if not self._errors() else self._errors()
+        if self.model is not None and n > 1:
+            from ..denoisers.circulation import local_circulation
+
+            head["local_circulation"] = local_circulation(setting.joint, setting.model).mean_abs
         hull = calls_hull(setting.joint, setting.model) if self.regret or self.all(decoder) else None
         if not self.all(decoder):
             return plain(head | law_result(setting, decoder, options, hull))

@@ -37,6 +37,10 @@ def _heading(result: dict[str, Any]) -> str:
             errors if isinstance(errors, str) else ", ".join(f"{k} {_value(v)}" for k, v in errors.items())
         )
         lines[-1] += f"; denoiser: {told}; counts {_counts(result['counts'])} where a decoder takes any"
+    if "local_circulation" in result:
+        worst = max(result["local_circulation"])
+        what = "local circulation: log-ratio of the two orders of a pair of tokens, mean size at most"
+        lines.append(f"{what} {_number(worst)} nats")
     return "\n".join([*lines, ""])
 
 
