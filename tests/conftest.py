@@ -19,7 +19,7 @@ def key():
 
 @pytest.fixture(autouse=True, scope="module")
 def forget_programs():
-    """A compiled program takes about 20 memory maps, and Linux ends a process that wants more than 65530."""
+    """A compiled program takes some 20 memory maps; a process that wants over 65530 of them is ended."""
     yield
     maps = pathlib.Path("/proc/self/maps")
     if maps.exists() and maps.read_bytes().count(b"\n") > 20_000:
