@@ -5,8 +5,13 @@ training itself is exact: the learned masked-loss curve, the learning and the sa
 and the law of each decoder, of which both KLs are taken. Does easy-first help more when the model is
 worse? One token at a time all of the KL is the network's error: forward, a random order pays on average
 the learning error, and less as the mixture of orders that it is (Jensen); easy-first may pay more or less.
-Two tokens at a time add the sampling error. `best` is the least forward KL of any policy of as many calls
-that knows the truth and the network. Seeds differ in the start and in the data that training draws.
+Two tokens at a time add the sampling error. `best_policy_kl_nats` is the least forward KL of any policy of
+as many calls that knows the truth and the network. Seeds differ in the start and in the data that training
+draws.
+
+It does not, on the mean over seeds. Two tokens at a time easy-first pays more than the random sampler while
+the network is bad, and a sixth of it at the end, when the network is best. One at a time the random sampler
+pays less than any single order, for it mixes them; a policy that knew where the network errs pays far less.
 """
 
 import dataclasses

@@ -13,6 +13,10 @@ the model saw none of them, and of the three parts of the experiment no two shar
 All numbers are estimates. Standard errors are over windows, of predictions too: what the points of a
 curve share by their windows is counted, in differences as in sums. A curve flatters the schedule that
 was chosen on it, which fits its noise as well: `chosen_gain_nats` is the gain that it promises itself.
+
+The curve of this model is nearly straight, and uniform steps are nearly optimal: the best schedule gains
+half a nat of 300 at 4 steps, if that, and nothing that can be told from 8 steps on; cosine loses, and
+Theorem 9, which knows only the number of steps, loses much at few.
 """
 
 import contextlib

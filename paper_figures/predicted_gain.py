@@ -19,7 +19,7 @@ SHOWN = {
 
 
 def draw(arrays: dict[str, np.ndarray]) -> Figure:
-    """Measured against predicted, with the diagonal; then their difference by number of steps."""
+    """Measured against predicted, with the diagonal; then their difference over its standard error."""
     names, steps = arrays["schedule"].tolist(), arrays["schedule_steps"]
     figure, (panels,) = new_figure(1, 2, height=3.4)
     left, right = panels
@@ -40,7 +40,7 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
         point |= {"linestyle": "", "elinewidth": 0.8}
         left.errorbar(promised, measured, xerr=x_error, yerr=y_error, **point)
         apart = np.arange(steps.size) + (number - 1.5) * 0.18
-        right.errorbar(apart, measured - promised, yerr=np.hypot(x_error, y_error), **point)
+        right.plot(apart, (measured - promised) / np.hypot(*errors), **look | {"linestyle": ""})
     edge = 1.3 * max(1.0, np.abs(arrays["predicted_gain_nats"]).max())
     left.plot([-edge, edge], [-edge, edge], color="0.45", linewidth=0.8, zorder=0)
     left.set_xscale("symlog")
@@ -50,10 +50,13 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
     left.set_xlabel("predicted gain over uniform, nats a window")
     left.set_ylabel("measured gain, nats a window")
     panel_label(left, "the gain")
+    right.axhspan(-1.96, 1.96, color="0.92", linewidth=0, zorder=0)
     right.axhline(0.0, color="0.45", linewidth=0.8, zorder=0)
+    edge = max(3.0, *np.abs(right.get_ylim()))
+    right.set_ylim(-edge, edge)
     right.set_xticks(np.arange(steps.size), steps)
     right.set_xlabel("steps, $k$")
-    right.set_ylabel("measured less predicted, nats a window")
-    panel_label(right, "what the prediction misses")
+    right.set_ylabel("measured less predicted, standard errors")
+    panel_label(right, "what the prediction misses (grey: 95%)")
     legend_below(figure, left, 2)
     return figure

@@ -155,7 +155,8 @@ def _legend(result: dict[str, Any], unit: Unit) -> list[str]:
         lines.append(
             "NLL: mean negative log-likelihood in nats of a sequence under the random-order sampler of "
             "this model, from its loss curve. The entropy of the data is not known, so that only "
-            f"differences (+: excess over the best) say how good a schedule is. One token a step has "
+            "differences (+: excess over the best) say how good a schedule is; they flatter the best, "
+            "which is chosen on the curve that judges it. One token a step has "
             f"{result['nll_one_by_one']:.4f}. {counts}"
         )
     return lines
