@@ -88,7 +88,6 @@ def test_a_text_model_is_trained_logged_and_opened_again(capsys, tmp_path):
     assert trained.alphabet.symbols == ("a", "b", "\ufffd")
     assert (trained.network.n, trained.network.q) == (8, 3)
     assert trained.metadata["step"] == 20
-    assert trained.distribution(progress.track) is None
     held_out = trained.held_out(progress.track)
     assert trained.alphabet.decode(held_out.tokens) == "abba" * 10
     network, metadata = read_model(tmp_path / "model" / "model.safetensors")
@@ -134,7 +133,7 @@ def test_distributions_are_trained_on_and_opened_again(capsys, tmp_path, monkeyp
     assert result["files"] == ["model.safetensors", "checkpoint.eqx", "log.csv"]
     trained = open_model(tmp_path / "model")
     monkeypatch.chdir("/")
-    distribution = trained.distribution(progress.track)
+    distribution = trained.source.model(progress.track).distribution
     assert (distribution.n, distribution.q) == (result["n"], result["q"])
     assert trained.held_out(progress.track).draw(jax.random.key(0)).shape == (result["n"],)
     assert trained.alphabet is None

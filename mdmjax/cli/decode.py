@@ -1,10 +1,8 @@
 """`mdmjax decode DIR DECODER`: sequences of a trained model, and what their traces say of the decoder."""
 
 import dataclasses
-import functools
 import json
 import math
-import operator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +13,7 @@ from ..files.atomic import check_writable
 from .decoders import Random
 from .kernels import DECODERS
 from .loaded import Track, options_of
-from .setting import OptionalInt, Setting
+from .setting import OptionalInt, Setting, one_of
 
 if TYPE_CHECKING:
     from ..decoders.base import AbstractDecoder
@@ -25,9 +23,7 @@ if TYPE_CHECKING:
     from ..schedules.schedule import Schedule
     from .trained import Trained
 
-_CHOICES = [Annotated[one, tyro.conf.subcommand(one.name)] for one in DECODERS]
-
-DecoderChoice = functools.reduce(operator.or_, _CHOICES)
+DecoderChoice = one_of(*DECODERS)
 """One of the decoders."""
 
 SHOWN = 8

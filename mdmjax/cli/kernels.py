@@ -1,15 +1,11 @@
 """Every DECODER of the command line that verifies, speculates or masks again; and all of them."""
 
 import dataclasses
-import functools
-import operator
-from typing import TYPE_CHECKING, Annotated, ClassVar
-
-import tyro
+from typing import TYPE_CHECKING, ClassVar
 
 from .._errors import refuse
 from . import decoders
-from .setting import DecoderOptions, OptionalFloat, OptionalInt, Setting, check_share
+from .setting import DecoderOptions, OptionalFloat, OptionalInt, Setting, check_share, one_of
 
 if TYPE_CHECKING:
     from ..decoders.kernel import AbstractKernel
@@ -211,7 +207,5 @@ class All(DecoderOptions):
     name = "all"
 
 
-_CHOICES = [Annotated[one, tyro.conf.subcommand(one.name)] for one in (All, *DECODERS)]
-
-DecoderChoice = functools.reduce(operator.or_, _CHOICES)
+DecoderChoice = one_of(All, *DECODERS)
 """One of them, or all."""

@@ -1,6 +1,8 @@
 """What every DECODER of the command line has to go by, and what a decoder's options share."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
+import functools
+import operator
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 import tyro
 
@@ -58,3 +60,9 @@ class DecoderOptions:
     def build(self, setting: Setting) -> "AbstractDecoder | AbstractKernel":
         """The decoder."""
         raise NotImplementedError
+
+
+def one_of(*kinds: type) -> Any:
+    """The type of a command's argument that is one of `kinds`, each by its name."""
+    choices = (Annotated[kind, tyro.conf.subcommand(kind.name)] for kind in kinds)
+    return functools.reduce(operator.or_, choices)

@@ -1,9 +1,5 @@
 """The SOURCEs of each command."""
 
-from typing import Annotated
-
-import tyro
-
 from .file_sources import Joint, LossCurveFile, Text
 from .made_sources import (
     BlockHMM,
@@ -16,24 +12,13 @@ from .made_sources import (
     Repetition,
 )
 from .model_source import ModelCurve
+from .setting import one_of
 
-DistributionSource = (
-    Annotated[BlockHMM, tyro.conf.subcommand(BlockHMM.name)]
-    | Annotated[Markov, tyro.conf.subcommand(Markov.name)]
-    | Annotated[Repetition, tyro.conf.subcommand(Repetition.name)]
-    | Annotated[Parity, tyro.conf.subcommand(Parity.name)]
-    | Annotated[ReedSolomon, tyro.conf.subcommand(ReedSolomon.name)]
-    | Annotated[Permutation, tyro.conf.subcommand(Permutation.name)]
-    | Annotated[Pairs, tyro.conf.subcommand(Pairs.name)]
-    | Annotated[NoisyBit, tyro.conf.subcommand(NoisyBit.name)]
-    | Annotated[Joint, tyro.conf.subcommand(Joint.name)]
-    | Annotated[Text, tyro.conf.subcommand(Text.name)]
-)
+MADE = (BlockHMM, Markov, Repetition, Parity, ReedSolomon, Permutation, Pairs, NoisyBit, Joint)
+"""What every command takes: distributions with a name, and tables."""
+
+DistributionSource = one_of(*MADE, Text)
 """What a law is of."""
 
-Source = (
-    DistributionSource
-    | Annotated[LossCurveFile, tyro.conf.subcommand(LossCurveFile.name)]
-    | Annotated[ModelCurve, tyro.conf.subcommand(ModelCurve.name)]
-)
+Source = one_of(*MADE, Text, LossCurveFile, ModelCurve)
 """What a schedule is for."""

@@ -9,16 +9,8 @@ import tyro
 
 from .file_sources import Joint, python_version
 from .loaded import Sized, Track
-from .made_sources import (
-    BlockHMM,
-    Markov,
-    NoisyBit,
-    Pairs,
-    Parity,
-    Permutation,
-    ReedSolomon,
-    Repetition,
-)
+from .setting import one_of
+from .sources import MADE
 
 if TYPE_CHECKING:
     from ..distributions.alphabet import AbstractAlphabet
@@ -95,35 +87,10 @@ class TrainText:
         )
 
 
-TrainSource = (
-    Annotated[TrainText, tyro.conf.subcommand(TrainText.name)]
-    | Annotated[BlockHMM, tyro.conf.subcommand(BlockHMM.name)]
-    | Annotated[Markov, tyro.conf.subcommand(Markov.name)]
-    | Annotated[Repetition, tyro.conf.subcommand(Repetition.name)]
-    | Annotated[Parity, tyro.conf.subcommand(Parity.name)]
-    | Annotated[ReedSolomon, tyro.conf.subcommand(ReedSolomon.name)]
-    | Annotated[Permutation, tyro.conf.subcommand(Permutation.name)]
-    | Annotated[Pairs, tyro.conf.subcommand(Pairs.name)]
-    | Annotated[NoisyBit, tyro.conf.subcommand(NoisyBit.name)]
-    | Annotated[Joint, tyro.conf.subcommand(Joint.name)]
-)
+TrainSource = one_of(TrainText, *MADE)
 """What a model is trained on."""
 
-SOURCES = {
-    source.name: source
-    for source in (
-        TrainText,
-        BlockHMM,
-        Markov,
-        Repetition,
-        Parity,
-        ReedSolomon,
-        Permutation,
-        Pairs,
-        NoisyBit,
-        Joint,
-    )
-}
+SOURCES = {source.name: source for source in (TrainText, *MADE)}
 """Every source by the name that a model's metadata have."""
 
 

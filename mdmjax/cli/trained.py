@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import refuse
 from .loaded import Track
-from .train_sources import SOURCES, TrainText, examples_of
+from .train_sources import SOURCES, examples_of
 
 if TYPE_CHECKING:
     from ..denoisers.transformer import Transformer
     from ..distributions.alphabet import AbstractAlphabet
-    from ..distributions.base import AbstractDistribution
     from ..training.data import AbstractData
 
 
@@ -45,10 +44,6 @@ class Trained:
                 "train again on what there is now",
             )
         return examples.held_out
-
-    def distribution(self, track: Track) -> "AbstractDistribution | None":
-        """The true distribution, where there is one."""
-        return None if isinstance(self.source, TrainText) else self.source.model(track).distribution
 
 
 def open_model(folder: Path) -> Trained:
