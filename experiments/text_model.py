@@ -47,8 +47,8 @@ from mdmjax import (
 from mdmjax.cli.train import TrainCommand
 from mdmjax.cli.train_sources import TrainText
 from mdmjax.cli.trained import Trained, open_model
-from mdmjax.denoisers.masked_losses import joined
 from mdmjax.files.model_folder import LOG
+from mdmjax.losses.sampled import joined
 
 from ._run import Progress
 

@@ -1,4 +1,4 @@
-"""Imports go one way: a module imports only from the layers before its own."""
+"""Imports go one way: a room imports only from the rooms before its own, and no files go in a circle."""
 
 import ast
 import pathlib
@@ -10,34 +10,45 @@ PURE = [
     "_types",
     "_errors",
     "_numerics",
-    "_partial",
+    "_checks",
+    "_contexts",
     "distributions",
     "information",
+    "families",
+    "divergences",
     "schedules",
     "denoisers",
+    "losses",
     "decoders",
+    "traces",
     "laws",
-    "divergences",
+    "policies",
     "training",
 ]
-LAYERS = [*PURE, "files", "cli"]
+LAYERS = [*PURE, "files", "studies", "cli"]
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
+def name_of(path):
+    return path.relative_to(PACKAGE.parent).with_suffix("").parts
+
+
 def layer_of(path):
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+    return name_of(path)[1]
 
 
-def imported_layers(path):
-    """The layers that a module imports, wherever in the file."""
-    depth = len(path.relative_to(PACKAGE).parts)
+def imported(path):
+    """The modules of the package that a file imports, wherever in the file, as tuples of names."""
+    parts = name_of(path)
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level == depth:
-            yield node.module.split(".")[0] if node.module else node.names[0].name
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            parts = node.module.split(".")
-            if parts[0] == "mdmjax":
-                yield parts[1] if len(parts) > 1 else node.names[0].name
+        if isinstance(node, ast.ImportFrom):
+            base = parts[: len(parts) - node.level] if node.level else ()
+            whole = (*base, *(node.module.split(".") if node.module else ()))
+            if whole[:1] == ("mdmjax",):
+                for name in node.names:
+                    longer = (*whole, name.name)
+                    is_file = (PACKAGE.parent / pathlib.Path(*longer)).with_suffix(".py").is_file()
+                    yield longer if is_file else whole
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -45,9 +56,27 @@ def test_imports_go_one_way(path):
     layer = layer_of(path)
     if layer == "__init__":
         return
-    for imported in imported_layers(path):
-        assert imported in LAYERS, f"{imported} is no layer"
-        assert LAYERS.index(imported) <= LAYERS.index(layer), f"{layer} imports {imported}"
+    for module in imported(path):
+        if len(module) > 1:
+            assert module[1] in LAYERS, f"{module[1]} is no layer"
+            assert LAYERS.index(module[1]) <= LAYERS.index(layer), f"{layer} imports {module[1]}"
+
+
+def test_no_files_import_each_other_in_a_circle():
+    graph = {name_of(path): {m for m in imported(path) if m != name_of(path)} for path in MODULES}
+    done, open_ = set(), []
+
+    def visit(module):
+        assert module not in open_, f"a circle: {[*open_, module]}"
+        if module in done or module not in graph:
+            return
+        open_.append(module)
+        for following in graph[module]:
+            visit(following)
+        done.add(open_.pop())
+
+    for module in graph:
+        visit(module)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -146,7 +146,7 @@ class DecodeCommand:
         import jax
         import numpy as np
 
-        from ..decoders.statistics import trace_statistics
+        from ..traces.metrics import trace_statistics
         from .law_result import plain
 
         q, alphabet = trained.network.q, trained.alphabet

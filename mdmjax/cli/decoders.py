@@ -252,7 +252,7 @@ class Optimal(DecoderOptions):
 
     def build(self, setting: Setting) -> "AbstractDecoder":
         """A table of what to reveal."""
-        from ..laws.optimal_policy import optimal_policy, optimal_policy_calls
+        from ..policies.optimal import optimal_policy, optimal_policy_calls
 
         if self.price is not None:
             return optimal_policy_calls(setting.joint, self.price, denoiser=setting.model).decoder

@@ -58,7 +58,7 @@ class Text(Sized):
         """The joint of every overlapping window of every file."""
         from ..distributions.text import CharacterClasses, text_joint
         from ..files.corpus import corpus_files, read_corpus, standard_library_files
-        from ..information.entropy import check_entropy_size
+        from ..information.enumeration import check_entropy_size
 
         classes = CharacterClasses(self._pairs()) if self.classes else CharacterClasses()
         if self.window < 1:

@@ -86,7 +86,7 @@ class LawCommand:
 
     def _result(self, model: Model, decoder: DecoderOptions, track: Track) -> dict[str, Any]:
         """The object that is printed and drawn."""
-        from ..laws.regret import calls_hull
+        from ..policies.regret import calls_hull
         from .law_result import compared, is_long, law_result, long_result, plain, setting_of
 
         n, q = model.distribution.n, model.distribution.q
@@ -111,7 +111,7 @@ class LawCommand:
         head["counts"] = setting.schedule.counts.tolist()
         head["denoiser"] = "the oracle" if not self._errors() else self._errors()
         if self.model is not None and n > 1:
-            from ..denoisers.circulation import local_circulation
+            from ..losses.circulation import local_circulation
 
             head["local_circulation"] = local_circulation(setting.joint, setting.model).mean_abs
         hull = calls_hull(setting.joint, setting.model) if self.regret or self.all(decoder) else None

@@ -20,7 +20,6 @@ from ..denoisers.argmax import Argmax
 from ..denoisers.base import AbstractDenoiser
 from ..denoisers.entropy_noise import EntropyNoise
 from ..denoisers.fallback import Fallback
-from ..denoisers.loss_curve import kl_split
 from ..denoisers.oracle import Oracle
 from ..denoisers.perturbed import DirichletNoise, Mixed, Tempered
 from ..denoisers.table import tabulate_denoiser
@@ -28,14 +27,15 @@ from ..distributions.block_hmm import BlockHMM
 from ..distributions.joint import MAX_TABLE_BYTES, Joint, tabulate
 from ..divergences.blocks import block_incoherence, parity_violation_rate
 from ..divergences.tables import chi_square, hellinger, incoherence, kl, reverse_kl, total_variation
-from ..information.entropy import information_curve
+from ..information.enumeration import information_curve
 from ..laws._rows import with_tables
 from ..laws.block_chain import block_decoding, block_decoding_estimate
 from ..laws.exact import exact_law
 from ..laws.law import Law
 from ..laws.random_order import random_order_law
-from ..laws.regret import CallsHull, teacher_forced_calls
 from ..laws.rejection import rejection_law
+from ..losses.exact import kl_split
+from ..policies.regret import CallsHull, teacher_forced_calls
 from ..schedules.named import NAMED
 from ..schedules.optimal import optimal_schedule
 from ..schedules.schedule import Schedule
@@ -267,9 +267,9 @@ def _divergences(
         "total_variation": total_variation(truth, law),
         "chi_square": chi_square(truth, law),
         "hellinger": hellinger(truth, law),
-        "incoherence": block_incoherence(law, truth, block, epsilon)
+        "incoherence": block_incoherence(truth, law, block, epsilon)
         if block
-        else incoherence(law, truth, epsilon),
+        else incoherence(truth, law, epsilon),
         "violation_rate": parity_violation_rate(law, block) if block else None,
     }
 

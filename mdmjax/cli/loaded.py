@@ -66,7 +66,7 @@ def options_of(chosen: Any) -> dict[str, Any]:
 def enumerated(model: Model) -> Loaded:
     """The curve of a distribution that has no closed form: every state, every subset."""
     from ..distributions.joint import tabulate
-    from ..information.entropy import check_entropy_size, information_curve
+    from ..information.enumeration import check_entropy_size, information_curve
 
     n, q = model.distribution.n, model.distribution.q
     check_entropy_size(n, q)

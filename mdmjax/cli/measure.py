@@ -7,10 +7,10 @@ from typing import NamedTuple
 import jax
 
 from .._errors import refuse
-from ..denoisers.masked_losses import MaskedLosses, joined, masked_losses
 from ..files.loss_table import read_loss_table
 from ..files.model_folder import MODEL
 from ..information.loss_curve import LossCurve, curve_from_table, isotonic_fit
+from ..losses.sampled import MaskedLosses, joined, masked_losses
 from ..training.data import draw_batch
 from .loaded import Track
 from .trained import Trained

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._checks import Numbers, as_floats, check_shape
 from .._errors import refuse
 from .._numerics import comparable
 from .._types import Array, Bool, Float, Int, Key, Tokens
-from ..distributions._parameters import Numbers, as_floats, check_shape
 from .base import AbstractDecoder
 from .ranked import top_two
 

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._checks import check_integer
 from .._errors import refuse
 from .._types import Array, Bool, Float, Int, Key, Tokens
-from ..distributions._parameters import check_integer
 from ..schedules.schedule import Schedule
 from .base import AbstractDecoder
 

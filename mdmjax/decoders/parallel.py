@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
+from .._checks import Numbers, check_probability
 from .._errors import refuse
 from .._numerics import comparable
 from .._types import Array, Bool, Float, Int, Key, Tokens
 from ..denoisers.perturbed import check_positive, scalar
-from ..distributions._parameters import Numbers, check_probability
 from .base import AbstractDecoder
 from .orders import rank, subsets
 from .ranked import confidence, row_entropy

@@ -5,11 +5,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._checks import Numbers, as_floats, check_probability
 from .._errors import refuse
 from .._types import Array, Bool, Float, Int, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..denoisers.perturbed import scalar
-from ..distributions._parameters import Numbers, as_floats, check_probability
 from ..schedules.schedule import Schedule
 from .kernel import AbstractKernel, Branches, kept_rows
 from .leave_one_out import leave_one_out

@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._checks import Numbers, check_integer
 from .._errors import refuse
 from .._numerics import comparable, safe_log
 from .._types import Array, Bool, Float, Int, Key, Tokens
 from ..denoisers.base import AbstractDenoiser
-from ..distributions._parameters import Numbers, check_integer
 from .kernel import AbstractKernel, Branches
 from .orders import rank
 from .ranked import confidence

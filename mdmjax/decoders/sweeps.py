@@ -6,10 +6,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._checks import check_integer
 from .._errors import refuse
 from .._types import Array, Bool, Int, Key, Tokens
 from ..denoisers.base import AbstractDenoiser
-from ..distributions._parameters import check_integer
 from .base import AbstractDecoder
 from .kernel import AbstractKernel, Branches, Reveal, revealed_rows
 from .orders import FixedPartition

@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 
+from .._checks import Numbers, check_probability
 from .._numerics import comparable
 from .._types import Array, Bool, Float, Int, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..denoisers.perturbed import scalar
-from ..distributions._parameters import Numbers, check_probability
 from .kernel import AbstractKernel, Branches, kept_rows, revealed_rows
 from .leave_one_out import leave_one_out
 from .orders import first

@@ -4,10 +4,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._checks import Numbers
 from .._errors import refuse
 from .._numerics import entropy, kl_terms, safe_log
 from .._types import Array, Float, Int, Tokens
-from ..distributions._parameters import Numbers
 from .base import AbstractDenoiser
 from .perturbed import AbstractPerturbed, check_positive, scalar
 

@@ -11,10 +11,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._checks import Numbers, as_floats, check_probability, check_shape
 from .._errors import refuse
 from .._numerics import safe_log
 from .._types import Array, Float, Key, Tokens
-from ..distributions._parameters import Numbers, as_floats, check_probability, check_shape
 from .base import AbstractDenoiser
 
 

@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._contexts import place_values, tokens_of
 from .._errors import readable_bytes, refuse
-from .._partial import place_values, tokens_of
 from .._types import Array, Float, Int, Tokens
 from ..distributions.joint import MAX_TABLE_BYTES
 from .base import AbstractDenoiser

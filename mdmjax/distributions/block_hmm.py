@@ -4,11 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._errors import refuse
-from .._numerics import safe_log
-from .._types import Array, Float, Int, Key, Tokens
-from ._chain import chain_log_evidence, log_sum_exp, sample_chain
-from ._parameters import (
+from .._checks import (
     Numbers,
     as_floats,
     check_integer,
@@ -16,6 +12,10 @@ from ._parameters import (
     check_rows,
     check_shape,
 )
+from .._errors import refuse
+from .._numerics import safe_log
+from .._types import Array, Float, Int, Key, Tokens
+from ._chain import chain_log_evidence, log_sum_exp, sample_chain
 from .base import AbstractDistribution, conditionals_from_evidence, token_weights
 
 

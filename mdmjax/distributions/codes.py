@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
+from .._checks import Numbers, check_integer
 from .._errors import refuse
 from .._types import Array, Bool, Float, Int, Key, Tokens
-from ._parameters import Numbers, check_integer
 from .base import AbstractDistribution
 from .fields import FiniteField, finite_field
 

@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._checks import as_floats, check_integer, check_shape
 from .._errors import refuse
 from .._numerics import safe_log
 from .._types import Array, Float, Int, Key, Tokens
-from ._parameters import as_floats, check_integer, check_shape
 from .base import AbstractDistribution
 from .joint import Joint, check_table_size
 

@@ -3,11 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 
-from .._errors import refuse
-from .._numerics import safe_log
-from .._types import Array, Float, Int, Key, Tokens
-from ._chain import chain_log_evidence, sample_chain
-from ._parameters import (
+from .._checks import (
     Numbers,
     as_floats,
     check_integer,
@@ -15,6 +11,10 @@ from ._parameters import (
     check_rows,
     check_shape,
 )
+from .._errors import refuse
+from .._numerics import safe_log
+from .._types import Array, Float, Int, Key, Tokens
+from ._chain import chain_log_evidence, sample_chain
 from .base import AbstractDistribution, conditionals_from_evidence, token_weights
 
 

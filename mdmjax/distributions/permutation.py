@@ -4,8 +4,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._checks import check_integer
 from .._types import Array, Bool, Float, Int, Key, Tokens
-from ._parameters import check_integer
 from .base import AbstractDistribution
 
 

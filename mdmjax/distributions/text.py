@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Integer, UInt8
 
+from .._checks import check_integer
 from .._errors import refuse
 from .._types import Int
-from ._parameters import check_integer
 from .joint import Joint, check_table_size
 
 SOURCE_CODE = (("letter", "A-Za-z_"), ("digit", "0-9"), ("space", r"\s"))

@@ -8,11 +8,11 @@ from .._types import Array, Float
 
 
 def block_incoherence(
-    law: Float[Array, "..."], joint: Float[Array, "..."], block_size: int, epsilon: float
+    p: Float[Array, "..."], law: Float[Array, "..."], block_size: int, epsilon: float
 ) -> Float[Array, ""]:
     r"""The mean fraction of decoded blocks with $p(x^{(m)} \mid x^{<m}) \le$ `epsilon` (App. E.5).
 
-    `law` and `joint` are tables of shape `[2]*n`, blocks of `block_size` positions from the left. A block
+    `p` and `law` are tables of shape `[2]*n`, blocks of `block_size` positions from the left. A block
     after a prefix that $p$ does not have counts as incoherent (our choice). `incoherence` is the other
     number of that name: the mass of whole sequences with $p(x) \le \epsilon$ (Eq. 14).
 
@@ -20,18 +20,18 @@ def block_incoherence(
         InvalidInputError: a block size that does not divide `n`, or a threshold outside `[0, 1]`.
 
     >>> same = jnp.array([[0.5, 0.0], [0.0, 0.5]])
-    >>> float(block_incoherence(jnp.full((2, 2), 0.25), same, 1, 1e-8))
+    >>> float(block_incoherence(same, jnp.full((2, 2), 0.25), 1, 1e-8))
     0.25
     """
     if not 0 <= epsilon <= 1:
         refuse("epsilon", epsilon, "a probability in [0, 1]")
-    blocks, size = _blocks(joint, block_size)
+    blocks, size = _blocks(p, block_size)
     fractions = []
-    before = jnp.ones((1, 1), joint.dtype)
+    before = jnp.ones((1, 1), p.dtype)
     for m in range(1, blocks + 1):
         shape = (-1, size, size ** (blocks - m))
         # [prefixes, words of the block]
-        here, decoded = (table.reshape(shape).sum(2) for table in (joint, law))
+        here, decoded = (table.reshape(shape).sum(2) for table in (p, law))
         fractions.append(jnp.sum(jnp.where(here <= epsilon * before, decoded, 0.0)))
         before = here.reshape(-1, 1)
     return jnp.mean(jnp.stack(fractions))

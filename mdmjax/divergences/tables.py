@@ -1,21 +1,28 @@
 r"""Divergences between two dense tables: the truth $p$ and the law $r$ of a decoder, in this order.
 
-A `Law` with unfinished mass is compared as if that mass were one more outcome, which $p$ never has.
-Infinite divergences are `inf`; none is NaN unless a table has NaN.
+Mass that a table lacks (that of decoders that had not finished: `Law.unfinished`) is one more outcome,
+which the other never has; what it lacks by rounding (`1e-9`, or `1e-4` in float32) is none. So a `Law` and
+its table compare alike. Infinite divergences are `inf`; none is NaN unless a table has NaN.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+import jax
 import jax.numpy as jnp
 
 from .._errors import refuse
 from .._numerics import kl_terms, safe_log
 from .._types import Array, Float
-from ..distributions.joint import Joint
-from ..laws.law import Law
 
-Table = Joint | Law | Float[Array, "..."]
-"""A distribution as a table of probabilities `[q]*n`, of any of the three kinds."""
+
+class Tabulated(Protocol):
+    """What has a table of probabilities of shape `[q]*n`, such as a `Joint` or a `Law`."""
+
+    probs: Float[Array, "..."]
+
+
+Table = Tabulated | Float[Array, "..."]
+"""A distribution as a table of probabilities `[q]*n`, or what has one."""
 
 
 def kl(p: Table, law: Table) -> Float[Array, ""]:
@@ -100,20 +107,20 @@ def support_mismatch(p: Table, law: Table) -> SupportMismatch:
     )
 
 
-def cross_entropy_risk(law: Table, joint: Table) -> Float[Array, ""]:
+def cross_entropy_risk(p: Table, law: Table) -> Float[Array, ""]:
     r"""$R = \mathbb{E}_{x \sim r}[-\log p(x)]$ in nats, with $x$ from the law (arXiv 2602.00286, Eq. 13).
 
     It is the reverse KL plus the entropy of the law: a low one may only mean a law of low entropy. `inf`
     if the law makes something that $p$ never has.
 
-    >>> round(float(cross_entropy_risk(jnp.array([1.0, 0.0]), jnp.array([0.5, 0.5]))), 4)
+    >>> round(float(cross_entropy_risk(jnp.array([0.5, 0.5]), jnp.array([1.0, 0.0]))), 4)
     0.6931
     """
-    truth, made = _pair(joint, law)
+    truth, made = _pair(p, law)
     return -jnp.sum(jnp.where(made == 0, 0.0, made * safe_log(truth)))
 
 
-def incoherence(law: Table, joint: Table, epsilon: float) -> Float[Array, ""]:
+def incoherence(p: Table, law: Table, epsilon: float) -> Float[Array, ""]:
     r"""$\Pr_{x \sim r}[p(x) \le \epsilon]$, with $x$ from the law (arXiv 2602.00286, Eq. 14).
 
     $x$ is a whole sequence, as in the definition; the experiment of that paper counts blocks. At most
@@ -122,26 +129,25 @@ def incoherence(law: Table, joint: Table, epsilon: float) -> Float[Array, ""]:
     Raises:
         InvalidInputError: a negative `epsilon`.
 
-    >>> float(incoherence(jnp.array([0.75, 0.25]), jnp.array([1.0, 0.0]), 1e-8))
+    >>> float(incoherence(jnp.array([1.0, 0.0]), jnp.array([0.75, 0.25]), 1e-8))
     0.25
     """
     if not epsilon >= 0:
         refuse("epsilon", epsilon, "a probability >= 0")
-    truth, made = _pair(joint, law)
+    truth, made = _pair(p, law)
     return jnp.sum(jnp.where(truth <= epsilon, made, 0.0))
 
 
 def _pair(p: Table, law: Table) -> tuple[Float[Array, " outcomes"], Float[Array, " outcomes"]]:
-    """Both tables flat; unfinished mass is a last outcome."""
-    tables = [x if isinstance(x, jnp.ndarray) else x.probs for x in (p, law)]
-    if tables[0].shape != tables[1].shape:
-        refuse("law", f"of shape {tables[1].shape}", f"the shape {tables[0].shape} of the truth")
-    if not any(isinstance(x, Law) for x in (p, law)):
-        return tables[0].reshape(-1), tables[1].reshape(-1)
-    zero = jnp.zeros((), tables[0].dtype)
-    rests = [x.unfinished if isinstance(x, Law) else zero for x in (p, law)]
-    first, second = (
-        jnp.append(table.reshape(-1), rest.astype(table.dtype))
-        for table, rest in zip(tables, rests, strict=True)
-    )
-    return first, second
+    """Both tables flat, with the mass that each lacks as one more outcome."""
+    truth, made = (x if isinstance(x, jax.Array) else x.probs for x in (p, law))
+    if truth.shape != made.shape:
+        refuse("law", f"of shape {made.shape}", f"the shape {truth.shape} of the truth")
+    return _completed(truth), _completed(made)
+
+
+def _completed(table: Float[Array, "..."]) -> Float[Array, " outcomes"]:
+    """The table flat, and what its sum lacks of one; less than rounding could is nothing."""
+    lacking = 1 - jnp.sum(table)
+    rounding = 1e-9 if table.dtype == jnp.float64 else 1e-4
+    return jnp.append(table.reshape(-1), jnp.where(lacking > rounding, lacking, 0.0))

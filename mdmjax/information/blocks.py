@@ -6,9 +6,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._checks import check_integer
 from .._errors import refuse
 from .._types import Array, Float
-from ..distributions._parameters import check_integer
 from ._weights import mean_from_ratios
 from .curve import InformationCurve
 

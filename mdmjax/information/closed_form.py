@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 
+from .._checks import check_integer
 from .._errors import refuse
 from .._types import Float
-from ..distributions._parameters import check_integer
 from .curve import InformationCurve
 
 

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._checks import Numbers, as_floats, check_integer, check_rows
 from .._errors import readable_bytes, refuse
 from .._numerics import entropy, kl_terms
 from .._types import Array, Bool, Float
-from ..distributions._parameters import Numbers, as_floats, check_integer, check_rows
 from .curve import InformationCurve
 
 MAX_COUNT_BYTES = 2**31

@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._checks import Numbers, as_floats, check_integer, check_rows, check_shape
 from .._errors import refuse
 from .._numerics import entropy, kl_terms
 from .._types import Array, Float
-from ..distributions._parameters import Numbers, as_floats, check_integer, check_rows, check_shape
 from .curve import InformationCurve
 
 MAX_CHAIN_WORK = 2 * 10**10

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.sparse import csr_array
 
+from .._contexts import readable_state, tokens_of
 from .._errors import readable_bytes, refuse
-from .._partial import readable_state, tokens_of
 from .._types import Array, Bool, Float, Int
 from ..decoders.kernel import AbstractKernel, Reveal
 from ..denoisers.base import AbstractDenoiser

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._contexts import marginal_table, place_values, readable_state
 from .._errors import readable_bytes, refuse
 from .._numerics import safe_log
-from .._partial import marginal_table, place_values, readable_state
 from .._types import Array, Float, Int, Key, Tokens
 from ..distributions.base import AbstractDistribution
 from ..distributions.joint import MAX_TABLE_BYTES, Joint

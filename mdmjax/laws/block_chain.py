@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
+from .._checks import check_integer
 from .._errors import readable_bytes, refuse
 from .._numerics import safe_log
 from .._types import Array, Float, Int, Key
 from ..distributions._chain import log_sum_exp
-from ..distributions._parameters import check_integer
 from ..distributions.block_hmm import BlockHMM
 
 MAX_CONTEXT_BYTES = 2**31

@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
+from .._contexts import place_values, tokens_of
 from .._errors import readable_bytes, refuse
-from .._partial import place_values, tokens_of
 from .._types import Float
 from ..decoders.base import AbstractDecoder
 from ..decoders.kernel import AbstractKernel, as_kernel

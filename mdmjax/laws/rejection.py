@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._contexts import readable_state
 from .._errors import refuse
 from .._numerics import kl_terms
-from .._partial import readable_state
 from .._types import Array, Float, Int, Tokens
 from ..decoders.orders import FixedPartition
 from ..decoders.verification import block_words, check_branches, check_fits, log_ratios, product_log_probs

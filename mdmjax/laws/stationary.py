@@ -6,10 +6,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from .._checks import Numbers, check_integer
 from .._errors import refuse
 from .._types import Array, Float
 from ..denoisers.base import AbstractDenoiser
-from ..distributions._parameters import Numbers, check_integer
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
 from ._redraw import Pass
 from ._rows import check_bytes

@@ -1,0 +1,63 @@
+"""Parameters of a distribution: one float type, and a clear line for what cannot be one."""
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from ._errors import refuse
+from ._types import Array, Float
+
+Numbers = ArrayLike | Sequence
+"""A number, an array, or nested lists of numbers."""
+
+
+def as_floats(*values: Numbers) -> list[Float[Array, "..."]]:
+    """The values as arrays of one float type: that of float arrays among them, or the default."""
+    types = [v.dtype for v in values if isinstance(v, jax.Array | np.ndarray)]
+    types = [t for t in types if jnp.issubdtype(t, jnp.floating)]
+    dtype = jax.dtypes.canonicalize_dtype(np.result_type(*types) if types else np.float64)
+    return [jnp.asarray(v, dtype) for v in values]
+
+
+def check_shape(argument: str, value: Array | np.ndarray, wanted: tuple[int, ...], words: str) -> None:
+    """Refuse an array that has not the `wanted` shape, which `words` says in the user's terms."""
+    if value.shape != wanted:
+        refuse(argument, f"of shape {value.shape}", f"shape {words} = {wanted}")
+
+
+def check_probability(argument: str, value: Float[Array, "..."]) -> None:
+    """Refuse numbers that are not in `[0, 1]`; a traced value passes."""
+    if isinstance(value, jax.core.Tracer):
+        return
+    numbers = np.asarray(value)
+    wrong = numbers[~((numbers >= 0) & (numbers <= 1))]
+    if wrong.size:
+        refuse(argument, f"{wrong.flat[0]:.6g}", "a probability in [0, 1]")
+
+
+def check_rows(argument: str, value: Float[Array, "... outcomes"]) -> None:
+    """Refuse rows (last axis) that are not probabilities of sum one; a traced value passes."""
+    check_probability(argument, value)
+    if isinstance(value, jax.core.Tracer):
+        return
+    totals = np.asarray(value).sum(-1, dtype=np.float64)
+    tolerance = 1e-9 if value.dtype == np.float64 else 1e-4
+    wrong = totals[np.abs(totals - 1) > tolerance]
+    if wrong.size:
+        refuse(argument, f"of sum {wrong.flat[0]:.12g}", "rows of sum 1", "divide by the sum")
+
+
+def check_integer(argument: str, value: Any, least: int) -> int:
+    """The value as an `int`, refused if it is not an integer `>= least`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        refuse(argument, repr(value), "an integer")
+    if number < least:
+        refuse(argument, number, f"an integer >= {least}")
+    return number

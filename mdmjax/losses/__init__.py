@@ -1,0 +1,1 @@
+"""What a denoiser costs on data: masked losses, exact and sampled, paths of samplers, circulation."""

@@ -1,0 +1,250 @@
+r"""The masked-loss curve of a denoiser, measured on sequences: every mask count as often as any other."""
+
+import math
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import refuse
+from .._types import Array, Float, Int, Key
+from ..denoisers.base import AbstractDenoiser
+from ..information.estimate import Estimate
+from ..information.loss_curve import LossTable
+from ..schedules.schedule import Schedule, check_total
+
+BATCH = 64
+"""Calls of a denoiser that run at once where nothing else is said (our choice)."""
+
+
+class MaskedLosses(eqx.Module):
+    r"""Losses of a denoiser in nats a masked token, one row a call: what a loss curve is the mean of.
+
+    In row `r`, `n_masked[r]` tokens of sequence `sequence[r]` were masked, and `loss[r]` is the mean of
+    $-\log \hat p$ over them. The masked tokens of one call are one observation of $c(n - m)$: they share
+    their context. All standard errors are over sequences, which must be independent draws; rows of one
+    sequence may depend on each other as they like (the cluster-robust variance of a mean).
+    """
+
+    n: int = eqx.field(static=True)
+    sequence: Int[np.ndarray, " rows"]
+    n_masked: Int[np.ndarray, " rows"]
+    loss: Float[np.ndarray, " rows"]
+
+    def table(self) -> LossTable:
+        """The mean, the standard error and the number of rows of every mask count.
+
+        Raises:
+            InvalidInputError: a mask count with rows of fewer than two sequences.
+        """
+        m = np.unique(self.n_masked)
+        shares = [(self.n_masked == one) / np.sum(self.n_masked == one) for one in m]
+        means = np.array([share @ self.loss for share in shares])
+        errors = np.array([self._stderr(share) for share in shares])
+        counts = np.array([np.sum(share > 0) for share in shares], np.float64)
+        return LossTable(self.n, m, means, count=counts, stderr=errors)
+
+    def nll(self, schedule: Schedule, *, less: Schedule | None = None) -> Estimate:
+        r"""$\sum_t s_t c(N_t)$ of `schedule` (`nll`) in nats, with its standard error.
+
+        With `less`, the difference from that schedule: mask counts that both start from, and sequences
+        that both are measured on, cancel.
+
+        Raises:
+            InvalidInputError: counts that do not sum to `n`; a start that was not measured, or only on one
+                sequence.
+        """
+        weights = self._starts(schedule) - (0.0 if less is None else self._starts(less))
+        rows = np.bincount(self.n_masked, minlength=self.n + 1)[1:]
+        if np.any((weights != 0) & (rows == 0)):
+            missing = int(np.argmax((weights != 0) & (rows == 0))) + 1
+            refuse("n_masked", f"without rows of {missing}", "every start of the schedule measured")
+        each = (weights / np.maximum(rows, 1))[self.n_masked - 1]
+        return Estimate(float(each @ self.loss), self._stderr(each))
+
+    def _starts(self, schedule: Schedule) -> Float[np.ndarray, " n"]:
+        """How often each mask count `1..n` is the start of a reveal."""
+        check_total(schedule, self.n)
+        return np.bincount(self.n - schedule.starts - 1, minlength=self.n).astype(np.float64)
+
+    def _stderr(self, weights: Float[np.ndarray, " rows"]) -> float:
+        """The standard error of `weights @ loss`, a sum of means by mask count; sequences independent."""
+        rows = np.bincount(self.n_masked, minlength=self.n + 1)
+        means = np.bincount(self.n_masked, self.loss, self.n + 1) / np.maximum(rows, 1)
+        kinds = np.unique(np.stack([self.n_masked, self.sequence]), axis=1)[0]
+        sequences = np.bincount(kinds, minlength=self.n + 1)
+        used = weights != 0
+        fewest = self.n_masked[used][np.argmin(sequences[self.n_masked[used]])] if used.any() else 0
+        if used.any() and sequences[fewest] < 2:
+            what = f"loss of {fewest} masked tokens"
+            refuse(what, "measured on one sequence", "at least two", "give more sequences or rounds")
+        # A mean that is taken off takes a degree of freedom from the sequences of its mask count.
+        freedom = np.sqrt(sequences / np.maximum(sequences - 1, 1))
+        residuals = weights * freedom[self.n_masked] * (self.loss - means[self.n_masked])
+        return float(np.sqrt(np.sum(np.bincount(self.sequence, residuals) ** 2)))
+
+
+def masked_losses(
+    key: Key[Array, ""],
+    denoiser: AbstractDenoiser,
+    sequences: Int[Array, "samples n"],
+    *,
+    rounds: int = 1,
+    batch: int = BATCH,
+) -> MaskedLosses:
+    r"""Losses of `denoiser` on `sequences`, each masked once a round, at uniformly random positions.
+
+    Stratified: with the $N$ sequences in a random order, number $j$ has in round $r$
+    $(j + rN + \lfloor rN / \mathrm{lcm}(N, n) \rfloor) \bmod n + 1$ tokens masked. So in every round each
+    mask count `1..n` is used as often as any other, to within one and exactly if `n` divides $N$; all
+    rounds together are as even; and in up to `n` rounds no sequence has the same mask count twice. One
+    round of many sequences has independent rows. `n` rounds use every sequence at every count, and mask
+    nested sets of it: one random order a sequence, so that what a sequence and its order have of their
+    own cancels in differences of the curve, which is all that schedules are compared by.
+
+    `batch` calls of the denoiser run at once, and bound the memory; `N * rounds` are made in all,
+    compiled as one.
+
+    Raises:
+        InvalidInputError: sequences of another length or with other symbols, `rounds` or `batch` below 1,
+            or a loss that is not finite (a symbol that occurs has probability 0).
+
+    >>> from mdmjax import Mixed, Oracle, noisy_repeated_bit, tabulate
+    >>> joint = tabulate(noisy_repeated_bit(3, 0.1))
+    >>> sequences = jax.vmap(joint.sample)(jax.random.split(jax.random.key(0), 30))
+    >>> rows = masked_losses(jax.random.key(1), Oracle(joint), sequences)
+    >>> np.bincount(rows.n_masked).tolist()
+    [0, 10, 10, 10]
+    """
+    size, n = check_sequences(sequences, denoiser)
+    for name, value in (("rounds", rounds), ("batch", batch)):
+        if value < 1:
+            refuse(name, value, "an integer >= 1")
+    ordering, masking = jax.random.split(key)
+    place = np.asarray(jax.random.permutation(ordering, size))
+    n_masked = mask_counts(place, n, rounds).reshape(-1)
+    sequence = np.tile(np.arange(size), rounds)
+    order = sequence + np.repeat(np.arange(rounds) // n, size) * size  # a new one every n rounds
+    calls, rows = min(batch, n_masked.size), map(jnp.asarray, (sequence, order, n_masked))
+    rows = _losses(masking, denoiser, sequences, *rows, calls)
+    loss = np.asarray(rows, np.float64)
+    wrong = ~np.isfinite(loss)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        where = f"{loss[row]} with {n_masked[row]} masked tokens of sequence {sequence[row]}"
+        refuse("loss", where, "finite nats", "the denoiser rules out what occurs, or is not a number")
+    return MaskedLosses(n, sequence, n_masked, np.maximum(loss, 0.0))
+
+
+def measured_loss_table(
+    key: Key[Array, ""],
+    denoiser: AbstractDenoiser,
+    sequences: Int[Array, "samples n"],
+    *,
+    rounds: int = 1,
+    batch: int = BATCH,
+) -> LossTable:
+    r"""The masked-loss curve of `denoiser` on `sequences`, with standard errors over sequences.
+
+    The `MaskedLosses.table` of `masked_losses`: the mean of a row `m` is an unbiased estimate of
+    $c(n - m)$ (`denoiser_loss_curve` where that can be enumerated) and its standard error is that of a
+    mean of independent sequences. `stderr` says nothing of windows that overlap.
+
+    Raises:
+        InvalidInputError: as `masked_losses`; fewer than `2 n` sequences times rounds.
+
+    >>> from mdmjax import Mixed, Oracle, noisy_repeated_bit, tabulate
+    >>> joint = tabulate(noisy_repeated_bit(3, 0.1))
+    >>> sequences = jax.vmap(joint.sample)(jax.random.split(jax.random.key(0), 300))
+    >>> table = measured_loss_table(jax.random.key(1), Oracle(joint), sequences, rounds=3)
+    >>> table.n_masked.tolist(), table.count.tolist()
+    ([1, 2, 3], [300.0, 300.0, 300.0])
+    """
+    n, size = denoiser.n, sequences.shape[0]
+    if size < 2 or size * rounds < 2 * n:
+        refuse(
+            "sequences",
+            f"{size}",
+            f"at least two for each of the {n} mask counts",
+            f"give {2 * n} sequences, or rounds = {-(-2 * n // max(size, 2))}",
+        )
+    return masked_losses(key, denoiser, sequences, rounds=rounds, batch=batch).table()
+
+
+def mask_counts(
+    place: Int[np.ndarray, " samples"], n: int, rounds: int
+) -> Int[np.ndarray, "rounds samples"]:
+    """How many tokens of each sequence are masked in each round: see `masked_losses`.
+
+    >>> mask_counts(np.array([0, 1, 2, 3]), 4, 2).tolist()
+    [[1, 2, 3, 4], [2, 3, 4, 1]]
+    """
+    size = place.size
+    start = np.array([r * size + r * size // math.lcm(size, n) for r in range(rounds)])
+    return (start[:, None] + place[None, :]) % n + 1
+
+
+def joined(parts: Sequence[MaskedLosses]) -> MaskedLosses:
+    """The rows of all parts, each of sequences of its own.
+
+    >>> one = MaskedLosses(1, np.array([0, 1]), np.array([1, 1]), np.array([0.5, 0.25]))
+    >>> joined([one, one]).sequence.tolist()
+    [0, 1, 2, 3]
+    """
+    offsets = np.cumsum([0, *(part.sequence.max() + 1 for part in parts[:-1])])
+    moved = [part.sequence + offset for part, offset in zip(parts, offsets, strict=True)]
+    return MaskedLosses(
+        parts[0].n,
+        np.concatenate(moved),
+        np.concatenate([part.n_masked for part in parts]),
+        np.concatenate([part.loss for part in parts]),
+    )
+
+
+def check_sequences(sequences: Int[Array, "samples n"], denoiser: AbstractDenoiser) -> tuple[int, int]:
+    """The number and the length of sequences of the denoiser's symbols; others are refused."""
+    n, q = denoiser.n, denoiser.q
+    if sequences.ndim != 2 or sequences.shape[0] < 1 or sequences.shape[1] != n:
+        refuse("sequences", f"of shape {sequences.shape}", f"shape (samples, {n})")
+    low, high = int(jnp.min(sequences)), int(jnp.max(sequences))
+    if low < 0 or high >= q:
+        refuse("sequences", f"with a symbol {low if low < 0 else high}", f"symbols 0..{q - 1}")
+    return sequences.shape
+
+
+def token_losses(
+    denoiser: AbstractDenoiser, state: Int[Array, " n"], tokens: Int[Array, " n"]
+) -> Float[Array, " n"]:
+    r"""$-\log \hat p(x_i \mid \text{state})$ at every position, in nats and the default float type.
+
+    >>> from mdmjax import Joint, Oracle
+    >>> coin = Oracle(Joint(jnp.array([0.2, 0.8])))
+    >>> token_losses(coin, jnp.array([2]), jnp.array([1])).round(3).tolist()
+    [0.223]
+    """
+    log_probs = denoiser(state)
+    return -log_probs[jnp.arange(denoiser.n), tokens].astype(jnp.result_type(float))
+
+
+@eqx.filter_jit
+def _losses(
+    key: Key[Array, ""],
+    denoiser: AbstractDenoiser,
+    sequences: Int[Array, "samples n"],
+    sequence: Int[Array, " rows"],
+    order: Int[Array, " rows"],
+    n_masked: Int[Array, " rows"],
+    batch: int,
+) -> Float[Array, " rows"]:
+    """The mean loss of the masked tokens of every row."""
+
+    def loss(row: tuple[Int[Array, ""], Int[Array, ""], Int[Array, ""]]) -> Float[Array, ""]:
+        one, number, count = row
+        tokens = sequences[one]
+        masked = jax.random.permutation(jax.random.fold_in(key, number), denoiser.n) < count
+        losses = token_losses(denoiser, jnp.where(masked, denoiser.q, tokens), tokens)
+        return jnp.sum(losses, where=masked) / count.astype(losses.dtype)
+
+    return jax.lax.map(loss, (sequence, order, n_masked), batch_size=batch)

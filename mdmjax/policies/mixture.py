@@ -1,0 +1,117 @@
+r"""Every schedule of random-order decoding, judged by the KL to its own law: the mixture over partitions.
+
+`expected_kl` is the mean over ordered partitions and has its optimum by dynamic programming; the sampler's
+own law is the mixture over them, whose KL is no larger (Jensen) and is not a sum over steps. Its best
+schedule may be another one. All $2^{n-1}$ compositions of $n$ are the leaves of a tree of prefixes, each
+with the masses of its states.
+"""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import refuse
+from .._numerics import comparable, kl_terms
+from .._types import Array, Float
+from ..denoisers.base import AbstractDenoiser
+from ..distributions.joint import Joint
+from ..laws._rows import with_tables
+from ..laws.random_order import MAX_TERMS, level_after
+from ..schedules.schedule import Schedule, check_total
+
+MAX_SCHEDULES = 2**15
+"""The most schedules that are walked without being asked for."""
+
+
+class MixtureSchedules(eqx.Module):
+    r"""`kl[c]` is $\mathrm{KL}(p \| \text{mixture})$ in nats of the schedule with the ends of `c`.
+
+    Bit `j - 1` of `c` says that a step ends when `j` tokens are revealed, `j = 1..n-1`.
+    """
+
+    kl: Float[Array, " schedules"]
+
+    @property
+    def n(self) -> int:
+        """Number of positions."""
+        return self.kl.shape[0].bit_length()
+
+    def schedule(self, steps: int) -> Schedule:
+        """A schedule of `steps` steps whose mixture has the least KL, the first of equals.
+
+        Equal are those within rounding (`comparable`); first is the least number.
+
+        Raises:
+            InvalidInputError: `steps` outside `1..n`.
+        """
+        if not 1 <= steps <= self.n:
+            refuse("steps", steps, f"an integer in 1..{self.n}", "each step reveals at least one token")
+        codes = np.array([c for c in range(2 ** (self.n - 1)) if c.bit_count() == steps - 1])
+        best = int(codes[np.argmin(np.asarray(comparable(self.kl[codes])))])
+        ends = [j for j in range(1, self.n) if best >> (j - 1) & 1]
+        return Schedule(np.diff([0, *ends, self.n]))
+
+    def kl_of(self, schedule: Schedule) -> Float[Array, ""]:
+        """The KL of the mixture of one schedule."""
+        check_total(schedule, self.n)
+        return self.kl[sum(1 << (int(end) - 1) for end in schedule.boundaries[1:-1])]
+
+
+def mixture_schedules(
+    joint: Joint,
+    denoiser: AbstractDenoiser,
+    *,
+    max_schedules: int = MAX_SCHEDULES,
+    max_terms: int = MAX_TERMS,
+) -> MixtureSchedules:
+    r"""$\mathrm{KL}(p \| \text{mixture})$ of all $2^{n-1}$ schedules, with any denoiser.
+
+    Schedules that begin alike share their beginning: $\sum_N 2^{N-1}$ times the terms of the steps from
+    $N$ tokens, at most $(2q+2)^n$ in all. `joint` is the truth; the law is that of `denoiser`.
+
+    Raises:
+        InvalidInputError: a denoiser of another size; more than `max_schedules` schedules or `max_terms`
+            terms, before they are tried; and as `random_order_law`.
+
+    >>> from mdmjax import Oracle
+    >>> pair = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
+    >>> mixture_schedules(pair, Oracle(pair)).kl.round(4).tolist()
+    [0.6931, 0.0]
+    """
+    n, q = joint.n, joint.q
+    if (denoiser.n, denoiser.q) != (n, q):
+        refuse("denoiser", f"of n, q = {denoiser.n}, {denoiser.q}", f"n, q = {n}, {q} of the joint")
+    _check_cost(n, q, max_schedules, max_terms)
+    denoiser, kl = with_tables(denoiser), np.zeros(2 ** (n - 1))
+    # Depth first, so that no more than one mass a level is kept for each pending step.
+    pending = [(0, 0, jnp.ones((1,), jnp.result_type(float)))]
+    while pending:
+        start, code, mass = pending.pop()
+        kl[code] = _kl(joint.probs, level_after(denoiser, mass, start, n - start))
+        for end in range(start + 1, n):
+            ended = code | 1 << (end - 1)
+            pending.append((end, ended, level_after(denoiser, mass, start, end - start)))
+    return MixtureSchedules(jnp.asarray(kl))
+
+
+@jax.jit
+def _kl(probs: Float[Array, "..."], law: Float[Array, " words"]) -> Float[Array, ""]:
+    return jnp.sum(kl_terms(probs.reshape(-1), law.astype(probs.dtype)))
+
+
+def _check_cost(n: int, q: int, max_schedules: int, max_terms: int) -> None:
+    """Refuse more schedules, or terms of the sums, than asked for."""
+    if 2 ** (n - 1) > max_schedules:
+        wanted = f"at least 2^{n - 1} = {2 ** (n - 1)}"
+        refuse("max_schedules", max_schedules, wanted, f"n = {n} has that many; use fewer positions")
+    terms = sum(
+        2 ** max(start - 1, 0) * math.comb(n, end) * q**end * math.comb(end, start)
+        for start in range(n)
+        for end in range(start + 1, n + 1)
+    )
+    if terms > max_terms:
+        remedy = f"all schedules of n = {n}, q = {q} have that many terms; use fewer positions"
+        refuse("max_terms", max_terms, f"at least {terms}", remedy)

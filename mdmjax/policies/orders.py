@@ -1,0 +1,203 @@
+r"""Orders of one token at a time: what each costs in both directions of the KL, and the best of them.
+
+One token a step has no sampling error, so that all of the KL is the denoiser's. Forward, contexts are
+those of the data: a step adds $\mathbb{E}_p\,\mathrm{KL}(p(x_i \mid x_S) \| \hat p(x_i \mid x_S))$, which
+depends on the revealed positions and not on their order. Reverse, contexts are the model's own (Lemma 4.1
+of arXiv 2602.00286), and a denoiser whose conditionals are those of no distribution draws them by another
+law in every order. An adaptive order sees the tokens; what is still to come depends on them
+alone, and both directions are one recursion over the $(q+1)^n$ partial assignments.
+"""
+
+import itertools
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._contexts import place_values, tokens_of
+from .._numerics import comparable, entropy, kl_terms
+from .._types import Array, Float, Int
+from ..denoisers.base import AbstractDenoiser
+from ..distributions.joint import MAX_TABLE_BYTES, Joint
+from ..laws._rows import check_bytes
+from ._local import context_rows, forward_errors
+from .optimal import PolicyTable
+
+
+class FixedOrders(eqx.Module):
+    r"""Every order of `n` positions, in lexicographic order, and what it costs in nats.
+
+    `errors[o, t]` is $\bar\varepsilon_{\pi(t)}$, the mean of $\mathrm{KL}(\hat p_{\pi(t)} \| p_{\pi(t)})$
+    over contexts $x_{\pi(<t)}$ from the model; `entropies[o, t]` is the mean of $H(p_{\pi(t)})$ over the
+    same contexts. After a step of infinite error, contexts that the data never have are left out.
+    `forward_kl[o]` is $\mathrm{KL}(p \| \hat p^\pi)$; `reverse_kl` sums the errors.
+    """
+
+    orders: Int[Array, "orders n"]
+    errors: Float[Array, "orders n"]
+    entropies: Float[Array, "orders n"]
+    forward_kl: Float[Array, " orders"]
+
+    @property
+    def reverse_kl(self) -> Float[Array, " orders"]:
+        r"""$J(\pi) = \mathrm{KL}(\hat p^\pi \| p)$ of every order."""
+        return jnp.sum(self.errors, axis=1)
+
+
+class OptimalOrder(eqx.Module):
+    """A best order: its `kl` in nats, and the decoder that follows it."""
+
+    kl: Float[Array, ""]
+    decoder: PolicyTable
+
+
+def fixed_orders(joint: Joint, denoiser: AbstractDenoiser) -> FixedOrders:
+    r"""Both KLs of all $n!$ fixed orders of one token at a time.
+
+    $$J(\pi) = \mathrm{KL}(\hat p^\pi \| p)
+    = \sum_t \mathbb{E}_{x_{\pi(<t)} \sim \hat p^\pi}\,
+    \mathrm{KL}\left(\hat p_{\pi(t)} \,\|\, p_{\pi(t)}\right)$$
+
+    (arXiv 2602.00286, Eq. 7). The laws of all prefixes are walked level by level: $n!\, q^{n-1}$ numbers.
+    A context of the model that the data never have makes it `inf`.
+
+    Raises:
+        InvalidInputError: a denoiser of another size, or whose rows are NaN or do not sum to one in a
+            context that occurs; tables of more than 2 GiB (8 binary positions are feasible).
+
+    >>> from mdmjax import Mixed, Oracle
+    >>> pair = Joint(jnp.array([[0.5, 0.0], [0.25, 0.25]]))
+    >>> fixed_orders(pair, Mixed(Oracle(pair), 0.2)).reverse_kl.tolist()
+    [inf, inf]
+    """
+    n, q = joint.n, joint.q
+    need = 5 * math.factorial(n) * q ** (n - 1) * joint.probs.dtype.itemsize
+    remedy = f"there are {n}! orders and {q}^{n - 1} contexts; optimal_order has a recursion without them"
+    check_bytes(need, MAX_TABLE_BYTES, "the table of all orders", remedy)
+    exact, made, mass = context_rows(joint, denoiser)
+    steps = _walk(exact, made)
+    orders = np.array(list(itertools.permutations(range(n))))
+    # The code of a revealed set has digit 1 where masked; before step t that is t..n-1 of the order.
+    bits = 1 << (n - 1 - orders)
+    before = np.cumsum(bits[:, ::-1], axis=1)[:, ::-1]
+    forward = _set_errors(forward_errors(exact, made, mass), q)
+    forward_kl = jnp.sum(forward[jnp.asarray(before), jnp.asarray(orders)], axis=1)
+    return FixedOrders(jnp.asarray(orders), steps[:, :, 0], steps[:, :, 1], forward_kl)
+
+
+def optimal_order(
+    joint: Joint, denoiser: AbstractDenoiser, *, reverse: bool = False, adaptive: bool = True
+) -> OptimalOrder:
+    r"""The order of one token at a time of least $\mathrm{KL}(p \| \text{law})$, or of least `reverse` KL.
+
+    With `adaptive` true the next position may depend on the tokens seen:
+
+    $$V(x_S) = \min_{i \notin S} \left[ e_i(x_S) + \sum_a w_i(a)\, V(x_S x_i{=}a) \right]$$
+
+    with $e_i = \mathrm{KL}(p_i \| \hat p_i)$ and $w = p$ forward, $e_i = \mathrm{KL}(\hat p_i \| p_i)$ and
+    $w = \hat p$ reverse. With it false the order is fixed: forward by the same recursion over the $2^n$
+    revealed sets, reverse the least of `fixed_orders` (Eq. 9 of arXiv 2602.00286). The first of equals up
+    to rounding is taken. Costs $n^2 q (q+1)^n$, or as `fixed_orders`.
+
+    `optimal_policy(joint, n, denoiser=...)` may also reveal several tokens at once, which can be better
+    when the denoiser is worse the more it sees.
+
+    Raises:
+        InvalidInputError: as `fixed_orders`.
+
+    >>> from mdmjax import Mixed, Oracle
+    >>> pair = Joint(jnp.array([[0.4, 0.1], [0.25, 0.25]]))
+    >>> wrong = Mixed(Oracle(pair), 0.2)
+    >>> best, every = optimal_order(pair, wrong, adaptive=False), fixed_orders(pair, wrong)
+    >>> every.orders.tolist(), [round(x, 4) for x in every.forward_kl.tolist()], round(float(best.kl), 4)
+    ([[0, 1], [1, 0]], [0.0049, 0.0041], 0.0041)
+    """
+    if reverse and not adaptive:
+        every = fixed_orders(joint, denoiser)
+        best = int(jnp.argmin(comparable(every.reverse_kl)))
+        sets = _sets_of(np.asarray(every.orders[best]))
+        return OptimalOrder(every.reverse_kl[best], PolicyTable(jnp.asarray(sets)[None, :], False))
+    exact, made, mass = context_rows(joint, denoiser)
+    if adaptive:
+        kl, sets = _bellman(_errors(exact, made, reverse), made if reverse else exact)
+    else:
+        errors = _set_errors(forward_errors(exact, made, mass), joint.q)
+        kl, sets = _bellman(errors, jnp.ones((*errors.shape, 1), errors.dtype))
+    return OptimalOrder(kl, PolicyTable(sets[None, :], adaptive))
+
+
+def _errors(
+    exact: Float[Array, "contexts n q"], made: Float[Array, "contexts n q"], reverse: bool
+) -> Float[Array, "contexts n"]:
+    return jnp.sum(kl_terms(made, exact) if reverse else kl_terms(exact, made), axis=2)
+
+
+def _set_errors(errors: Float[Array, "n contexts"], q: int) -> Float[Array, "sets n"]:
+    """The mean error of every position in every set: sums over the symbols, which come before the mask."""
+    n = errors.shape[0]
+    table = errors.reshape((n,) + (q + 1,) * n)
+    for axis in range(1, n + 1):
+        symbols, masked = jnp.split(table, [q], axis)
+        table = jnp.concatenate([symbols.sum(axis, keepdims=True), masked], axis)
+    return table.reshape(n, -1).T
+
+
+@jax.jit
+def _walk(
+    exact: Float[Array, "contexts n q"], made: Float[Array, "contexts n q"]
+) -> Float[Array, "orders n 2"]:
+    """The mean error and the mean entropy of every step of every order, contexts from the model."""
+    _, n, q = made.shape
+    place = place_values(n, q)
+    local = jnp.stack([_errors(exact, made, True), entropy(exact)], axis=2)
+    laws, codes = jnp.ones((1, 1), made.dtype), jnp.full((1, 1), q * int(place.sum()))
+    steps = jnp.zeros((1, 0, 2), made.dtype)
+    for revealed in range(n):
+        # Prefixes in lexicographic order: those that continue one of them follow each other.
+        longer = np.array(list(itertools.permutations(range(n), revealed + 1)))[:, -1]
+        laws, codes, steps = (jnp.repeat(x, n - revealed, axis=0) for x in (laws, codes, steps))
+        weight, terms = laws[:, :, None], local[codes, longer[:, None]]
+        means = jnp.sum(jnp.where(weight > 0, weight * terms, 0.0), axis=1)
+        steps = jnp.concatenate([steps, means[:, None, :]], axis=1)
+        if revealed < n - 1:
+            moves = ((np.arange(q) - q) * place[longer][:, None])[:, None, :]
+            laws = (weight * made[codes, longer[:, None]]).reshape(longer.size, -1)
+            codes = (codes[:, :, None] + jnp.asarray(moves, codes.dtype)).reshape(longer.size, -1)
+    return steps
+
+
+@jax.jit
+def _bellman(
+    errors: Float[Array, "contexts n"], moves: Float[Array, "contexts n symbols"]
+) -> tuple[Float[Array, ""], Int[Array, " contexts"]]:
+    """The least cost from all masked, and the set of one position at every context."""
+    contexts, n, q = moves.shape
+    codes, place = jnp.arange(contexts), jnp.asarray(place_values(n, q))
+    masked = jax.vmap(lambda code: tokens_of(code, n, q))(codes) == q
+    after = codes[:, None, None] + (jnp.arange(q) - q)[None, None, :] * place[None, :, None]
+    after = jnp.where(masked[:, :, None], after, 0)
+
+    def choose(values):
+        total = errors + jnp.sum(jnp.where(moves > 0, moves * values[after], 0.0), axis=2)
+        # An infinite masked position is still better than one that is revealed.
+        rounded = jnp.minimum(comparable(total), jnp.finfo(total.dtype).max)
+        return total, jnp.argmin(jnp.where(masked, rounded, jnp.inf), axis=1)
+
+    def sweep(_, values):
+        total, best = choose(values)
+        least = jnp.take_along_axis(total, best[:, None], axis=1)[:, 0]
+        return jnp.where(jnp.any(masked, axis=1), least, 0.0)
+
+    # Contexts with m masked positions are right after m sweeps.
+    values = jax.lax.fori_loop(0, n, sweep, jnp.zeros((contexts,), errors.dtype))
+    sets = jnp.asarray(1, jnp.int32) << choose(values)[1].astype(jnp.int32)
+    return values[-1], sets
+
+
+def _sets_of(order: Int[np.ndarray, " n"]) -> Int[np.ndarray, " sets"]:
+    """For every revealed set (digit 1 where masked), the first masked position of the order, as a set."""
+    n = order.size
+    masked = (np.arange(2**n)[:, None] >> (n - 1 - order)[None, :]) & 1
+    return (1 << order[np.argmax(masked, axis=1)]).astype(np.int32)

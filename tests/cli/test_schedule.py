@@ -1,0 +1,528 @@
+"""The command line as a stranger uses it: numbers, files, and one clear line for every mistake."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import jax
+import numpy as np
+import pytest
+
+from mdmjax.cli import errors, main
+from mdmjax.cli.result import BASELINES, plain, shown_steps
+from mdmjax.cli.table import _number, run_lengths, show
+from mdmjax.distributions.joint import Joint
+from mdmjax.files.schedule_files import read_schedule
+from mdmjax.information.closed_form import mds_curve, pairs_curve
+from mdmjax.information.curve import InformationCurve
+from mdmjax.information.enumeration import information_curve
+from mdmjax.schedules.named import NAMED
+from mdmjax.schedules.optimal import optimal_schedule
+from mdmjax.schedules.schedule import Schedule, expected_kl
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def run(capsys, *words):
+    """Standard output of a command that succeeds and says nothing on stderr."""
+    assert main([str(word) for word in words]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def run_json(capsys, *words):
+    return json.loads(run(capsys, "schedule", *words, "--json"), parse_constant=pytest.fail)
+
+
+SCHEMA = {
+    "source": dict,
+    "title": str,
+    "method": str,
+    "exact": bool,
+    "units": str,
+    "n": int,
+    "criterion": str,
+    "steps": list,
+    "expected_kl": float | None,
+    "nll": float | None,
+    "information_curve": list | None,
+    "total_correlation": float | None,
+    "dual_total_correlation": float | None,
+    "baselines": dict,
+}
+
+SOURCES = {
+    "block-hmm": ["--blocks", "2", "--block-size", "3", "--eta", "0.01"],
+    "markov": ["--n", "8", "--q", "3", "--flip", "0.2"],
+    "repetition": ["--n", "8", "--q", "3"],
+    "parity": ["--n", "8", "--q", "3"],
+    "reed-solomon": ["--n", "8", "--q", "9", "--dim", "3"],
+    "permutation": ["--n", "8"],
+    "pairs": ["--n", "8", "--q", "3"],
+    "noisy-bit": ["--n", "8", "--flip", "0.2"],
+    "joint": ["table.npz"],
+    "text": ["text.txt", "--window", "4"],
+    "loss-curve": ["loss.csv", "--length", "8"],
+}
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """One small file for each source that reads one."""
+    table = np.random.default_rng(0).dirichlet(np.ones(27)).reshape(3, 3, 3)
+    np.savez(tmp_path / "table.npz", probs=table)
+    (tmp_path / "text.txt").write_text("def f(x):\n    return x + 1\n" * 3)
+    rows = [(k, 2 - 1.5 * (1 - k / 8) ** 0.5) for k in range(1, 9)]
+    write_csv(tmp_path / "loss.csv", ("n_masked", "loss"), rows)
+    return table
+
+
+def write_csv(path, columns, rows):
+    path.write_text("\n".join(",".join(map(str, row)) for row in [columns, *rows]))
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_source_gives_the_documented_json(capsys, inputs, source):
+    """The schema, and each listed schedule scored again from the printed curve alone."""
+    result = run_json(capsys, source, *SOURCES[source], "--steps", "3")
+    for key, kind in SCHEMA.items():
+        assert isinstance(result[key], kind), key
+    assert result["units"] == "nats"
+    assert result["source"]["name"] == source
+    assert "frontier" not in result
+    key = "expected_kl" if result["exact"] else "nll"
+    assert result["exact"] == (source != "loss-curve")
+    values = result["information_curve"] if result["exact"] else result["loss_curve"]
+    for entry in [result, *result["baselines"].values()]:
+        assert sum(entry["steps"]) == result["n"] == len(values)
+        assert len(entry["steps"]) <= 3
+        starts = np.repeat(np.cumsum(entry["steps"]) - entry["steps"], entry["steps"])
+        seen = np.array(values)[starts]
+        score = np.sum(values - seen) if result["exact"] else np.sum(seen)
+        assert entry[key] == pytest.approx(score, abs=1e-12)
+        assert entry[key] >= result[key] - 1e-12
+    assert set(result["baselines"]) == set(BASELINES)
+    assert result["nll" if result["exact"] else "expected_kl"] is None
+
+
+def test_closed_forms_are_those_of_the_library(capsys):
+    code = run_json(capsys, "reed-solomon", "--n", "6", "--q", "7", "--dim", "2", "--steps", "2")
+    curve = mds_curve(6, 2, 7)
+    np.testing.assert_allclose(code["information_curve"], curve.information)
+    assert code["steps"] == [2, 4]
+    assert code["expected_kl"] == 0
+    assert code["total_correlation"] == pytest.approx(4 * np.log(7))
+    pairs = run_json(capsys, "pairs", "--n", "128", "--steps", "16")
+    assert pairs["steps"] == [8] * 16
+    assert pairs["expected_kl"] == pytest.approx(2.445, abs=5e-4)  # peers' published value
+    assert pairs["baselines"]["pyramid"]["expected_kl"] == pytest.approx(3.275, abs=5e-4)
+    assert pairs["information_curve"] == pairs_curve(128, 2).information.tolist()
+
+
+def test_a_joint_from_a_file_is_enumerated(capsys, inputs):
+    result = run_json(capsys, "joint", "table.npz")
+    curve = information_curve(Joint(jax.numpy.asarray(inputs)))
+    np.testing.assert_allclose(result["information_curve"], curve.information, atol=1e-14)
+    assert (result["n"], result["q"]) == (3, 3)
+
+
+def test_text_windows_are_those_of_the_file(capsys, tmp_path):
+    """Windows of "aa1" are aa and a1: H_1 = H_2 = log 2 only for the second place."""
+    (tmp_path / "t.txt").write_text("aa1")
+    result = run_json(capsys, "text", "t.txt", "--window", "2", "--steps", "1")
+    assert result["classes"] == ["letter", "digit", "space", "other"]
+    assert result["characters"] == 3
+    assert result["entropy"] == pytest.approx(np.log(2))
+    assert result["expected_kl"] == pytest.approx(0, abs=1e-12)
+
+
+def test_the_frontier_has_every_number_of_steps(capsys):
+    result = run_json(capsys, "permutation", "--n", "9")
+    assert list(result["frontier"]) == [str(k) for k in range(1, 10)]
+    scores = [entry["expected_kl"] for entry in result["frontier"].values()]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] == pytest.approx(result["total_correlation"])
+    assert scores[-1] == 0
+    for k, entry in result["frontier"].items():
+        assert len(entry["steps"]) == int(k)
+        assert list(entry["baselines"]) == list(NAMED)
+        assert min(entry["baselines"].values()) >= entry["expected_kl"] - 1e-12
+    chosen = len(result["steps"])
+    assert result["steps"] == result["frontier"][str(chosen)]["steps"]
+    assert scores[chosen - 1] <= 0.05 * scores[0] < scores[chosen - 2]
+
+
+def test_a_long_frontier_is_thinned(capsys):
+    assert shown_steps(64, 64) == list(range(1, 65))
+    assert shown_steps(100, 100) == [*range(1, 17), 23, 32, 45, 64, 91]
+    result = run_json(capsys, "parity", "--n", "100000")
+    assert result["steps"] == [99_999, 1]
+    assert result["expected_kl"] == 0
+    assert list(result["frontier"]) == [str(k) for k in [*range(1, 17), 23, 32, 45, 64]]
+
+
+def test_epsilon_takes_the_fewest_steps(capsys):
+    result = run_json(capsys, "permutation", "--n", "9", "--epsilon", "0.7")
+    curve = InformationCurve(jax.numpy.asarray(result["information_curve"]), jax.numpy.asarray(np.log(9)))
+    fewer = optimal_schedule(curve.information, len(result["steps"]) - 1)
+    assert result["expected_kl"] <= 0.7 < float(expected_kl(curve, fewer))
+
+
+def test_a_loss_curve_with_a_known_optimum(capsys, tmp_path):
+    """A curve with two levels: two steps that part where it falls lose nothing."""
+    rows = [(k, 3.0 if k > 5 else 1.0) for k in range(1, 9)]
+    write_csv(tmp_path / "l.csv", ("n_masked", "loss"), rows)
+    result = run_json(capsys, "loss-curve", "l.csv", "--steps", "2")
+    assert result["steps"] == [3, 5]
+    assert result["nll"] == 3 * 3 + 5 * 1 == result["nll_one_by_one"]
+    assert result["baselines"]["llada_uniform"] == {"steps": [4, 4], "nll": 4 * 3 + 4 * 1}
+    assert result["interpolated"] == 0
+    found = run_json(capsys, "loss-curve", "l.csv", "--epsilon", "0.5")
+    assert found["steps"] == [3, 5]
+    assert "expected_kl" not in found["baselines"]["dream"]
+
+
+def test_a_loss_curve_says_what_it_does_not_know(capsys, tmp_path):
+    rows = [(1.0, 2.0), (0.5, 1.0), (0.5, 1.2), (0.1, 1.4)]
+    write_csv(tmp_path / "l.csv", ("mask_ratio", "loss"), rows)
+    words = ["loss-curve", "l.csv", "--length", "10", "--steps", "2"]
+    result = run_json(capsys, *words)
+    assert (result["measured"], result["interpolated"], result["repeated"]) == (3, 7, 1)
+    assert result["measured_points"] == [m in (0, 5, 9) for m in range(10)]
+    assert result["loss_curve"][5] == pytest.approx(1.1)
+    assert result["loss_curve"][9] == 1.4
+    assert result["rises"] == 1
+    fitted = run_json(capsys, *words, "--isotonic")
+    assert fitted["rises"] == 0
+    assert fitted["loss_curve"] == sorted(fitted["loss_curve"], reverse=True)
+    out = run(capsys, "schedule", *words)
+    assert "3 of 10 mask counts measured, 7 interpolated" in out
+    assert "rises at 1 measured points" in out
+    assert "NLL" in out
+    assert "KL" not in out
+
+
+def test_bootstrap_is_printed_and_depends_on_the_seed(capsys, tmp_path):
+    rows = [(k, 3 * np.exp(-(12 - k) / 4), 0.2) for k in range(1, 13)]
+    write_csv(tmp_path / "l.csv", ("n_masked", "loss", "stderr"), rows)
+    words = ["loss-curve", "l.csv", "--steps", "3", "--bootstrap", "20"]
+    one, again, other = (run_json(capsys, *words, "--seed", seed)["bootstrap"] for seed in (1, 1, 2))
+    assert one == again
+    assert one["gain_interval"] != other["gain_interval"]
+    low, high = one["fixed_schedule_interval"]
+    assert low < one["gain_over_uniform"] < high
+    assert len(one["boundaries"]) == len(one["boundary_intervals"]) == 2
+    out = run(capsys, "schedule", *words)
+    assert "95% percentile intervals of 20 bootstrap replicates" in out
+
+
+def test_the_table_is_plain_text_with_every_number_named(capsys):
+    out = run(capsys, "schedule", "permutation", "--n", "9")
+    assert out.isascii()
+    assert "\x1b" not in out
+    for name in BASELINES:
+        assert name in out
+    for phrase in ("total correlation", "mean over random ordered partitions", "1x3 means three steps"):
+        assert phrase in out
+    assert max(map(len, out.splitlines())) <= 120
+
+
+def test_long_counts_are_printed_in_full_once(capsys):
+    out = run(capsys, "schedule", "permutation", "--n", "1024", "--steps", "40")
+    best = next(line for line in out.split("\n\n") if line.startswith("The best 40:"))
+    counts = []
+    for run_ in " ".join(best.splitlines()).removeprefix("The best 40: ").rstrip(". ").split():
+        value, _, times = run_.partition("x")
+        counts += [int(value)] * int(times or 1)
+    assert len(counts) == 40
+    assert sum(counts) == 1024
+
+
+@pytest.mark.parametrize(
+    "words", ["permutation --n 300", "repetition --n 100000 --steps 40", "loss-curve loss.csv"]
+)
+def test_no_number_is_cut_at_any_width(capsys, monkeypatch, inputs, words):
+    """Columns are left out, not cut, and the best counts are given in full where the table has not."""
+    result = run_json(capsys, *words.split())
+    key = "expected_kl" if result["exact"] else "nll"
+    for width in (40, 60, 80, 120):
+        monkeypatch.setattr("mdmjax.cli.table.PLAIN_WIDTH", width)
+        stream = io.StringIO()
+        show(result, stream)
+        out = stream.getvalue()
+        assert "\N{HORIZONTAL ELLIPSIS}" not in out
+        assert max(map(len, out.splitlines())) <= width
+        tables = [line.split("|") for line in out.splitlines() if "|" in line]
+        found = {cells[0].strip(): cells[1].strip() for cells in tables}
+        assert found["best"] == _number(result[key])
+        for name, entry in result["baselines"].items():
+            assert found[name] == _number(entry[key])
+        for steps, entry in result.get("frontier", {}).items():
+            assert found[steps] == _number(entry[key])
+        assert run_lengths(result["steps"]) in " ".join(out.split())
+
+
+def test_run_lengths():
+    assert run_lengths([3]) == "3"
+    assert run_lengths([1, 1, 2, 1]) == "1x2 2 1"
+
+
+def test_plain_keeps_infinities_out_of_json():
+    assert plain({"a": np.array([1.0, np.inf]), "b": float("nan"), "c": (True, "s", None)}) == {
+        "a": [1.0, None],
+        "b": None,
+        "c": [True, "s", None],
+    }
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf"])
+@pytest.mark.parametrize("source", ["permutation", "loss-curve"])
+def test_a_picture_is_written(capsys, tmp_path, inputs, kind, source):
+    path = tmp_path / f"picture.{kind}"
+    run(capsys, "schedule", source, *SOURCES[source], "--steps", "3", "--plot", path)
+    content = path.read_bytes()
+    assert content.startswith({"png": b"\x89PNG", "pdf": b"%PDF"}[kind])
+    assert len(content) > 5000
+
+
+def test_an_export_is_written_and_comes_back(capsys, tmp_path):
+    result = run_json(capsys, "permutation", "--n", "9", "--steps", "3", "--export", "out")
+    assert read_schedule(tmp_path / "out").counts.tolist() == result["steps"]
+    document = json.loads((tmp_path / "out" / "schedule.json").read_text())
+    assert document["metadata"]["expected_kl"] == result["expected_kl"]
+    assert document["metadata"]["source"]["name"] == "permutation"
+    assert {"llada_adapter.py", "dllm_adapter.py"} <= set(os.listdir(tmp_path / "out"))
+
+
+def lying_npz(shape):
+    """An .npz file whose array's header names a shape that its data does not have."""
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}".ljust(117) + "\n"
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("probs.npy", b"\x93NUMPY\x01\x00\x76\x00" + header.encode() + bytes(64))
+    return stream.getvalue()
+
+
+BAD_FILES = {
+    "nan.npz": {"probs": np.array([0.5, np.nan])},
+    "negative.npz": {"probs": np.array([1.5, -0.5])},
+    "sum.npz": {"probs": np.array([0.5, 0.6])},
+    "shape.npz": {"probs": np.full((2, 3), 1 / 6)},
+    "name.npz": {"p": np.array([0.5, 0.5])},
+    "large.npz": {"probs": np.full((2,) * 22, 2.0**-22)},
+    "pickle.npz": {"probs": np.array([{}, 1], dtype=object)},
+    "text.npz": "n_masked,loss",
+    "empty.csv": "",
+    "columns.csv": "n_masked,loss,step\n1,1,1\n2,1,1\n",
+    "nan.csv": "n_masked,loss\n1,nan\n2,1\n",
+    "negative.csv": "n_masked,loss\n1,-1\n2,1\n",
+    "one.csv": "n_masked,loss\n2,1\n2,1\n",
+    "duplicate.csv": "n_masked,loss,stderr\n1,1,1\n2,1,1\n2,1,1\n",
+    "cell.csv": "n_masked,loss\n,1\n2,1\n",
+    "good.csv": "n_masked,loss\n1,1\n2,1\n8,2\n",
+    "ratio.csv": "mask_ratio,loss\n0.5,1\n1.5,1\n",
+    "empty.py": "",
+    "good.npz": {"probs": np.array([0.5, 0.5])},
+    "lies.npz": lying_npz("(99999999999999999999, 2)"),
+    "header.npz": lying_npz("((("),
+    "cell_size.csv": "n_masked,loss\n1," + "9" * 200_000,
+    "deep.jsonl": "[" * 100_000,
+    "keys.jsonl": "{}\n{}\n",
+    "sum.csv": "n_masked,loss\n1,1e308\n2,1e308\n",
+}
+
+MISTAKES = [
+    ("permutation --steps 0", "steps is 0: want an integer in 1..n"),
+    ("permutation --steps 17", "steps is 17: want an integer in 1..n with n = 16"),
+    ("permutation --steps x", "--steps is x: want an integer"),
+    ("permutation --steps 2 --epsilon 1", "steps, epsilon is 2, 1.0: want only one of the two"),
+    ("permutation --epsilon 0", "epsilon is 0.0: want a positive number"),
+    ("permutation --epsilon -1", "epsilon is -1.0"),
+    ("permutation --epsilon nan", "epsilon is nan"),
+    ("permutation --epsilon inf", "epsilon is inf"),
+    ("permutation --n 0", "n is 0"),
+    ("permutation --n 99999999999999", "n is 99999999999999: want at most 16777216"),
+    ("permutation --n 1.5", "--n is 1.5: want an integer"),
+    ("permutation --size 3", "--size"),
+    ("permutation extra", "extra"),
+    ("permutation --plot x.jpg", "plot is x.jpg: want a name that ends in .png or .pdf"),
+    ("permutation --plot no/x.png", "plot is no/x.png: want a file in an existing folder"),
+    ("permutation --export good.csv", "export is good.csv: want a folder"),
+    ("permutation --export no/x", "export is no/x: want a folder in an existing one"),
+    ("pairs --n 7", "n is 7: want an even integer"),
+    ("repetition --q 1", "q is 1"),
+    ("parity --n 1", "n is 1"),
+    ("reed-solomon --q 12 --n 4", "q is 12: want a prime power"),
+    ("reed-solomon --q 7 --n 8", "n is 8: want at most q = 7"),
+    ("reed-solomon --dim 0", "dim is 0"),
+    ("markov --flip 1.5", "flip is 1.5"),
+    ("markov --flip x", "--flip is x: want a number"),
+    ("markov --flip 0", "flip is 0.0: want a probability > 0; a chain that never moves is `repetition`"),
+    ("markov --q 99999", "q is 99999: want at most 2714"),
+    ("noisy-bit --flip -0.1", "flip is -0.1"),
+    ("noisy-bit --flip nan", "flip is nan"),
+    ("block-hmm --eta 2", "eta is 2"),
+    ("block-hmm --blocks 0", "blocks is 0"),
+    ("block-hmm --blocks 8", "n, q is 64, 2: want a joint and entropies of all its subsets in at most"),
+    ("block-hmm --blocks 3", "n, q is 24, 2: want"),
+    ("joint", "FILE.npz is not given"),
+    ("joint missing.npz", "file is missing.npz: want a file; no such file"),
+    ("joint nan.npz", "probs is not finite at 1 entries"),
+    ("joint negative.npz", "probs is -0.5 at its lowest: want numbers >= 0"),
+    ("joint sum.npz", "probs is of sum 1.1: want a sum of 1"),
+    ("joint shape.npz", "probs is of shape (2, 3): want shape (q,)*n"),
+    ("joint name.npz", "want an array named probs"),
+    ("joint pickle.npz", "arrays of objects are never loaded"),
+    ("joint text.npz", "file is text.npz: want an .npz file"),
+    ("joint large.npz", "n, q is 22, 2: want a joint and entropies of all its subsets in at most 4.0 GiB"),
+    ("text missing", "path is missing"),
+    ("text empty.py", "path is empty.py without text"),
+    ("text good.csv --window 0", "window is 0"),
+    ("text good.csv --classes digit", "classes is digit: want NAME=SET"),
+    ("text good.csv --classes digit=[", "classes is "),
+    ("block-hmm --blocks 300", "PiB"),
+    ("block-hmm --blocks 999999999999999999", "these need over 2^"),
+    ("text good.csv --window 999999999999999999", "these need over 2^"),
+    ("joint lies.npz", "file is lies.npz: want an .npz file"),
+    ("joint header.npz", "the file is damaged or of another format"),
+    ("text good.csv --window 99", "GiB"),
+    ("text empty.csv", "path is empty.csv without text"),
+    ("loss-curve", "FILE is not given"),
+    ("loss-curve missing.csv", "file is missing.csv: want a file; no such file"),
+    ("loss-curve empty.csv", "file is empty.csv, empty"),
+    ("loss-curve empty.py", "file is empty.py: want a name that ends in .csv, .jsonl or .npz"),
+    ("loss-curve columns.csv", "columns is step in columns.csv: want only n_masked"),
+    ("loss-curve cell_size.csv", "file is cell_size.csv: want comma-separated values"),
+    ("loss-curve deep.jsonl", "line 1 is not a JSON object"),
+    ("loss-curve keys.jsonl", "columns is none in keys.jsonl: want a column loss"),
+    ("loss-curve sum.csv", "loss is 1e+308 in row 1: want nats whose sum over n = 2 positions is finite"),
+    ("loss-curve nan.csv", "loss is nan in row 1"),
+    ("loss-curve negative.csv", "loss is -1 in row 1"),
+    ("loss-curve one.csv", "n_masked is 2 in every row: want at least two"),
+    ("loss-curve duplicate.csv", "n_masked is 2 in 2 rows that have a stderr"),
+    ("loss-curve cell.csv", "n_masked is '' in row 1: want a number"),
+    ("loss-curve good.csv --length 7", "n_masked is 8 in row 3: want 1..n with n = 7"),
+    ("loss-curve good.csv --length 0", "length is 0"),
+    ("loss-curve good.csv --steps 9", "steps is 9: want an integer in 1..n with n = 8"),
+    ("loss-curve good.csv --bootstrap 1", "bootstrap is 1: want an integer >= 2"),
+    ("loss-curve good.csv --bootstrap 9", "want a column stderr or repeated rows"),
+    ("loss-curve good.csv --seed -1", "seed is -1"),
+    ("loss-curve ratio.csv --length 8", "mask_ratio is 1.5 in row 2: want a ratio in (0, 1]"),
+    ("loss-curve ratio.csv", "length is not given"),
+    ("", "Expected one of {block-hmm"),
+    ("unknown", "Unrecognized options: unknown: want one of block-hmm"),
+]
+
+
+@pytest.fixture(scope="module")
+def bad_files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bad_files")
+    for name, content in BAD_FILES.items():
+        if isinstance(content, str):
+            (folder / name).write_text(content)
+        elif isinstance(content, bytes):
+            (folder / name).write_bytes(content)
+        else:
+            np.savez_compressed(folder / name, **content)
+    return folder
+
+
+@pytest.mark.parametrize(("words", "message"), MISTAKES, ids=[words for words, _ in MISTAKES])
+def test_a_mistake_is_one_line_and_nothing_is_written(capsys, monkeypatch, bad_files, words, message):
+    monkeypatch.chdir(bad_files)
+    before = sorted(os.listdir())
+    argv = ["schedule", *words.split()]
+    outputs = [] if "--plot" in argv or "--export" in argv else ["--plot=p.png", "--export=e"]
+    try:
+        code = main(argv + (outputs if len(argv) > 1 else []))
+    except SystemExit as leave:
+        code = leave.code
+    out, err = capsys.readouterr()
+    assert code == 2
+    assert out == ""
+    assert err.startswith("mdmjax: error: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert sorted(os.listdir()) == before
+
+
+def test_no_command_is_a_mistake_too(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+    assert "schedule" in capsys.readouterr().err
+
+
+def test_matplotlib_is_asked_for_before_any_work(capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["schedule", "permutation", "--plot", "x.png"]) == 2
+    assert "pip install 'mdmjax[figures]'" in capsys.readouterr().err
+
+
+def test_condense_takes_any_box_apart():
+    assert errors.condense("╭─ Title ─╮\n│ Something │\n│ else.     │\n╰───────────╯") == "Something else"
+    assert errors.condense(" Title \n ------ \n Expected --x. \n ----- \n") == "Expected --x"
+
+
+def in_a_process(*words):
+    return subprocess.run(
+        [sys.executable, "-c", "import sys; from mdmjax.cli import main; sys.exit(main())", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_a_process_exits_with_the_code_and_no_traceback():
+    good = in_a_process("schedule", "pairs", "--steps", "2")
+    assert good.returncode == 0
+    assert good.stderr == ""
+    bad = in_a_process("schedule", "pairs", "--n", "7")
+    assert bad.returncode == 2
+    assert bad.stderr.startswith("mdmjax: error: n is 7")
+    assert bad.stderr.count("\n") == 1
+
+
+def test_a_closed_pipe_and_a_full_disk_are_no_traceback():
+    code = "import sys; from mdmjax.cli import main; sys.exit(main())"
+    words = [sys.executable, "-c", code, "schedule", "permutation", "--n", "8", "--steps", "2"]
+    for extra in ([], ["--json"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        left = subprocess.run([*words, *extra], stdout=writer, stderr=subprocess.PIPE, text=True)
+        os.close(writer)
+        assert (left.returncode, left.stderr) == (0, "")
+    if os.path.exists("/dev/full"):
+        with open("/dev/full", "w") as full:
+            found = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert found.returncode == 2
+        assert found.stderr.startswith("mdmjax: error: standard output cannot be used")
+        assert found.stderr.count("\n") == 1
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from mdmjax.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as leave: assert leave.code in (0, None), leave.code\n"
+        "heavy = {'jax', 'numpy', 'scipy', 'equinox', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    for words in (["--help"], ["schedule", "--help"], ["schedule", "loss-curve", "--help"]):
+        found = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+        assert found.returncode == 0, found.stderr
+        assert "usage: mdmjax" in found.stdout
+    assert "n_masked" in found.stdout
+
+
+def test_counts_of_the_best_schedule_are_a_schedule(capsys):
+    result = run_json(capsys, "noisy-bit", "--n", "128", "--steps", "16")
+    assert Schedule(result["steps"]).n == 128
+    assert result["expected_kl"] == pytest.approx(0.0003, abs=5e-5)  # peers' published value
+    assert result["baselines"]["llada_uniform"]["expected_kl"] == pytest.approx(2.271, abs=5e-4)
