@@ -1,9 +1,8 @@
 from ._errors import InvalidInputError as InvalidInputError
 from .decoders.base import AbstractDecoder as AbstractDecoder
+from .decoders.base import AbstractRule as AbstractRule
+from .decoders.base import Branches as Branches
 from .decoders.early_commit import EarlyCommit as EarlyCommit
-from .decoders.kernel import AbstractKernel as AbstractKernel
-from .decoders.kernel import Branches as Branches
-from .decoders.kernel import Reveal as Reveal
 from .decoders.leave_one_out import leave_one_out as leave_one_out
 from .decoders.low_confidence import LowConfidence as LowConfidence
 from .decoders.orders import FixedPartition as FixedPartition
@@ -16,7 +15,6 @@ from .decoders.parallel import ConfidenceFactor as ConfidenceFactor
 from .decoders.parallel import ConfidenceThreshold as ConfidenceThreshold
 from .decoders.parallel import EntropyBounded as EntropyBounded
 from .decoders.parallel import EntropySum as EntropySum
-from .decoders.ranked import ChosenBy as ChosenBy
 from .decoders.ranked import Ranked as Ranked
 from .decoders.ranked import confidence as confidence
 from .decoders.ranked import margin as margin
@@ -26,6 +24,7 @@ from .decoders.remdm import ReMDM as ReMDM
 from .decoders.remdm import remdm_cap as remdm_cap
 from .decoders.remdm import remdm_conf as remdm_conf
 from .decoders.remdm import remdm_rescale as remdm_rescale
+from .decoders.reveal import Reveal as Reveal
 from .decoders.run import Trace as Trace
 from .decoders.run import decode as decode
 from .decoders.run import decode_many as decode_many
@@ -36,6 +35,7 @@ from .decoders.sweeps import Sweeps as Sweeps
 from .decoders.verification import BlockRejection as BlockRejection
 from .decoders.verification import BlockVerification as BlockVerification
 from .decoders.wino import Wino as Wino
+from .decoders.writing import AtTemperature as AtTemperature
 from .denoisers.argmax import Argmax as Argmax
 from .denoisers.base import AbstractDenoiser as AbstractDenoiser
 from .denoisers.entropy_noise import EntropyNoise as EntropyNoise

@@ -16,8 +16,7 @@ from .loaded import Track, options_of
 from .setting import OptionalInt, Setting, one_of
 
 if TYPE_CHECKING:
-    from ..decoders.base import AbstractDecoder
-    from ..decoders.kernel import AbstractKernel
+    from ..decoders.base import AbstractDecoder, AbstractRule
     from ..decoders.run import Trace
     from ..denoisers.base import AbstractDenoiser
     from ..schedules.schedule import Schedule
@@ -174,17 +173,16 @@ class DecodeCommand:
 
 
 def _at_temperature(
-    network: "AbstractDenoiser", decoder: "AbstractDecoder | AbstractKernel", temperature: float
-) -> tuple["AbstractDenoiser", "AbstractDecoder | AbstractKernel"]:
+    network: "AbstractDenoiser", decoder: "AbstractRule | AbstractDecoder", temperature: float
+) -> tuple["AbstractDenoiser", "AbstractRule | AbstractDecoder"]:
     """What tokens are drawn from, and the decoder, with as few calls of the network as there can be."""
     import equinox as eqx
 
-    from ..decoders.base import AbstractDecoder
+    from ..decoders.base import AbstractRule, Reveal
     from ..decoders.early_commit import EarlyCommit
-    from ..decoders.kernel import Reveal
     from .law_result import written
 
-    if isinstance(decoder, AbstractDecoder):
+    if isinstance(decoder, AbstractRule):
         return network, Reveal(decoder, 0.0 if isinstance(decoder, EarlyCommit) else temperature)
     if temperature == 1 and getattr(decoder, "model", None) is not None:
         return network, eqx.tree_at(lambda kernel: kernel.model, decoder, None)  # it judges as it draws

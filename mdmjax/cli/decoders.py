@@ -10,7 +10,7 @@ from .._errors import refuse
 from .setting import DecoderOptions, OptionalFloat, OptionalInt, Setting
 
 if TYPE_CHECKING:
-    from ..decoders.base import AbstractDecoder
+    from ..decoders.base import AbstractRule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Random(DecoderOptions):
 
     name = "random"
 
-    def build(self, setting: Setting) -> "AbstractDecoder":
+    def build(self, setting: Setting) -> "AbstractRule":
         """A random subset a step."""
         from ..decoders.orders import RandomSubset
 
@@ -32,7 +32,7 @@ class LeftToRight(DecoderOptions):
 
     name = "l2r"
 
-    def build(self, setting: Setting) -> "AbstractDecoder":
+    def build(self, setting: Setting) -> "AbstractRule":
         """A fixed partition."""
         from ..decoders.orders import left_to_right
 
@@ -45,7 +45,7 @@ class RightToLeft(DecoderOptions):
 
     name = "r2l"
 
-    def build(self, setting: Setting) -> "AbstractDecoder":
+    def build(self, setting: Setting) -> "AbstractRule":
         """A fixed partition."""
         from ..decoders.orders import right_to_left
 
@@ -58,7 +58,7 @@ class Dilated(DecoderOptions):
 
     name = "dilated"
 
-    def build(self, setting: Setting) -> "AbstractDecoder":
+    def build(self, setting: Setting) -> "AbstractRule":
         """A fixed partition."""
         from ..decoders.orders import dilated
 
@@ -70,7 +70,7 @@ class _Ranked(DecoderOptions):
 
     score: ClassVar[str]
 
-    def build(self, setting: Setting) -> "AbstractDecoder":
+    def build(self, setting: Setting) -> "AbstractRule":
         """The ranking with the schedule's sizes."""
         from ..decoders import ranked
 
@@ -111,7 +111,7 @@ class Ascending(DecoderOptions):
 
     name = "ascending"
 
-    def build(self, setting: Setting) -> "AbstractDecoder":
+    def build(self, setting: Setting) -> "AbstractRule":
         """The ranking with ascending sizes."""
         from ..decoders.ranked import Ranked, confidence
         from ..schedules.named import ascending_steps
@@ -128,7 +128,7 @@ class Threshold(DecoderOptions):
     threshold: float = 0.9
     """Probability of the best symbol."""
 
-    def build(self, setting: Setting) -> "AbstractDecoder":
+    def build(self, setting: Setting) -> "AbstractRule":
         """The threshold rule."""
         from ..decoders.parallel import ConfidenceThreshold
 
@@ -144,7 +144,7 @@ class Factor(DecoderOptions):
     factor: float = 1.0
     """The bound."""
 
-    def build(self, setting: Setting) -> "AbstractDecoder":
+    def build(self, setting: Setting) -> "AbstractRule":
         """The factor rule."""
         from ..decoders.parallel import ConfidenceFactor
 
@@ -160,7 +160,7 @@ class EntropyBounded(DecoderOptions):
     bound: float = 0.1
     """Nats."""
 
-    def build(self, setting: Setting) -> "AbstractDecoder":
+    def build(self, setting: Setting) -> "AbstractRule":
         """The bounded rule."""
         from ..decoders import parallel
 
@@ -176,7 +176,7 @@ class EntropySum(DecoderOptions):
     threshold: float = 0.5
     """Nats."""
 
-    def build(self, setting: Setting) -> "AbstractDecoder":
+    def build(self, setting: Setting) -> "AbstractRule":
         """The rule in random order."""
         from ..decoders import parallel
 
@@ -192,7 +192,7 @@ class EarlyCommit(DecoderOptions):
     thresholds: tuple[float, float, float] = (7.5, 5.0, 2.5)
     """Mean gap in nats of the two best symbols, early, in the middle and late."""
 
-    def build(self, setting: Setting) -> "AbstractDecoder":
+    def build(self, setting: Setting) -> "AbstractRule":
         """Confidence order with the way out."""
         from ..decoders import early_commit
 
@@ -210,7 +210,7 @@ class SemiAutoregressive(DecoderOptions):
     width: int = 1
     """Positions revealed at once."""
 
-    def build(self, setting: Setting) -> "AbstractDecoder":
+    def build(self, setting: Setting) -> "AbstractRule":
         """Confidence order in blocks."""
         from ..decoders import orders
         from ..decoders.ranked import Ranked, confidence
@@ -233,7 +233,7 @@ class MeanField(DecoderOptions):
     block: OptionalInt = None
     """Positions of a block; the source's own, or half of the sequence."""
 
-    def build(self, setting: Setting) -> "AbstractDecoder":
+    def build(self, setting: Setting) -> "AbstractRule":
         """A fixed partition."""
         from ..decoders.orders import FixedPartition
 
@@ -250,7 +250,7 @@ class Optimal(DecoderOptions):
     price: OptionalFloat = None
     """Nats a call: minimise KL + PRICE * E[calls], instead of the KL for --steps calls."""
 
-    def build(self, setting: Setting) -> "AbstractDecoder":
+    def build(self, setting: Setting) -> "AbstractRule":
         """A table of what to reveal."""
         from ..policies.optimal import optimal_policy, optimal_policy_calls
 

@@ -8,7 +8,7 @@ from . import decoders
 from .setting import DecoderOptions, OptionalFloat, OptionalInt, Setting, check_share, one_of
 
 if TYPE_CHECKING:
-    from ..decoders.kernel import AbstractKernel
+    from ..decoders.base import AbstractDecoder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Verified(DecoderOptions):
     block: OptionalInt = None
     """Positions of a block; the source's own, or half of the sequence."""
 
-    def build(self, setting: Setting) -> "AbstractKernel":
+    def build(self, setting: Setting) -> "AbstractDecoder":
         """Enumeration of blocks."""
         from ..decoders.verification import BlockVerification
 
@@ -39,7 +39,7 @@ class Rejection(DecoderOptions):
     block: OptionalInt = None
     """Positions of a block; the source's own, or half of the sequence."""
 
-    def build(self, setting: Setting) -> "AbstractKernel":
+    def build(self, setting: Setting) -> "AbstractDecoder":
         """One proposal a step."""
         from ..decoders.verification import BlockRejection
 
@@ -55,7 +55,7 @@ class Speculative(DecoderOptions):
     drafts: int = 4
     """Tokens drafted a step."""
 
-    def build(self, setting: Setting) -> "AbstractKernel":
+    def build(self, setting: Setting) -> "AbstractDecoder":
         """Any-subset speculative sampling from the left."""
         from ..decoders.speculative import AnySubsetSpeculative
 
@@ -71,7 +71,7 @@ class DraftVerify(DecoderOptions):
     drafts: int = 4
     """Nested drafts a step."""
 
-    def build(self, setting: Setting) -> "AbstractKernel":
+    def build(self, setting: Setting) -> "AbstractDecoder":
         """Draft and verify; writes the argmax."""
         from ..decoders.speculative import DraftAndVerify
 
@@ -84,7 +84,7 @@ class LowConfidence(DecoderOptions):
 
     name = "low-confidence"
 
-    def build(self, setting: Setting) -> "AbstractKernel":
+    def build(self, setting: Setting) -> "AbstractDecoder":
         """Low-confidence remasking."""
         from ..decoders import low_confidence
 
@@ -104,7 +104,7 @@ class ReMDM(DecoderOptions):
     by_confidence: bool = False
     """Instead: the highest probability, shared out by lack of confidence."""
 
-    def build(self, setting: Setting) -> "AbstractKernel":
+    def build(self, setting: Setting) -> "AbstractDecoder":
         """One of the three ways."""
         from ..decoders.remdm import remdm_cap, remdm_conf, remdm_rescale
 
@@ -131,7 +131,7 @@ class Wino(DecoderOptions):
     verify: float = 0.9
     """Probability, given the others, below which a token is masked again."""
 
-    def build(self, setting: Setting) -> "AbstractKernel":
+    def build(self, setting: Setting) -> "AbstractDecoder":
         """Wide in, narrow out."""
         from ..decoders import wino
 
@@ -153,7 +153,7 @@ class Edit(DecoderOptions):
     width: int = 1
     """Positions drawn again at once: 1 is Gibbs sampling, more is remasking in parallel."""
 
-    def build(self, setting: Setting) -> "AbstractKernel":
+    def build(self, setting: Setting) -> "AbstractDecoder":
         """The mean-field decoder, then sweeps."""
         from ..decoders.run import MAX_STEPS
         from ..decoders.sweeps import Edited, Sweeps

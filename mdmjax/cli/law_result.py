@@ -11,9 +11,8 @@ import numpy as np
 
 from .._errors import InvalidInputError, readable_bytes, refuse
 from .._types import Array, Float
-from ..decoders.base import AbstractDecoder
+from ..decoders.base import AbstractDecoder, AbstractRule
 from ..decoders.early_commit import EarlyCommit
-from ..decoders.kernel import AbstractKernel
 from ..decoders.orders import RandomSubset
 from ..decoders.ranked import ChosenBy
 from ..denoisers.argmax import Argmax
@@ -226,14 +225,14 @@ def _network(folder: Path, joint: Joint) -> AbstractDenoiser:
 
 
 def written(
-    model: AbstractDenoiser, decoder: AbstractDecoder | AbstractKernel, temperature: float
-) -> tuple[AbstractDenoiser, AbstractDecoder | AbstractKernel]:
+    model: AbstractDenoiser, decoder: AbstractRule | AbstractDecoder, temperature: float
+) -> tuple[AbstractDenoiser, AbstractRule | AbstractDecoder]:
     """What tokens are drawn from, and the decoder, which goes on to see the rows of the model."""
     greedy = isinstance(decoder, EarlyCommit)  # Prophet writes the argmax
     if temperature == 1 and not greedy:
         return model, decoder
     writer = Argmax(model) if greedy or temperature == 0 else Tempered(model, temperature)
-    return writer, ChosenBy(decoder, model) if isinstance(decoder, AbstractDecoder) else decoder
+    return writer, ChosenBy(decoder, model) if isinstance(decoder, AbstractRule) else decoder
 
 
 def _summary(setting: Setting, decoder: DecoderOptions, law: Law, epsilon: float) -> dict:
@@ -277,7 +276,7 @@ def _divergences(
 def _regret(
     setting: Setting,
     writer: AbstractDenoiser,
-    made: AbstractDecoder | AbstractKernel,
+    made: AbstractRule | AbstractDecoder,
     law: Law,
     calls: Any,
     hull: CallsHull | None,
@@ -286,7 +285,7 @@ def _regret(
     if hull is None:
         return {}
     over = "the output"
-    if isinstance(made, AbstractDecoder) and not made.is_random:
+    if isinstance(made, AbstractRule) and not made.is_random:
         calls, over = teacher_forced_calls(writer, made, setting.joint).expected_calls, "the data"
     regret = kl(setting.joint.probs, law.probs) - hull.kl_at(float(calls))
     return {"regret": regret, "regret_calls": calls, "regret_calls_over": over}

@@ -9,8 +9,7 @@ import tyro
 from .._errors import refuse
 
 if TYPE_CHECKING:
-    from ..decoders.base import AbstractDecoder
-    from ..decoders.kernel import AbstractKernel
+    from ..decoders.base import AbstractDecoder, AbstractRule
     from ..denoisers.base import AbstractDenoiser
     from ..distributions.base import AbstractDistribution
     from ..distributions.joint import Joint
@@ -57,7 +56,7 @@ class DecoderOptions:
     needs_truth: ClassVar[bool] = False
     """Whether it is made from the true joint: not for a model of data that are not known."""
 
-    def build(self, setting: Setting) -> "AbstractDecoder | AbstractKernel":
+    def build(self, setting: Setting) -> "AbstractRule | AbstractDecoder":
         """The decoder."""
         raise NotImplementedError
 

@@ -8,18 +8,18 @@ from .._checks import Numbers, as_floats, check_shape
 from .._errors import refuse
 from .._numerics import comparable
 from .._types import Array, Bool, Float, Int, Key, Tokens
-from .base import AbstractDecoder
+from .base import AbstractRule
 from .ranked import top_two
 
 
-class EarlyCommit(AbstractDecoder):
+class EarlyCommit(AbstractRule):
     r"""`decoder`, until the mean gap of the masked positions is large: then all at once (Prophet).
 
     The gap is $\log \hat p_i(a_1) - \log \hat p_i(a_2)$ of the two most probable symbols, the difference
     of their logits (arXiv 2508.19982). It is held against the first of `thresholds` while less than 0.33
     of the positions are revealed, the second while less than 0.67 are, then the third. Prophet averages
     over an answer span and counts progress in steps; the masked positions and the revealed share are
-    our choice. It writes the argmax: `Argmax`, with `ChosenBy`.
+    our choice. It writes the argmax: `Reveal(rule, temperature=0)`.
 
     Raises:
         InvalidInputError: not three thresholds, or NaN among them.
@@ -33,10 +33,10 @@ class EarlyCommit(AbstractDecoder):
     [True, False, True]
     """
 
-    decoder: AbstractDecoder
+    decoder: AbstractRule
     thresholds: Float[Array, "3"]
 
-    def __init__(self, decoder: AbstractDecoder, thresholds: Numbers = (7.5, 5.0, 2.5)):
+    def __init__(self, decoder: AbstractRule, thresholds: Numbers = (7.5, 5.0, 2.5)):
         (values,) = as_floats(thresholds)
         check_shape("thresholds", values, (3,), "(3,)")
         if not isinstance(values, jax.core.Tracer) and np.isnan(values).any():

@@ -10,11 +10,12 @@ from .._types import Array, Bool, Float, Int, Key, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES
 from ..schedules.schedule import Schedule
-from .kernel import AbstractKernel, Branches, kept_rows
+from .base import AbstractDecoder, Branches, kept_rows
 from .orders import ends_of, first, step_size
+from .writing import Writing
 
 
-class LowConfidence(AbstractKernel):
+class LowConfidence(AbstractDecoder):
     r"""LLaDA's low-confidence remasking, with drawn tokens (arXiv 2502.09992).
 
     Every masked position is drawn from its row; the draws of highest $\hat p_i(x_i)$ stay, as many as the
@@ -22,9 +23,8 @@ class LowConfidence(AbstractKernel):
     is not distributed as the rows say: unlike `Ranked`, which looks at the rows only. Ties are those of
     `ranked`. A token that stayed stays for good.
 
-    The confidences are those of `model` if it is given, else of the denoiser that draws:
-    `LowConfidence(schedule, model)` on `Tempered(model, tau)` is LLaDA at temperature `tau`, on
-    `Argmax(model)` at temperature 0, where it is `ChosenBy(Ranked(confidence, schedule), model)`.
+    Tokens are drawn at `temperature`; the confidences are those of the rows as they are, or of `judge`. At
+    temperature 0 it is `Reveal(Ranked(confidence, schedule), temperature=0)`.
 
     `branches` has one branch a word, $q^n$; a draw takes `O(n q)` and one call.
 
@@ -42,18 +42,20 @@ class LowConfidence(AbstractKernel):
     """
 
     ends: Int[Array, " n"]
-    model: AbstractDenoiser | None
+    writing: Writing
     revises = False
 
-    def __init__(self, schedule: Schedule, model: AbstractDenoiser | None = None):
-        self.ends, self.model = ends_of(schedule), model
+    def __init__(
+        self, schedule: Schedule, *, temperature: float = 1.0, judge: AbstractDenoiser | None = None
+    ):
+        self.ends, self.writing = ends_of(schedule), Writing(temperature, judge)
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
         """One branch a word: its weight is the product of the rows, its rows are what is kept of it."""
         n, q = denoiser.n, denoiser.q
         _check_branches(n, q)
         masked = tokens == q
-        probs, judged = self._probs(denoiser, tokens)
+        judged, probs = (jnp.exp(rows) for rows in self.writing.rows(denoiser, tokens))
         # Revealed positions are certain of their token, whatever the denoiser says of them.
         shown = kept_rows(tokens, q, probs.dtype)[:, :q]
         probs = jnp.where(masked[:, None], probs, shown)
@@ -70,17 +72,13 @@ class LowConfidence(AbstractKernel):
         self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]
     ) -> Tokens:
         """One word drawn, and what is kept of it."""
-        log_probs = denoiser(tokens)
-        drawn = jax.random.categorical(key, log_probs).astype(tokens.dtype)
-        judged = jnp.exp(log_probs if self.model is None else self.model(tokens))
-        return jnp.where(self._kept(judged, tokens == denoiser.q, drawn), drawn, tokens)
+        judged, written = self.writing.rows(denoiser, tokens)
+        drawn = jax.random.categorical(key, written).astype(tokens.dtype)
+        return jnp.where(self._kept(jnp.exp(judged), tokens == denoiser.q, drawn), drawn, tokens)
 
-    def _probs(
-        self, denoiser: AbstractDenoiser, tokens: Tokens
-    ) -> tuple[Float[Array, "n q"], Float[Array, "n q"]]:
-        """The rows that are drawn from, and those that judge."""
-        probs = jnp.exp(denoiser(tokens))
-        return probs, probs if self.model is None else jnp.exp(self.model(tokens))
+    def writer(self, denoiser: AbstractDenoiser) -> AbstractDenoiser:
+        """The denoiser at the temperature."""
+        return self.writing.writer(denoiser)
 
     def _kept(
         self, judged: Float[Array, "n q"], masked: Bool[Array, " n"], word: Tokens

@@ -16,10 +16,10 @@ from .._checks import check_integer
 from .._errors import refuse
 from .._types import Array, Bool, Float, Int, Key, Tokens
 from ..schedules.schedule import Schedule
-from .base import AbstractDecoder
+from .base import AbstractRule
 
 
-class RandomSubset(AbstractDecoder):
+class RandomSubset(AbstractRule):
     """A uniformly random set of masked positions, of the schedule's size.
 
     Raises:
@@ -56,7 +56,7 @@ class RandomSubset(AbstractDecoder):
         return fits / jnp.sum(fits)
 
 
-class FixedPartition(AbstractDecoder):
+class FixedPartition(AbstractRule):
     """The blocks of an ordered partition of the positions, one a step.
 
     Raises:
@@ -83,7 +83,7 @@ class FixedPartition(AbstractDecoder):
         return masked & (self.levels == jnp.min(self.levels, where=masked, initial=tokens.shape[0]))
 
 
-class SemiAutoregressive(AbstractDecoder):
+class SemiAutoregressive(AbstractRule):
     r"""Blocks of `block` positions from left to right, each decoded to its end by `decoder` (LLaDA).
 
     `decoder` is one of `block` positions: it is given the rows and the tokens of the block alone, and the
@@ -99,10 +99,10 @@ class SemiAutoregressive(AbstractDecoder):
     [False, False, False, True, True, False]
     """
 
-    decoder: AbstractDecoder
+    decoder: AbstractRule
     block: int = eqx.field(static=True)
 
-    def __init__(self, decoder: AbstractDecoder, block: int):
+    def __init__(self, decoder: AbstractRule, block: int):
         self.decoder, self.block = decoder, check_integer("block", block, 1)
 
     @property

@@ -13,12 +13,12 @@ from .._errors import refuse
 from .._numerics import comparable
 from .._types import Array, Bool, Float, Int, Key, Tokens
 from ..denoisers.perturbed import check_positive, scalar
-from .base import AbstractDecoder
+from .base import AbstractRule
 from .orders import rank, subsets
 from .ranked import confidence, row_entropy
 
 
-class ConfidenceThreshold(AbstractDecoder):
+class ConfidenceThreshold(AbstractRule):
     r"""Every masked position with $\max_a \hat p_i(a) \ge$ `threshold`, and the best one (Fast-dLLM).
 
     Raises:
@@ -46,7 +46,7 @@ class ConfidenceThreshold(AbstractDecoder):
         return masked & (enough | (rank(-sure, masked) == 0))
 
 
-class ConfidenceFactor(AbstractDecoder):
+class ConfidenceFactor(AbstractRule):
     r"""The $k$ most confident masked positions, $k$ the largest with $(k+1)(1 - c_{(k)}) <$ `factor`.
 
     $c_{(1)} \ge c_{(2)} \ge \dots$ are the sorted $\max_a \hat p_i(a)$; at least one position (the factor
@@ -78,7 +78,7 @@ class ConfidenceFactor(AbstractDecoder):
         return masked & ((risk < comparable(self.factor.astype(sure.dtype))) | (place == 0))
 
 
-class EntropyBounded(AbstractDecoder):
+class EntropyBounded(AbstractRule):
     r"""The $k$ masked positions of lowest entropy, $k$ the largest with $\sum_{i < k} H_i \le$ `bound`.
 
     $H_1 \le H_2 \le \dots$ are the entropies in nats, and `k >= 1`. This is EB-Sampler (arXiv 2505.24857)
@@ -109,7 +109,7 @@ class EntropyBounded(AbstractDecoder):
         return masked & _sum_before(nats, rank(nats, masked), self.bound)
 
 
-class EntropySum(AbstractDecoder):
+class EntropySum(AbstractRule):
     r"""Masked positions in turn until their entropies sum to more than `threshold`, in nats.
 
     The position that takes the sum above it is revealed too. The source (arXiv 2603.22248) was seen as an

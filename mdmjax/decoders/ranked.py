@@ -11,13 +11,12 @@ import jax.numpy as jnp
 
 from .._numerics import comparable, entropy
 from .._types import Array, Bool, Float, Int, Key, Tokens
-from ..denoisers.base import AbstractDenoiser
 from ..schedules.schedule import Schedule
-from .base import AbstractDecoder
+from .base import AbstractRule
 from .orders import ends_of, first, step_size
 
 
-class Ranked(AbstractDecoder):
+class Ranked(AbstractRule):
     r"""The masked positions of highest `score`, as many as the schedule says.
 
     `score` maps the rows `[n, q]` to `[n]`: `negative_entropy`, `confidence` or `margin` for easy-first,
@@ -46,41 +45,6 @@ class Ranked(AbstractDecoder):
         """The best of the masked positions."""
         masked = tokens == log_probs.shape[1]
         return first(-comparable(self.score(log_probs)), masked, step_size(self.ends, masked))
-
-
-class ChosenBy(AbstractDecoder):
-    r"""`decoder`, but it sees the rows of `denoiser` and not those that the tokens are drawn from.
-
-    For rules whose confidences are the model's while the writing is greedy or tempered: with `model` the
-    denoiser, `ChosenBy(ConfidenceThreshold(0.9), model)` on `Argmax(model)` is greedy Fast-dLLM.
-
-    >>> import jax
-    >>> from mdmjax import Argmax, Joint, Oracle, decode
-    >>> model = Oracle(Joint(jnp.array([[0.3, 0.1], [0.4, 0.2]])))
-    >>> greedy = ChosenBy(Ranked(confidence, Schedule([1, 1])), model)
-    >>> decode(jax.random.key(0), Argmax(model), greedy).finalised.tolist()
-    [1, 0]
-    """
-
-    decoder: AbstractDecoder
-    denoiser: AbstractDenoiser
-
-    @property
-    def is_random(self) -> bool:
-        """Whether `decoder` is."""
-        return self.decoder.is_random
-
-    def choose(
-        self, key: Key[Array, ""], log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
-    ) -> Bool[Array, " n"]:
-        """What `decoder` chooses by the rows of `denoiser`."""
-        return self.decoder.choose(key, self.denoiser(tokens), tokens, step)
-
-    def choice_law(
-        self, log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
-    ) -> Float[Array, " subsets"]:
-        """The law of `decoder` by the rows of `denoiser`."""
-        return self.decoder.choice_law(self.denoiser(tokens), tokens, step)
 
 
 def row_entropy(log_probs: Float[Array, "n q"]) -> Float[Array, " n"]:

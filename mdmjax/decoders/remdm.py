@@ -11,11 +11,11 @@ from .._types import Array, Bool, Float, Int, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..denoisers.perturbed import scalar
 from ..schedules.schedule import Schedule
-from .kernel import AbstractKernel, Branches, kept_rows
+from .base import AbstractDecoder, Branches, kept_rows
 from .leave_one_out import leave_one_out
 
 
-class ReMDM(AbstractKernel):
+class ReMDM(AbstractDecoder):
     r"""All positions at once: revealed ones are masked again, masked ones drawn, each by its own coin.
 
     In step $t$ a revealed token is masked with probability $\sigma_t$; a masked position is drawn from

@@ -9,11 +9,7 @@ import jax.numpy as jnp
 from .._errors import refuse
 from .._types import Array, Int, Key
 from ..denoisers.base import AbstractDenoiser
-from .base import AbstractDecoder
-from .kernel import AbstractKernel, as_kernel
-
-MAX_STEPS = 1024
-"""The steps after which a kernel that may go on for ever is stopped."""
+from .base import AbstractDecoder, drawn_branch
 
 
 class Trace(NamedTuple):
@@ -32,52 +28,51 @@ class Trace(NamedTuple):
 def decode(
     key: Key[Array, ""],
     denoiser: AbstractDenoiser,
-    decoder: AbstractDecoder | AbstractKernel,
+    decoder: AbstractDecoder,
     *,
     max_steps: int | None = None,
 ) -> Trace:
     r"""One draw from the law of `decoder` with `denoiser`, starting with everything masked.
 
-    A decoder that only reveals calls the denoiser once a step and draws the tokens of all chosen
-    positions independently, $x_i \sim \hat p(x_i \mid x_S)$, from the state before the step; it ends when
-    nothing is masked. A kernel draws each step from its branches and says when it ends. At most
-    `max_steps` steps are taken: `n` for the first, `MAX_STEPS` for the second if it is not given.
+    Each step is drawn from the decoder's branches, all of it from the state before the step, until the
+    decoder says that it is finished. At most `max_steps` steps are taken; if it is not given, `n` by
+    decoders that only reveal, `MAX_STEPS` by others.
     `jax.vmap` over keys draws many; `jax.jit` compiles all of it once.
 
     Raises:
         InvalidInputError: `max_steps` below 1.
 
-    >>> from mdmjax import Joint, Oracle, Schedule, left_to_right
+    >>> from mdmjax import Joint, Oracle, Reveal, Schedule, left_to_right
     >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
     >>> keys = jax.random.split(jax.random.key(0), 100)
-    >>> draw = lambda key: decode(key, same, left_to_right(Schedule([1, 1])))
+    >>> draw = lambda key: decode(key, same, Reveal(left_to_right(Schedule([1, 1]))))
     >>> traces = jax.vmap(draw)(keys)
     >>> bool((traces.tokens[:, 0] == traces.tokens[:, 1]).all()), traces.finalised[0].tolist()
     (True, [0, 1])
     """
     n, q = denoiser.n, denoiser.q
     limit = step_limit(decoder, n, max_steps)
-    kernel = as_kernel(decoder)
 
     def unfinished(carry: tuple[Trace, Array]) -> Array:
         trace, step = carry
-        return ~kernel.finished(trace.tokens, step, q) & (step < limit)
+        return ~decoder.finished(trace.tokens, step, q) & (step < limit)
 
     def advance(carry: tuple[Trace, Array]) -> tuple[Trace, Array]:
         trace, step = carry
-        tokens = kernel.draw(jax.random.fold_in(key, step), denoiser, trace.tokens, step)
+        tokens = decoder.draw(jax.random.fold_in(key, step), denoiser, trace.tokens, step)
         finalised = jnp.where(tokens != trace.tokens, step, trace.finalised)
-        calls = trace.calls + kernel.calls(trace.tokens, step, q)
+        calls = trace.calls + decoder.calls(trace.tokens, step, q)
         return Trace(tokens, finalised, calls), step + 1
 
-    start = Trace(tokens=jnp.full((n,), q), finalised=jnp.full((n,), limit), calls=jnp.array(0))
+    first = drawn_branch(jax.random.fold_in(key, limit), decoder.start(n, q)).astype(int)
+    start = Trace(tokens=first, finalised=jnp.full((n,), limit), calls=jnp.array(0))
     return jax.lax.while_loop(unfinished, advance, (start, jnp.array(0)))[0]
 
 
 def decode_many(
     key: Key[Array, ""],
     denoiser: AbstractDenoiser,
-    decoder: AbstractDecoder | AbstractKernel,
+    decoder: AbstractDecoder,
     samples: int,
     *,
     batch: int = 64,
@@ -91,9 +86,10 @@ def decode_many(
     Raises:
         InvalidInputError: `samples`, `batch` or `max_steps` below 1.
 
-    >>> from mdmjax import Joint, Oracle, RandomSubset, Schedule
+    >>> from mdmjax import Joint, Oracle, RandomSubset, Reveal, Schedule
     >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
-    >>> decode_many(jax.random.key(0), same, RandomSubset(Schedule([1, 1])), 3, batch=2).calls.tolist()
+    >>> decoder = Reveal(RandomSubset(Schedule([1, 1])))
+    >>> decode_many(jax.random.key(0), same, decoder, 3, batch=2).calls.tolist()
     [2, 2, 2]
     """
     for name, value in (("samples", samples), ("batch", batch)):
@@ -107,7 +103,7 @@ def decode_many(
 def _decode_many(
     keys: Key[Array, " samples"],
     denoiser: AbstractDenoiser,
-    decoder: AbstractDecoder | AbstractKernel,
+    decoder: AbstractDecoder,
     batch: int,
     limit: int,
 ) -> Trace:
@@ -115,10 +111,10 @@ def _decode_many(
     return jax.lax.map(draw, keys, batch_size=batch)
 
 
-def step_limit(decoder: AbstractDecoder | AbstractKernel, n: int, max_steps: int | None) -> int:
+def step_limit(decoder: AbstractDecoder, n: int, max_steps: int | None) -> int:
     """The bound on the steps of a decoder: as given, or the default of its kind."""
     if max_steps is None:
-        return n if isinstance(decoder, AbstractDecoder) else MAX_STEPS
+        return decoder.most_steps(n)
     if max_steps < 1:
         refuse("max_steps", max_steps, "an integer >= 1")
     return max_steps

@@ -16,20 +16,20 @@ from .._errors import refuse
 from .._numerics import comparable, safe_log
 from .._types import Array, Bool, Float, Int, Key, Tokens
 from ..denoisers.base import AbstractDenoiser
-from .kernel import AbstractKernel, Branches
+from .base import AbstractDecoder, Branches, word_branches
 from .orders import rank
 from .ranked import confidence
-from .verification import check_branches, word_branches
+from .verification import check_branches
 
 
-class DraftAndVerify(AbstractKernel):
+class DraftAndVerify(AbstractDecoder):
     r"""Greedy decoding of one token a step, several steps a call: FreeDave (arXiv 2510.00294).
 
     At the state $x$ the nested drafts $d_1 \subset \dots \subset d_K$ fill the $k$ masked positions of
     highest `score` with their most probable symbols. One batched call on the drafts gives what each would
     write next, $t_k$: its own best token added. The step ends in the last of $d_1, d_2 = t_1, d_3 = t_2,
     \dots$ (the exact match), whose rows are known by then. $d_1$ is the greedy step itself, so that the
-    output is that of `ChosenBy(Ranked(score, single tokens), denoiser)` on `Argmax(denoiser)`, for every
+    output is that of `Reveal(Ranked(score, single tokens), temperature=0)`, for every
     denoiser; ties are theirs.
 
     Calls: one for the first state and one a step, except that the last masked token needs none (our
@@ -83,7 +83,7 @@ class DraftAndVerify(AbstractKernel):
         return known, jnp.where(chosen, symbols[None, :], tokens[None, :])
 
 
-class AnySubsetSpeculative(AbstractKernel):
+class AnySubsetSpeculative(AbstractDecoder):
     r"""One token at a time along `order` in law, several a step: ASSD (arXiv 2504.20456).
 
     The next $k =$ `drafts` masked positions $\sigma_1, \dots, \sigma_k$ of the order are drafted from the

@@ -10,12 +10,11 @@ from .._checks import check_integer
 from .._errors import refuse
 from .._types import Array, Bool, Int, Key, Tokens
 from ..denoisers.base import AbstractDenoiser
-from .base import AbstractDecoder
-from .kernel import AbstractKernel, Branches, Reveal, revealed_rows
+from .base import AbstractDecoder, Branches, revealed_rows
 from .orders import FixedPartition
 
 
-class Sweeps(AbstractKernel):
+class Sweeps(AbstractDecoder):
     r"""The blocks of an ordered partition, each masked and redrawn in turn, `passes` times over.
 
     Step `t` masks block `B = t mod len(blocks)` and draws its positions independently, $x_B \sim
@@ -60,28 +59,30 @@ class Sweeps(AbstractKernel):
         return jnp.max(self.levels) + 1
 
 
-class Edited(AbstractKernel):
+class Edited(AbstractDecoder):
     r"""What `decoder` writes, edited by `editor`: generate, then edit (arXiv 2601.15593).
 
-    The decoder has the first `n` steps and idles, at no call, in those that it does not need; then the
+    The decoder, which must not revise, has the first `n` steps and idles, at no call, in those that it does
+    not need; then the
     editor takes its steps, counted from 0, until it is finished. `Edited(decoder, Sweeps(blocks, k))`
     redraws every block `k` times.
 
-    >>> from mdmjax import Joint, Oracle, Schedule, exact_law, left_to_right
+    >>> from mdmjax import Joint, Oracle, Reveal, Schedule, exact_law, left_to_right
     >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
-    >>> law = exact_law(same, Edited(left_to_right(Schedule([1, 1])), Sweeps([[0], [1]], passes=1)))
+    >>> write = Reveal(left_to_right(Schedule([1, 1])))
+    >>> law = exact_law(same, Edited(write, Sweeps([[0], [1]], passes=1)))
     >>> law.probs.tolist(), float(law.expected_calls)
     ([[0.5, 0.0], [0.0, 0.5]], 4.0)
     """
 
     decoder: AbstractDecoder
-    editor: AbstractKernel
+    editor: AbstractDecoder
     revises = True
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
         """Those of both, of which one of the two has no weight."""
         writing = step < denoiser.n
-        first = Reveal(self.decoder).branches(denoiser, tokens, step)
+        first = self.decoder.branches(denoiser, tokens, step)
         second = self.editor.branches(denoiser, tokens, step - denoiser.n)
         weights = [jnp.where(writing, first.weights, 0.0), jnp.where(writing, 0.0, second.weights)]
         return Branches(jnp.concatenate(weights), jnp.concatenate([first.rows, second.rows]))
@@ -92,7 +93,7 @@ class Edited(AbstractKernel):
         """One draw from either."""
         return jax.lax.cond(
             step < denoiser.n,
-            lambda: Reveal(self.decoder).draw(key, denoiser, tokens, step),
+            lambda: self.decoder.draw(key, denoiser, tokens, step),
             lambda: self.editor.draw(key, denoiser, tokens, step - denoiser.n),
         )
 

@@ -20,14 +20,14 @@ from ..denoisers.base import AbstractDenoiser
 from ..distributions._chain import log_sum_exp
 from ..distributions.base import AbstractDistribution
 from ..distributions.joint import MAX_TABLE_BYTES
-from .kernel import AbstractKernel, Branches, kept_rows
+from .base import AbstractDecoder, Branches, word_branches
 from .orders import FixedPartition
 
 WORDS_AT_ONCE = 2**8
 """Words whose marginals are alive at the same time."""
 
 
-class BlockVerification(AbstractKernel):
+class BlockVerification(AbstractDecoder):
     r"""The next block of `partition` from its exact conditional $p(x_B \mid x_P)$ of `distribution`.
 
     The verified decoder of arXiv 2602.00286 (App. E.4): all $q^{|B|}$ words of the block are weighed by
@@ -71,7 +71,7 @@ class BlockVerification(AbstractKernel):
         return block_words(self.distribution, tokens, block, self.width)
 
 
-class BlockRejection(AbstractKernel):
+class BlockRejection(AbstractDecoder):
     r"""One proposal a step for the next block of `partition`: it is accepted, or the state stays.
 
     Words are proposed from the product of the denoiser's rows, $p_\Pi(x_B \mid x_P)$, and accepted with
@@ -185,11 +185,6 @@ def next_block(
     """The masked positions of the first block that has any."""
     key, rows = jax.random.key(0), jnp.zeros((tokens.shape[0], q))  # not looked at
     return partition.choose(key, rows, tokens, step)
-
-
-def word_branches(weights: Float[Array, " branches"], words: Int[Array, "branches n"], q: int) -> Branches:
-    """The law of one of the words: a branch that is certain for each."""
-    return Branches(weights, jax.vmap(lambda word: kept_rows(word, q, weights.dtype))(words))
 
 
 def check_branches(argument: str, value: str, count: int, n: int, q: int) -> None:

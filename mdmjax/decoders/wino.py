@@ -8,13 +8,14 @@ from .._numerics import comparable
 from .._types import Array, Bool, Float, Int, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..denoisers.perturbed import scalar
-from .kernel import AbstractKernel, Branches, kept_rows, revealed_rows
+from .base import AbstractDecoder, Branches, kept_rows, revealed_rows
 from .leave_one_out import leave_one_out
 from .orders import first
 from .parallel import ConfidenceThreshold
+from .writing import Writing
 
 
-class Wino(AbstractKernel):
+class Wino(AbstractDecoder):
     r"""Draft the confident positions, and mask again the tokens that fail verification (arXiv 2507.18578).
 
     A step drafts as `ConfidenceThreshold(draft_threshold)`, and masks again the tokens revealed before
@@ -25,8 +26,8 @@ class Wino(AbstractKernel):
 
     Our choices: their limit is one fewer than the step before drafted, which a state has no memory of;
     they cut drafts at 20 and at 0.7 of the masked positions; and with drawn tokens they judge the draw,
-    not the row. Confidences and verifications are those of `model` if it is given, else of the denoiser
-    that draws: `Wino(model=model)` on `Argmax(model)` is greedy WINO. A verification that is NaN fails.
+    not the row. Tokens are drawn at `temperature`, 0 for greedy WINO; confidences and verifications are
+    those of the rows as they are, or of `judge`. A verification that is NaN fails.
 
     Raises:
         InvalidInputError: a threshold not in `[0, 1]`.
@@ -41,31 +42,36 @@ class Wino(AbstractKernel):
 
     draft: ConfidenceThreshold
     verify_threshold: Float[Array, ""]
-    model: AbstractDenoiser | None
+    writing: Writing
     revises = True
 
     def __init__(
         self,
         draft_threshold: Numbers = 0.6,
         verify_threshold: Numbers = 0.9,
-        model: AbstractDenoiser | None = None,
+        *,
+        temperature: float = 1.0,
+        judge: AbstractDenoiser | None = None,
     ):
         check_probability("draft_threshold", scalar("draft_threshold", draft_threshold))
-        self.draft, self.model = ConfidenceThreshold(draft_threshold), model
+        self.draft, self.writing = ConfidenceThreshold(draft_threshold), Writing(temperature, judge)
         self.verify_threshold = scalar("verify_threshold", verify_threshold)
         check_probability("verify_threshold", self.verify_threshold)
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
         """One branch: drafts are drawn, failures are masked, the rest stays."""
-        log_probs = denoiser(tokens)
-        model = denoiser if self.model is None else self.model
-        judged = log_probs if self.model is None else model(tokens)
+        judged, log_probs = self.writing.rows(denoiser, tokens)
+        model = denoiser if self.writing.judge is None else self.writing.judge
         key = jax.random.key(0)  # not used: the draft is not random
         drafted = self.draft.choose(key, judged, tokens, step)
         failed = self._failed(leave_one_out(model, tokens), tokens != denoiser.q, jnp.sum(drafted) - 1)
         hidden = kept_rows(jnp.where(failed, denoiser.q, tokens), denoiser.q, log_probs.dtype)
         rows = jnp.where(failed[:, None], hidden, revealed_rows(log_probs, tokens, drafted))
         return Branches(jnp.ones((1,), log_probs.dtype), rows[None])
+
+    def writer(self, denoiser: AbstractDenoiser) -> AbstractDenoiser:
+        """The denoiser at the temperature."""
+        return self.writing.writer(denoiser)
 
     def _failed(
         self, support: Float[Array, " n"], revealed: Bool[Array, " n"], most: Int[Array, ""]

@@ -13,7 +13,7 @@ class Argmax(AbstractPerturbed):
     r"""All mass on the most probable symbol, the first of equals: temperature 0.
 
     Probabilities that differ by rounding only count as equal (`comparable`). A decoder that sees these
-    rows finds every position certain; `ChosenBy` lets it choose by the rows of the base.
+    rows finds every position certain; `Reveal(rule, temperature=0)` lets it choose by the rows of the base.
 
     >>> from mdmjax import Joint, Oracle
     >>> coin = Oracle(Joint(jnp.array([0.2, 0.8])))

@@ -39,7 +39,10 @@ class AbstractPerturbed(AbstractDenoiser):
 
     def __call__(self, tokens: Tokens) -> Float[Array, "n q"]:
         """Log-probabilities of every symbol at every position."""
-        log_probs = self.denoiser(tokens)
+        return self.perturbed(self.denoiser(tokens), tokens)
+
+    def perturbed(self, log_probs: Float[Array, "n q"], tokens: Tokens) -> Float[Array, "n q"]:
+        """What it says where its base says `log_probs`."""
         masked = (tokens == self.q)[:, None]
         return jnp.where(masked, self.perturb(log_probs, tokens), log_probs)
 

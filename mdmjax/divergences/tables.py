@@ -5,7 +5,7 @@ which the other never has; what it lacks by rounding (`1e-9`, or `1e-4` in float
 its table compare alike. Infinite divergences are `inf`; none is NaN unless a table has NaN.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from .._numerics import kl_terms, safe_log
 from .._types import Array, Float
 
 
+@runtime_checkable
 class Tabulated(Protocol):
     """What has a table of probabilities of shape `[q]*n`, such as a `Joint` or a `Law`."""
 

@@ -1,4 +1,4 @@
-"""Mass on partial assignments, one step of a kernel at a time: the engine of the exact laws, in NumPy."""
+"""Mass on partial assignments, one step of a decoder at a time: the engine of the exact laws, in NumPy."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -12,7 +12,8 @@ from scipy.sparse import csr_array
 from .._contexts import readable_state, tokens_of
 from .._errors import readable_bytes, refuse
 from .._types import Array, Bool, Float, Int
-from ..decoders.kernel import AbstractKernel, Reveal
+from ..decoders.base import AbstractDecoder
+from ..decoders.reveal import Reveal
 from ..denoisers.base import AbstractDenoiser
 from ._rows import checked_probs
 
@@ -73,35 +74,35 @@ def merged(parts: list[Frontier], code_count: int) -> tuple[Frontier, Int[np.nda
 
 
 class Stepper:
-    """A denoiser and a kernel that take frontiers a step further, `batch` states at a time."""
+    """A denoiser and a decoder that take frontiers a step further, `batch` states at a time."""
 
     def __init__(
         self,
         denoiser: AbstractDenoiser,
-        kernel: AbstractKernel,
+        decoder: AbstractDecoder,
         place: Int[np.ndarray, " n"],
         max_states: int,
         batch: int,
     ):
-        self.denoiser, self.kernel, self.place, self.max_states = denoiser, kernel, place, max_states
+        self.denoiser, self.decoder, self.place, self.max_states = denoiser, decoder, place, max_states
         self.n, self.q = denoiser.n, denoiser.q
         self.batch = batch
-        if not (isinstance(kernel, Reveal) and not kernel.decoder.is_random):  # of one branch
+        if not (isinstance(decoder, Reveal) and not decoder.rule.is_random):  # of one branch
             index = jnp.arange(1).dtype
             shapes = jax.ShapeDtypeStruct((self.n,), index), jax.ShapeDtypeStruct((), index)
-            rows = eqx.filter_eval_shape(_branches, denoiser, kernel, *shapes)[0].rows
+            rows = eqx.filter_eval_shape(_branches, denoiser, decoder, *shapes)[0].rows
             self.batch = max(1, min(batch, CHUNK_BYTES // (rows.size * rows.dtype.itemsize)))
-        if kernel.revises:  # a state may lead to all of them
+        if decoder.revises:  # a state may lead to all of them
             self.batch = max(1, min(self.batch, max_states // (self.q + 1) ** self.n))
 
     def finished(self, frontier: Frontier, step: int) -> Bool[np.ndarray, " m"]:
-        """Which states the kernel leaves before step `step`."""
-        if isinstance(self.kernel, Reveal):
+        """Which states the decoder leaves before step `step`."""
+        if isinstance(self.decoder, Reveal):
             return np.all(tokens_of(frontier.codes, self.n, self.q) != self.q, axis=1)
         done = [np.zeros(0, bool)]
         for block, padded in self._blocks(frontier.codes):
             done.append(
-                np.asarray(_finished(self.kernel, padded, jnp.asarray(step), self.q))[: block.shape[0]]
+                np.asarray(_finished(self.decoder, padded, jnp.asarray(step), self.q))[: block.shape[0]]
             )
         return np.concatenate(done)
 
@@ -117,7 +118,7 @@ class Stepper:
             owner = owner[source]
             after = frontier.calls[chunk] + calls
             part, which = merged([Frontier(codes, after[owner], mass, np.zeros((0, n, step + 1)))], size)
-            if self.kernel.revises:
+            if self.decoder.revises:
                 shares, shape = mass / frontier.mass[chunk][owner], (part.codes.size, block.shape[0])
                 flow = csr_array((shares, (which, owner)), shape)
                 tokens = tokens_of(part.codes, n, self.q)
@@ -132,7 +133,7 @@ class Stepper:
     def branches(self, codes: Int[np.ndarray, " m"], step: int) -> Iterator[Stepped]:
         """What follows the states in batches, in NumPy and float64; refused if it is no law."""
         for block, padded in self._blocks(codes):
-            found = _stepped(self.denoiser, self.kernel, padded, jnp.asarray(step))
+            found = _stepped(self.denoiser, self.decoder, padded, jnp.asarray(step))
             found = jax.tree.map(lambda x, count=block.shape[0]: np.asarray(x)[:count], found)
             branches, calls, log_probs = found
             if log_probs is not None:
@@ -157,7 +158,7 @@ class Stepper:
         tokens: Int[np.ndarray, "m n"],
     ) -> tuple[Int[np.ndarray, " used"], Float[np.ndarray, " used"], Float[np.ndarray, "used n symbols"]]:
         """The branches in use, with rows of sum one in float64; refused if they never were, or idle."""
-        name, tolerance = type(self.kernel).__name__, 1e-9 if rows.dtype == np.float64 else 1e-4
+        name, tolerance = type(self.decoder).__name__, 1e-9 if rows.dtype == np.float64 else 1e-4
         weights = weights.astype(np.float64)
         owner, branch = np.nonzero(weights)
         rows = rows[owner, branch].astype(np.float64)
@@ -168,13 +169,13 @@ class Stepper:
             state = readable_state(tokens[np.argmax(wrong)], self.q)
             remedy = "the denoiser may be NaN there: wrap it in Fallback"
             refuse(f"the step of {name} at {state}", "no law", "weights and rows of sum 1", remedy)
-        if isinstance(self.kernel, Reveal):
+        if isinstance(self.decoder, Reveal):
             kept = np.take_along_axis(rows, tokens[owner][:, :, None], axis=2)[:, :, 0]
             # A state whose rows are certain of its mask in every position goes on for ever.
             idle = np.bincount(owner[np.any(kept != 1, axis=1)], minlength=len(tokens)) == 0
             if idle.any():
                 state = readable_state(tokens[np.argmax(idle)], self.q)
-                name = type(self.kernel.decoder).__name__
+                name = type(self.decoder.rule).__name__
                 refuse(f"the choice of {name} at {state}", "empty", "at least one masked position")
         return owner, weights[owner, branch], rows / sums[..., None]
 
@@ -229,16 +230,18 @@ def _last_changes(
 
 
 @eqx.filter_jit
-def _stepped(denoiser: AbstractDenoiser, kernel: AbstractKernel, tokens: Int[Array, "m n"], step: Array):
-    return jax.vmap(lambda state: _branches(denoiser, kernel, state, step))(tokens)
+def _stepped(denoiser: AbstractDenoiser, decoder: AbstractDecoder, tokens: Int[Array, "m n"], step: Array):
+    return jax.vmap(lambda state: _branches(denoiser, decoder, state, step))(tokens)
 
 
-def _branches(denoiser: AbstractDenoiser, kernel: AbstractKernel, tokens: Array, step: Array):
+def _branches(denoiser: AbstractDenoiser, decoder: AbstractDecoder, tokens: Array, step: Array):
     """The branches and calls; and the rows that a decoder has seen, to be checked: all, not the chosen."""
-    seen = denoiser(tokens) if isinstance(kernel, Reveal) else None
-    return kernel.branches(denoiser, tokens, step), kernel.calls(tokens, step, denoiser.q), seen
+    seen = denoiser(tokens) if isinstance(decoder, Reveal) else None
+    return decoder.branches(denoiser, tokens, step), decoder.calls(tokens, step, denoiser.q), seen
 
 
 @eqx.filter_jit
-def _finished(kernel: AbstractKernel, tokens: Int[Array, "m n"], step: Array, q: int) -> Bool[Array, " m"]:
-    return jax.vmap(lambda state: kernel.finished(state, step, q))(tokens)
+def _finished(
+    decoder: AbstractDecoder, tokens: Int[Array, "m n"], step: Array, q: int
+) -> Bool[Array, " m"]:
+    return jax.vmap(lambda state: decoder.finished(state, step, q))(tokens)

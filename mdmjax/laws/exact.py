@@ -7,7 +7,6 @@ from .._contexts import place_values, tokens_of
 from .._errors import readable_bytes, refuse
 from .._types import Float
 from ..decoders.base import AbstractDecoder
-from ..decoders.kernel import AbstractKernel, as_kernel
 from ..decoders.run import step_limit
 from ..decoders.verification import WORDS_AT_ONCE, BlockRejection, BlockVerification
 from ..denoisers.base import AbstractDenoiser
@@ -22,7 +21,7 @@ MAX_STATES = 2**22
 
 def exact_law(
     denoiser: AbstractDenoiser,
-    decoder: AbstractDecoder | AbstractKernel,
+    decoder: AbstractDecoder,
     *,
     max_steps: int | None = None,
     max_states: int = MAX_STATES,
@@ -36,9 +35,9 @@ def exact_law(
 
     through the branches of the step (one for a deterministic rule, one a set for a random one, which
     must have a `choice_law`), over the states that are reached: outcomes of probability zero are
-    dropped, equal states merged. A kernel that masks again is a Markov chain on the same states. What
+    dropped, equal states merged. A decoder that masks again is a Markov chain on the same states. What
     has not finished after `max_steps` steps (`n` if the decoder only reveals, else `MAX_STEPS`) is
-    `Law.unfinished`. A `Joint` of the denoiser or the kernel is tabulated first where that fits. `batch`
+    `Law.unfinished`. A `Joint` of the denoiser or the decoder is tabulated first where that fits. `batch`
     states are denoised at a time. Sums are float64; the result has the default float type. Rows of a
     float32 denoiser leave a relative error of about `1e-6`.
 
@@ -60,13 +59,13 @@ def exact_law(
     n, q = denoiser.n, denoiser.q
     check_table_size(n, q)
     limit = step_limit(decoder, n, max_steps)
-    kernel, place = as_kernel(decoder), place_values(n, q)
-    _check_branches(kernel, n, q)
+    place = place_values(n, q)
+    _check_branches(decoder, n, q)
     if (q + 1) ** n * 2 * limit >= 2**63:
         refuse("n, q", f"{n}, {q}", "states and calls that fit 63 bits", "use fewer positions")
-    denoiser, kernel = with_tables((denoiser, kernel))
-    _check_words(kernel, n, q)
-    stepper = Stepper(denoiser, kernel, place, max_states, batch)
+    denoiser, decoder = with_tables((denoiser, decoder))
+    _check_words(decoder, n, q)
+    stepper = Stepper(denoiser, decoder, place, max_states, batch)
     words, probs = np.array([q ** (n - 1 - i) for i in range(n)]), np.zeros(q**n)
     calls, finalised, unfinished, step = np.zeros(1), np.zeros((n, 0)), 0.0, 0
     frontier = Frontier(np.array([q * place.sum()]), np.zeros(1, int), np.ones(1), np.zeros((1, n, 0)))
@@ -81,13 +80,13 @@ def exact_law(
             finalised = _added(finalised, done.last.sum(0))
         if step == limit or not frontier.codes.size:
             break
-        if kernel.revises:
+        if decoder.revises:
             need = frontier.codes.size * n * (step + 1) * 8 * 4
             check_bytes(
                 need, MAX_TABLE_BYTES, "the law of the steps", "bound max_steps, or use fewer tokens"
             )
         frontier, changed = stepper.step(frontier, step)
-        if not kernel.revises:
+        if not decoder.revises:
             finalised = np.concatenate([finalised, changed[:, None]], axis=1)
         step += 1
     dtype = jnp.result_type(float)
@@ -106,10 +105,10 @@ def _added(total: Float[np.ndarray, "..."], more: Float[np.ndarray, "..."]) -> F
     return sum(np.pad(x, [*pad, (0, size - x.shape[-1])]) for x in (total, more))
 
 
-def _check_branches(kernel: AbstractKernel, n: int, q: int) -> None:
+def _check_branches(decoder: AbstractDecoder, n: int, q: int) -> None:
     """Refuse a decoder of random sets whose `2^n` branches do not fit."""
-    decoder = getattr(kernel, "decoder", None)
-    if decoder is not None and decoder.is_random:
+    rule = getattr(decoder, "rule", None)
+    if rule is not None and rule.is_random:
         need = 2**n * n * (q + 1) * 8 * 3
         if need > MAX_TABLE_BYTES // 4:
             refuse(
@@ -120,9 +119,9 @@ def _check_branches(kernel: AbstractKernel, n: int, q: int) -> None:
             )
 
 
-def _check_words(kernel: AbstractKernel, n: int, q: int) -> None:
+def _check_words(decoder: AbstractDecoder, n: int, q: int) -> None:
     """Refuse to weigh the words of blocks by a `Joint` whose marginals were too many to tabulate."""
-    if isinstance(kernel, BlockVerification | BlockRejection) and isinstance(kernel.distribution, Joint):
-        need = SIZES[0] * min(WORDS_AT_ONCE, q**kernel.width) * q**n * 8
+    if isinstance(decoder, BlockVerification | BlockRejection) and isinstance(decoder.distribution, Joint):
+        need = SIZES[0] * min(WORDS_AT_ONCE, q**decoder.width) * q**n * 8
         remedy = f"at n = {n}, q = {q} every word of a block is a sum over {q}^{n}; use fewer positions"
         check_bytes(need, MAX_TABLE_BYTES, "the weighing of the blocks' words", remedy)

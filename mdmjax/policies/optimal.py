@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from .._contexts import place_values
 from .._errors import refuse
 from .._types import Array, Bool, Float, Int, Key, Tokens
-from ..decoders.base import AbstractDecoder
+from ..decoders.base import AbstractRule
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
 from ..laws._rows import check_bytes
@@ -25,7 +25,7 @@ from ._local import context_rows, forward_errors
 from ._pairs import any_slot, append_sum, slot, start
 
 
-class PolicyTable(AbstractDecoder):
+class PolicyTable(AbstractRule):
     """A decoder that looks up the set to reveal: bit `i` of `sets[step, code]` is position `i`.
 
     Steps beyond the last row use the last row. With `adaptive` false the code is in base 2, with digit 1

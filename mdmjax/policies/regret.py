@@ -20,7 +20,7 @@ from .._errors import refuse
 from .._numerics import comparable, kl_terms, safe_log
 from .._types import Array, Float, Int
 from ..decoders.base import AbstractDecoder
-from ..decoders.kernel import AbstractKernel, Reveal
+from ..decoders.reveal import Reveal
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import Joint
 from ..laws._frontier import Stepper
@@ -143,15 +143,15 @@ def teacher_forced_calls(
         InvalidInputError: a decoder that is random, or chooses nothing; a denoiser of another size, or
             whose rows are NaN or do not sum to one in a context that is visited.
 
-    >>> from mdmjax import Oracle, Schedule, left_to_right
+    >>> from mdmjax import Oracle, Reveal, Schedule, left_to_right
     >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> teacher_forced_calls(Oracle(same), left_to_right(Schedule([1, 1])), same).calls.tolist()
+    >>> teacher_forced_calls(Oracle(same), Reveal(left_to_right(Schedule([1, 1]))), same).calls.tolist()
     [0.0, 0.0, 1.0]
     """
     n, q = joint.n, joint.q
     if (denoiser.n, denoiser.q) != (n, q):
         refuse("denoiser", f"of n, q = {denoiser.n}, {denoiser.q}", f"n, q = {n}, {q} of the joint")
-    if decoder.is_random:
+    if not _reveals(decoder):
         refuse("decoder", type(decoder).__name__, "one that is not random")
     probs = np.asarray(joint.probs).reshape(-1)
     words = states_with(n, n, q)[probs > 0]
@@ -165,7 +165,7 @@ def teacher_forced_calls(
 
 def regret(
     denoiser: AbstractDenoiser,
-    decoder: AbstractDecoder | AbstractKernel,
+    decoder: AbstractDecoder,
     joint: Joint,
     *,
     among: Policies = any_policy,
@@ -181,14 +181,14 @@ def regret(
     Raises:
         InvalidInputError: as `teacher_forced_calls`, `exact_law` and `optimal_policy`.
 
-    >>> from mdmjax import LowConfidence, Oracle, Schedule, left_to_right
+    >>> from mdmjax import LowConfidence, Oracle, Reveal, Schedule, left_to_right
     >>> pair = Joint(jnp.array([[0.4, 0.1], [0.3, 0.2]]))
-    >>> round(abs(float(regret(Oracle(pair), left_to_right(Schedule([1, 1])), pair))), 4)
+    >>> round(abs(float(regret(Oracle(pair), Reveal(left_to_right(Schedule([1, 1]))), pair))), 4)
     0.0
     >>> round(float(regret(Oracle(pair), LowConfidence(Schedule([1, 1])), pair)), 4)
     0.1775
     """
-    if isinstance(decoder, AbstractDecoder) and not decoder.is_random:
+    if _reveals(decoder):
         made = teacher_forced_calls(denoiser, decoder, joint)
         kl, calls = made.kl, float(made.expected_calls)
     else:
@@ -197,6 +197,11 @@ def regret(
         kl, calls = jnp.sum(kl_terms(truth, law.probs)) + law.unfinished, float(law.expected_calls)
     least = least_kl(joint, calls, denoiser, among=among)
     return jnp.where(jnp.isinf(least), 0.0, kl - least.astype(kl.dtype))
+
+
+def _reveals(decoder: AbstractDecoder) -> bool:
+    """Whether it is made of a rule that is not random: each word is then written in one way."""
+    return isinstance(decoder, Reveal) and not decoder.rule.is_random
 
 
 def _solver(joint: Joint, denoiser: AbstractDenoiser | None, among: Policies):
@@ -240,7 +245,7 @@ def _followed(
     """Calls and log-probability of every word, all words at once; states that they share are met once."""
     n, q = denoiser.n, denoiser.q
     place = place_values(n, q)
-    stepper = Stepper(with_tables(denoiser), Reveal(decoder), place, words.shape[0], BATCH)
+    stepper = Stepper(with_tables(denoiser), decoder, place, words.shape[0], BATCH)
     tokens, calls, log_law = np.full_like(words, q), np.zeros(len(words), int), np.zeros(len(words))
     for step in range(n):
         open_ = np.flatnonzero(np.any(tokens == q, axis=1))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from .._contexts import place_values
 from .._types import Array, Bool, Float, Int, Key, Tokens
-from ..decoders.base import AbstractDecoder
+from ..decoders.base import AbstractRule
 from ..decoders.orders import first, subsets
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
@@ -23,7 +23,7 @@ from ._pairs import append_sum, slot, start
 from .optimal import Priced, check_price, check_steps, errors_of
 
 
-class SizeTable(AbstractDecoder):
+class SizeTable(AbstractRule):
     """`sizes[step, code]` uniformly random masked positions; steps beyond the last row use the last row."""
 
     sizes: Int[Array, "steps codes"]

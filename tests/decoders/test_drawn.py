@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mdmjax._numerics import safe_log
-from mdmjax.decoders.kernel import drawn_from
+from mdmjax.decoders.base import drawn_from
 
 
 def test_counts_follow_the_rows(key):

@@ -1,13 +1,11 @@
 """Blocks drawn by enumeration: the law is the target, one call a block."""
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from _oracles import incoherent_rows, sampler_law, verified_step
-from _strategies import counts_of, probabilities
+from _strategies import partitions, probabilities
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,13 +26,6 @@ from mdmjax.decoders.verification import block_words
 from mdmjax.laws._rows import with_tables
 
 SHAPES = [(2, 3), (3, 2)]
-
-
-def partitions(data, n):
-    """Any ordered partition, its blocks in any order within."""
-    order = data.draw(st.permutations(range(n)))
-    ends = np.cumsum(data.draw(counts_of(n)))
-    return [order[start:end] for start, end in itertools.pairwise([0, *ends.tolist()])]
 
 
 @given(st.data())

@@ -15,7 +15,7 @@ from mdmjax import (
     mean_entropies,
     subset_entropies,
 )
-from mdmjax.information import entropy
+from mdmjax.information import enumeration
 from mdmjax.information.enumeration import entropy_bytes
 
 SHAPES = [(1, 3), (2, 1), (2, 2), (2, 5), (2, 7), (3, 1), (3, 4), (4, 5), (5, 3), (9, 2)]
@@ -58,7 +58,7 @@ def test_every_subset_against_dit():
 
 @pytest.mark.parametrize("entries", [8, 200])
 def test_blocks_do_not_change_the_result(monkeypatch, entries):
-    monkeypatch.setattr(entropy, "BLOCK_ENTRIES", entries)
+    monkeypatch.setattr(enumeration, "BLOCK_ENTRIES", entries)
     table = random_table(2, 9, seed=entries)
     found = subset_entropies(Joint(jnp.asarray(table)))
     np.testing.assert_allclose(found, entropies_by_loops(table), rtol=0, atol=1e-13)
@@ -107,7 +107,7 @@ def test_gradient_is_finite_at_zeros_and_correct():
 
 
 def test_a_table_too_large_is_refused_with_its_bytes(monkeypatch):
-    monkeypatch.setattr(entropy, "MAX_BYTES", 1000)
+    monkeypatch.setattr(enumeration, "MAX_BYTES", 1000)
     with pytest.raises(InvalidInputError, match="MiB"):
         subset_entropies(Joint(jnp.asarray(random_table(2, 8))))
 

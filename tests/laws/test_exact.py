@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from _oracles import decision_tree_law
+from _rules import Idle, Lookup, Random, Surest
 from _strategies import probabilities
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,7 +30,6 @@ from mdmjax import (
     symmetric_chain,
 )
 from mdmjax._contexts import states_with
-from mdmjax.decoders.base import AbstractDecoder
 from mdmjax.denoisers.base import AbstractDenoiser
 from mdmjax.laws._rows import with_tables
 
@@ -43,41 +43,6 @@ FLOAT32 = {
     "edited": lambda: Edited(EntropySum(0.6), Sweeps([[1], [0, 2]], 1)),
     "speculative": lambda: AnySubsetSpeculative([2, 0, 1], 2),
 }
-
-
-class Lookup(AbstractDecoder):
-    """Any deterministic rule: the masked ones of the set of a (step, state), or all if none is masked."""
-
-    wishes: jax.Array
-    is_random = False
-
-    def choose(self, key, log_probs, tokens, step):
-        n, q = log_probs.shape
-        place = jnp.asarray([(q + 1) ** (n - 1 - i) for i in range(n)], tokens.dtype)
-        masked = tokens == q
-        wish = masked & self.wishes[step, jnp.sum(tokens * place)]
-        return jnp.where(wish.any(), wish, masked)
-
-
-class Surest(AbstractDecoder):
-    """The `width` positions whose best symbol is most probable."""
-
-    width: int = 1
-    is_random = False
-
-    def choose(self, key, log_probs, tokens, step):
-        best = jnp.where(tokens == log_probs.shape[1], jnp.max(log_probs, 1), -jnp.inf)
-        rank = jnp.argsort(jnp.argsort(-best, stable=True), stable=True)
-        return (rank < self.width) & jnp.isfinite(best)
-
-
-class Idle(Surest):
-    def choose(self, key, log_probs, tokens, step):
-        return jnp.zeros_like(tokens, bool)
-
-
-class Random(Surest):
-    is_random = True
 
 
 class Slow(AbstractDenoiser):

@@ -18,10 +18,9 @@ from _oracles import (
     table_conditionals,
     table_marginal,
 )
-from _strategies import probabilities
+from _strategies import partitions, probabilities
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_verification import SHAPES, partitions
 
 from mdmjax import (
     BlockHMM,
@@ -54,6 +53,9 @@ def problem(data):
     else:
         rows = incoherent_rows(n, q, data.draw(st.integers(0, 999)), zeros=False)
     return table, rows, denoiser_of(rows)
+
+
+SHAPES = [(2, 3), (3, 2)]
 
 
 @given(st.data())

@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdmjax import (
-    AbstractDecoder,
+    AbstractRule,
     Argmax,
     ChosenBy,
     ConfidenceFactor,
@@ -362,7 +362,7 @@ def test_greedy_writing_with_the_models_confidences(key):
 
 
 def test_a_decoder_that_chooses_nothing_stops(key):
-    class Idle(AbstractDecoder):
+    class Idle(AbstractRule):
         is_random = False
 
         def choose(self, key, log_probs, tokens, step):

@@ -4,10 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from _oracles import all_compositions, block_decoder_law, divergences_by_loops, partitions_of_sizes
-from _strategies import probabilities
+from _strategies import SEEDS, any_denoiser, probabilities
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_optimal_policy import SEEDS, any_denoiser
 
 from mdmjax import (
     InvalidInputError,

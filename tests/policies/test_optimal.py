@@ -10,14 +10,12 @@ from _oracles import (
     divergences_by_loops,
     kl_by_sum,
     ordered_partitions,
-    partial_assignments,
     partition_law,
-    table_conditionals,
 )
-from _strategies import probabilities
+from _rules import Lookup, Surest
+from _strategies import SEEDS, any_denoiser, probabilities
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_exact_law import Lookup, Surest
 
 from mdmjax import (
     Argmax,
@@ -33,7 +31,6 @@ from mdmjax import (
 )
 
 SHAPES = st.sampled_from([(2, 3), (3, 2), (4, 2)])
-SEEDS = st.integers(0, 2**16)
 
 
 def draw_table(data, zeros=False):
@@ -177,31 +174,6 @@ def test_refusals():
             optimal_policy_calls(joint, price)
     with pytest.raises(InvalidInputError, match=r"12\.0 GiB: want at most 2\.0 GiB"):
         optimal_policy_frontier(Joint(jnp.full((2,) * 14, 2.0**-14)), 1)
-
-
-def any_denoiser(table, seed):
-    """A table of rows and the same as a function of a tuple of tokens: the rows of no distribution.
-
-    More or less wrong; with or without mass where the data have none, and none where they have some; NaN
-    in contexts that the data never have.
-    """
-    rng, (n, q) = np.random.default_rng(seed), (table.ndim, table.shape[0])
-    noise, respects, ruled_out = rng.choice([0.0, 0.3, 1.0]), rng.random() < 0.5, rng.choice([0.0, 0.1])
-    rows = {}
-    for tokens in map(tuple, partial_assignments(n, q).tolist()):
-        exact = table_conditionals(table, tokens)
-        made = (1 - noise) * exact + noise * rng.dirichlet(np.ones(q), n)
-        made = np.where(respects & (exact == 0), 0, made)
-        ruled = np.where(rng.random((n, q)) < ruled_out, 0, made)
-        made = np.where(ruled.sum(1, keepdims=True) > 0, ruled, made)
-        seen = np.array([np.eye(q + 1)[token, :q] for token in tokens])
-        made = np.where(seen.sum(1, keepdims=True) > 0, seen, made)
-        rows[tokens] = (
-            np.full((n, q), np.nan) if np.isnan(exact).any() else made / made.sum(1, keepdims=True)
-        )
-    with np.errstate(divide="ignore"):
-        denoiser = TableDenoiser(jnp.asarray(np.log(np.array(list(rows.values())))))
-    return denoiser, lambda tokens: rows[tuple(tokens)]
 
 
 @given(st.data(), SEEDS)

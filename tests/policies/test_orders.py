@@ -12,10 +12,9 @@ from _oracles import (
     order_errors_and_entropies,
     order_law,
 )
-from _strategies import probabilities
+from _strategies import SEEDS, any_denoiser, probabilities
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_optimal_policy import SEEDS, any_denoiser
 
 from mdmjax import (
     InvalidInputError,

@@ -4,11 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from _oracles import all_policies, follow_words, kl_by_sum, least_kl_of_mixtures
-from _strategies import probabilities
+from _rules import Idle, Lookup, Random, Surest
+from _strategies import SEEDS, any_denoiser, probabilities
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_exact_law import Idle, Lookup, Random, Surest
-from test_optimal_policy import SEEDS, any_denoiser
 
 from mdmjax import (
     AnySubsetSpeculative,

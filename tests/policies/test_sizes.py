@@ -6,10 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from _oracles import best_sizes_tree
-from _strategies import probabilities
+from _strategies import SEEDS, any_denoiser, probabilities
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_optimal_policy import SEEDS, any_denoiser
 
 from mdmjax import (
     Argmax,

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import kendalltau
 
 from mdmjax._errors import InvalidInputError
-from mdmjax.decoders.kernel import Reveal
+from mdmjax.decoders.base import Reveal
 from mdmjax.decoders.orders import RandomSubset, left_to_right
 from mdmjax.decoders.parallel import ConfidenceThreshold
 from mdmjax.decoders.ranked import ChosenBy, Ranked, confidence
