@@ -35,3 +35,9 @@ def readable_bytes(count: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.3g} PiB"
+
+
+def check_bytes(need: int, limit: int, what: str, remedy: str) -> None:
+    """Refuse `need` bytes for `what`, before they are taken."""
+    if need > limit:
+        refuse(what, f"of {readable_bytes(need)}", f"at most {readable_bytes(limit)}", remedy)

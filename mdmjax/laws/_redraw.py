@@ -13,11 +13,11 @@ import numpy as np
 
 from .._checks import Numbers, as_floats, check_integer, check_rows
 from .._contexts import readable_state
-from .._errors import refuse
+from .._errors import check_bytes, refuse
 from .._types import Array, Bool, Float, Int
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import Joint
-from ._rows import check_bytes, checked_probs, with_tables
+from ._rows import checked_probs, with_tables
 from .law import Law
 
 

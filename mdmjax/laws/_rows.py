@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._contexts import marginal_table, place_values, readable_state
-from .._errors import readable_bytes, refuse
+from .._errors import refuse
 from .._numerics import safe_log
 from .._types import Array, Float, Int, Key, Tokens
+from ..denoisers.base import AbstractDenoiser
 from ..distributions.base import AbstractDistribution
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
 
@@ -105,7 +106,26 @@ def masked_probs(
     return probs / np.repeat(sums, q).reshape(-1, q)  # repeated: an inner loop of q is slow
 
 
-def check_bytes(need: int, limit: int, what: str, remedy: str) -> None:
-    """Refuse `need` bytes for `what`, before they are taken."""
-    if need > limit:
-        refuse(what, f"of {readable_bytes(need)}", f"at most {readable_bytes(limit)}", remedy)
+SIZES = (2**6, 2**9, 2**12, 2**14)
+"""The numbers of states that a compiled denoiser takes: few, so that compilations are."""
+
+
+def denoised(
+    denoiser: AbstractDenoiser, tokens: Int[np.ndarray, "m n"], *, batch: int = SIZES[-1]
+) -> Float[np.ndarray, "m n q"]:
+    """What the denoiser says of every state: at most `batch` at a time, padded to one of `SIZES`.
+
+    The one place where laws and policies call a denoiser. The rows are as it gives them: see `checked_probs`.
+    """
+    parts = [np.zeros((0, denoiser.n, denoiser.q))] if not tokens.shape[0] else []
+    for start in range(0, tokens.shape[0], batch):
+        block = tokens[start : start + batch]
+        size = min(batch, next(size for size in SIZES if size >= min(block.shape[0], SIZES[-1])))
+        padded = np.concatenate([block, np.repeat(block[:1], max(0, size - block.shape[0]), axis=0)])
+        parts.append(np.asarray(_denoised(denoiser, jnp.asarray(padded)))[: block.shape[0]])
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+@eqx.filter_jit
+def _denoised(denoiser: AbstractDenoiser, tokens: Int[Array, "m n"]) -> Float[Array, "m n q"]:
+    return jax.vmap(denoiser)(tokens)

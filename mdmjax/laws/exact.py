@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._contexts import place_values, tokens_of
-from .._errors import readable_bytes, refuse
+from .._errors import check_bytes, readable_bytes, refuse
 from .._types import Float
 from ..decoders.base import AbstractDecoder
 from ..decoders.run import step_limit
@@ -12,7 +12,7 @@ from ..decoders.verification import WORDS_AT_ONCE, BlockRejection, BlockVerifica
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint, check_table_size
 from ._frontier import SIZES, Frontier, Stepper
-from ._rows import check_bytes, with_tables
+from ._rows import with_tables
 from .law import Law
 
 MAX_STATES = 2**22

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import refuse
+from .._errors import check_bytes, refuse
 from .._types import Array, Float, Int
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, check_table_size
 from ..schedules.schedule import Schedule, check_total
-from ._rows import check_bytes, masked_probs, with_tables
+from ._rows import masked_probs, with_tables
 from .law import Law
 
 MAX_TERMS = 2**34

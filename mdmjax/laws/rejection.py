@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._contexts import readable_state
-from .._errors import refuse
+from .._errors import check_bytes, refuse
 from .._numerics import kl_terms
 from .._types import Array, Float, Int, Tokens
 from ..decoders.orders import FixedPartition
@@ -21,7 +21,7 @@ from ..decoders.verification import block_words, check_branches, check_fits, log
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.base import AbstractDistribution
 from ..distributions.joint import MAX_TABLE_BYTES, tabulate
-from ._rows import check_bytes, checked_probs, with_tables
+from ._rows import checked_probs, with_tables
 
 
 class RejectionLaw(eqx.Module):

@@ -7,12 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import Numbers, check_integer
-from .._errors import refuse
+from .._errors import check_bytes, refuse
 from .._types import Array, Float
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
 from ._redraw import Pass
-from ._rows import check_bytes
 from .law import Law
 
 

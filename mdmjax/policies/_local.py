@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._contexts import marginal_table, place_values, tokens_of
-from .._errors import refuse
+from .._errors import check_bytes, refuse
 from .._numerics import kl_terms
 from .._types import Array, Float, Int
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
-from ..laws._rows import check_bytes, checked_probs, with_tables
+from ..laws._rows import checked_probs, with_tables
 
 BATCH = 2**14
 """Contexts that are denoised at a time."""

@@ -15,12 +15,11 @@ import jax
 import jax.numpy as jnp
 
 from .._contexts import place_values
-from .._errors import refuse
+from .._errors import check_bytes, refuse
 from .._types import Array, Bool, Float, Int, Key, Tokens
 from ..decoders.base import AbstractRule
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
-from ..laws._rows import check_bytes
 from ._local import context_rows, forward_errors
 from ._pairs import any_slot, append_sum, slot, start
 

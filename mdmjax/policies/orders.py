@@ -17,11 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._contexts import place_values, tokens_of
+from .._errors import check_bytes
 from .._numerics import comparable, entropy, kl_terms
 from .._types import Array, Float, Int
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
-from ..laws._rows import check_bytes
 from ._local import context_rows, forward_errors
 from .optimal import PolicyTable
 

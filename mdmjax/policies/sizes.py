@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 
 from .._contexts import place_values
+from .._errors import check_bytes
 from .._types import Array, Bool, Float, Int, Key, Tokens
 from ..decoders.base import AbstractRule
 from ..decoders.orders import first, subsets
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
-from ..laws._rows import check_bytes
 from ._pairs import append_sum, slot, start
 from .optimal import Priced, check_price, check_steps, errors_of
 
