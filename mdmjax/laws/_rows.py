@@ -115,7 +115,7 @@ def denoised(
 ) -> Float[np.ndarray, "m n q"]:
     """What the denoiser says of every state: at most `batch` at a time, padded to one of `SIZES`.
 
-    The one place where laws and policies call a denoiser. The rows are as it gives them: see `checked_probs`.
+    The one place where laws and policies call a denoiser; the rows are as it gives them (`checked_probs`).
     """
     parts = [np.zeros((0, denoiser.n, denoiser.q))] if not tokens.shape[0] else []
     for start in range(0, tokens.shape[0], batch):
