@@ -1,0 +1,1 @@
+"""Studies: library objects in, a frozen report out, for the command line, experiments and notebooks."""
