@@ -15,7 +15,7 @@ from ..distributions.alphabet import AbstractAlphabet
 from ..schedules.schedule import Schedule
 from ..traces.metrics import trace_statistics
 from .law import Named
-from .report import AbstractReport, Column, Shown, Table, run_lengths
+from .report import AbstractReport, Column, Part, Table, run_lengths
 
 SHOWN = 8
 """Most sequences that are printed; JSON has all."""
@@ -29,7 +29,7 @@ LABELS = {
 """What each statistic is."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class DecodeReport(AbstractReport):
     """Traces with a leading axis, and the mean and standard error of each statistic over sequences.
 
@@ -82,20 +82,21 @@ class DecodeReport(AbstractReport):
             "out": self.out,
         }
 
-    def shown(self) -> Shown:
+    def tables(self) -> list[Part]:
         """The sequences, and the means of what their traces say."""
-        tokens, parts = np.asarray(self.traces.tokens), []
+        tokens, parts = np.asarray(self.traces.tokens), list[Part]()
         for number, row in enumerate(tokens[:SHOWN], 1):
             plain = " ".join("_" if token == self.q else str(token) for token in row)
             parts.append(f"--- {number}\n{plain if self.alphabet is None else self.alphabet.decode(row)}")
         if len(tokens) > SHOWN:
             parts.append(f"--- and {len(tokens) - SHOWN} more (--json and --out have all)")
         statistics = self.statistics
-        rows = [
-            (label, _number(statistics[name]["mean"]), _number(statistics[name]["stderr"]))
-            for name, label in LABELS.items()
+        rows = [{"label": label} | statistics[name] for name, label in LABELS.items()]
+        columns = [
+            Column(self.decoder.name, "label", justify="left"),
+            Column("mean", "mean", "{:.4f}".format),
+            Column("stderr", "stderr", "{:.4f}".format),
         ]
-        columns = [Column(self.decoder.name, justify="left"), Column("mean"), Column("stderr")]
         notes = [f"Means of {len(tokens)} sequences, with standard errors over them."]
         if math.isnan(statistics["kendall_tau"]["mean"]):
             notes.append("tau is undefined: every sequence was finalised in one step, which has no order")
@@ -105,7 +106,7 @@ class DecodeReport(AbstractReport):
         counts = run_lengths(self.schedule.counts)
         notes.append(f"schedule where the decoder takes one: {self.schedule_of}: {counts}")
         notes.append(f"{self.seconds:.1f} s, compiling too" + (f"; {self.out}" if self.out else ""))
-        return Shown([*parts, "---", Table(columns, rows), *notes])
+        return [*parts, "---", Table(columns, rows), *notes]
 
 
 def decode_study(
@@ -147,7 +148,3 @@ def _summary(values: Float[np.ndarray, " samples"]) -> dict[str, Any]:
         return {"mean": math.nan, "stderr": math.nan, "of": 0}
     error = known.std(ddof=1) / math.sqrt(known.size) if known.size > 1 else math.nan
     return {"mean": float(known.mean()), "stderr": float(error), "of": known.size}
-
-
-def _number(value: float) -> str:
-    return "undefined" if math.isnan(value) else f"{value:.4f}"

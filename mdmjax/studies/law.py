@@ -23,11 +23,11 @@ from ..laws.exact import exact_law
 from ..laws.law import AbstractLaw, BlockChainLaw, Law
 from ..losses.exact import KlSplit, kl_split
 from ..policies.regret import CallsHull, Regret, calls_hull, regret
-from .report import AbstractReport, Shown
+from .report import AbstractReport, Part
 from .subject import Subject, Track, untracked
 
 TABULATED = 2**16
-"""Contexts up to which a denoiser is made a table: each decoder then compiles a look-up only (our choice)."""
+"""Contexts up to which a denoiser is made a table: each decoder then compiles a look-up (our choice)."""
 
 
 class Named(NamedTuple):
@@ -54,7 +54,7 @@ class Refused(NamedTuple):
         return {"decoder": {"name": self.name, **self.parameters}, "skipped": self.why}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class LawReport(AbstractReport):
     """How far the law of one decoder is from the truth, and what it costs; divergences in nats.
 
@@ -118,14 +118,14 @@ class LawReport(AbstractReport):
             return {}
         return {"truth": tabulate(self.truth).probs.reshape(-1), "law": self.law.probs.reshape(-1)}
 
-    def shown(self) -> Shown:
+    def tables(self) -> list[Part]:
         """What a reader is shown."""
-        from .law_table import shown_one
+        from .law_table import parts_of_one
 
-        return shown_one(self)
+        return parts_of_one(self)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class ComparisonReport(AbstractReport):
     """Many decoders on one truth with one denoiser, and the hull of the best policies."""
 
@@ -146,11 +146,11 @@ class ComparisonReport(AbstractReport):
         found = {"decoders": rows, "best_policies": best}
         return self.subject.head() | sizes | dict(self.head) | found | dict(self.subject.facts)
 
-    def shown(self) -> Shown:
+    def tables(self) -> list[Part]:
         """What a reader is shown."""
-        from .law_table import shown_all
+        from .law_table import parts_of_all
 
-        return shown_all(self)
+        return parts_of_all(self)
 
 
 def law_study(

@@ -3,23 +3,23 @@
 from typing import Any
 
 from .law import ComparisonReport, LawReport, Refused
-from .report import Column, Shown, Table, number6, run_lengths
+from .report import Column, Part, Table, run_lengths, six_decimals
 
 
-def shown_one(report: LawReport) -> Shown:
+def parts_of_one(report: LawReport) -> list[Part]:
     """Every number of one decoder, with what it is."""
     row, stderr = report.row() | {"epsilon": report.epsilon}, report.stderr or {}
-    rows = []
-    for key, label in _labels(row).items():
-        if key in row and (row[key] is not None or key == "regret"):
-            error = [number6(stderr[key]) if key in stderr else ""] if stderr else []
-            rows.append((label, number6(row[key]), *error))
-    columns = [Column(_name(report.decoder.to_json()), justify="left"), Column("")]
-    table = Table(columns + [Column("stderr")] * bool(stderr), rows)
-    return Shown([_heading(report), table, *_legend([row], several=False)])
+    rows = [
+        (label, row[key], stderr.get(key, ""))
+        for key, label in _labels(row).items()
+        if key in row and row[key] is not None
+    ]
+    columns = [Column(_name(report.decoder.to_json()), 0, justify="left"), Column("", 1, six_decimals)]
+    columns += [Column("stderr", 2, six_decimals)] * bool(stderr)
+    return [_heading(report), Table(columns, rows), *_legend([row], several=False)]
 
 
-def shown_all(report: ComparisonReport) -> Shown:
+def parts_of_all(report: ComparisonReport) -> list[Part]:
     """One row a decoder, the least forward KL first."""
     reports = [row for row in report.rows if isinstance(row, LawReport)]
     found = sorted(
@@ -35,18 +35,14 @@ def shown_all(report: ComparisonReport) -> Shown:
     }
     if not any(row["violation_rate"] is not None for row in found):
         del keys["violation_rate"]
-    columns = [Column("decoder", justify="left"), Column("calls"), *map(Column, keys.values())]
-    rows = [
-        (
-            _name(row["decoder"]),
-            f"{float(row['expected_calls']):.3f}",
-            *(number6(row[key]) for key in keys),
-        )
-        for row in found
+    columns = [
+        Column("decoder", lambda row: _name(row["decoder"]), justify="left"),
+        Column("calls", "expected_calls", "{:.3f}".format),
+        *(Column(heading, key, six_decimals) for key, heading in keys.items()),
     ]
     refused = [row for row in report.rows if isinstance(row, Refused)]
     skipped = [f"{_name({'name': row.name, **row.parameters})}: {row.why}" for row in refused]
-    return Shown([_heading(report), Table(columns, rows), *skipped, *_legend(found, several=True)])
+    return [_heading(report), Table(columns, found), *skipped, *_legend(found, several=True)]
 
 
 def _heading(report: LawReport | ComparisonReport) -> str:
@@ -63,7 +59,7 @@ def _heading(report: LawReport | ComparisonReport) -> str:
     if "local_circulation" in head:
         worst = max(float(x) for x in head["local_circulation"])
         what = "local circulation: log-ratio of the two orders of a pair of tokens, mean size at most"
-        lines.append(f"{what} {number6(worst)} nats")
+        lines.append(f"{what} {six_decimals(worst)} nats")
     return "\n".join(lines)
 
 

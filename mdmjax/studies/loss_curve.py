@@ -12,7 +12,7 @@ from ..denoisers.base import AbstractDenoiser
 from ..losses.sampled import MaskedLosses, joined, masked_losses
 from ..schedules.schedule import Schedule
 from ..training.data import AbstractData, draw_batch
-from .report import AbstractReport, Column, Shown, Table
+from .report import AbstractReport, Column, Part, Table
 from .subject import Track, untracked
 
 LEAST_CALLS, LEAST_SEQUENCES = 4096, 64
@@ -23,7 +23,7 @@ PARTS = 16
 """Most steps of the progress bar."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class LossCurveReport(AbstractReport):
     """Losses in nats a masked token by number of masked tokens, each sequence masked at every number.
 
@@ -65,23 +65,27 @@ class LossCurveReport(AbstractReport):
             "next": f"mdmjax schedule loss-curve {self.file} --isotonic",
         }
 
-    def shown(self) -> Shown:
+    def tables(self) -> list[Part]:
         """A short table: one token masked, half of them, all of them."""
         found, n = self.fields(), self.losses.n
-        numbers = sorted({1, -(-n // 4), -(-n // 2), -(-3 * n // 4), n})
-        rows = [(str(m), f"{found['loss'][m - 1]:.4f}", f"{found['stderr'][m - 1]:.4f}") for m in numbers]
+        shown = sorted({1, -(-n // 4), -(-n // 2), -(-3 * n // 4), n})
+        rows = [(m, found["loss"][m - 1], found["stderr"][m - 1]) for m in shown]
+        columns = [
+            Column("masked tokens", 0),
+            Column("nats each", 1, "{:.4f}".format),
+            Column("stderr", 2, "{:.4f}".format),
+        ]
         nll, error = found["nll_one_by_one"], found["nll_one_by_one_stderr"]
-        return Shown(
-            [
-                f"{self.sequences} held-out sequences of {n} tokens, with every number of them masked",
-                Table([Column("masked tokens"), Column("nats each"), Column("stderr")], rows),
-                f"One token a step in random order: NLL {nll:.4f} +- {error:.4f} nats a sequence, "
-                f"{nll / n:.4f} a token (+-: standard error over sequences).",
-                f"{self.calls} calls of the model in {self.seconds:.1f} s, "
-                f"{self.calls_per_second:.0f} a second once compiled.",
-                *([f"written to {self.file}; next:\n  {found['next']}"] if self.file else []),
-            ]
-        )
+        written = [f"written to {self.file}; next:\n  {found['next']}"] if self.file else []
+        return [
+            f"{self.sequences} held-out sequences of {n} tokens, with every number of them masked",
+            Table(columns, rows),
+            f"One token a step in random order: NLL {nll:.4f} +- {error:.4f} nats a sequence, "
+            f"{nll / n:.4f} a token (+-: standard error over sequences).",
+            f"{self.calls} calls of the model in {self.seconds:.1f} s, "
+            f"{self.calls_per_second:.0f} a second once compiled.",
+            *written,
+        ]
 
 
 def loss_curve_study(

@@ -13,7 +13,7 @@ from ..schedules.guaranteed import austin_for_steps, theorem9_dtc_for_steps, the
 from ..schedules.named import NAMED
 from ..schedules.optimal import Frontier, fewest_steps, frontier, optimal_schedule
 from ..schedules.schedule import Schedule, expected_kl, nll
-from .report import AbstractReport, Shown
+from .report import AbstractReport, Part
 from .subject import Subject
 
 BASELINES: dict[str, Callable[[int, int], Schedule]] = NAMED | {
@@ -33,7 +33,7 @@ DENSE_FRONTIER_WORK = 2**30
 """Steps times `n^2` of that of a loss curve, which may fall and rise (our choice)."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class ScheduleReport(AbstractReport):
     r"""The optimum of a curve, every baseline of as many steps, and the optimum of every number of steps.
 
@@ -106,11 +106,11 @@ class ScheduleReport(AbstractReport):
         others = {name: self.score(make(self.curve.n, steps)) for name, make in NAMED.items()}
         return self.entry(best) | {"baselines": others}
 
-    def shown(self) -> Shown:
+    def tables(self) -> list[Part]:
         """What a reader is shown."""
-        from .schedule_table import shown
+        from .schedule_table import parts_of
 
-        return shown(self)
+        return parts_of(self)
 
 
 def schedule_study(
@@ -120,8 +120,7 @@ def schedule_study(
     epsilon: float | None = None,
     subject: Subject | None = None,
 ) -> ScheduleReport:
-    """The best schedule of `steps` steps; or of the fewest with a cost of at most `epsilon` nats; or of
-    all.
+    """The best schedule of `steps` steps, or of the fewest that cost at most `epsilon` nats, or of all.
 
     With neither, the optimum of every number of steps (as far as that takes seconds), of which the fewest
     steps that leave at most `ENOUGH` of the one-step error are chosen.

@@ -1,20 +1,21 @@
 """What a reader is shown of a schedule report: the frontier, the baselines, and what is what."""
 
-from .report import Column, Shown, Table, number4, run_lengths
+from .report import Column, Part, Table, four_decimals, run_lengths
 from .schedule import BASELINES, ScheduleReport
 
 COMPARED = ("llada_uniform", "dllm_cosine", "pyramid")
 """Baselines that are shown for every number of steps; JSON has them all."""
 
 
-def shown(report: ScheduleReport) -> Shown:
+def parts_of(report: ScheduleReport) -> list[Part]:
     """The heading, one or two tables, and the legend."""
-    steps, parts = report.schedule.steps, [_heading(report)]
+    steps = report.schedule.steps
+    parts: list[Part] = [_heading(report)]
     if report.frontier is not None:
         parts += ["The best schedule of every number of steps:", _frontier(report)]
     parts.append(f"{steps} step{'s' * (steps > 1)}: {report.criterion}.")
     parts.append(_baselines(report))
-    return Shown([*parts, *_legend(report)])
+    return [*parts, *_legend(report)]
 
 
 def _heading(report: ScheduleReport) -> str:
@@ -34,7 +35,7 @@ def _heading(report: ScheduleReport) -> str:
             "total correlation": curve.total_correlation,
             "dual total correlation": curve.dual_total_correlation,
         }
-        lines.append(", ".join(f"{name} {number4(x)}" for name, x in names.items()) + " nats")
+        lines.append(", ".join(f"{name} {four_decimals(x)}" for name, x in names.items()) + " nats")
     elif "rows" in facts:
         lines.append(_measured(facts, curve.n))
     return "\n".join(lines)
@@ -69,34 +70,33 @@ def _frontier(report: ScheduleReport) -> Table:
         best = report.score(schedule)
         beside = (report.score(BASELINES[name](report.curve.n, steps)) for name in COMPARED)
         others = (_beside(score, best, report.exact) for score in beside)
-        rows.append((str(steps), number4(best), *others, run_lengths(schedule.counts)))
+        rows.append((str(steps), four_decimals(best), *others, run_lengths(schedule.counts)))
     columns = [
-        Column("steps"),
-        Column(f"{'KL' if report.exact else 'NLL'} best"),
-        *(Column(name, optional=True) for name in COMPARED),
-        Column("best counts", fills=True),
+        Column("steps", 0),
+        Column(f"{'KL' if report.exact else 'NLL'} best", 1),
+        *(Column(name, place, optional=True) for place, name in enumerate(COMPARED, 2)),
+        Column("best counts", len(COMPARED) + 2, justify="left", shorten=True),
     ]
-    chosen = [int(row[0]) == report.schedule.steps for row in rows]
-    return Table(columns, rows, bold=chosen)
+    return Table(columns, rows, bold=lambda row: row[0] == str(report.schedule.steps))
 
 
 def _baselines(report: ScheduleReport) -> Table:
     """The best schedule and every baseline of as many steps, best first."""
     best = report.score(report.schedule)
-    rows = [("best", number4(best), "", run_lengths(report.schedule.counts))]
+    rows = [("best", four_decimals(best), "", run_lengths(report.schedule.counts))]
     found = [(name, make(report.curve.n, report.schedule.steps)) for name, make in BASELINES.items()]
     scored = sorted(((report.score(s), name, s) for name, s in found), key=lambda row: row[0])
     for score, name, schedule in scored:
         beside = _ratio(score, best) if report.exact else f"{score - best:+.4f}"
-        rows.append((name, number4(score), beside, run_lengths(schedule.counts)))
+        rows.append((name, four_decimals(score), beside, run_lengths(schedule.counts)))
     columns = [
-        Column("schedule", justify="left"),
-        Column("KL" if report.exact else "NLL"),
-        Column("ratio" if report.exact else "excess"),
-        Column("tokens revealed at each step", fills=True, short="counts"),
+        Column("schedule", 0, justify="left"),
+        Column("KL" if report.exact else "NLL", 1),
+        Column("ratio" if report.exact else "excess", 2),
+        Column("tokens revealed at each step", 3, justify="left", shorten=True),
     ]
-    steps = report.schedule.steps
-    return Table(columns, rows, bold=[True] + [False] * len(scored), full=(0, f"The best {steps}: {{}}."))
+    in_full = f"The best {report.schedule.steps}: {rows[0][3]}."
+    return Table(columns, rows, bold=lambda row: row[0] == "best", in_full=in_full)
 
 
 def _legend(report: ScheduleReport) -> list[str]:
@@ -152,7 +152,7 @@ def _intervals(report: ScheduleReport) -> str:
 
 def _beside(score: float, best: float, exact: bool) -> str:
     """A baseline's number, and how it compares with the best."""
-    return f"{number4(score)} {_ratio(score, best):>7}" if exact else f"{score - best:+.4f}"
+    return f"{four_decimals(score)} {_ratio(score, best):>7}" if exact else f"{score - best:+.4f}"
 
 
 def _ratio(score: float, best: float) -> str:

@@ -17,9 +17,9 @@ def untracked(items: Sequence[T], label: str) -> Iterable[T]:
 
 @dataclass(frozen=True)
 class Subject:
-    """`title` in words; `source` as JSON has it, by which it can be had again; `method`: how its curve
-    was found.
+    """What a report is of.
 
+    `title` in words; `source` as JSON has it, by which it can be had again; `method`: how its curve was found;
     `q` is the size of the alphabet where there is one; `facts` go into the JSON of a report as they are.
     """
 
