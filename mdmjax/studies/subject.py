@@ -19,8 +19,8 @@ def untracked(items: Sequence[T], label: str) -> Iterable[T]:
 class Subject:
     """What a report is of.
 
-    `title` in words; `source` as JSON has it, by which it can be had again; `method`: how its curve was found;
-    `q` is the size of the alphabet where there is one; `facts` go into the JSON of a report as they are.
+    `title` in words; `source` as JSON has it, by which it can be had again; `method`: how its curve came
+    about; `q` is the size of the alphabet where there is one; `facts` go into the JSON as they are.
     """
 
     title: str
