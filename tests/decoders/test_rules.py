@@ -21,6 +21,7 @@ from _strategies import counts_of, probabilities
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import mdmjax as mj
 from mdmjax import (
     ConfidenceFactor,
     ConfidenceThreshold,
@@ -217,3 +218,32 @@ def test_refusals():
     ]:
         with pytest.raises(InvalidInputError, match=line):
             make()
+
+
+class Mine(mj.AbstractRule):
+    """A rule as a user writes it: every position that is sure, and the surest."""
+
+    level: float = 0.7
+    is_random = False
+
+    def choose(self, key, log_probs, tokens, step):
+        masked = tokens == log_probs.shape[1]
+        best = jnp.where(masked, jnp.exp(log_probs.max(axis=1)), -1.0)
+        return (best >= self.level) | (jnp.arange(tokens.size) == jnp.argmax(best))
+
+
+@pytest.mark.parametrize("draws", [20_000, 1_000_000])
+def test_a_rule_of_ones_own(draws, key):
+    """Its law is that of the built-in rule that it copies, and of its draws within 5 standard errors."""
+    table = np.random.default_rng(4).dirichlet(np.full(8, 0.5)).reshape(2, 2, 2)
+    model = mj.tabulate_denoiser(mj.Oracle(mj.Joint(jnp.asarray(table))))
+    law = mj.exact_law(model, mj.Reveal(Mine()))
+    built_in = mj.exact_law(model, mj.Reveal(mj.ConfidenceThreshold(0.7)))
+    np.testing.assert_array_equal(law.probs, built_in.probs)
+    np.testing.assert_array_equal(law.calls, built_in.calls)
+    assert 1 < float(law.expected_calls) < 3
+    found = mj.decode_many(key, model, mj.Reveal(Mine()), draws, batch=10_000)
+    words = np.asarray(found.tokens) @ np.array([4, 2, 1])
+    for values, p in [(words, np.asarray(law.probs).reshape(-1)), (found.calls, np.asarray(law.calls))]:
+        counts = np.bincount(np.asarray(values), minlength=p.size) / draws
+        assert np.all(np.abs(counts - p) <= 5 * np.sqrt(p * np.maximum(1 - p, 0) / draws))
