@@ -16,7 +16,7 @@ from .._contexts import place_values
 from .._errors import check_bytes
 from .._types import Array, Bool, Float, Int, Key, Tokens
 from ..decoders.base import AbstractRule
-from ..decoders.orders import first, subsets
+from ..decoders.orders import first, uniform_choice_law
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
 from ._pairs import append_sum, slot, start
@@ -40,11 +40,8 @@ class SizeTable(AbstractRule):
         self, log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
     ) -> Float[Array, " subsets"]:
         """Uniform over the sets of masked positions of this size."""
-        n, q = log_probs.shape
-        sets, size = subsets(n), self._size(tokens, q, step)
-        fits = jnp.all((tokens == q)[None, :] | ~sets, axis=1) & (jnp.sum(sets, axis=1) == size)
-        fits = fits.astype(log_probs.dtype)
-        return fits / jnp.sum(fits)
+        q = log_probs.shape[1]
+        return uniform_choice_law(tokens == q, self._size(tokens, q, step), log_probs.dtype)
 
     def _size(self, tokens: Tokens, q: int, step: Int[Array, ""]) -> Int[Array, ""]:
         place = jnp.asarray(place_values(tokens.shape[0], q), tokens.dtype)

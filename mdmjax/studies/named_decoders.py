@@ -77,7 +77,7 @@ def _low_confidence(setting: Setting) -> "AbstractDecoder":
 def _remdm(
     setting: Setting, cap: float | None, rescale: float | None, by_confidence: bool
 ) -> "AbstractDecoder":
-    from ..decoders.remdm import remdm_cap, remdm_conf, remdm_rescale
+    from ..decoders.remdm import ReMDM
 
     given = (cap is not None) + (rescale is not None) + by_confidence
     if given > 1:
@@ -85,10 +85,10 @@ def _remdm(
     for name, value in (("cap", cap), ("rescale", rescale)):
         check_share(name, value)
     if by_confidence:
-        return setting.tempered(remdm_conf(setting.schedule))
+        return setting.tempered(ReMDM.conf(setting.schedule))
     if rescale is not None:
-        return setting.tempered(remdm_rescale(setting.schedule, rescale))
-    return setting.tempered(remdm_cap(setting.schedule, 0.1 if cap is None else cap))
+        return setting.tempered(ReMDM.rescale(setting.schedule, rescale))
+    return setting.tempered(ReMDM.cap(setting.schedule, 0.1 if cap is None else cap))
 
 
 @named(

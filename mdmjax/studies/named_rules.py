@@ -131,8 +131,8 @@ def _early_commit(setting: Setting, thresholds: tuple[float, ...]) -> "AbstractD
     Knob("width", int, 1, "Positions revealed at once."),
 )
 def _semi_autoregressive(setting: Setting, block: int | None, width: int) -> "AbstractDecoder":
-    from ..decoders.orders import SemiAutoregressive
     from ..decoders.ranked import Ranked, confidence
+    from ..decoders.semi_autoregressive import SemiAutoregressive
     from ..schedules.schedule import Schedule
 
     size = len(setting.partition(block)[0])

@@ -20,13 +20,13 @@ from mdmjax import (
     LowConfidence,
     Mixed,
     Oracle,
+    ReMDM,
     Schedule,
     Sweeps,
     TableDenoiser,
     Wino,
     decode,
     exact_law,
-    remdm_conf,
     symmetric_chain,
 )
 from mdmjax._contexts import states_with
@@ -38,7 +38,7 @@ SHAPES = st.sampled_from([(1, 3), (2, 3), (3, 2), (4, 2)])
 
 FLOAT32 = {
     "low-confidence": lambda: LowConfidence(Schedule([1, 2])),
-    "remdm-conf": lambda: remdm_conf([0.0, 0.4, 0.4, 0.75, 1.0]),
+    "remdm-conf": lambda: ReMDM.conf([0.0, 0.4, 0.4, 0.75, 1.0]),
     "wino": lambda: Wino(0.5, 0.7),
     "edited": lambda: Edited(EntropySum(0.6), Sweeps([[1], [0, 2]], 1)),
     "speculative": lambda: AnySubsetSpeculative([2, 0, 1], 2),

@@ -1,20 +1,20 @@
-r"""Decoders that choose how many positions to reveal from how certain the denoiser is.
+r"""Rules that choose how many positions to reveal from how certain the denoiser is.
 
 Each reveals at least the best masked position. Ties and comparisons are those of `ranked`.
 """
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from jax.core import Tracer
 from jax.scipy.special import gammaln
 
 from .._checks import Numbers, check_probability
 from .._errors import refuse
 from .._numerics import comparable
-from .._types import Array, Bool, Float, Int, Key, Tokens
+from .._types import Array, Float, Int, Key, LogProbs, Positions, Step, Tokens
 from ..denoisers.perturbed import check_positive, scalar
 from .base import AbstractRule
-from .orders import rank, subsets
+from .orders import check_positions, places_of, rank, subsets
 from .ranked import confidence, row_entropy
 
 
@@ -37,9 +37,7 @@ class ConfidenceThreshold(AbstractRule):
         self.threshold = scalar("threshold", threshold)
         check_probability("threshold", self.threshold)
 
-    def choose(
-        self, key: Key[Array, ""], log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
-    ) -> Bool[Array, " n"]:
+    def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The confident positions."""
         masked, sure = tokens == log_probs.shape[1], comparable(confidence(log_probs))
         enough = sure >= comparable(self.threshold.astype(sure.dtype))
@@ -68,9 +66,7 @@ class ConfidenceFactor(AbstractRule):
         self.factor = scalar("factor", factor)
         check_positive("factor", self.factor)
 
-    def choose(
-        self, key: Key[Array, ""], log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
-    ) -> Bool[Array, " n"]:
+    def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The positions before the first that fails."""
         masked, sure = tokens == log_probs.shape[1], comparable(confidence(log_probs))
         place = rank(-sure, masked)
@@ -101,9 +97,7 @@ class EntropyBounded(AbstractRule):
         self.bound = scalar("bound", bound)
         _check_nats("bound", self.bound)
 
-    def choose(
-        self, key: Key[Array, ""], log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
-    ) -> Bool[Array, " n"]:
+    def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The positions before which the others sum to at most `bound`."""
         masked, nats = tokens == log_probs.shape[1], comparable(row_entropy(log_probs))
         return masked & _sum_before(nats, rank(nats, masked), self.bound)
@@ -132,29 +126,22 @@ class EntropySum(AbstractRule):
     def __init__(self, threshold: Numbers, order: Numbers | None = None):
         self.threshold = scalar("threshold", threshold)
         _check_nats("threshold", self.threshold)
-        if order is not None and sorted(np.asarray(order).tolist()) != list(range(np.size(order))):
-            refuse("order", np.asarray(order).tolist(), f"a permutation of 0..{np.size(order) - 1}")
-        self.place = None if order is None else jnp.asarray(np.argsort(np.asarray(order)))
+        self.place = None if order is None else places_of(order)
 
     @property
     def is_random(self) -> bool:
         """Whether the order is."""
         return self.place is None
 
-    def choose(
-        self, key: Key[Array, ""], log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
-    ) -> Bool[Array, " n"]:
+    def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The positions before which the others sum to at most `threshold`."""
         n, q = log_probs.shape
         place = jax.random.permutation(key, n) if self.place is None else self.place
-        if place.shape != (n,):
-            refuse("order", f"of {place.shape[0]} positions", f"n = {n} positions")
+        check_positions("order", place, tokens)
         masked = tokens == q
         return masked & _sum_before(comparable(row_entropy(log_probs)), rank(place, masked), self.threshold)
 
-    def choice_law(
-        self, log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
-    ) -> Float[Array, " subsets"]:
+    def choice_law(self, log_probs: LogProbs, tokens: Tokens, step: Step) -> Float[Array, " subsets"]:
         r"""With a random order, the probability that each set $B$ of the $m$ masked positions is revealed.
 
         $$\binom{m}{|B|}^{-1} |B|^{-1}\, \#\{i \in B : H(B \setminus i) \le \text{threshold}\}$$
@@ -164,7 +151,7 @@ class EntropySum(AbstractRule):
         """
         if not self.is_random:
             return super().choice_law(log_probs, tokens, step)
-        masked, sets = tokens == log_probs.shape[1], subsets(tokens.shape[0])
+        masked, sets = tokens == log_probs.shape[1], jnp.asarray(subsets(tokens.shape[0]))
         nats = comparable(row_entropy(log_probs))
         sizes, m = jnp.sum(sets, axis=1).astype(nats.dtype), jnp.sum(masked).astype(nats.dtype)
         threshold = comparable(self.threshold.astype(nats.dtype))
@@ -179,9 +166,7 @@ class EntropySum(AbstractRule):
         return law / jnp.sum(law)
 
 
-def _sum_before(
-    nats: Float[Array, " n"], place: Int[Array, " n"], bound: Float[Array, ""]
-) -> Bool[Array, " n"]:
+def _sum_before(nats: Float[Array, " n"], place: Int[Array, " n"], bound: Float[Array, ""]) -> Positions:
     """Whether the entropies of the positions at earlier places sum to at most `bound`."""
     sums = jnp.cumsum(nats[jnp.argsort(place)])
     before = jnp.concatenate([jnp.zeros_like(sums[:1]), sums[:-1]])
@@ -190,5 +175,5 @@ def _sum_before(
 
 def _check_nats(argument: str, value: Float[Array, ""]) -> None:
     """Refuse what is not a finite number of at least 0; a traced value passes."""
-    if not isinstance(value, jax.core.Tracer) and not 0 <= float(value) < float("inf"):
+    if not isinstance(value, Tracer) and not 0 <= float(value) < float("inf"):
         refuse(argument, f"{float(value):.6g}", "a finite number of nats >= 0")
