@@ -22,24 +22,15 @@ Use = Literal["curve", "law", "paper"]
 """What default sizes are for: a schedule; a law or a training; the decoders of the family's paper."""
 
 MAX_POSITIONS = 2**24
-"""The longest sequence of a closed form or a loss curve (our choice: 1 GiB)."""
-
-
-def check_positions(n: int, argument: str = "n") -> None:
-    """Refuse a sequence whose curve and schedules would fill the memory, before they are made.
-
-    >>> check_positions(2**24)
-    """
-    if n > MAX_POSITIONS:
-        need = readable_bytes(64 * n)  # the curve, and a handful of arrays of its size for every schedule
-        refuse(argument, n, f"at most {MAX_POSITIONS}", f"its curve needs {need}")
+"""The longest sequence (our choice: its curve and schedules take 1 GiB)."""
 
 
 @dataclass(frozen=True)
 class Parameter:
     """A number of a family: its type, its default for each use, and the bounds it is within.
 
-    Laws have smaller sizes: the largest at which every decoder takes seconds (our choice).
+    Laws have smaller sizes: the largest at which every decoder takes seconds (our choice). `cost` is the
+    bytes that one more of it takes.
     """
 
     name: str
@@ -50,6 +41,7 @@ class Parameter:
     most: int | float
     help: str
     paper: int | None = None
+    cost: int = 0
 
     def checked(self, value: Any) -> int | float:
         """The value as its type; refused if it is none, or out of bounds."""
@@ -61,10 +53,9 @@ class Parameter:
             refuse(self.name, value, f"a number in [{self.least:g}, {self.most:g}]")
         if number < self.least:
             refuse(self.name, value, f"an integer >= {self.least}")
-        if self.most == MAX_POSITIONS:
-            check_positions(int(number), self.name)
         if number > self.most:
-            refuse(self.name, value, f"at most {self.most}")
+            need = f"{readable_bytes(self.cost * int(number))} are needed" if self.cost else ""
+            refuse(self.name, value, f"at most {self.most}", need)
         return number
 
 
@@ -134,8 +125,11 @@ def _at(file: str, name: str) -> Callable[..., Any]:
     return call
 
 
-def _n(curve: int, law: int, *, least: int = 1, help: str = "Number of positions.") -> Parameter:
-    return Parameter("n", int, curve, law, least, MAX_POSITIONS, help)
+def _size(
+    name: str, curve: int, law: int, help: str, least: int = 1, paper: int | None = None
+) -> Parameter:
+    """A number of positions, or of what makes them: a curve and its schedules take 64 bytes of each."""
+    return Parameter(name, int, curve, law, least, MAX_POSITIONS, help, paper, cost=64)
 
 
 def _probability(name: str, default: float, help: str) -> Parameter:
@@ -169,6 +163,7 @@ def _pairs_rule(n: int, q: int) -> None:
         refuse("n", n, "an even integer", "pairs take two positions each")
 
 
+_N = _size("n", 16, 8, "Number of positions.")
 _Q = Parameter("q", int, 2, 2, 2, 2**63 - 1, "Size of the alphabet.")
 
 FAMILIES: dict[str, Family] = {
@@ -178,10 +173,8 @@ FAMILIES: dict[str, Family] = {
             "block-hmm",
             "Blocks of bits with a parity bit, driven by a hidden Markov chain (arXiv 2602.00286).",
             (
-                Parameter("blocks", int, 2, 2, 1, MAX_POSITIONS, "Number of blocks.", 8),
-                Parameter(
-                    "block_size", int, 8, 4, 1, MAX_POSITIONS, "Bits in a block, parity included.", 8
-                ),
+                _size("blocks", 2, 2, "Number of blocks.", paper=8),
+                _size("block_size", 8, 4, "Bits in a block, with its parity.", paper=8),
                 _probability("eta", 1e-8, "Probability that a parity bit is wrong."),
             ),
             "Block-HMM, {blocks} blocks of {block_size} bits, parity noise {eta:g}".format,
@@ -191,7 +184,11 @@ FAMILIES: dict[str, Family] = {
         Family(
             "markov",
             "Stationary Markov chain that keeps its symbol or moves to a uniformly random other one.",
-            (_n(16, 8), _Q, _probability("flip", 0.1, "Probability of moving to another symbol.")),
+            (
+                _N,
+                _Q,
+                _probability("flip", 0.1, "Probability of moving to another symbol."),
+            ),
             "Markov chain, flip {flip:g}".format,
             _at("distributions.markov", "symmetric_chain"),
             _markov_curve,
@@ -199,7 +196,7 @@ FAMILIES: dict[str, Family] = {
         Family(
             "repetition",
             "One uniform symbol, repeated at every position.",
-            (_n(16, 8), _Q),
+            (_N, _Q),
             "repetition code".format,
             _at("distributions.codes", "repetition_code"),
             _at("information.closed_form", "repetition_curve"),
@@ -207,7 +204,7 @@ FAMILIES: dict[str, Family] = {
         Family(
             "parity",
             "Uniform symbols that sum to zero.",
-            (_n(16, 8, least=2), _Q),
+            (_size("n", 16, 8, "Number of positions.", least=2), _Q),
             "parity code".format,
             _at("distributions.codes", "parity_code"),
             _at("information.closed_form", "parity_curve"),
@@ -216,9 +213,9 @@ FAMILIES: dict[str, Family] = {
             "reed-solomon",
             "Uniform codeword of a Reed-Solomon code: any DIM symbols are free and fix the rest.",
             (
-                _n(16, 4, help="Number of positions, at most q."),
+                _size("n", 16, 4, "Number of positions, at most q."),
                 Parameter("q", int, 17, 5, 2, 2**40, "Size of the field: a prime power."),
-                Parameter("dim", int, 8, 2, 1, MAX_POSITIONS, "Dimension of the code."),
+                _size("dim", 8, 2, "Dimension of the code."),
             ),
             "Reed-Solomon code of dimension {dim}".format,
             _at("distributions.codes", "reed_solomon_code"),
@@ -228,7 +225,7 @@ FAMILIES: dict[str, Family] = {
         Family(
             "permutation",
             "Uniform permutation of n symbols.",
-            (_n(16, 5, help="Number of positions, and of symbols."),),
+            (_size("n", 16, 5, "Number of positions, and of symbols."),),
             "uniform permutation".format,
             _at("distributions.permutation", "UniformPermutation"),
             _at("information.closed_form", "permutation_curve"),
@@ -237,7 +234,7 @@ FAMILIES: dict[str, Family] = {
         Family(
             "pairs",
             "Independent pairs of equal symbols.",
-            (_n(16, 8, least=2, help="Number of positions, even."), _Q),
+            (_size("n", 16, 8, "Number of positions, even.", least=2), _Q),
             lambda n, q: f"{n // 2} equal pairs",
             _at("distributions.codes", "pairs_code"),
             _at("information.closed_form", "pairs_curve"),
@@ -246,7 +243,10 @@ FAMILIES: dict[str, Family] = {
         Family(
             "noisy-bit",
             "One uniform bit, repeated at every position and flipped there independently.",
-            (_n(16, 8), _probability("flip", 0.1, "Probability that a position shows the other bit.")),
+            (
+                _N,
+                _probability("flip", 0.1, "Probability that a position shows the other bit."),
+            ),
             "noisy repeated bit, flip {flip:g}".format,
             _at("distributions.mixtures", "noisy_repeated_bit"),
             _at("information.exchangeable", "noisy_bit_curve"),

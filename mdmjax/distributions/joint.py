@@ -72,13 +72,15 @@ class Joint(AbstractEvidence):
         return safe_log(table)
 
 
-def check_table_size(n: int, q: int) -> None:
-    """Refuse a table of `q^n` numbers that needs more than `MAX_TABLE_BYTES`, before it is made."""
+def check_table_size(n: int, q: int, /, **sizes: int) -> None:
+    """Refuse a table of `q^n` numbers that needs more than `MAX_TABLE_BYTES`, before it is made.
+
+    `sizes` are the arguments to name, where they are not `n` and `q`.
+    """
+    sizes, remedy = sizes or {"n": n, "q": q}, "use fewer positions or a closed form"
     if n > MAX_AXES:
-        remedy = f"{q}^{n} numbers are too many; use a closed form"
-        refuse("n, q", f"{n}, {q}", f"a table of at most {MAX_AXES} positions", remedy)
-    remedy = "use fewer positions or a closed form"
-    check_bytes(8 * q**n, MAX_TABLE_BYTES, "a table", remedy, n=n, q=q)
+        refuse(", ".join(sizes), ", ".join(map(str, sizes.values())), f"at most {MAX_AXES} axes", remedy)
+    check_bytes(8 * q**n, MAX_TABLE_BYTES, "a table", remedy, **sizes)
 
 
 def tabulate(distribution: AbstractDistribution, *, batch: int = 2**14) -> Joint:

@@ -110,7 +110,8 @@ def text_joint(symbol_arrays: Sequence[Integer[np.ndarray, " _"]], window: int, 
     >>> text_joint([np.array([0, 1, 0, 1, 1])], 2, 2).probs.tolist()
     [[0.0, 0.5], [0.25, 0.25]]
     """
-    check_table_size(check_integer("window", window, 1), check_integer("q", q, 1))
+    window, q = check_integer("window", window, 1), check_integer("q", q, 1)
+    check_table_size(window, q, window=window, q=q)
     return empirical_joint(*text_windows(symbol_arrays, window, q), q)
 
 
