@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from .._checks import Numbers, check_integer
-from .._errors import refuse
+from .._errors import check_bytes, refuse
 from .._types import Array, Bool, Float, Int, Key, Tokens
-from .base import AbstractDistribution
+from .base import MAX_TABLE_BYTES, AbstractDistribution, check_sequence, known_rows
 from .fields import FiniteField, finite_field
 
 
@@ -45,6 +45,7 @@ class LinearCode(AbstractDistribution):
             wrong = generator[(generator < 0) | (generator >= q)]
             if wrong.size:
                 refuse("generator", f"{wrong[0]} at an entry", f"elements 0..{q - 1} of GF({q})")
+        check_sequence(generator.shape[1], self.q)
         self.generator = jnp.asarray(generator, jnp.uint8)
 
     @property
@@ -78,11 +79,9 @@ class LinearCode(AbstractDistribution):
         r"""0 or $-\infty$ where determined, $-\log q$ where not; NaN if no word agrees."""
         solved = _eliminate(self.generator, tokens, self.q)
         symbol = jnp.where(tokens == self.q, solved.symbols, tokens)
-        alphabet = jnp.arange(self.q, dtype=tokens.dtype)
-        known = jnp.where(symbol[:, None] == alphabet[None, :], 0.0, -jnp.inf)
         determined = solved.determined | (tokens != self.q)
         log_q = jnp.log(jnp.asarray(self.q, jnp.result_type(float)))
-        table = jnp.where(determined[:, None], known, -log_q)
+        table = jnp.where(determined[:, None], known_rows(symbol, self.q), -log_q)
         return jnp.where(solved.consistent, table, jnp.nan)
 
 
@@ -155,7 +154,8 @@ def repetition_code(n: int, q: int = 2) -> LinearCode:
     >>> repetition_code(3).generator.tolist()
     [[1, 1, 1]]
     """
-    return LinearCode(np.ones((1, check_integer("n", n, 1)), int), q)
+    n, q = _sizes(n, q, least=1, dim=1)
+    return LinearCode(np.ones((1, n), np.uint8), q)
 
 
 def parity_code(n: int, q: int = 2) -> LinearCode:
@@ -164,9 +164,9 @@ def parity_code(n: int, q: int = 2) -> LinearCode:
     >>> parity_code(3).generator.tolist()
     [[1, 0, 1], [0, 1, 1]]
     """
-    n = check_integer("n", n, 2)
-    last = np.full((n - 1, 1), int(finite_field(check_integer("q", q, 2)).negative[1]))
-    return LinearCode(np.concatenate([np.eye(n - 1, dtype=int), last], axis=1), q)
+    n, q = _sizes(n, q, least=2, dim=n)
+    last = np.full((n - 1, 1), finite_field(q).negative[1])
+    return LinearCode(np.concatenate([np.eye(n - 1, dtype=np.uint8), last], axis=1), q)
 
 
 def reed_solomon_code(n: int, dim: int, q: int) -> LinearCode:
@@ -198,6 +198,16 @@ def pairs_code(n: int, q: int = 2) -> LinearCode:
     >>> pairs_code(4).generator.tolist()
     [[1, 1, 0, 0], [0, 0, 1, 1]]
     """
-    if check_integer("n", n, 2) % 2:
+    n, q = _sizes(n, q, least=2, dim=n)
+    if n % 2:
         refuse("n", n, "an even integer", "every position has its pair")
-    return LinearCode(np.kron(np.eye(n // 2, dtype=int), np.ones((1, 2), dtype=int)), q)
+    return LinearCode(np.repeat(np.eye(n // 2, dtype=np.uint8), 2, axis=1), q)
+
+
+def _sizes(n: int, q: int, *, least: int, dim: int) -> tuple[int, int]:
+    """`n` and `q`, refused where the elimination of a generator of `dim` rows would not fit."""
+    n, q = check_integer("n", n, least), check_integer("q", q, 2)
+    finite_field(q)
+    # Rows, candidates and multiples: about 8 bytes an entry.
+    check_bytes(8 * n * dim, MAX_TABLE_BYTES, "a code's elimination", "use fewer positions", n=n)
+    return n, q

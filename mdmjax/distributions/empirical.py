@@ -9,7 +9,7 @@ from .._checks import as_floats, check_integer, check_shape
 from .._errors import refuse
 from .._numerics import safe_log
 from .._types import Array, Float, Int, Key, Tokens
-from .base import AbstractDistribution
+from .base import AbstractDistribution, check_sequence
 from .joint import Joint, check_table_size
 
 
@@ -34,14 +34,10 @@ class Empirical(AbstractDistribution):
     counts: Float[Array, " parts"]
     q: int = eqx.field(static=True)
 
-    def __init__(
-        self,
-        samples: Array | np.ndarray,
-        counts: Array | np.ndarray,
-        q: int,
-    ):
+    def __init__(self, samples: Array | np.ndarray, counts: Array | np.ndarray, q: int):
         self.q = check_integer("q", q, 1)
         _check_samples(samples, counts, self.q)
+        check_sequence(samples.shape[1], self.q)
         self.samples = jnp.asarray(samples, jnp.int32)
         (self.counts,) = as_floats(counts)
 
