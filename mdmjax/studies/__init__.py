@@ -1,1 +1,1 @@
-"""What the commands do, as functions: each takes library objects and returns a frozen report."""
+"""What the commands do, as library functions: objects in, a frozen report out that shows itself."""
