@@ -15,7 +15,8 @@ from ..distributions.alphabet import AbstractAlphabet
 from ..schedules.schedule import Schedule
 from ..traces.metrics import trace_statistics
 from .law import Named
-from .report import AbstractReport, Column, Part, Table, run_lengths
+from .report import AbstractReport, run_lengths
+from .table import Column, Part, Table
 
 SHOWN = 8
 """Most sequences that are printed; JSON has all."""

@@ -23,8 +23,9 @@ from ..laws.exact import exact_law
 from ..laws.law import AbstractLaw, BlockChainLaw, Law
 from ..losses.exact import KlSplit, kl_split
 from ..policies.regret import CallsHull, Regret, calls_hull, regret
-from .report import AbstractReport, Part
+from .report import AbstractReport
 from .subject import Subject, Track, untracked
+from .table import Part
 
 TABULATED = 2**16
 """Contexts up to which a denoiser is made a table: each decoder then compiles a look-up (our choice)."""

@@ -3,7 +3,8 @@
 from typing import Any
 
 from .law import ComparisonReport, LawReport, Refused
-from .report import Column, Part, Table, run_lengths, six_decimals
+from .report import run_lengths, six_decimals
+from .table import Column, Part, Table
 
 
 def parts_of_one(report: LawReport) -> list[Part]:

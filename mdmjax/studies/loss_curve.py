@@ -12,8 +12,9 @@ from ..denoisers.base import AbstractDenoiser
 from ..losses.sampled import MaskedLosses, joined, masked_losses
 from ..schedules.schedule import Schedule
 from ..training.data import AbstractData, draw_batch
-from .report import AbstractReport, Column, Part, Table
+from .report import AbstractReport
 from .subject import Track, untracked
+from .table import Column, Part, Table
 
 LEAST_CALLS, LEAST_SEQUENCES = 4096, 64
 """Calls that a curve takes, and sequences that it is measured on, if nothing is said: at least so many

@@ -29,9 +29,14 @@ class AbstractReport(abc.ABC):
     def tables(self) -> list[Part]:
         """What to show, from top to bottom: paragraphs and tables."""
 
+    def fields(self) -> dict[str, Any]:
+        """What JSON has, by name: the fields of the dataclass, unless a report says otherwise."""
+        told = [field.name for field in dataclasses.fields(self) if field.metadata.get("json", True)]
+        return {name: getattr(self, name) for name in told}
+
     def to_json(self) -> dict[str, Any]:
-        """One object of plain values: `schema`, `version`, `units`, and the fields."""
-        return {"schema": self.schema, "version": self.version, "units": "nats"} | to_plain(self)
+        """One object of plain values: `schema`, `version`, `units`, and the `fields`."""
+        return {"schema": self.schema, "version": self.version, "units": "nats"} | to_plain(self.fields())
 
     def __str__(self) -> str:
         return as_text(self.tables())

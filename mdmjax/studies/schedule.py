@@ -13,8 +13,9 @@ from ..schedules.guaranteed import austin_for_steps, theorem9_dtc_for_steps, the
 from ..schedules.named import NAMED
 from ..schedules.optimal import Frontier, fewest_steps, frontier, optimal_schedule
 from ..schedules.schedule import Schedule, expected_kl, nll
-from .report import AbstractReport, Part
+from .report import AbstractReport
 from .subject import Subject
+from .table import Part
 
 BASELINES: dict[str, Callable[[int, int], Schedule]] = NAMED | {
     "theorem9_tc": theorem9_tc_for_steps,

@@ -1,7 +1,8 @@
 """What a reader is shown of a schedule report: the frontier, the baselines, and what is what."""
 
-from .report import Column, Part, Table, four_decimals, run_lengths
+from .report import four_decimals, run_lengths
 from .schedule import BASELINES, ScheduleReport
+from .table import Column, Part, Table
 
 COMPARED = ("llada_uniform", "dllm_cosine", "pyramid")
 """Baselines that are shown for every number of steps; JSON has them all."""
