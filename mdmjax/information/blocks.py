@@ -10,7 +10,7 @@ from .._checks import check_integer
 from .._errors import refuse
 from .._types import Array, Float
 from ._weights import mean_from_ratios
-from .curve import InformationCurve
+from .curve import InformationCurve, check_positions
 
 MAX_BLOCK_WORK = 2 * 10**10
 """The most hypergeometric weights that are made without being asked for (minutes on two cores)."""
@@ -40,7 +40,7 @@ def blocks_curve(curves: Sequence[InformationCurve], copies: Sequence[int]) -> I
     if len(curves) != len(copies) or not curves:
         refuse("copies", list(copies), f"one number for each of {len(curves)} curves, at least one")
     counts = [check_integer("copies", count, 1) for count in copies]
-    n = sum(count * curve.n for count, curve in zip(counts, curves, strict=True))
+    n = check_positions(sum(count * curve.n for count, curve in zip(counts, curves, strict=True)))
     work = n * sum(curve.n for curve in curves)
     if work > MAX_BLOCK_WORK:
         refuse(

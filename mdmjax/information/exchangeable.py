@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import Numbers, as_floats, check_integer, check_rows
+from .._checks import Numbers, as_floats, check_rows
 from .._errors import readable_bytes, refuse
 from .._numerics import entropy, kl_terms
 from .._types import Array, Bool, Float
-from .curve import InformationCurve
+from .curve import InformationCurve, check_positions
 
 MAX_COUNT_BYTES = 2**31
 """The largest table of count probabilities that is made without being asked for (2 GiB)."""
@@ -51,7 +51,7 @@ def identical_mixture_curve(weights: Numbers, probs: Numbers, n: int) -> Informa
     >>> [round(z, 4) for z in coins.information.tolist()]
     [0.0, 0.6931, 0.6931]
     """
-    n = check_integer("n", n, 1)
+    n = check_positions(n)
     weights, probs = as_floats(weights, probs)
     if weights.ndim != 1 or probs.ndim != 2 or weights.shape[0] != probs.shape[0]:
         shapes = f"of shapes {weights.shape}, {probs.shape}"

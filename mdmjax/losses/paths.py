@@ -70,11 +70,9 @@ def path_nlls(
     >>> path_nlls(jax.random.key(0), pair, jnp.array([[1, 1], [0, 0]]), both).round(4).tolist()
     [[1.3863, 0.6931], [1.3863, 0.6931]]
     """
-    size, n = check_sequences(sequences, denoiser)
+    size, n = check_sequences(sequences, denoiser, batch=batch)
     if not schedules:
         refuse("schedules", "none", "at least one")
-    if batch < 1:
-        refuse("batch", batch, "an integer >= 1")
     calls, starts = _starts(schedules, n)
     keys = jax.random.split(key, size)
     return np.asarray(_all_paths(keys, denoiser, sequences, calls, starts, min(batch, size * calls.size)))

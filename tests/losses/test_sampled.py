@@ -24,7 +24,6 @@ from mdmjax.losses.sampled import (
     joined,
     mask_counts,
     masked_losses,
-    measured_loss_table,
 )
 from mdmjax.schedules.schedule import Schedule, nll
 
@@ -65,11 +64,11 @@ def test_the_mean_is_the_exact_curve_and_errors_are_calibrated():
     """Of 60 tables by 4 mask counts, z-scores have mean 0 and variance 1."""
     joint = table_of(4, 2)
     denoiser = wrong(joint)
-    exact = np.asarray(denoiser_loss_curve(joint, denoiser))
+    exact = np.asarray(denoiser_loss_curve(joint, denoiser).loss)
     pool, scores = draws(joint, 2000), []
     for seed in range(60):
         sequences = jax.random.choice(jax.random.key(seed), pool, (200,))
-        table = measured_loss_table(jax.random.key(seed), denoiser, sequences, batch=100)
+        table = masked_losses(jax.random.key(seed), denoiser, sequences, batch=100).table()
         curve = curve_from_table(table)
         scores.append((np.asarray(curve.loss) - exact) / np.asarray(curve.stderr))
         assert table.count.tolist() == [50] * 4
@@ -129,8 +128,8 @@ def test_a_network_is_measured_in_batches():
     config = TransformerConfig(n=4, q=3, width=16, depth=1, heads=2, hidden=16)
     network = Transformer.create(jax.random.key(0), config)
     sequences = jax.random.randint(jax.random.key(1), (20, 4), 0, 3)
-    one = measured_loss_table(jax.random.key(2), network, sequences, batch=7)
-    two = measured_loss_table(jax.random.key(2), network, sequences, batch=20)
+    one = masked_losses(jax.random.key(2), network, sequences, batch=7).table()
+    two = masked_losses(jax.random.key(2), network, sequences, batch=20).table()
     assert one.loss == pytest.approx(two.loss, rel=1e-5)
     assert one.stderr == pytest.approx(two.stderr, rel=1e-3)
     rows = path_nlls(jax.random.key(2), network, sequences, [Schedule([4])], batch=5)
@@ -242,8 +241,8 @@ def test_bad_input_is_refused():
     denoiser, key, good = Oracle(joint), jax.random.key(0), draws(joint, 12)
     steps, few = Schedule([3]), MaskedLosses(3, np.array([0, 1]), np.array([1, 2]), np.ones(2))
     for call, message in {
-        lambda: measured_loss_table(key, denoiser, good[:5]): "give 6 sequences, or rounds = 2",
-        lambda: measured_loss_table(key, denoiser, good[:, :2]): "shape",
+        lambda: masked_losses(key, denoiser, good[:5]).table(): "give more sequences or rounds",
+        lambda: masked_losses(key, denoiser, good[:, :2]).table(): "shape",
         lambda: masked_losses(key, denoiser, good + 1): "symbols 0..1",
         lambda: masked_losses(key, denoiser, good, rounds=0): "rounds is 0",
         lambda: masked_losses(key, denoiser, good, batch=0): "batch is 0",
@@ -266,4 +265,4 @@ def test_bad_input_is_refused():
 def test_a_denoiser_that_rules_out_what_occurs_is_refused():
     certain = Oracle(Joint(jnp.array([[1.0, 0.0], [0.0, 0.0]])))
     with pytest.raises(InvalidInputError, match="rules out what occurs"):
-        measured_loss_table(jax.random.key(0), certain, jnp.ones((8, 2), int))
+        masked_losses(jax.random.key(0), certain, jnp.ones((8, 2), int))
