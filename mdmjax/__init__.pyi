@@ -152,7 +152,6 @@ from .losses.exact import KlSplit as KlSplit
 from .losses.exact import denoiser_loss_curve as denoiser_loss_curve
 from .losses.exact import kl_split as kl_split
 from .losses.exact import learning_error_curve as learning_error_curve
-from .losses.paths import path_nll as path_nll
 from .losses.paths import path_nlls as path_nlls
 from .losses.sampled import MaskedLosses as MaskedLosses
 from .losses.sampled import masked_losses as masked_losses

@@ -60,19 +60,12 @@ class LossTable(eqx.Module):
         if stderr is not None:
             _check_rows("stderr", stderr, np.isfinite(stderr) & (stderr >= 0), "finite nats >= 0")
             if repeats.max() > 1:
-                refuse(
-                    "n_masked",
-                    f"{values[repeats.argmax()]} in {repeats.max()} rows that have a stderr",
-                    "one row for each mask count",
-                    "merge these rows, or leave the stderr out so that repeated rows are averaged",
-                )
+                found = f"{values[repeats.argmax()]} in {repeats.max()} rows that have a stderr"
+                remedy = "merge these rows, or leave the stderr out so that repeated rows are averaged"
+                refuse("n_masked", found, "one row for each mask count", remedy)
         if values.size < min(n, 2):
-            refuse(
-                "n_masked",
-                f"{values[0]} in every row",
-                "at least two different mask counts",
-                "measure the loss at more mask counts",
-            )
+            found, remedy = f"{values[0]} in every row", "measure the loss at more mask counts"
+            refuse("n_masked", found, "at least two different mask counts", remedy)
 
     @property
     def repeated(self) -> int:
@@ -155,11 +148,10 @@ def curve_from_table(table: LossTable) -> LossCurve:
 def isotonic_fit(curve: LossCurve) -> LossCurve:
     r"""The nonincreasing curve nearest to the measured losses in weighted least squares.
 
-    Weights are $1/\mathrm{stderr}^2$ where every measured loss has a positive standard error, and
-    `count` (or 1) otherwise. The measured points are fitted and the others interpolated again. The
-    conditional entropies of any distribution are nonincreasing in $m$ (Han), so a rise is noise or a
-    fault of the model; on a nonincreasing curve the fit changes nothing. `stderr` is of the data and
-    is kept as it is.
+    Weights are $1/\mathrm{stderr}^2$ where every measured loss has a positive standard error, and `count`
+    (or 1) otherwise. The measured points are fitted and the others interpolated again. The conditional
+    entropies of any distribution are nonincreasing in $m$ (Han), so a rise is noise or a fault of the
+    model; on a nonincreasing curve the fit changes nothing. `stderr` is of the data and is kept as it is.
 
     >>> isotonic_fit(LossCurve([2.0, 1.0, 2.0])).loss.tolist()
     [2.0, 1.5, 1.5]

@@ -148,12 +148,9 @@ def _closed_class(moves: np.ndarray) -> np.ndarray:
     recurrent = np.flatnonzero(np.all(~reach | reach.T, axis=1))
     classes = np.unique(reach[recurrent], axis=0)
     if len(classes) > 1:
-        refuse(
-            "transition",
-            f"a chain of {len(classes)} closed classes",
-            "one closed class, so that the stationary law is unique",
-            "join the classes, or mix the curves of the classes as a mixture",
-        )
+        wanted = "one closed class, so that the stationary law is unique"
+        remedy = "join the classes, or mix the curves of the classes as a mixture"
+        refuse("transition", f"a chain of {len(classes)} closed classes", wanted, remedy)
     return recurrent
 
 
@@ -180,11 +177,11 @@ def _information_apart(
     r"""$i(1), i(2), ...$ up to where it is negligible; 0 after."""
     first = _pair_information(stationary, deviation)
 
-    def more(state: tuple[Array, Array, Array, Array]) -> Array:
+    def more(state: tuple[Array, ...]) -> Array:
         distance, _, latest, _ = state
         return (distance < farthest) & ~_negligible(latest, first, n)
 
-    def step(state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+    def step(state: tuple[Array, ...]) -> tuple[Array, ...]:
         distance, power, _, values = state
         power = jnp.matmul(power, deviation, precision=jax.lax.Precision.HIGHEST)
         latest = _pair_information(stationary, power)
@@ -203,13 +200,11 @@ def _sum_over_distances(apart: Float[Array, " farthest"], n: int) -> Float[Array
 
     def one_chunk(k: Float[Array, " chunk"]) -> Float[Array, " chunk"]:
         # single is C(n-1-g, k-1) / C(n-1, k), and double C(n-1-g, k-2) / C(n-1, k).
-        def more(state: tuple[Array, Array, Array, Array, Array]) -> Array:
+        def more(state: tuple[Array, ...]) -> Array:
             index, _, _, _, unfinished = state
             return (index < apart.shape[0]) & unfinished
 
-        def step(
-            state: tuple[Array, Array, Array, Array, Array],
-        ) -> tuple[Array, Array, Array, Array, Array]:
+        def step(state: tuple[Array, ...]) -> tuple[Array, ...]:
             index, single, double, total, _ = state
             g, information = (index + 1).astype(dtype), apart[index]
             total += information * (n - g) * (2 * single - (g - 1) * double)
@@ -237,9 +232,7 @@ def _check_mixing(
     far = _pair_information(stationary, jnp.linalg.matrix_power(deviation, max(farthest, 1)))
     if farthest < 1 or not bool(_negligible(far, first, n)):
         states = deviation.shape[0]
-        refuse(
-            "transition",
-            f"a chain of {states} states that remembers more than {farthest} steps",
-            f"at most {MAX_CHAIN_WORK:.0e} multiplications ({states}^3 for every step remembered)",
-            f"use n <= {farthest + 1}, fewer states, or a chain that mixes faster",
-        )
+        found = f"a chain of {states} states that remembers more than {farthest} steps"
+        wanted = f"at most {MAX_CHAIN_WORK:.0e} multiplications ({states}^3 for every step remembered)"
+        remedy = f"use n <= {farthest + 1}, fewer states, or a chain that mixes faster"
+        refuse("transition", found, wanted, remedy)

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from .._contexts import marginal_table, place_values, tokens_of
 from .._errors import check_bytes, refuse
@@ -110,7 +111,7 @@ def _checked_curve(joint: Joint, denoiser: AbstractDenoiser, whole_loss: bool) -
     """The curve, refused if it is NaN; a traced one passes."""
     check_sizes(joint, denoiser)
     curve = _curve(joint, denoiser, whole_loss)
-    if not isinstance(curve, jax.core.Tracer) and np.isnan(curve).any():
+    if not isinstance(curve, Tracer) and np.isnan(curve).any():
         size = int(np.argmax(np.isnan(curve)))
         refuse("denoiser", f"NaN in a context of {size} tokens that occurs", "rows that sum to one")
     return LossCurve(curve)
@@ -124,7 +125,7 @@ def _curve(joint: Joint, denoiser: AbstractDenoiser, whole_loss: bool) -> Float[
     places = jnp.asarray(place_values(n, q))
 
     def losses(code: Int[Array, ""]) -> tuple[Int[Array, ""], Float[Array, ""]]:
-        tokens = tokens_of(code, n, q)
+        tokens = jnp.asarray(tokens_of(code, n, q))
         masked = tokens == q
         # With the digit q at i replaced by a, the context's number is that of (x_S, x_i = a).
         codes = code + jnp.where(masked, places, 0)[:, None] * (jnp.arange(q) - q)[None, :]

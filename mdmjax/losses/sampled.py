@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_integer
-from .._errors import refuse
+from .._errors import check_bytes, refuse
 from .._types import Array, Float, Int, Key
 from ..denoisers.base import AbstractDenoiser
 from ..information.estimate import Estimate
@@ -18,6 +18,9 @@ from ..schedules.schedule import Schedule, check_total
 
 BATCH = 64
 """Calls of a denoiser that run at once where nothing else is said (our choice)."""
+
+ROW_BYTES, MAX_ROWS_BYTES = 64, 2**32
+"""What a call leaves behind, about, and what all calls may (4 GiB)."""
 
 
 class MaskedLosses(eqx.Module):
@@ -106,7 +109,7 @@ def masked_losses(
 
     Raises:
         InvalidInputError: sequences of another length or with other symbols, `rounds` or `batch` below 1,
-            or a loss that is not finite (a symbol that occurs has probability 0).
+            too many rows, or a loss that is not finite (a symbol that occurs has probability 0).
 
     >>> from mdmjax import Mixed, Oracle, noisy_repeated_bit, tabulate
     >>> joint = tabulate(noisy_repeated_bit(3, 0.1))
@@ -116,14 +119,15 @@ def masked_losses(
     [10.0, 10.0, 10.0]
     """
     size, n = check_sequences(sequences, denoiser, rounds=rounds, batch=batch)
+    need = ROW_BYTES * size * rounds
+    check_bytes(need, MAX_ROWS_BYTES, f"a table of {rounds} rounds of {size} sequences", "use fewer rounds")
     ordering, masking = jax.random.split(key)
     place = np.asarray(jax.random.permutation(ordering, size))
     n_masked = mask_counts(place, n, rounds).reshape(-1)
     sequence = np.tile(np.arange(size), rounds)
     order = sequence + np.repeat(np.arange(rounds) // n, size) * size  # a new one every n rounds
-    calls, rows = min(batch, n_masked.size), map(jnp.asarray, (sequence, order, n_masked))
-    rows = _losses(masking, denoiser, sequences, *rows, calls)
-    loss = np.asarray(rows, np.float64)
+    rows = jnp.asarray(sequence), jnp.asarray(order), jnp.asarray(n_masked)
+    loss = np.asarray(_losses(masking, denoiser, sequences, rows, min(batch, n_masked.size)), np.float64)
     wrong = ~np.isfinite(loss)
     if wrong.any():
         row = int(np.argmax(wrong))
@@ -199,12 +203,10 @@ def _losses(
     key: Key[Array, ""],
     denoiser: AbstractDenoiser,
     sequences: Int[Array, "samples n"],
-    sequence: Int[Array, " rows"],
-    order: Int[Array, " rows"],
-    n_masked: Int[Array, " rows"],
+    rows: tuple[Int[Array, " rows"], Int[Array, " rows"], Int[Array, " rows"]],
     batch: int,
 ) -> Float[Array, " rows"]:
-    """The mean loss of the masked tokens of every row."""
+    """The mean loss of the masked tokens of every row: its sequence, its order, how many are masked."""
 
     def loss(row: tuple[Int[Array, ""], Int[Array, ""], Int[Array, ""]]) -> Float[Array, ""]:
         one, number, count = row
@@ -213,4 +215,4 @@ def _losses(
         losses = token_losses(denoiser, jnp.where(masked, denoiser.q, tokens), tokens)
         return jnp.sum(losses, where=masked) / count.astype(losses.dtype)
 
-    return jax.lax.map(loss, (sequence, order, n_masked), batch_size=batch)
+    return jax.lax.map(loss, rows, batch_size=batch)

@@ -149,9 +149,8 @@ def austin(n: int, singles: int, steps: int) -> Schedule:
 def austin_for_steps(n: int, steps: int) -> Schedule:
     r"""Austin's schedule of exactly `steps` steps, half of them single tokens (rounded down).
 
-    After $k$ single tokens, $\ell$ equal steps cost at most about
-    $\frac{n}{\ell}\frac{\mathrm{DTC}}{k}$, which is least at $k = \ell$ for a given $k + \ell$,
-    whatever the DTC (the balance is ours).
+    After $k$ single tokens, $\ell$ equal steps cost at most about $\frac{n}{\ell}\frac{\mathrm{DTC}}{k}$,
+    which is least at $k = \ell$ for a given $k + \ell$, whatever the DTC (the balance is ours).
 
     >>> austin_for_steps(10, 4).counts.tolist()
     [1, 1, 4, 4]

@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import InvalidInputError, readable_bytes, refuse
+from .._errors import InvalidInputError, check_bytes, refuse
 from .._types import Array, Float, Int
 from ..information.curve import AbstractCurve, check_curve
 from .envelope import padded_lines, solve_layers, solve_windows
@@ -228,12 +228,8 @@ def _solve_any(values: np.ndarray, max_steps: int) -> np.ndarray:
     n = values.shape[0]
     _check_bytes(4 * max_steps * (n + 2 * max_steps), max_steps, n)
     if max_steps * n * n > MAX_DENSE_WORK:
-        refuse(
-            "steps",
-            max_steps,
-            f"at most {_records(values).size} for this falling curve of n = {n}, its number of records",
-            "ask for fewer steps, or fit a monotone curve to it",
-        )
+        wanted = f"at most {_records(values).size} for this falling curve of n = {n}, its number of records"
+        refuse("steps", max_steps, wanted, "ask for fewer steps, or fit a monotone curve to it")
     block = max(1, min(n, 2**22 // n))
     boundaries = np.asarray(_solve_dense(jnp.asarray(values - values[0]), max_steps, block))
     return boundaries.astype(np.int64)
@@ -270,10 +266,4 @@ def _solve_dense(values: Float[Array, " n"], max_steps: int, block: int) -> Int[
 
 
 def _check_bytes(need: int, max_steps: int, n: int) -> None:
-    if need > MAX_BYTES:
-        refuse(
-            "max_steps",
-            max_steps,
-            f"a solve of at most {readable_bytes(MAX_BYTES)}",
-            f"{max_steps} steps of n = {n} need {readable_bytes(need)}; ask for fewer steps",
-        )
+    check_bytes(need, MAX_BYTES, f"a solve for {max_steps} steps of n = {n}", "ask for fewer steps")

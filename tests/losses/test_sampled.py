@@ -18,7 +18,7 @@ from mdmjax.information.estimate import estimate
 from mdmjax.information.loss_curve import curve_from_table
 from mdmjax.losses.circulation import local_circulation, sampled_circulation
 from mdmjax.losses.exact import denoiser_loss_curve
-from mdmjax.losses.paths import path_nll, path_nlls
+from mdmjax.losses.paths import path_nlls
 from mdmjax.losses.sampled import (
     MaskedLosses,
     joined,
@@ -158,17 +158,20 @@ def test_path_nll_averages_to_nll(counts):
 
 
 def test_path_nlls_share_their_orders():
-    """Each entry is `path_nll` with the key of its row, and one step has no order."""
+    """Each row goes along the order of its key, and one step has no order."""
     joint = table_of(4, 2)
     denoiser = wrong(joint)
     schedules = [Schedule([4]), Schedule([1, 3]), Schedule([2, 1, 1])]
     sequences, key = draws(joint, 5), jax.random.key(0)
     found = path_nlls(key, denoiser, sequences, schedules, batch=3)
-    for row, (row_key, tokens) in enumerate(zip(jax.random.split(key, 5), sequences, strict=True)):
-        if row < 2:
-            expected = [float(path_nll(row_key, denoiser, tokens, schedule)) for schedule in schedules]
-            assert found[row] == pytest.approx(expected, rel=1e-12)
-    log_probs = rows_of(denoiser)[(2,) * 4]
+    rows = rows_of(denoiser)
+    for spent, row_key, tokens in zip(found, jax.random.split(key, 5), sequences.tolist(), strict=True):
+        order = jax.random.permutation(row_key, 4).tolist()
+        for nats, schedule in zip(spent, schedules, strict=True):
+            seen = [masked(tokens, order[:start], 2) for start in schedule.starts]
+            expected = -sum(rows[state][i, tokens[i]] for state, i in zip(seen, order, strict=True))
+            assert nats == pytest.approx(expected, rel=1e-12)
+    log_probs = rows[(2,) * 4]
     marginal = [-sum(log_probs[i, a] for i, a in enumerate(x)) for x in np.asarray(sequences).tolist()]
     assert found[:, 0] == pytest.approx(marginal)
     again = path_nlls(jax.random.key(1), denoiser, sequences, schedules, batch=20)
@@ -245,11 +248,12 @@ def test_bad_input_is_refused():
         lambda: masked_losses(key, denoiser, good[:, :2]).table(): "shape",
         lambda: masked_losses(key, denoiser, good + 1): "symbols 0..1",
         lambda: masked_losses(key, denoiser, good, rounds=0): "rounds is 0",
+        lambda: masked_losses(key, denoiser, good, rounds=10**18): "PiB: want at most 4.0 GiB; use fewer",
         lambda: masked_losses(key, denoiser, good, batch=0): "batch is 0",
         lambda: path_nlls(key, denoiser, good, []): "schedules is none",
         lambda: path_nlls(key, denoiser, good, [steps], batch=0): "batch is 0",
         lambda: path_nlls(key, denoiser, good, [Schedule([2])]): "a sum of n = 3",
-        lambda: path_nll(key, denoiser, good[0], Schedule([4])): "a sum of n = 3",
+        lambda: path_nlls(key, denoiser, good, [steps, Schedule([4])]): "a sum of n = 3",
         lambda: sampled_circulation(key, denoiser, good, [2]): "numbers in 0..1",
         lambda: sampled_circulation(key, denoiser, good[:1], [0]): "at least two",
         lambda: sampled_circulation(key, denoiser, good, [0], batch=0): "batch is 0",
