@@ -107,6 +107,7 @@ from .information.closed_form import pairs_curve as pairs_curve
 from .information.closed_form import parity_curve as parity_curve
 from .information.closed_form import permutation_curve as permutation_curve
 from .information.closed_form import repetition_curve as repetition_curve
+from .information.curve import AbstractCurve as AbstractCurve
 from .information.curve import InformationCurve as InformationCurve
 from .information.curve import curve_from_mean_entropies as curve_from_mean_entropies
 from .information.enumeration import information_curve as information_curve
@@ -123,6 +124,7 @@ from .information.loss_curve import isotonic_fit as isotonic_fit
 from .information.loss_curve import masked_from_ratio as masked_from_ratio
 from .information.markov import markov_curve as markov_curve
 from .information.markov import stationary_distribution as stationary_distribution
+from .information.markov import symmetric_chain_curve as symmetric_chain_curve
 from .information.ugc import UgcCosts as UgcCosts
 from .information.ugc import effective_total_correlation as effective_total_correlation
 from .information.ugc import ugc_costs as ugc_costs
@@ -147,11 +149,9 @@ from .losses.exact import KlSplit as KlSplit
 from .losses.exact import denoiser_loss_curve as denoiser_loss_curve
 from .losses.exact import kl_split as kl_split
 from .losses.exact import learning_error_curve as learning_error_curve
-from .losses.paths import path_nll as path_nll
 from .losses.paths import path_nlls as path_nlls
 from .losses.sampled import MaskedLosses as MaskedLosses
 from .losses.sampled import masked_losses as masked_losses
-from .losses.sampled import measured_loss_table as measured_loss_table
 from .policies.mixture import MixtureSchedules as MixtureSchedules
 from .policies.mixture import mixture_schedules as mixture_schedules
 from .policies.optimal import OptimalPolicy as OptimalPolicy
@@ -194,7 +194,6 @@ from .schedules.bounds import lower_bound_curve as lower_bound_curve
 from .schedules.bounds import square_root_rule as square_root_rule
 from .schedules.bounds import square_root_rule_error as square_root_rule_error
 from .schedules.bounds import tc_bound as tc_bound
-from .schedules.bounds import theorem9_steps as theorem9_steps
 from .schedules.bounds import wainwright_bound as wainwright_bound
 from .schedules.export import EXPORTS as EXPORTS
 from .schedules.export import from_json_dict as from_json_dict
@@ -206,6 +205,7 @@ from .schedules.guaranteed import best_of_sweep as best_of_sweep
 from .schedules.guaranteed import doubling_sweep as doubling_sweep
 from .schedules.guaranteed import theorem9_dtc as theorem9_dtc
 from .schedules.guaranteed import theorem9_dtc_for_steps as theorem9_dtc_for_steps
+from .schedules.guaranteed import theorem9_steps as theorem9_steps
 from .schedules.guaranteed import theorem9_tc as theorem9_tc
 from .schedules.guaranteed import theorem9_tc_for_steps as theorem9_tc_for_steps
 from .schedules.named import NAMED as NAMED
@@ -226,8 +226,6 @@ from .schedules.schedule import Schedule as Schedule
 from .schedules.schedule import expected_kl as expected_kl
 from .schedules.schedule import nll as nll
 from .schedules.schedule import step_gap as step_gap
-from .schedules.search import exhaustive_search as exhaustive_search
-from .schedules.search import random_search as random_search
 from .traces.metrics import TraceStatistics as TraceStatistics
 from .traces.metrics import trace_statistics as trace_statistics
 from .training.data import AbstractData as AbstractData

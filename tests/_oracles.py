@@ -251,6 +251,20 @@ def all_compositions(n, steps):
         yield [b - a for a, b in itertools.pairwise(edges)]
 
 
+def least_step_gap(values, steps):
+    """The least step gap of `steps` steps: best[j] = min_i best[i] + sum of v - v_i over i..j-1."""
+    n = len(values)
+    total = np.concatenate([[0.0], np.cumsum(np.asarray(values, np.longdouble))])
+    best = np.where(np.arange(n + 1) == 0, 0.0, np.inf)
+    for _ in range(steps):
+        after = np.full(n + 1, np.inf, np.longdouble)
+        for end in range(1, n + 1):
+            costs = total[end] - total[:end] - (end - np.arange(end)) * values[:end]
+            after[end] = np.min(best[:end] + costs)
+        best = after
+    return float(best[n])
+
+
 def theorem9_tc_by_appendix(n, zeta):
     """App. D of arXiv 2511.04647: lambda shrinking steps, then single steps; zero steps dropped."""
     if zeta >= n + 1:

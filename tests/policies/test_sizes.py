@@ -52,7 +52,7 @@ def test_the_least_of_all_trees_of_sizes(data, seed):
 
 def test_between_the_best_policy_and_the_best_schedule():
     joint = Joint(jnp.asarray(SKEWED))
-    schedules = frontier(information_curve(joint).information, 4).gaps
+    schedules = frontier(information_curve(joint), 4).gaps
     policies = optimal_policy_frontier(joint, 4)
     sizes = np.array([float(optimal_sizes(joint, steps).expected_kl) for steps in (2, 3)])
     assert np.all(np.asarray(policies)[1:3] <= sizes + 1e-14)
