@@ -154,7 +154,7 @@ def _better(table: Array, axis: int, better: Bool[Array, "..."], gain: int = 0) 
 
 def _best_size(total: Float[Array, "..."], later: Float[Array, "..."]):
     """The least over the sizes of the mean over the sets of a size; the first of equals."""
-    n, count = total.ndim, _how_many([size - 1 for size in total.shape], -1)
+    n, count = total.ndim, _how_many(tuple(size - 1 for size in total.shape), -1)
     ways = jnp.asarray([[math.comb(m, s) for m in range(n + 1)] for s in range(n + 1)], total.dtype)
     ways = ways[:, count]
     means, thens = (_by_size(table) / jnp.maximum(ways, 1.0) for table in (total, later))

@@ -62,4 +62,4 @@ def _entry(
     digits = tokens if adaptive else (tokens == q).astype(tokens.dtype)
     place = jnp.asarray(place_values(tokens.shape[0], q if adaptive else 1), tokens.dtype)
     code = jnp.sum(digits * place, dtype=tokens.dtype)
-    return table[jnp.minimum(step, table.shape[0] - 1), code]
+    return table[jnp.minimum(step, table.shape[0] - 1), code].astype(int)

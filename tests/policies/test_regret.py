@@ -1,4 +1,4 @@
-"""Decoders followed on the data against their exact laws, and their regret against every policy there is."""
+"""Decoders followed on the data against their exact laws; their regret against every policy."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +24,7 @@ from mdmjax import (
     Reveal,
     Schedule,
     TableDenoiser,
+    Tempered,
     any_policy,
     calls_hull,
     exact_law,
@@ -61,7 +62,8 @@ def test_no_decoder_is_below_the_hull(data, seed, density):
     ):
         made = teacher_forced_calls(joint, denoiser, decoder)
         assert float(hull.kl_at(made.expected_calls)) <= float(made.kl) + 1e-11
-        assert float(regret(joint, denoiser, decoder).value) >= -1e-11
+        if np.isfinite(hull.kl_at(made.expected_calls)):
+            assert float(regret(joint, denoiser, decoder).value) >= -1e-11
         # The forward KL of the law is the mean over the data along the way.
         law = exact_law(denoiser, decoder)
         np.testing.assert_allclose(made.kl, kl(joint, law), rtol=0, atol=1e-12)
@@ -123,7 +125,7 @@ def test_every_kind_of_decoder_has_a_regret_in_every_class():
             found = regret(joint, oracle, decoder, among=among).value
             np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12)
     # All at once is the only policy of one call; verified drafts have no KL.
-    assert abs(float(regret(joint, oracle, Reveal(Lookup(jnp.ones((3, 27, 3), bool)))))) < 1e-13
+    assert abs(float(regret(joint, oracle, Reveal(Lookup(jnp.ones((3, 27, 3), bool)))).value)) < 1e-13
     assert (
         float(regret(joint, oracle, AnySubsetSpeculative([2, 0, 1], 3), among=random_order).value) <= 1e-13
     )
@@ -168,18 +170,17 @@ def test_no_regret_is_negative_at_any_temperature(data, seed, temperature, judge
     np.testing.assert_allclose(passed.value, found.value, rtol=0, atol=1e-11)
 
 
-def test_temperature_two_of_a_wrong_denoiser():
-    """Against policies that write at temperature 1 this was negative."""
-    joint = Joint(jnp.asarray([[0.45, 0.05], [0.05, 0.45]]))
-    denoiser = any_denoiser(np.asarray(joint.probs), 2)[0]
-    left, hull = Reveal(FixedPartition([[0], [1]]), temperature=2), calls_hull(joint, denoiser)
-    hot = Reveal(FixedPartition([[0], [1]]), temperature=2)
-    assert float(regret(joint, denoiser, hot).value) >= -1e-12
-    assert float(regret(joint, denoiser, left, hull=hull).value) < -0.1
+def test_the_best_policies_write_at_the_temperature_too():
+    """Rows that are too sure, written at a temperature that mends them: exact, and so is the best policy."""
+    joint = Joint(jnp.asarray([[0.45, 0.1], [0.05, 0.4]]))
+    sure, left = Tempered(Oracle(joint), 0.5), Reveal(FixedPartition([[0], [1]]), temperature=2.0)
+    assert float(regret(joint, sure, left).value) == pytest.approx(0, abs=1e-14)
+    # Policies that write at temperature 1 are worse than it.
+    assert float(regret(joint, sure, left, hull=calls_hull(joint, sure)).value) < -0.1
 
 
 def test_infinite_regret_and_none():
-    """A certain row that the data break: infinite against a finite hull, undefined where all are infinite."""
+    """A row that the data break: infinite against a finite hull, undefined where all are infinite."""
     joint = Joint(jnp.asarray([[0.5, 0.2], [0.2, 0.1]]))
     rows = np.exp(np.asarray(tabulate_denoiser(Oracle(joint)).log_probs))
     rows[8, 1] = [1.0, 0.0]  # the second bit is only known once the first is
@@ -190,10 +191,10 @@ def test_infinite_regret_and_none():
     assert float(regret(joint, late, Reveal(FixedPartition([[0], [1]]))).value) == pytest.approx(
         0, abs=1e-15
     )
-    for temperature in (1, 0):
+    for temperature in (1.0, 0.0):
         argmax = Reveal(Surest(1), temperature=temperature)
         assert np.isnan(float(regret(joint, Argmax(Oracle(joint)), argmax).value))
-    random = Reveal(RandomSubset(Schedule([2])), temperature=0)
+    random = Reveal(RandomSubset(Schedule([2])), temperature=0.0)
     assert np.isnan(float(regret(joint, Oracle(joint), random).value))
 
 
