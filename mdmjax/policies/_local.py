@@ -12,11 +12,11 @@ from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
 from ..laws._rows import checked_probs, denoised, with_tables
 
+Rows = Float[Array, "contexts n q"]
 
-def context_rows(
-    joint: Joint, denoiser: AbstractDenoiser
-) -> tuple[Float[Array, "contexts n q"], Float[Array, "contexts n q"], Float[Array, " contexts"]]:
-    r"""$p(x_i \mid x_C)$, $\log \hat p(x_i \mid x_C)$ and $p(x_C)$ of every context, in the order of its code.
+
+def context_rows(joint: Joint, denoiser: AbstractDenoiser) -> tuple[Rows, Rows, Float[Array, " contexts"]]:
+    r"""$p(x_i \mid x_C)$, $\log \hat p(x_i \mid x_C)$ and $p(x_C)$ of every context, by its code.
 
     Rows of revealed positions, and of contexts that the data never have, are 0 and $-\infty$.
 
@@ -24,31 +24,29 @@ def context_rows(
         InvalidInputError: a denoiser of another size, or whose rows are NaN or do not sum to one in a
             context that occurs; tables of more than 2 GiB.
     """
-    n, q = joint.n, joint.q
     check_same_size(joint, denoiser)
-    contexts = (q + 1) ** n
+    n, q, contexts = joint.n, joint.q, (joint.q + 1) ** joint.n
     need = 6 * contexts * n * q * joint.probs.dtype.itemsize
     remedy = f"at n = {n}, q = {q} there are {q + 1}^{n} contexts; use fewer positions"
     check_bytes(need, MAX_TABLE_BYTES, "the table of the denoiser", remedy)
     mass, exact = _exact(joint.probs)
     occurs = np.flatnonzero(np.asarray(mass) > 0)
-    tokens = tokens_of(occurs, n, q)
-    made = np.full((contexts, n, q), -np.inf)
+    tokens, made = tokens_of(occurs, n, q), np.full((contexts, n, q), -np.inf)
     made[occurs] = normalised(denoised(with_tables(denoiser), tokens), tokens)
     return exact, jnp.asarray(made, exact.dtype), mass
 
 
 def check_same_size(joint: Joint, denoiser: AbstractDenoiser) -> None:
     """Refuse a denoiser of other sequences."""
-    n, q = joint.n, joint.q
-    if (denoiser.n, denoiser.q) != (n, q):
-        refuse("denoiser", f"of n, q = {denoiser.n}, {denoiser.q}", f"n, q = {n}, {q} of the joint")
+    if (denoiser.n, denoiser.q) != (joint.n, joint.q):
+        wanted = f"n, q = {joint.n}, {joint.q} of the joint"
+        refuse("denoiser", f"of n, q = {denoiser.n}, {denoiser.q}", wanted)
 
 
 def normalised(
     log_probs: Float[np.ndarray, "m n q"], tokens: Int[np.ndarray, "m n"]
 ) -> Float[np.ndarray, "m n q"]:
-    r"""Rows as `checked_probs` has them, but as float64 logarithms: no probability is too small.
+    r"""The rows of `checked_probs` as logarithms, which hold what is too small for a probability.
 
     $-\infty$ where revealed.
     """
@@ -59,31 +57,24 @@ def normalised(
 
 
 @jax.jit
-def local_kl(
-    exact: Float[Array, "contexts n q"], log_made: Float[Array, "contexts n q"]
-) -> Float[Array, "contexts n"]:
-    r"""$\mathrm{KL}(p(x_i \mid x_C) \| \hat p(x_i \mid x_C))$ in nats: `kl_terms` with $\log \hat p$ given."""
-    occurs = exact > 0
+def forward_errors(
+    exact: Rows, log_made: Rows, mass: Float[Array, " contexts"]
+) -> Float[Array, "n contexts"]:
+    r"""$p(x_C)\,\mathrm{KL}(p(x_i \mid x_C) \| \hat p(x_i \mid x_C))$ in nats, from `context_rows`.
+
+    The terms are those of `kl_terms`, with $\log \hat p$ as it is given.
+    """
+    occurs, made = exact > 0, jnp.exp(log_made)
     filled = jnp.where(occurs, exact, 1.0)
-    made = jnp.exp(log_made)
     u = jnp.where(occurs, (made - exact) / filled, 0.0)
     near = u > -0.5
-    far_ratio = log_made - safe_log(filled)
-    log_ratio = jnp.where(near, jnp.log1p(jnp.where(near, u, 0.0)), far_ratio)
-    return jnp.sum(jnp.where(occurs, exact * (u - log_ratio), made), axis=2)
-
-
-def forward_errors(
-    exact: Float[Array, "contexts n q"],
-    log_made: Float[Array, "contexts n q"],
-    mass: Float[Array, " contexts"],
-) -> Float[Array, "n contexts"]:
-    r"""$p(x_C)\,\mathrm{KL}(p(x_i \mid x_C) \| \hat p(x_i \mid x_C))$ in nats, from `context_rows`."""
-    return (local_kl(exact, log_made) * mass[:, None]).T
+    log_ratio = jnp.where(near, jnp.log1p(jnp.where(near, u, 0.0)), log_made - safe_log(filled))
+    terms = jnp.where(occurs, exact * (u - log_ratio), made)
+    return (jnp.sum(terms, axis=2) * mass[:, None]).T
 
 
 @jax.jit
-def _exact(probs: Float[Array, "..."]) -> tuple[Float[Array, " contexts"], Float[Array, "contexts n q"]]:
+def _exact(probs: Float[Array, "..."]) -> tuple[Float[Array, " contexts"], Rows]:
     """The mass of every context, and its conditionals."""
     n, q = probs.ndim, probs.shape[0]
     mass = marginal_table(probs).reshape(-1)

@@ -1,11 +1,10 @@
 r"""The best policies at every price of a call: the lower convex hull of (expected calls, forward KL).
 
-At a price of $\lambda$ nats a call `optimal_policy_calls` minimises
-$\mathrm{KL} + \lambda\,\mathbb{E}_p[R]$, so that the lower convex hull at $c$ calls is
-$\max_\lambda \min_\pi (\mathrm{KL}_\pi + \lambda\,\mathbb{E}_p[R_\pi]) - \lambda c$. Its vertices are
-deterministic policies, and between two of them the price is the slope of their chord: either nothing lies
-below the chord, and it is an edge, or the policy found is another vertex. There are finitely many, so that
-this ends with the hull itself.
+At a price of $\lambda$ nats a call `optimal_policy_calls` minimises $\mathrm{KL} + \lambda\,\mathbb{E}_p[R]$,
+so that the hull at $c$ calls is
+$\max_\lambda \min_\pi (\mathrm{KL}_\pi + \lambda\,\mathbb{E}_p[R_\pi]) - \lambda c$. Between two vertices
+the price is the slope of their chord: either nothing lies below the chord, and it is an edge, or the policy
+found is another vertex. There are finitely many, so that this ends with the hull itself.
 """
 
 from collections.abc import Callable
@@ -47,14 +46,12 @@ class CallsHull(eqx.Module):
 def calls_hull(
     joint: Joint, denoiser: AbstractDenoiser | None = None, *, among: Policies = any_policy
 ) -> CallsHull:
-    r"""The lower convex hull of $(\mathbb{E}_p[\text{calls}], \mathrm{KL}(p \| q_\pi))$ over all policies.
+    r"""The lower convex hull of $(\mathbb{E}_p[\text{calls}], \mathrm{KL}(p \| q_\pi))$ over a class of policies.
 
     Every deterministic decoder that reveals and never masks again, with the conditionals of `joint` or
     of `denoiser`, lies on it or above it, and so does the mean KL of a random choice among them (the KL
-    of their mixture may lie below). Expected calls are those over the data (`teacher_forced_calls`).
-    `among` restricts the policies as in `optimal_policy`; with `random_order` their KL is a mean over the
-    choices. Vertices that gain less than `1e-12` nats are left out. Costs $2v - 1$ solves and a few, for
-    $v$ vertices.
+    of their mixture may lie below). With `random_order` the KL is a mean over the choices. Vertices that
+    gain less than `1e-12` nats are left out. Costs $2v - 1$ solves and a few, for $v$ vertices.
 
     Raises:
         InvalidInputError: as `optimal_policy`.
@@ -64,18 +61,7 @@ def calls_hull(
     >>> hull.calls.tolist(), [round(x, 4) for x in hull.kl.tolist()], round(float(hull.kl_at(1.5)), 4)
     ([1.0, 2.0], [0.6931, 0.0], 0.3466)
     """
-    solve = _solver(joint, denoiser, among)
-    first, last = _ends(solve)
-    vertices, pending = [first], [last]
-    while pending:
-        between = _below(solve, vertices[-1], pending[-1])
-        if between is None:
-            vertices.append(pending.pop())
-        else:
-            pending.append(between)
-    # What gains nothing more than rounding is no vertex.
-    kept = [first, *(b for a, b in zip(vertices, vertices[1:], strict=False) if a[1] - b[1] > 1e-12)]
-    return _hull(joint, kept)
+    return _hull(joint, denoiser, among, None)
 
 
 def least_kl(
@@ -94,26 +80,29 @@ def least_kl(
     """
     if not comparable(jnp.asarray(calls, joint.probs.dtype)) >= 1:
         refuse("calls", calls, "a number >= 1", "each sequence takes at least one call")
-    solve = _solver(joint, denoiser, among)
-    left, right = _ends(solve)
-    while left[0] < calls < right[0] and (between := _below(solve, left, right)):
-        left, right = (between, right) if between[0] <= calls else (left, between)
-    return _hull(joint, [left, right] if left[0] < right[0] else [left]).kl_at(calls)
+    return _hull(joint, denoiser, among, calls).kl_at(calls)
 
 
-def _hull(joint: Joint, vertices: list[Point]) -> CallsHull:
-    return CallsHull(*(jnp.asarray(x, joint.probs.dtype) for x in np.array(vertices).T))
-
-
-def _solver(joint: Joint, denoiser: AbstractDenoiser | None, among: Policies) -> Callable[[float], Point]:
-    """Prices to the policy of the class that is best at this price."""
+def _hull(joint: Joint, denoiser: AbstractDenoiser | None, among: Policies, at: float | None) -> CallsHull:
+    """The hull; only around `at` calls if that is given, with chords elsewhere."""
     given = problem(joint, among, denoiser)
 
     def solve(price: float) -> Point:
         best = priced(given, price)
         return float(best.calls), float(best.cost)
 
-    return solve
+    first, last = _ends(solve)
+    vertices, pending = [first], [last]
+    while pending:
+        left, right = vertices[-1], pending[-1]
+        between = _below(solve, left, right) if at is None or left[0] < at < right[0] else None
+        if between is None:
+            vertices.append(pending.pop())
+        else:
+            pending.append(between)
+    # What gains nothing more than rounding is no vertex.
+    kept = [first, *(b for a, b in zip(vertices, vertices[1:], strict=False) if a[1] - b[1] > 1e-12)]
+    return CallsHull(*(jnp.asarray(x, joint.probs.dtype) for x in np.array(kept).T))
 
 
 def _ends(solve: Callable[[float], Point]) -> tuple[Point, Point]:

@@ -1,11 +1,9 @@
 r"""Orders of one token at a time: what each costs in both directions of the KL, and the best of them.
 
 One token a step has no sampling error, so that all of the KL is the denoiser's. Forward, contexts are
-those of the data: a step adds $\mathbb{E}_p\,\mathrm{KL}(p(x_i \mid x_S) \| \hat p(x_i \mid x_S))$, which
-depends on the revealed positions and not on their order. Reverse, contexts are the model's own (Lemma 4.1
-of arXiv 2602.00286), and a denoiser whose conditionals are those of no distribution draws them by another
-law in every order. An adaptive order sees the tokens; what is still to come depends on them
-alone, and both directions are one recursion over the $(q+1)^n$ partial assignments.
+those of the data, and it is the recursion of `bellman` with sizes given. Reverse, contexts are the model's
+own (Lemma 4.1 of arXiv 2602.00286), and a denoiser whose conditionals are those of no distribution draws
+them by another law in every order: a recursion of its own.
 """
 
 import itertools

@@ -171,7 +171,7 @@ def test_no_regret_is_negative_at_any_temperature(data, seed, temperature, judge
 
 
 def test_the_best_policies_write_at_the_temperature_too():
-    """Rows that are too sure, written at a temperature that mends them: exact, and so is the best policy."""
+    """Rows that are too sure, written at a temperature that mends them: nothing is lost."""
     joint = Joint(jnp.asarray([[0.45, 0.1], [0.05, 0.4]]))
     sure, left = Tempered(Oracle(joint), 0.5), Reveal(FixedPartition([[0], [1]]), temperature=2.0)
     assert float(regret(joint, sure, left).value) == pytest.approx(0, abs=1e-14)
