@@ -733,11 +733,11 @@ def decoder_traces(n, q, rows_of, choices_of):
 # Policies and orders of a denoiser that is wrong: recursion over what is drawn.
 
 
-def best_tree_of_rows(table, rows_of, steps, price=0.0, width=None):
+def best_tree_of_rows(table, rows_of, steps, price=0.0, width=None, counts=None):
     """The least forward KL plus `price` a call of the trees of at most `steps` calls, by recursion.
 
     A step that reveals B costs E[log p(x_B | x_C) - sum_i log row_i(x_i)], x_B from the table. Steps
-    reveal at most `width` positions.
+    reveal at most `width` positions, or exactly `counts` of them in turn.
     """
     n, q = table.ndim, table.shape[0]
 
@@ -748,7 +748,8 @@ def best_tree_of_rows(table, rows_of, steps, price=0.0, width=None):
         if left == 0:
             return math.inf
         rows, context, options = rows_of(tokens), table_marginal(table, tokens), []
-        for size in range(1, min(len(masked), width or n) + 1):
+        sizes = [counts[steps - left]] if counts else range(1, min(len(masked), width or n) + 1)
+        for size in sizes:
             for chosen in itertools.combinations(masked, size):
                 value = price
                 for word in itertools.product(range(q), repeat=size):
