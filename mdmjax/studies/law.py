@@ -139,6 +139,10 @@ class ComparisonReport(AbstractReport):
     epsilon: float
     head: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    def whole(self) -> dict[str, Any]:
+        """A comparison has no law of its own."""
+        return {}
+
     def fields(self) -> dict[str, Any]:
         """Everything that JSON has."""
         rows = [row.row() if isinstance(row, LawReport) else row.to_json() for row in self.rows]

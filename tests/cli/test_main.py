@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from _toy_cli import TOY
 
-from mdmjax.cli2 import main
-from mdmjax.cli2.progress import progress_bar, track
+from mdmjax.cli import main
+from mdmjax.cli.progress import progress_bar, track
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, str(ROOT / "tests" / "_toy_cli.py")]
@@ -198,7 +198,7 @@ def test_a_device_that_is_full_is_one_line(capsys, monkeypatch):
 
 def test_exact_work_is_in_float64():
     code = (
-        "import sys, dataclasses, jax; from _toy_cli import TOY; from mdmjax.cli2 import main\n"
+        "import sys, dataclasses, jax; from _toy_cli import TOY; from mdmjax.cli import main\n"
         "def run(parsed): assert jax.numpy.zeros(1).dtype == 'float64'\n"
         "sys.exit(main(['law', 'markov'], [dataclasses.replace(TOY[0], run=run)]))"
     )

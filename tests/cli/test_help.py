@@ -9,8 +9,8 @@ import pytest
 from _toy_cli import TOY
 
 from mdmjax._errors import InvalidInputError
-from mdmjax.cli2.help import page
-from mdmjax.cli2.parser import asks_for_help
+from mdmjax.cli.help import page
+from mdmjax.cli.parser import asks_for_help
 from mdmjax.studies.table import as_text
 
 PAGES = [
@@ -124,7 +124,7 @@ def test_a_page_fits_a_terminal_and_no_name_is_cut(monkeypatch, line, width):
 
 
 CODE = (
-    "import sys; from _toy_cli import TOY; from mdmjax.cli2 import main\n"
+    "import sys; from _toy_cli import TOY; from mdmjax.cli import main\n"
     "assert main(sys.argv[1:], TOY) == 0\n"
     "heavy = {'jax', 'numpy', 'scipy', 'equinox', 'matplotlib', 'optax'} & set(sys.modules)\n"
     "assert not heavy, heavy\n"

@@ -9,27 +9,33 @@ from ..files.atomic import check_writable
 from .options import Chosen
 
 if TYPE_CHECKING:
+    from ..families import Use
     from ..schedules.schedule import Schedule
-    from ..studies.sources import AbstractSource
+    from ..studies.sources import Source
 
 
-def source_of(chosen: Chosen, use: str) -> "AbstractSource":
+def source_of(chosen: Chosen, use: "Use") -> "Source":
     """The source that the words name, with every size given."""
-    from ..studies.sources import FamilySource, JointSource, LossTableSource, TextSource
+    from ..studies.sources import FAMILIES, FamilySource, JointSource, LossTableSource
+    from ..studies.text_sources import TextSource
 
     values = chosen.values
     if chosen.name == "joint":
         return JointSource(values["file"])
     if chosen.name == "text":
-        for text in values["classes"]:
-            if "=" not in text:
-                refuse("classes", text, "NAME=SET, as digit=0-9")
-        pairs = (text.partition("=") for text in values["classes"])
-        classes = tuple((name, characters) for name, _, characters in pairs)
-        return TextSource(values["path"], values["window"], classes)
+        return TextSource(values["path"], values["window"], values["classes"])
     if chosen.name == "loss-curve":
         return LossTableSource(values["file"], values["length"], values["isotonic"])
-    return FamilySource.of(chosen.name, use, **values)
+    return FamilySource(chosen.name, FAMILIES[chosen.name].values(use, **values))
+
+
+def training_source(chosen: Chosen) -> "Source":
+    """What to train on: a text as windows of tokens, or as for a law, so that the model's law can be had."""
+    from ..studies.text_sources import CorpusSource
+
+    if chosen.name == "text":
+        return CorpusSource(chosen.values["path"], chosen.values["length"], chosen.values["bytes"])
+    return source_of(chosen, "law")
 
 
 def check_seed(seed: int) -> None:

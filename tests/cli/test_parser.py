@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdmjax._errors import InvalidInputError
-from mdmjax.cli2.options import Choice, Command, Option, Positional, Slot
-from mdmjax.cli2.parser import as_typed, parse
+from mdmjax.cli.options import Choice, Command, Option, Positional, Slot
+from mdmjax.cli.parser import as_typed, parse
 
 
 @pytest.fixture(autouse=True)
