@@ -84,6 +84,8 @@ from .divergences.total_correlation import forward_ctc as forward_ctc
 from .divergences.total_correlation import forward_ctc_by_step as forward_ctc_by_step
 from .divergences.total_correlation import reverse_ctc as reverse_ctc
 from .divergences.total_correlation import reverse_ctc_by_step as reverse_ctc_by_step
+from .families import FAMILIES as FAMILIES
+from .families import Family as Family
 from .files.checkpoint import read_checkpoint as read_checkpoint
 from .files.checkpoint import read_header as read_header
 from .files.checkpoint import write_checkpoint as write_checkpoint

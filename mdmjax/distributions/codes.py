@@ -4,13 +4,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import UInt8
 
 from .._checks import Numbers, check_integer
 from .._errors import check_bytes, refuse
 from .._types import Array, Bool, Float, Int, Key, Tokens
 from .base import MAX_TABLE_BYTES, AbstractDistribution, check_sequence, known_rows
-from .fields import FiniteField, finite_field
+from .fields import finite_field
 
 
 class LinearCode(AbstractDistribution):
@@ -36,7 +37,7 @@ class LinearCode(AbstractDistribution):
     def __init__(self, generator: Numbers, q: int):
         self.q = check_integer("q", q, 2)
         finite_field(self.q)
-        if not isinstance(generator, jax.core.Tracer):
+        if not isinstance(generator, Tracer):
             generator = np.asarray(generator)
             if generator.ndim != 2 or 0 in generator.shape:
                 refuse("generator", f"of shape {generator.shape}", "shape (dim, n), both >= 1")
@@ -111,7 +112,7 @@ def _eliminate(generator: UInt8[Array, "dim n"], tokens: Tokens, q: int) -> _Sol
     if `residual` ends at 0 on them, and elsewhere it is then minus that word's symbol, which is the
     same for all words that agree if the free rows are 0 there.
     """
-    tables = FiniteField(*map(jnp.asarray, finite_field(q)))
+    tables = jax.tree.map(jnp.asarray, finite_field(q))
     revealed = tokens != q
     # In characteristic 2 digits add by exclusive or, much faster than a table.
     add = jnp.bitwise_xor if q % 2 == 0 else lambda a, b: tables.add[a, b]

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from .._checks import as_floats, check_integer, check_shape
 from .._errors import refuse
@@ -97,7 +98,7 @@ def _check_samples(samples: np.ndarray | Array, counts: np.ndarray | Array, q: i
     if samples.ndim != 2 or 0 in samples.shape:
         refuse("samples", f"of shape {samples.shape}", "shape (parts, n), both >= 1")
     check_shape("counts", counts, samples.shape[:1], "(parts,)")
-    if isinstance(samples, jax.core.Tracer) or isinstance(counts, jax.core.Tracer):
+    if isinstance(samples, Tracer) or isinstance(counts, Tracer):
         return
     rows, weights = np.asarray(samples), np.asarray(counts)
     if not np.issubdtype(rows.dtype, np.integer):

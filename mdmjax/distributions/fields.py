@@ -54,8 +54,8 @@ def finite_field(q: int) -> FiniteField:
     product = np.zeros((q, q, m), dtype=int)
     for k, row in enumerate(powers):
         low, high = max(0, k - m + 1), min(k, m - 1)
-        coefficient = sum(np.multiply.outer(digits[:, i], digits[:, k - i]) for i in range(low, high + 1))
-        product += coefficient[:, :, None] * row
+        terms = [np.multiply.outer(digits[:, i], digits[:, k - i]) for i in range(low, high + 1)]
+        product += np.sum(terms, axis=0)[:, :, None] * row
     multiply = product % p @ places
 
     negative = np.argmax(add == 0, axis=1)

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from .._errors import check_bytes, refuse
 from .._numerics import safe_log
@@ -35,7 +36,7 @@ class Joint(AbstractEvidence):
         shape = self.probs.shape
         if not shape or len(set(shape)) != 1 or shape[0] < 1:
             refuse("probs", f"of shape {shape}", "shape (q,)*n", "one axis a position, all of length q")
-        if isinstance(self.probs, jax.core.Tracer):
+        if isinstance(self.probs, Tracer):
             return
         values = np.asarray(self.probs)
         if not np.all(np.isfinite(values)):
