@@ -8,9 +8,6 @@ from .._errors import InvalidInputError
 from ..studies.table import printable
 from .options import PROGRAM
 
-EXIT_CODE = 2
-"""After a mistake."""
-
 
 def write(text: str) -> None:
     """Write to standard output and flush; what it cannot encode is escaped.
@@ -31,14 +28,14 @@ def write(text: str) -> None:
 
 
 def complain(message: str) -> int:
-    """Write one error line to standard error; returns the exit code."""
+    """Write one error line to standard error; returns the exit code of a mistake, 2."""
     if sys.stderr is not None:
         try:
             sys.stderr.write(f"{PROGRAM}: error: {printable(' '.join(message.split()), keep='')}\n")
             sys.stderr.flush()
         except OSError:  # nowhere to complain
             _forget(sys.stderr)
-    return EXIT_CODE
+    return 2
 
 
 def _forget(stream: TextIO) -> None:

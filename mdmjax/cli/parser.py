@@ -77,8 +77,10 @@ def parse(words: Sequence[str], commands: Sequence[Command]) -> Parsed:
 
 
 def as_typed(error: InvalidInputError, parsed: Parsed) -> str:
-    """The message of the library with its arguments as the user types them: `--block-size is ...`."""
-    argument, message = getattr(error, "argument", ""), str(error)
+    """The message of the library with its arguments as typed, `--block-size is ...`, and no long value."""
+    argument = getattr(error, "argument", "")
+    value = " ".join(str(getattr(error, "value", "")).split())
+    message = str(error).replace(value, _told(value), 1)
     if not argument or not message.startswith(f"{argument} is "):
         return message
     holders = (parsed.command, *(chosen.choice for chosen in parsed.chosen.values()))
@@ -92,9 +94,13 @@ def _refuse(argument: str, value: str, wanted: str, near: Iterable[str], place: 
 
     bare = {name.lstrip("-"): name for name in near}
     perhaps = "".join(f"perhaps {bare[name]}; " for name in get_close_matches(value.lstrip("-"), bare, 1))
-    value = printable(value, keep="")
-    value = value if len(value) <= LONGEST else f"{value[: LONGEST - 3]}..."
-    refuse(argument, value or "''", wanted, f"{perhaps}see `{place} --help`")
+    refuse(argument, _told(value) or "''", wanted, f"{perhaps}see `{place} --help`")
+
+
+def _told(value: str) -> str:
+    """What a message repeats of a value: no control characters, and the two ends of what is long."""
+    value, half = printable(value, keep=""), LONGEST // 2
+    return value if len(value) <= LONGEST else f"{value[: half - 1]}...{value[2 - half :]}"
 
 
 def _split(line: Line, words: deque[str]) -> tuple[dict[str, list[str]], deque[str]]:

@@ -235,8 +235,11 @@ def test_control_characters_of_a_word_are_escaped(word):
 @pytest.mark.parametrize("place", [["law", "markov", "--n"], ["law", "markov"], ["law"], []])
 def test_a_long_word_is_cut(place):
     found = mistake([*place, "9" * 5000 + "x" * 10**5])
-    assert f" is {'9' * 57}...: want" in found
+    cut = f"{'9' * 29}...{'x' * 28}"
+    assert len(cut) == 60
+    assert f" is {cut}: want" in found
     assert len(found) < 250
+    assert f" is {'x' * 60}: want" in mistake([*place, "x" * 60])
 
 
 WORDS = [
@@ -294,6 +297,13 @@ def raised(message, argument):
 def test_the_library_s_arguments_are_named_as_typed(argument, message, typed):
     found = parse(["law", "block-hmm", "entropy"], TOY)
     assert as_typed(raised(message, argument), found) == typed
+
+
+def test_a_long_value_of_the_library_is_cut():
+    error = raised(f"block_size is {'9' * 10**5}: want less", "block_size")
+    error.value = "9" * 10**5
+    found = parse(["law", "block-hmm"], TOY)
+    assert as_typed(error, found) == f"--block-size is {'9' * 29}...{'9' * 28}: want less"
 
 
 def test_an_error_without_an_argument_stays_as_it_is():
