@@ -7,7 +7,6 @@ nothing.
 
 import importlib
 import operator
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -136,17 +135,6 @@ def _probability(name: str, default: float, help: str) -> Parameter:
     return Parameter(name, float, default, default, 0.0, 1.0, help)
 
 
-def _markov_curve(n: int, q: int, flip: float) -> "InformationCurve":
-    from .distributions.markov import symmetric_chain
-    from .information.markov import MAX_CHAIN_WORK, markov_curve
-
-    if n > 1 and q**3 > MAX_CHAIN_WORK:
-        refuse("q", q, f"at most {int(MAX_CHAIN_WORK ** (1 / 3))}", "the work grows as q^3")
-    if flip < sys.float_info.min:
-        refuse("flip", flip, "a probability > 0", "a chain that never moves is `repetition`")
-    return markov_curve(symmetric_chain(n, q, flip).transition, n)
-
-
 def _reed_solomon_rule(n: int, q: int, dim: int) -> None:
     from .distributions.fields import prime_power
 
@@ -191,7 +179,7 @@ FAMILIES: dict[str, Family] = {
             ),
             "Markov chain, flip {flip:g}".format,
             _at("distributions.markov", "symmetric_chain"),
-            _markov_curve,
+            _at("information.markov", "symmetric_chain_curve"),
         ),
         Family(
             "repetition",

@@ -76,7 +76,8 @@ def _measured(options: dict[str, Any]) -> tuple["AbstractCurve", "LossTable", "S
     import jax
 
     from ..studies.loss_curve import loss_curve_study
-    from ..studies.sources import measured_curve
+    from ..studies.sources import curve_and_facts
+    from ..studies.subject import Subject
     from ..studies.trained import open_model
     from .progress import track
 
@@ -85,16 +86,11 @@ def _measured(options: dict[str, Any]) -> tuple["AbstractCurve", "LossTable", "S
     sizes = {"sequences": options["sequences"], "batch": options["batch"]}
     found = loss_curve_study(key, trained.network, data, **sizes, track=track)
     table = found.losses.table()
-    curve, subject = measured_curve(
-        table,
-        isotonic=options["isotonic"],
-        title=f"model {options['folder']}",
-        method=f"measured on {found.sequences} held-out sequences",
-        source={"name": "model", **options},
-        q=trained.network.q,
-        facts={"length_given": True, "seconds": found.seconds},
-    )
-    return curve, table, subject
+    curve, facts = curve_and_facts(table, isotonic=options["isotonic"])
+    facts |= {"length_given": True, "seconds": found.seconds}
+    title, method = f"model {options['folder']}", f"measured on {found.sequences} held-out sequences"
+    source = {"name": "model", **options}
+    return curve, table, Subject(title, source, method, trained.network.q, facts)
 
 
 def _with_bootstrap(report: Any, table: "LossTable", options: dict[str, Any]) -> Any:
