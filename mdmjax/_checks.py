@@ -1,7 +1,9 @@
 """Parameters of a distribution: one float type, and a clear line for what cannot be one."""
 
+import math
+import numbers
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -9,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from ._errors import refuse
+from ._errors import refuse, shown
 from ._types import Array, Float
 
 Numbers = ArrayLike | Sequence
@@ -34,8 +36,8 @@ def check_probability(argument: str, value: Float[Array, "..."]) -> None:
     """Refuse numbers that are not in `[0, 1]`; a traced value passes."""
     if isinstance(value, jax.core.Tracer):
         return
-    numbers = np.asarray(value)
-    wrong = numbers[~((numbers >= 0) & (numbers <= 1))]
+    entries = np.asarray(value)
+    wrong = entries[~((entries >= 0) & (entries <= 1))]
     if wrong.size:
         refuse(argument, f"{wrong.flat[0]:.6g}", "a probability in [0, 1]")
 
@@ -54,10 +56,22 @@ def check_rows(argument: str, value: Float[Array, "... outcomes"]) -> None:
 
 def check_integer(argument: str, value: Any, least: int) -> int:
     """The value as an `int`, refused if it is not an integer `>= least`."""
+    wanted = f"an integer >= {least}"
     try:
         number = operator.index(value)
     except TypeError:
-        refuse(argument, repr(value), "an integer")
-    if number < least:
-        refuse(argument, number, f"an integer >= {least}")
+        refuse(argument, shown(repr(value)), wanted)
+    if number < least or isinstance(value, bool):
+        refuse(argument, value, wanted)
+    return number
+
+
+def check_number(argument: str, value: Any, wanted: str, good: Callable[[float], bool]) -> float:
+    """The value as a finite `float`, refused if it is no real number or not `good`."""
+    try:
+        number = float(value) if isinstance(value, numbers.Real) else math.nan
+    except OverflowError:
+        number = math.inf
+    if isinstance(value, bool) or not math.isfinite(number) or not good(number):
+        refuse(argument, shown(repr(value) if isinstance(value, str) else value), wanted)
     return number

@@ -2,6 +2,9 @@
 
 from typing import Any, NoReturn
 
+MOST = 300
+"""Characters of a value that a message shows: a path has room in it, a cell of a file has `shown(cell)`."""
+
 
 class InvalidInputError(ValueError):
     """An argument that cannot be used; the message is one line fit for a user's terminal.
@@ -24,10 +27,32 @@ def refuse(argument: str, value: Any, wanted: str, remedy: str = "") -> NoReturn
         ...
     mdmjax._errors.InvalidInputError: steps is 0: want an integer in 1..8; ask for at least one step
     """
-    line = f"{argument} is {value}: want {wanted}" + (f"; {remedy}" if remedy else "")
-    error = InvalidInputError(" ".join(line.split()))
+    line = f"{argument} is {shown(value, MOST)}: want {shown(wanted, 2 * MOST)}"
+    error = InvalidInputError(printable(f"{line}; {shown(remedy, 2 * MOST)}" if remedy else line))
     error.argument, error.value, error.wanted, error.remedy = argument, value, wanted, remedy
     raise error
+
+
+def shown(value: Any, most: int = 60) -> str:
+    r"""A value of the user's, or of a file, as a line can show it: on one line, cut in its middle.
+
+    >>> shown("a" * 99, 9), shown("\x1b]0;title"), shown(10**5000)
+    ('aaa...aaa', '\\x1b]0;title', '2^16609 and more')
+    """
+    large = isinstance(value, int) and value.bit_length() > 2000  # whose digits Python would not print
+    text = printable(f"2^{value.bit_length() - 1} and more" if large else str(value))
+    half = (most - 3) // 2
+    return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
+
+
+def printable(text: str) -> str:
+    r"""The text on one line, with every character that a terminal would not print escaped.
+
+    >>> printable("a\nb \x07")
+    'a b \\x07'
+    """
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def readable_bytes(count: int) -> str:

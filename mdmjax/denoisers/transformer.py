@@ -15,11 +15,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._errors import refuse
+from .._checks import check_integer, check_number
+from .._errors import check_bytes, refuse, shown
 from .._numerics import safe_log
 from .._types import Array, Float, Int, Key, Tokens
 from ._layers import attention, linear, rms_norm, rotary_turns, rotated, swiglu
 from .base import AbstractDenoiser
+
+MAX_NETWORK_BYTES = 2**34
+"""The most that the parameters of a network may take (our choice)."""
 
 MAX_UNROLLED = 8
 """The largest depth at which blocks are compiled one by one (faster) rather than as one loop (smaller)."""
@@ -36,7 +40,8 @@ class TransformerConfig:
     `learned_positions` each position adds a vector of its own to the embedding of its token.
 
     Raises:
-        InvalidInputError: a size below 1; a width that is not `heads` times an even number.
+        InvalidInputError: a size that is no integer >= 1; a width that is not `heads` times an even number;
+            any other field of another type or out of its range.
 
     >>> TransformerConfig(n=16, q=2, width=64, depth=2, heads=4, hidden=128).parameters
     82560
@@ -58,10 +63,23 @@ class TransformerConfig:
     def __post_init__(self):
         """Refuse what is no shape."""
         for name in ("n", "q", "width", "depth", "heads", "hidden"):
-            if getattr(self, name) < 1:
-                refuse(name, getattr(self, name), "an integer >= 1")
+            object.__setattr__(self, name, check_integer(name, getattr(self, name), 1))
+        if self.n >= 2**31:
+            refuse("n", self.n, "an integer below 2^31")
         if self.width % (2 * self.heads):
             refuse("width", self.width, f"a multiple of 2 * heads = {2 * self.heads}")
+        check_number("rotary_base", self.rotary_base, "a number >= 1", lambda x: x >= 1)
+        check_number("norm_epsilon", self.norm_epsilon, "a number in [1e-30, 1]", lambda x: 1e-30 <= x <= 1)
+        choices = {
+            "learned_positions": (True, False),
+            "remat": (True, False),
+            "compute": ("float32", "bfloat16"),
+            "attention": ("xla", "cudnn", None),
+        }
+        for name, known in choices.items():
+            value = getattr(self, name)
+            if not any(value is x or (isinstance(value, str) and value == x) for x in known):
+                refuse(name, shown(repr(value)), " or ".join(map(str, known)))
 
     @property
     def parameters(self) -> int:
@@ -69,6 +87,16 @@ class TransformerConfig:
         block = 4 * self.width**2 + 3 * self.width * self.hidden + 2 * self.width
         positions = self.n if self.learned_positions else 0
         return self.depth * block + self.width * (2 * self.q + 2 + positions)
+
+    @property
+    def bytes(self) -> int:
+        """What the parameters take, as float32."""
+        return 4 * self.parameters
+
+    @property
+    def sequence_bytes(self) -> int:
+        """What one sequence takes at least: its stream and its logits, as float32."""
+        return 4 * self.n * (self.width + self.q)
 
 
 SIZES: dict[str, dict[str, int]] = {
@@ -131,8 +159,15 @@ class Transformer(AbstractDenoiser):
     head: Float[Array, "width q"]
 
     @classmethod
-    def create(cls, key: Key[Array, ""], config: TransformerConfig) -> "Transformer":
-        r"""Random parameters: normal, of deviation 0.02, and $0.02/\sqrt{2\,\text{depth}}$ before a sum."""
+    def create(
+        cls, key: Key[Array, ""], config: TransformerConfig, *, limit: int = MAX_NETWORK_BYTES
+    ) -> "Transformer":
+        r"""Random parameters: normal, of deviation 0.02, and $0.02/\sqrt{2\,\text{depth}}$ before a sum.
+
+        Raises:
+            InvalidInputError: parameters of more than `limit` bytes.
+        """
+        check_bytes(config.bytes, limit, "network", "take a smaller width, depth or hidden")
         c = config
         keys = jax.random.split(key, 10)
 

@@ -1,30 +1,58 @@
-"""Arrays of an `.npz` file, read without pickle and with its size known before it is loaded."""
+"""What users bring: files that are there, that are files, and whose size is known before they are read."""
 
+import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from .._errors import InvalidInputError, readable_bytes, refuse
+from .._errors import InvalidInputError, readable_bytes, refuse, shown
+
+MAX_TEXT_BYTES = 2**28
+"""The largest file of text that is read as one (our choice)."""
 
 
 def check_readable(argument: str, path: Path) -> None:
-    """Refuse a path that is not an existing file."""
-    if not path.exists():
-        refuse(argument, str(path), "a file", "no such file")
-    if not path.is_file():
-        refuse(argument, str(path), "a file", "this is not a file")
+    """Refuse a path that is not an existing file: a folder, a pipe, a device, a link to none of its own."""
+    if not os.path.exists(path):  # which no path makes raise, unlike `Path.exists`
+        links = os.path.islink(path)
+        refuse(argument, path, "a file", "this link leads to none" if links else "no such file")
+    if not os.path.isfile(path):
+        refuse(argument, path, "a file", "this is not a file")
+
+
+def check_size(argument: str, path: Path, limit: int) -> None:
+    """Refuse what is not a file, and a file of more than `limit` bytes."""
+    check_readable(argument, path)
+    size = os.path.getsize(path)
+    if size > limit:
+        refuse(argument, f"{path}, {readable_bytes(size)}", f"at most {readable_bytes(limit)}")
+
+
+def read_text(argument: str, path: Path, *, limit: int = MAX_TEXT_BYTES) -> str:
+    """The text of a file in UTF-8, with any line ends, without a byte order mark.
+
+    Raises:
+        InvalidInputError: what is not a file, cannot be read, is not UTF-8 or longer than `limit` bytes.
+    """
+    check_size(argument, path, limit)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        refuse(argument, f"{path}, not text", "UTF-8 text")
+    except OSError as error:
+        refuse(argument, path, "a file that can be read", str(error.strerror))
 
 
 def read_npz(argument: str, path: Path, *, limit: int) -> dict[str, np.ndarray]:
-    """Every array of an `.npz` file by name, as numbers.
+    """Every array of an `.npz` file by name, as numbers of at most 64 bits, read without pickle.
 
     Raises:
         InvalidInputError: a file that is missing or not an `.npz`; an array of anything but real
             numbers; arrays of more than `limit` bytes together, known from the file's index.
     """
-    check_readable(argument, path)
-    wanted = "an .npz file of real numbers, as numpy.savez writes it"
+    check_size(argument, path, limit)
+    wanted = "an .npz file of real numbers of at most 64 bits, as numpy.savez writes it"
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
@@ -40,15 +68,15 @@ def read_npz(argument: str, path: Path, *, limit: int) -> dict[str, np.ndarray]:
     except InvalidInputError:
         raise
     except PermissionError:
-        refuse(argument, str(path), "a file that can be read")
+        refuse(argument, path, "a file that can be read")
     except Exception as error:  # on a damaged file zipfile and numpy raise errors of a dozen types
         objects = "Object arrays" in str(error)
         remedy = (
             "arrays of objects are never loaded" if objects else "the file is damaged or of another format"
         )
-        refuse(argument, str(path), wanted, remedy)
+        refuse(argument, path, wanted, remedy)
     for name, values in arrays.items():
-        if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
+        if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu" or values.itemsize > 8:
             kind = getattr(values, "dtype", "bytes")
-            refuse(argument, f"{path} with {name} of type {kind}", wanted)
-    return arrays
+            refuse(argument, f"{path} with {shown(name)} of type {shown(kind)}", wanted)
+    return {name: values.astype(values.dtype.newbyteorder("=")) for name, values in arrays.items()}

@@ -5,36 +5,59 @@ import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from .._errors import refuse
 
+try:
+    import fcntl
+except ImportError:  # on Windows: no part is locked, and none is ever removed
+    fcntl = None
+
 PART = ".part"
-"""How the name of a temporary file ends."""
+"""How the name of a temporary file or folder ends. Its writer holds a lock on it, which ends with the
+writer: a part that nobody holds was left by a killed one, and the next writer removes it."""
 
 
 def check_writable(argument: str, path: Path) -> None:
-    """Refuse, before any work, a file that could not be written: no such folder, or a folder itself."""
-    if path.is_dir():
-        refuse(argument, str(path), "a file name", "this is a folder")
+    """Refuse, before any work, a file that could not be written: no such folder, or not a file itself."""
+    if os.path.isdir(path):
+        refuse(argument, path, "a file name", "this is a folder")
+    _check_link(argument, path, "a file name")
+    if os.path.exists(path) and not os.path.isfile(path):
+        refuse(argument, path, "a file name", "this is a pipe or a device")
     folder = path.parent
-    if not folder.is_dir():
-        refuse(argument, str(path), "a file in an existing folder", f"make {folder} first")
+    if not os.path.isdir(folder):
+        refuse(argument, path, "a file in an existing folder", f"make {folder} first")
     if not os.access(folder, os.W_OK):
-        refuse(argument, str(path), "a file in a folder that can be written")
+        refuse(argument, path, "a file in a folder that can be written")
 
 
 def check_writable_folder(argument: str, folder: Path) -> None:
     """Refuse, before any work, a folder that could not be made or written."""
-    if folder.exists() and not folder.is_dir():
-        refuse(argument, str(folder), "a folder", "a file of this name exists")
-    parent = folder.resolve().parent
-    if not parent.is_dir():
-        refuse(argument, str(folder), "a folder in an existing one", f"make {parent} first")
-    if not os.access(folder if folder.exists() else parent, os.W_OK):
-        refuse(argument, str(folder), "a folder that can be written")
+    _check_link(argument, folder, "a folder")
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        refuse(argument, folder, "a folder", "a file of this name exists")
+    parent = _real(folder).parent
+    if not os.path.isdir(parent):
+        refuse(argument, folder, "a folder in an existing one", f"make {parent} first")
+    if not os.access(folder if os.path.exists(folder) else parent, os.W_OK):
+        refuse(argument, folder, "a folder that can be written")
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[None]:
+    """Make `folder`, if there is none; it is removed again, with what is in it, if the block raises."""
+    made = not os.path.exists(folder)
+    folder.mkdir(exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if made:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 @contextlib.contextmanager
@@ -44,23 +67,27 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     A reader sees the old file or the new one, and a failure leaves the old one. The bytes are on the disk
     before the new name is, so that this also holds when the power fails.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
+
+    def made(**how: str | Path) -> str:
+        handle, name = tempfile.mkstemp(**how)
+        os.close(handle)
+        return name
+
+    with _part(path, path.parent, made) as part:
+        with part.open("wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        os.chmod(part, 0o666 & ~_umask())
+        os.replace(part, path)
 
 
 def remove_parts(path: Path) -> None:
-    """Remove the temporary files of `path` that a killed writer left; no other process may write it."""
-    for part in path.parent.glob(f".{glob.escape(path.name)}.*{PART}"):
-        part.unlink(missing_ok=True)
+    """Remove the temporary files and folders that killed writers of `path` left beside it or in it."""
+    for place in (path.parent, path):
+        for part in place.glob(f".{glob.escape(path.name)}.*{PART}"):
+            with contextlib.suppress(OSError), _held(part, wait=False):
+                _remove(part)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -81,10 +108,9 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     (it may be a file system of its own) each file replaces its namesake whole, and other files are left
     alone.
     """
-    folder = folder.resolve()
+    folder = _real(folder)
     place = folder if folder.exists() else folder.parent
-    stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=PART, dir=place))
-    try:
+    with _part(folder, place, tempfile.mkdtemp) as stage:
         for name, data in files.items():
             (stage / name).write_bytes(data)
         if folder.exists():
@@ -93,8 +119,55 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         else:
             os.chmod(stage, 0o777 & ~_umask())
             os.rename(stage, folder)
+
+
+@contextlib.contextmanager
+def _part(path: Path, place: Path, make: Callable[..., str]) -> Iterator[Path]:
+    """A new temporary file or folder in `place`, held; removed at the end if it was not renamed."""
+    remove_parts(path)
+    with contextlib.ExitStack() as stack:
+        while True:
+            part = Path(make(prefix=f".{path.name}.", suffix=PART, dir=place))
+            with contextlib.suppress(OSError):
+                stack.enter_context(_held(part, wait=True))
+            if part.exists():  # or another writer removed it before it was held
+                break
+        try:
+            yield part
+        finally:
+            _remove(part)
+
+
+@contextlib.contextmanager
+def _held(part: Path, *, wait: bool) -> Iterator[None]:
+    """Hold the lock of a part; an `OSError` if there are none, or it is another's and we do not `wait`."""
+    if fcntl is None:
+        raise OSError("no locks")
+    handle = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        os.close(handle)
+
+
+def _remove(part: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if part.is_dir():
+        shutil.rmtree(part, ignore_errors=True)
+    else:
+        part.unlink(missing_ok=True)
+
+
+def _check_link(argument: str, path: Path, wanted: str) -> None:
+    """Refuse a link that leads nowhere, a circle of links for one."""
+    if os.path.islink(path) and not os.path.exists(path):
+        refuse(argument, path, wanted, "this link leads to none")
+
+
+def _real(path: Path) -> Path:
+    """The path without links; of a circle of links some path that does not exist."""
+    return Path(os.path.realpath(path))
 
 
 def _umask() -> int:

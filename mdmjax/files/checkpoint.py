@@ -1,23 +1,27 @@
 """Checkpoints: one line of JSON that says what follows, then the leaves of a tree as NumPy arrays.
 
 No pickle is read or written. The first line can be read with any tool, and tells the arrays of another
-configuration from those that are wanted before any of them is loaded.
+configuration from those that are wanted before any of them is loaded. Its `sha256` is that of the whole
+file with zeros in this place; files without one are read too.
 """
 
+import hashlib
 import json
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 import equinox as eqx
 import jax
 import numpy as np
 
-from .._errors import refuse
+from .._errors import refuse, shown
 from . import atomic
 from .arrays import check_readable
 
 FORMAT = "mdmjax checkpoint 1"
 MAX_HEADER_BYTES = 2**24
+UNKNOWN = "0" * 64
+"""What stands for the checksum in what it is taken of."""
 
 Tree = TypeVar("Tree")
 
@@ -30,17 +34,19 @@ def write_checkpoint(path: Path, header: dict[str, Any], tree: Any) -> None:
     Raises:
         InvalidInputError: a file that cannot be written, a full disk for one; an older `path` is left.
     """
-    first = {"format": FORMAT, "header": header, "leaves": _leaves(tree)}
-    line = json.dumps(first, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    first = {"format": FORMAT, "header": header, "leaves": _leaves(tree), "sha256": UNKNOWN}
     try:
         with atomic.opened(path) as stream:
-            stream.write(line)
-            eqx.tree_serialise_leaves(stream, tree)
+            hashed = _Hashed(stream)
+            hashed.write(_line(first))
+            eqx.tree_serialise_leaves(cast(BinaryIO, hashed), tree)
+            stream.seek(0)
+            stream.write(_line(first | {"sha256": hashed.digest.hexdigest()}))
     except (OSError, RuntimeError) as error:
         cause = _os_error(error)
         if cause is None:
             raise
-        refuse("checkpoint", str(path), "a file on a disk with room for it", str(cause.strerror))
+        refuse("checkpoint", path, "a file on a disk with room for it", str(cause.strerror))
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -64,15 +70,40 @@ def read_checkpoint(path: Path, skeleton: Tree) -> Tree:
             be, or that holds other arrays than `skeleton`: the first that differs is named.
     """
     with _opened(path) as stream:
-        found = _first(path, stream)["leaves"]
-        _check_leaves(path, found, _leaves(skeleton))
+        first = _first(path, stream)
+        _check_leaves(path, first["leaves"], _leaves(skeleton))
+        if "sha256" in first:
+            begin, digest = stream.tell(), hashlib.sha256(_line(first | {"sha256": UNKNOWN}))
+            while block := stream.read(2**20):
+                digest.update(block)
+            if digest.hexdigest() != first["sha256"]:
+                refuse(
+                    "checkpoint", path, "a whole one", "the file is cut off or damaged: its sha256 differs"
+                )
+            stream.seek(begin)
         try:
             tree = eqx.tree_deserialise_leaves(stream, skeleton)
         except Exception:  # NumPy and Equinox raise errors of half a dozen types on a damaged file
-            refuse("checkpoint", str(path), "a whole one", "the file is cut off or damaged")
+            refuse("checkpoint", path, "a whole one", "the file is cut off or damaged")
         if stream.read(1):
-            refuse("checkpoint", str(path), "a whole one", "more follows its last array: it is damaged")
+            refuse("checkpoint", path, "a whole one", "more follows its last array: it is damaged")
     return tree
+
+
+class _Hashed:
+    """A stream that is hashed while it is written."""
+
+    def __init__(self, stream: BinaryIO):
+        self.stream, self.digest = stream, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        """Write and hash."""
+        self.digest.update(data)
+        return self.stream.write(data)
+
+
+def _line(first: dict[str, Any]) -> bytes:
+    return json.dumps(first, allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 
 def _leaves(tree: Any) -> list[list[Any]]:
@@ -105,8 +136,8 @@ def _check_leaves(path: Path, found: list[list[Any]], wanted: list[list[Any]]) -
 def _described(leaf: list[Any] | None) -> str:
     if leaf is None:
         return "no further array"
-    name, shape, dtype = leaf
-    return f"{name} of shape {tuple(shape)} and type {dtype}"
+    name, shape, dtype = map(shown, (leaf[0], tuple(leaf[1]), leaf[2]))
+    return f"{name} of shape {shape} and type {dtype}"
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -114,7 +145,7 @@ def _opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:
-        refuse("checkpoint", str(path), "a file that can be read", str(error.strerror))
+        refuse("checkpoint", path, "a file that can be read", str(error.strerror))
 
 
 def _first(path: Path, stream: BinaryIO) -> dict[str, Any]:
@@ -128,7 +159,7 @@ def _first(path: Path, stream: BinaryIO) -> dict[str, Any]:
         known = False
     if not known:
         remedy = "the file is cut off or of another format"
-        refuse("checkpoint", str(path), f"a file that begins with a line of {FORMAT!r}", remedy)
+        refuse("checkpoint", path, f"a file that begins with a line of {FORMAT!r}", remedy)
     return first
 
 

@@ -7,12 +7,15 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from .._errors import refuse
+from .._errors import check_bytes, refuse
+from .arrays import check_readable
 
 SKIPPED_FOLDERS = frozenset({"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"})
 """Folders of the standard library that are left out (our choice): tests, which some systems do not
 install, hold broken files on purpose; and packages that are not the interpreter's own."""
 
+MAX_CORPUS_BYTES = 2**31
+"""The most text that is read (our choice)."""
 
 HELD_OUT = 10
 """One file in this many is held out (our choice)."""
@@ -56,22 +59,25 @@ def corpus_files(
 ) -> list[Path]:
     """The file `path`, or every file under the folder `path` of these suffixes, in order of their names.
 
-    Folders named in `skip` are not entered, at any depth.
+    Folders named in `skip` are not entered, at any depth; what is no file (a pipe, a device, a link to
+    one or to none) is left out.
 
     Raises:
         InvalidInputError: no such path, or a folder without such files.
     """
     wanted = " or ".join(f"*{suffix}" for suffix in suffixes) + " files"
-    if path.is_file():
+    if os.path.isfile(path):
         return [path]
-    if not path.is_dir():
-        refuse("path", str(path), f"a text file, or a folder with {wanted}", "no such path")
+    if not os.path.isdir(path):
+        there = "this is neither" if os.path.lexists(path) else "no such path"
+        refuse("path", path, f"a text file, or a folder with {wanted}", there)
     files = []
     for folder, subfolders, names in os.walk(path):
         subfolders[:] = [name for name in subfolders if name not in skip]
         files += [Path(folder, name) for name in names if name.endswith(suffixes)]
+    files = [file for file in files if os.path.isfile(file)]
     if not files:
-        refuse("path", str(path), f"a folder with {wanted}", "name one text file instead")
+        refuse("path", path, f"a folder with {wanted}", "name one text file instead")
     return sorted(files, key=lambda file: file.relative_to(path).parts)
 
 
@@ -80,20 +86,23 @@ def standard_library_files() -> list[Path]:
     return corpus_files(Path(sysconfig.get_path("stdlib")), skip=SKIPPED_FOLDERS, suffixes=(".py",))
 
 
-def read_corpus(files: Iterable[Path]) -> Corpus:
+def read_corpus(files: Iterable[Path], *, limit: int = MAX_CORPUS_BYTES) -> Corpus:
     """The texts of `files` as UTF-8, with any line ends; files that are not UTF-8 are counted.
 
     Raises:
-        InvalidInputError: a file that cannot be read, or no text at all.
+        InvalidInputError: a file that cannot be read, no text at all, or more than `limit` bytes of it.
     """
-    texts, skipped = [], 0
+    texts, skipped, left = [], 0, limit
     for file in files:
+        check_readable("path", file)
+        left -= os.path.getsize(file)
+        check_bytes(limit - left, limit, "text", "take a part of it")
         try:
             texts.append(file.read_text(encoding="utf-8"))
         except UnicodeDecodeError:
             skipped += 1
         except OSError as error:
-            refuse("path", str(file), "a file that can be read", str(error.strerror))
+            refuse("path", file, "a file that can be read", str(error.strerror))
     if not any(texts):
         count = len(texts) + skipped
         refuse("path", f"{file if count == 1 else f'{count} files'} without text", "some UTF-8 text")

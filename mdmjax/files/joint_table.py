@@ -5,7 +5,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import refuse
+from .._errors import refuse, shown
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
 from .arrays import read_npz
 
@@ -21,7 +21,7 @@ def read_joint(path: Path, *, limit: int = MAX_TABLE_BYTES) -> Joint:
     """
     arrays = read_npz("file", path, limit=limit)
     if "probs" not in arrays:
-        names = ", ".join(sorted(arrays)) or "none"
+        names = shown(", ".join(sorted(arrays)) or "none")
         refuse("file", f"{path} with arrays {names}", "an array named probs of shape (q,)*n")
     values = arrays["probs"]
     if values.dtype.kind in "iu":

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .._errors import refuse
+from .._errors import refuse, shown
 from ..information.loss_curve import LossTable, masked_from_ratio
-from .arrays import check_readable, read_npz
+from .arrays import MAX_TEXT_BYTES, check_readable, read_npz, read_text
 from .atomic import write_text
 
 COLUMNS = ("n_masked", "mask_ratio", "loss", "count", "stderr")
 """Every column there is; `loss` and one of the first two are needed."""
-
-MAX_FILE_BYTES = 2**28
 
 
 def read_loss_table(path: Path, length: int | None = None) -> LossTable:
@@ -31,7 +29,7 @@ def read_loss_table(path: Path, length: int | None = None) -> LossTable:
     readers = {".csv": _read_csv, ".jsonl": _read_jsonl, ".npz": _read_npz}
     check_readable("file", path)
     if path.suffix.lower() not in readers:
-        refuse("file", str(path), "a name that ends in .csv, .jsonl or .npz")
+        refuse("file", path, "a name that ends in .csv, .jsonl or .npz")
     columns = readers[path.suffix.lower()](path)
     _check_columns(path, tuple(columns))
     if columns["loss"].size == 0:
@@ -61,7 +59,7 @@ def write_loss_table(path: Path, table: LossTable) -> None:
 def _check_columns(path: Path, names: tuple[str, ...]) -> None:
     unknown = [name for name in names if name not in COLUMNS]
     if unknown:
-        refuse("columns", f"{', '.join(unknown)} in {path}", f"only {', '.join(COLUMNS)}")
+        refuse("columns", f"{shown(', '.join(unknown))} in {path}", f"only {', '.join(COLUMNS)}")
     if "loss" not in names:
         found = ", ".join(names) or "none"
         refuse("columns", f"{found} in {path}", "a column loss, in nats a masked token")
@@ -71,14 +69,15 @@ def _check_columns(path: Path, names: tuple[str, ...]) -> None:
 
 def _read_csv(path: Path) -> dict[str, np.ndarray]:
     try:
-        rows = [row for row in csv.reader(_text(path).splitlines()) if any(map(str.strip, row))]
+        lines = csv.reader(read_text("file", path).splitlines(), strict=True)
+        rows = [row for row in lines if any(map(str.strip, row))]
     except csv.Error as error:
-        refuse("file", str(path), "comma-separated values", str(error))
+        refuse("file", path, "comma-separated values", str(error))
     if not rows:
         refuse("file", f"{path}, empty", "a header line and rows")
     names = [name.strip() for name in rows[0]]
     if len(set(names)) < len(names):
-        refuse("columns", f"{', '.join(names)} in {path}", "each column once")
+        refuse("columns", f"{shown(', '.join(names))} in {path}", "each column once")
     for number, row in enumerate(rows[1:], 1):
         if len(row) != len(names):
             refuse(f"row {number}", f"of {len(row)} cells in {path}", f"{len(names)} cells")
@@ -88,7 +87,7 @@ def _read_csv(path: Path) -> dict[str, np.ndarray]:
 
 def _read_jsonl(path: Path) -> dict[str, np.ndarray]:
     rows = []
-    for number, line in enumerate(_text(path).splitlines(), 1):
+    for number, line in enumerate(read_text("file", path).splitlines(), 1):
         if not line.strip():
             continue
         try:
@@ -102,7 +101,9 @@ def _read_jsonl(path: Path) -> dict[str, np.ndarray]:
                 'such as {"n_masked": 8, "loss": 1.5}',
             )
         if rows and row.keys() != rows[0].keys():
-            refuse(f"line {number}", f"of keys {', '.join(row)} in {path}", f"{', '.join(rows[0])}")
+            refuse(
+                f"line {number}", f"of keys {shown(', '.join(row))} in {path}", shown(", ".join(rows[0]))
+            )
         rows.append(row)
     if not rows:
         refuse("file", f"{path}, empty", "one JSON object a line")
@@ -110,23 +111,12 @@ def _read_jsonl(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    columns = read_npz("file", path, limit=MAX_FILE_BYTES)
+    columns = read_npz("file", path, limit=MAX_TEXT_BYTES)
     shapes = {name: values.shape for name, values in columns.items()}
     if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
         described = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        refuse("file", f"{path} with {described}", "one-dimensional arrays of one length")
+        refuse("file", f"{path} with {shown(described)}", "one-dimensional arrays of one length")
     return {name: values.astype(np.float64) for name, values in columns.items()}
-
-
-def _text(path: Path) -> str:
-    if path.stat().st_size > MAX_FILE_BYTES:
-        refuse("file", f"{path}, {path.stat().st_size} bytes", f"at most {MAX_FILE_BYTES} bytes")
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        refuse("file", f"{path}, not text", "UTF-8 text")
-    except OSError as error:
-        refuse("file", str(path), "a file that can be read", str(error.strerror))
 
 
 def _numbers(name: str, cells: tuple[object, ...] | list[object]) -> np.ndarray:
@@ -138,7 +128,7 @@ def _numbers(name: str, cells: tuple[object, ...] | list[object]) -> np.ndarray:
                 raise ValueError
             values.append(float(cell))
         except (ValueError, OverflowError):
-            refuse(name, f"{cell!r} in row {row}", "a number")
+            refuse(shown(name), f"{shown(repr(cell))} in row {row}", "a number")
     return np.array(values, dtype=np.float64)
 
 

@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
-
-from .._errors import refuse
+from .._errors import InvalidInputError, refuse, shown
 from ..training.fit import TrainState
-from .atomic import remove_parts
+from .atomic import check_writable, check_writable_folder, remove_parts
 from .checkpoint import read_checkpoint, read_header, write_checkpoint
-from .safetensor_files import write_model
+from .safetensor_files import read_model, write_model
 
 CHECKPOINT = "checkpoint.eqx"
 """The whole state, to resume from."""
@@ -19,6 +17,13 @@ MODEL = "model.safetensors"
 
 LOG = "log.csv"
 """One row a step."""
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse, before any work, a folder that no training could be written to."""
+    check_writable_folder("out", folder)
+    for name in (CHECKPOINT, MODEL, LOG) if folder.is_dir() else ():
+        check_writable("out", folder / name)
 
 
 def save(folder: Path, header: dict[str, Any], state: TrainState) -> None:
@@ -32,8 +37,16 @@ def save(folder: Path, header: dict[str, Any], state: TrainState) -> None:
     write_checkpoint(folder / CHECKPOINT, header, state)
 
 
-def resumed(folder: Path, header: dict[str, Any], state: TrainState) -> TrainState:
-    """The state of the folder's checkpoint; or `state`, if there is none or no step was done.
+def is_saved(folder: Path, header: dict[str, Any], state: TrainState) -> bool:
+    """Whether the folder has the whole model of this state."""
+    try:
+        return read_model(folder / MODEL, limit=2**62)[1] == header | {"step": int(state.step)}
+    except InvalidInputError:
+        return False
+
+
+def resumed(folder: Path, header: dict[str, Any], skeleton: TrainState) -> TrainState | None:
+    """The state of the folder's checkpoint, of the shapes of `skeleton`; `None` if no step was done.
 
     `header` says what the state depends on; that of the checkpoint must be the same.
 
@@ -44,15 +57,16 @@ def resumed(folder: Path, header: dict[str, Any], state: TrainState) -> TrainSta
         remove_parts(folder / name)
     path = folder / CHECKPOINT
     if not path.exists():
-        return state
+        return None
     found = read_header(path)
     if found.get("step") == 0:
-        return state
+        return None
     wanted, found = flat(header), flat({k: v for k, v in found.items() if k != "step"})
     names = [name for name in wanted | found if wanted.get(name) != found.get(name)]
     if names:
         said = ", ".join(
-            f"{name} {shown(found.get(name))}, not {shown(wanted.get(name))}" for name in names[:3]
+            f"{shown(name)} {shown(found.get(name), 32)}, not {shown(wanted.get(name), 32)}"
+            for name in names[:3]
         )
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         refuse(
@@ -61,17 +75,7 @@ def resumed(folder: Path, header: dict[str, Any], state: TrainState) -> TrainSta
             "the folder of the same training",
             "name another folder, or give the same options to go on",
         )
-    return read_checkpoint(path, eqx.filter_eval_shape(lambda: state))
-
-
-def shown(value: Any) -> str:
-    """A value as a line can show it.
-
-    >>> shown("a" * 99)
-    'aaaaaaaaaaaaaaaaaaaaaaaaaaaaa...'
-    """
-    text = str(value)
-    return text if len(text) <= 32 else f"{text[:29]}..."
+    return read_checkpoint(path, skeleton)
 
 
 def flat(tree: Any, name: str = "") -> dict[str, Any]:

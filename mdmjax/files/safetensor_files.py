@@ -2,10 +2,14 @@
 
 Matrices are `[out, in]` and act as `W x`; queries and keys are in the rotary convention of two halves. The
 embedding has `q + 1` rows, the last for the mask, and `lm_head` has `q`: nothing ever predicts a mask.
+The header's `sha256` is that of its config, its metadata and the bytes of the tensors; a file without one
+is read too.
 """
 
 import dataclasses
+import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +18,10 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from .._errors import InvalidInputError, refuse
-from ..denoisers.transformer import Block, Transformer, TransformerConfig
+from .._errors import InvalidInputError, check_bytes, refuse, shown
+from ..denoisers.transformer import MAX_NETWORK_BYTES, Block, Transformer, TransformerConfig
 from . import atomic
-from .arrays import check_readable
+from .arrays import check_size
 
 FORMAT = "mdmjax transformer 1"
 
@@ -50,29 +54,32 @@ def write_model(path: Path, network: Transformer, metadata: dict[str, Any]) -> N
         "metadata": json.dumps(metadata, allow_nan=False),
     }
     try:
-        atomic.write_bytes(path, _in_order(safetensors.numpy.save(to_llama(network), texts)))
+        atomic.write_bytes(path, _hashed(safetensors.numpy.save(to_llama(network), texts)))
     except OSError as error:
-        refuse("model", str(path), "a file on a disk with room for it", str(error.strerror))
+        refuse("model", path, "a file on a disk with room for it", str(error.strerror))
 
 
-def read_model(path: Path) -> tuple[Transformer, dict[str, Any]]:
+def read_model(path: Path, *, limit: int = MAX_NETWORK_BYTES) -> tuple[Transformer, dict[str, Any]]:
     """The network of a file, and its metadata.
 
     Raises:
-        InvalidInputError: no such file, a damaged one, one of another program, or one whose tensors are
-            not those of its config: the first that differs is named.
+        InvalidInputError: no such file, a damaged one, one of another program, one of more than `limit`
+            bytes, or whose network needs more for one sequence; one whose tensors are not those of its
+            config, are not finite, or not those that were written: the first is named.
     """
-    check_readable("model", path)
+    check_size("model", path, limit)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            config, metadata = _described(path, file.metadata() or {})
+            texts = file.metadata() or {}
+            config, metadata = _described(path, texts)
+            check_bytes(config.sequence_bytes, limit, "model", f"{shown(path)} has n {config.n}")
             tensors = _tensors(path, file, config)
+        if "sha256" in texts and texts["sha256"] != _digest(texts, np.memmap(path, np.uint8, "r")):
+            refuse("model", path, "the file that was written", "it is damaged: its sha256 differs")
     except OSError as error:
-        refuse("model", str(path), "a file that can be read", str(error.strerror or error))
+        refuse("model", path, "a file that can be read", str(error.strerror or error))
     except safetensors.SafetensorError:
-        refuse(
-            "model", str(path), "a safetensors file", "the file is cut off, damaged or of another format"
-        )
+        refuse("model", path, "a safetensors file", "the file is cut off, damaged or of another format")
     return from_llama(tensors, config), metadata
 
 
@@ -107,11 +114,12 @@ def from_llama(tensors: dict[str, np.ndarray], config: TransformerConfig) -> Tra
     )
 
 
-def llama_shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
-    """The shape of every tensor of a file, by name.
+def llama_shapes(config: TransformerConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Name and shape of every tensor of a file, one at a time: there may be more than could be listed.
 
-    >>> llama_shapes(TransformerConfig(n=4, q=2, width=16, depth=1, heads=2, hidden=32))["lm_head.weight"]
-    (2, 16)
+    >>> config = TransformerConfig(n=4, q=2, width=16, depth=10**12, heads=2, hidden=32)
+    >>> next(llama_shapes(config))
+    ('model.embed_tokens.weight', (3, 16))
     """
     c = config
     norm, square = (c.width,), (c.width, c.width)
@@ -119,51 +127,65 @@ def llama_shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
     of_block |= {LLAMA_NAMES[x]: norm for x in ("attention_norm", "mlp_norm")}
     of_block |= {LLAMA_NAMES[x]: (c.hidden, c.width) for x in ("gate", "up")}
     of_block[LLAMA_NAMES["down"]] = (c.width, c.hidden)
-    positions = {POSITIONS: (c.n, c.width)} if c.learned_positions else {}
-    return (
-        {
-            "model.embed_tokens.weight": (c.q + 1, c.width),
-            "model.norm.weight": (c.width,),
-            "lm_head.weight": (c.q, c.width),
-        }
-        | positions
-        | {f"model.layers.{i}.{name}.weight": of_block[name] for i in range(c.depth) for name in of_block}
-    )
+    yield "model.embed_tokens.weight", (c.q + 1, c.width)
+    yield "model.norm.weight", norm
+    yield "lm_head.weight", (c.q, c.width)
+    if c.learned_positions:
+        yield POSITIONS, (c.n, c.width)
+    for i in range(c.depth):
+        for name, shape in of_block.items():
+            yield f"model.layers.{i}.{name}.weight", shape
 
 
-def _in_order(data: bytes) -> bytes:
-    """A file's bytes with its metadata in order: the library writes them in a random one."""
+def _hashed(data: bytes) -> bytes:
+    """A file's bytes with its checksum, and its metadata in order: the library writes a random one."""
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    texts = header["__metadata__"]
+    header["__metadata__"] = dict(sorted((texts | {"sha256": _digest(texts, data)}).items()))
     line = json.dumps(header, separators=(",", ":")).encode()
     line += b" " * (-len(line) % 8)
     return len(line).to_bytes(8, "little") + line + data[8 + size :]
 
 
+def _digest(texts: dict[str, str], data: bytes | np.ndarray) -> str:
+    """The SHA-256 of what a file says and holds, wherever its tensors begin."""
+    digest = hashlib.sha256(json.dumps([texts["config"], texts["metadata"]]).encode())
+    digest.update(data[8 + int.from_bytes(bytes(data[:8]), "little") :])
+    return digest.hexdigest()
+
+
 def _described(path: Path, texts: dict[str, str]) -> tuple[TransformerConfig, dict[str, Any]]:
     """The config and the metadata, checked."""
     if texts.get("format") != FORMAT:
-        refuse("model", f"{path} of format {texts.get('format')!r}", repr(FORMAT), "write it with mdmjax")
+        found = shown(repr(texts.get("format")))
+        refuse("model", f"{path} of format {found}", repr(FORMAT), "write it with mdmjax")
     try:
         config, metadata = json.loads(texts["config"]), json.loads(texts["metadata"])
         # How attention is computed is a matter of the machine, and not of the model.
         return TransformerConfig(**config | {"attention": None}), dict(metadata)
     except InvalidInputError as error:
-        refuse("model", f"{path} with a config that is refused", "a possible one", str(error))
+        field, _, rest = str(error).partition(" is ")
+        raise InvalidInputError(f"model is {shown(path, 200)} with {field} {rest}") from None
     except (ValueError, TypeError, KeyError, RecursionError):
         refuse("model", f"{path} with damaged metadata", f"JSON as a file of {FORMAT!r} has it")
 
 
 def _tensors(path: Path, file: Any, config: TransformerConfig) -> dict[str, np.ndarray]:
-    """The tensors that `config` asks for, all of them and no other, as float32."""
-    wanted, found = llama_shapes(config), set(file.keys())
-    for name in sorted(found ^ set(wanted)):
-        has = "without" if name in wanted else "with"
-        refuse("model", f"{path} {has} a tensor {name}", "the tensors of its config, and no other")
-    for name, shape in wanted.items():
+    """The tensors that `config` asks for, all of them and no other, as finite float32."""
+    found, wanted = set(file.keys()), []
+    for name, shape in llama_shapes(config):
+        if name not in found:
+            refuse("model", f"{path} without a tensor {name}", "the tensors of its config, and no other")
         part = file.get_slice(name)
         if tuple(part.get_shape()) != shape or part.get_dtype() != "F32":
             got = f"{tuple(part.get_shape())} and type {part.get_dtype()}"
             refuse("model", f"{path} with {name} of shape {got}", f"shape {shape} and type F32")
-    return {name: file.get_tensor(name) for name in wanted}
+        wanted.append(name)
+    for name in sorted(found - set(wanted)):
+        refuse("model", f"{path} with a tensor {shown(name)}", "the tensors of its config, and no other")
+    tensors = {name: file.get_tensor(name) for name in wanted}
+    for name, values in tensors.items():
+        if not np.isfinite(values).all():
+            refuse("model", f"{path} with {name} not finite", "finite weights", "the file is damaged")
+    return tensors

@@ -1,6 +1,7 @@
 """Schedules on disk: the folder that samplers take them from, and `schedule.json` read back."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from .._errors import refuse
 from ..schedules.export import EXPORTS, from_json_dict, to_json_dict
 from ..schedules.schedule import Schedule
-from .arrays import check_readable
+from .arrays import read_text
 from .atomic import write_folder
 
 SCHEDULE_JSON = "schedule.json"
@@ -29,10 +30,10 @@ def read_schedule(path: Path) -> Schedule:
     Raises:
         InvalidInputError: no such file, a file that is not JSON, and see `from_json_dict`.
     """
-    file = path / SCHEDULE_JSON if path.is_dir() else path
-    check_readable("file", file)
+    file = path / SCHEDULE_JSON if os.path.isdir(path) else path
+    text = read_text("file", file)
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        refuse("file", str(file), "a JSON object such as mdmjax schedule --export writes")
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        refuse("file", file, "a JSON object such as mdmjax schedule --export writes")
     return from_json_dict(document)

@@ -1,11 +1,12 @@
 """The log of a training: a CSV with one row a step, which a resumed training goes on with."""
 
 from collections.abc import Sequence
+from math import isfinite
 from os import fsync
 from pathlib import Path
 
 from .._errors import refuse
-from .atomic import write_text
+from .atomic import check_writable, write_text
 
 COLUMNS = ("step", "loss", "learning_rate", "gradient_norm", "tokens", "seconds")
 """`loss` in nats a token, `gradient_norm` before it is clipped; `tokens` and `seconds` since the start."""
@@ -17,9 +18,10 @@ def begin_log(path: Path, steps: int) -> float:
     A training that was killed may have logged steps that its checkpoint does not have, or half a row.
 
     Raises:
-        InvalidInputError: a file that cannot be read or written.
+        InvalidInputError: what is no file, or cannot be read or written.
     """
     header = ",".join(COLUMNS)
+    check_writable("log", path)
     try:
         lines = path.read_text(encoding="utf-8").split("\n")[:-1] if steps and path.exists() else []
         rows = [row for row in lines[1:] if _step(row) <= steps]
@@ -55,8 +57,8 @@ def _step(row: str) -> float:
         numbers = [float(cell) for cell in cells]
     except ValueError:
         numbers = []
-    return numbers[0] if len(numbers) == len(COLUMNS) else float("inf")
+    return numbers[0] if len(numbers) == len(COLUMNS) and all(map(isfinite, numbers)) else float("inf")
 
 
 def _refuse(path: Path, error: Exception) -> None:
-    refuse("log", str(path), "a file that can be written", getattr(error, "strerror", None) or "not UTF-8")
+    refuse("log", path, "a file that can be written", getattr(error, "strerror", None) or "not UTF-8")

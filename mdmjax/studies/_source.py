@@ -1,31 +1,13 @@
-"""What sources share: examples to train on, and the curve of a distribution that has no formula."""
+"""The curve of a distribution that has no formula, refused in the words of its source."""
 
 import dataclasses
-from typing import Any, NamedTuple
 
 from .._errors import InvalidInputError, refuse
-from ..distributions.alphabet import AbstractAlphabet
 from ..distributions.base import AbstractDistribution
 from ..distributions.joint import tabulate
 from ..information.curve import InformationCurve
 from ..information.enumeration import check_entropy_size, information_curve
-from ..training.data import AbstractData
 from .subject import Subject
-
-
-class Examples(NamedTuple):
-    """What a source gives to train on; of a distribution, both sides are fresh samples of it.
-
-    `facts`, for JSON, must be the same when a training is resumed or its data are taken again. `known` are
-    losses to compare with, in nats a token, by what they are.
-    """
-
-    training: AbstractData
-    held_out: AbstractData
-    alphabet: AbstractAlphabet | None
-    title: str
-    facts: dict[str, Any]
-    known: dict[str, float]
 
 
 def enumerated(

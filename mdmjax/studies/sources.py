@@ -20,8 +20,8 @@ from ..files.joint_table import read_joint
 from ..files.loss_table import read_loss_table
 from ..information.curve import InformationCurve
 from ..information.loss_curve import LossCurve, LossTable, curve_from_table, isotonic_fit
-from ..training.data import Draws
-from ._source import Examples, enumerated
+from ._source import enumerated
+from .examples import Examples, distribution_examples
 from .subject import Subject, Track, untracked
 from .text_sources import CorpusSource, TextSource
 
@@ -195,15 +195,9 @@ def curve_and_facts(table: LossTable, *, isotonic: bool) -> tuple[LossCurve, dic
 def _samples(
     source: FamilySource | JointSource, distribution: AbstractDistribution, subject: Subject, **facts: str
 ) -> Examples:
-    """Samples of a distribution, and its entropies in nats a token where its curve can be had."""
-    data = Draws(distribution)
+    """Samples of a distribution, with its entropies where its curve can be had."""
     try:
         curve, _ = source.curve()
     except InvalidInputError:
-        known = {}
-    else:
-        known = {
-            "by the frequencies of the symbols alone": float(curve.marginal_entropy),
-            "the entropy of the source, which no model beats": float(curve.entropy) / curve.n,
-        }
-    return Examples(data, data, None, subject.title, dict(facts), known)
+        curve = None
+    return distribution_examples(distribution, subject.title, facts, curve)

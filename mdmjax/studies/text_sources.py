@@ -5,18 +5,15 @@ import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
-import numpy as np
-
 from .._checks import check_integer
 from .._errors import refuse
-from ..distributions.alphabet import ByteAlphabet, alphabet_to_json, common_characters
+from ..distributions.alphabet import ByteAlphabet
 from ..distributions.joint import Joint
 from ..distributions.text import CharacterClasses, text_joint
-from ..files.corpus import corpus_files, held_out_split, read_corpus, standard_library_files
+from ..files.corpus import Corpus, corpus_files, read_corpus, standard_library_files
 from ..information.curve import InformationCurve
-from ..training.data import Windows
-from ._source import Examples, check_enumerable, enumerated
+from ._source import check_enumerable, enumerated
+from .examples import Examples, text_examples
 from .subject import Subject, Track, untracked
 
 
@@ -61,11 +58,17 @@ class TextSource:
 
     def distribution(self, track: Track = untracked) -> tuple[Joint, Subject]:
         """The joint of every window of every file."""
-        classes, (texts, facts, of) = self.alphabet(), _read(self.path, track)
-        symbols = [classes.classify(text) for text in track(texts, "classifying")]
+        classes, (corpus, of) = self.alphabet(), _read(self.path, track)
+        symbols = [classes.classify(text) for text in track(corpus.texts, "classifying")]
         joint = text_joint(symbols, self.window, classes.q)
         title = f"windows of {self.window} characters of the {of}"
-        return joint, Subject(title, self.to_json(), "", joint.q, facts | {"classes": list(classes.names)})
+        facts = {
+            "files": len(corpus.texts),
+            "skipped_files": corpus.skipped,
+            "characters": corpus.characters,
+            "classes": list(classes.names),
+        }
+        return joint, Subject(title, self.to_json(), "", joint.q, facts)
 
     def curve(self, track: Track = untracked) -> tuple[InformationCurve, Subject]:
         """By enumeration."""
@@ -95,33 +98,14 @@ class CorpusSource:
 
     def examples(self, track: Track = untracked) -> Examples:
         """Windows of the training files, and of those held out."""
-        texts, facts, of = _read(self.path, track)
-        split = held_out_split(texts)
-        alphabet = ByteAlphabet() if self.bytes else common_characters(split.training)
-        sides = [alphabet.encode("".join(side)) for side in (split.training, split.held_out)]
-        for side, what in zip(sides, ("to train on", "held out"), strict=True):
-            if side.size < self.length:
-                refuse("length", self.length, f"at most the {side.size} tokens of the text {what}")
-        training, held_out = (Windows(jnp.asarray(side), self.length, alphabet.q) for side in sides)
-        seen, new = (np.bincount(side, minlength=alphabet.q) for side in sides)
-        rows = np.log((seen + 1) / (seen.sum() + alphabet.q))
-        of = of if self.path else f"the {of}"
-        facts = {"of": self.path.name if self.path else of, **facts}
-        facts |= {"held_out": split.rule, "fingerprint": split.fingerprint}
-        facts |= {"alphabet": alphabet_to_json(alphabet)}
-        title = f"windows of {self.length} {'bytes' if self.bytes else 'characters'} of {of}"
-        known = {"by the frequencies of the symbols alone": float(-(new / new.sum()) @ rows)}
-        return Examples(training, held_out, alphabet, title, facts, known)
+        corpus, of = _read(self.path, track)
+        name = self.path.name if self.path else f"the {of}"
+        return text_examples(corpus, self.length, ByteAlphabet() if self.bytes else None, of=name)
 
 
-def _read(path: Path | None, track: Track) -> tuple[tuple[str, ...], dict[str, Any], str]:
-    """The texts of a path or of the standard library, facts about them, and what they are of."""
+def _read(path: Path | None, track: Track) -> tuple[Corpus, str]:
+    """The texts of a path or of the standard library, and what they are of."""
     files = standard_library_files() if path is None else corpus_files(path)
     corpus = read_corpus(track(files, "reading"))
-    facts = {
-        "files": len(corpus.texts),
-        "skipped_files": corpus.skipped,
-        "characters": corpus.characters,
-    }
     version = ".".join(map(str, sys.version_info[:3]))
-    return corpus.texts, facts, str(path) if path else f"standard library of Python {version}"
+    return corpus, str(path) if path else f"standard library of Python {version}"

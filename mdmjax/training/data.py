@@ -27,7 +27,7 @@ class Windows(AbstractData):
     """Uniformly random windows of `n` tokens of one long array, which stays `uint8` or `uint16`.
 
     Raises:
-        InvalidInputError: `n < 1`, or fewer than `n` tokens.
+        InvalidInputError: `n < 1`, fewer than `n` tokens, or 2^31 of them.
 
     >>> text = Windows(jnp.arange(4, dtype=jnp.uint8), n=3, q=4)
     >>> text.draw(jax.random.key(0)).tolist() in ([0, 1, 2], [1, 2, 3])
@@ -44,6 +44,8 @@ class Windows(AbstractData):
             refuse("n", self.n, "an integer >= 1")
         if self.tokens.shape[0] < self.n:
             refuse("n", self.n, f"at most the {self.tokens.shape[0]} tokens of the data")
+        if self.tokens.shape[0] >= 2**31:
+            refuse("tokens", self.tokens.shape[0], "fewer than 2^31", "their places are counted in int32")
 
     def draw(self, key: Key[Array, ""]) -> Int[Array, " n"]:
         """The window at a uniformly random place."""

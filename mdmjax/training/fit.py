@@ -1,79 +1,25 @@
 """Training as a pure function: a state, and one compiled program that takes it many steps further."""
 
-import dataclasses
+import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from .._errors import refuse
-from .._types import Array, Float, Int
+from .._errors import InvalidInputError, readable_bytes, refuse
+from .._types import Array, Float, Int, Key
 from ..denoisers.transformer import Transformer, TransformerConfig
 from .data import AbstractData, draw_batch
-from .loss import MaskLaw, masked_loss, stratified_masks
+from .loss import masked_loss
+from .plan import MAX_TRAINING_BYTES, TrainingPlan, check_training, training_bytes
 
-
-@dataclasses.dataclass(frozen=True)
-class TrainingPlan:
-    r"""Every number that a training depends on, beside the data and the network's shape.
-
-    AdamW with gradients clipped to a global norm `clip`; the learning rate rises linearly over `warmup`
-    steps to `learning_rate` and falls as a cosine to the share `last_rate` of it at `steps`. Norms do not
-    decay. `ema` is the decay of the running mean of the weights; step `s` uses at most $(1+s)/(10+s)$, so
-    that the random start is soon forgotten.
-
-    Raises:
-        InvalidInputError: a number out of its range.
-
-    >>> TrainingPlan(steps=1000, warmup=100).rate(jnp.int32(99))
-    Array(0.003, dtype=float32)
-    """
-
-    steps: int
-    batch: int = 32
-    learning_rate: float = 3e-3
-    warmup: int = 0
-    last_rate: float = 0.01
-    weight_decay: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.98)
-    clip: float = 1.0
-    ema: float = 0.999
-    seed: int = 0
-    masks: MaskLaw = stratified_masks
-
-    def __post_init__(self):
-        """Refuse what is no plan."""
-        for name, least in (("steps", 1), ("batch", 1), ("warmup", 0), ("seed", 0)):
-            if getattr(self, name) < least:
-                refuse(name, getattr(self, name), f"an integer >= {least}")
-        if self.warmup >= self.steps:
-            refuse("warmup", self.warmup, f"fewer than the {self.steps} steps")
-        for name in ("learning_rate", "clip"):
-            if not 0 < getattr(self, name) < float("inf"):
-                refuse(name, getattr(self, name), "a positive number")
-        for name in ("last_rate", "ema"):
-            if not 0 <= getattr(self, name) <= 1:
-                refuse(name, getattr(self, name), "a number in [0, 1]")
-        if not 0 <= self.weight_decay < float("inf"):
-            refuse("weight_decay", self.weight_decay, "a number >= 0")
-
-    def rate(self, step: Int[Array, ""]) -> Float[Array, ""]:
-        """The learning rate of a step, which begins at 0; the last one has the last rate."""
-        schedule = optax.warmup_cosine_decay_schedule(
-            0.0, self.learning_rate, self.warmup, self.steps, self.last_rate * self.learning_rate
-        )
-        with jax.numpy_dtype_promotion("standard"):
-            return jnp.asarray(schedule(step + 1), jnp.float32)
-
-    def optimiser(self) -> optax.GradientTransformation:
-        """The optimiser of a network's parameters."""
-        return optax.chain(
-            optax.clip_by_global_norm(self.clip),
-            optax.adamw(self.rate, *self.betas, weight_decay=self.weight_decay, mask=_decays),
-        )
+CHUNK = 25
+"""Steps in one program, between two looks at what they did: the last bits of a training depend on it."""
 
 
 class TrainState(eqx.Module):
@@ -85,12 +31,23 @@ class TrainState(eqx.Module):
     step: Int[Array, ""]
 
     @classmethod
-    def create(cls, plan: TrainingPlan, config: TransformerConfig) -> "TrainState":
-        """The state before the first step."""
-        network = Transformer.create(jax.random.fold_in(jax.random.key(plan.seed), 2**32 - 1), config)
-        optimiser = plan.optimiser().init(network)
+    def create(
+        cls,
+        key: Key[Array, ""],
+        plan: TrainingPlan,
+        config: TransformerConfig,
+        *,
+        limit: int = MAX_TRAINING_BYTES,
+    ) -> "TrainState":
+        """The state before the first step, with random weights of at most `limit` bytes."""
+        key = jax.random.fold_in(key, 2**32 - 1)
+        return cls.begin(Transformer.create(key, config, limit=limit), plan)
+
+    @classmethod
+    def begin(cls, network: Transformer, plan: TrainingPlan) -> "TrainState":
+        """The state before the first step that starts from a network."""
         ema = jax.tree.map(jnp.copy, network)
-        return cls(network, ema, optimiser, jnp.zeros((), jnp.int32))
+        return cls(network, ema, plan.optimiser().init(network), jnp.zeros((), jnp.int32))
 
 
 class StepLog(NamedTuple):
@@ -101,7 +58,86 @@ class StepLog(NamedTuple):
     gradient_norm: Float[Array, " count"]
 
 
+class Progress(NamedTuple):
+    """What a callback of `fit` is given after every chunk of steps."""
+
+    step: int
+    """Steps done in all."""
+    log: StepLog
+    """What each step of the chunk saw, as NumPy arrays."""
+    seconds: float
+    """Since `fit` began."""
+    state: TrainState
+    """Its memory is given away to the next chunk: copy what is to be kept."""
+
+
+class NotFinite(InvalidInputError):
+    """A loss or a gradient that is not finite; `progress` has the steps of its chunk that came before."""
+
+    def __init__(self, message: str, progress: Progress):
+        """One line, and what was good."""
+        super().__init__(message)
+        self.progress = progress
+
+
+def fit(
+    key: Key[Array, ""],
+    state: TrainState,
+    data: AbstractData,
+    plan: TrainingPlan,
+    callback: Callable[[Progress], Any] | None = None,
+    sharding: NamedSharding | None = None,
+    *,
+    limit: int = MAX_TRAINING_BYTES,
+) -> TrainState:
+    """The state at the end of the plan, or after the chunk at which `callback` said something true.
+
+    Goes on from any state of the same `key` and plan; the memory of `state` is given away (see
+    `train_steps`). A training that is stopped and goes on has the bits of one that is not, on the same
+    machine: chunks end at multiples of `CHUNK`.
+
+    Raises:
+        NotFinite: a loss or a gradient that is not finite, with its step.
+        InvalidInputError: see `train_steps`; a training of more than `limit` bytes a device.
+
+    >>> from mdmjax import Draws, parity_code
+    >>> plan, key = TrainingPlan(steps=4, batch=8), jax.random.key(0)
+    >>> config = TransformerConfig(n=2, q=2, width=8, depth=1, heads=1, hidden=8)
+    >>> state = fit(key, TrainState.create(key, plan, config), Draws(parity_code(2, 2)), plan)
+    >>> int(state.step)
+    4
+    """
+    devices = sharding.mesh.size if sharding else 1
+    check_training(state.network.config, plan, devices=devices, limit=limit)
+    data, state = on_every_device((data, state), sharding)
+    step, start = int(state.step), time.monotonic()
+    while step < plan.steps:
+        count = min(CHUNK - step % CHUNK, plan.steps - step)
+        try:
+            state, log = train_steps(key, state, data, plan, count, sharding)
+            log = jax.device_get(log)
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            need = readable_bytes(training_bytes(state.network.config, plan))
+            refuse(
+                "training", f"of {need} or more", "what the device's memory holds", "take a smaller batch"
+            )
+        good = np.isfinite(log.loss) & np.isfinite(log.gradient_norm)
+        done = count if good.all() else int(np.argmin(good))
+        seen = Progress(step + done, StepLog(*(x[:done] for x in log)), time.monotonic() - start, state)
+        if done < count:
+            what = "gradient_norm" if np.isfinite(log.loss[done]) else "loss"
+            wrong = f"{what} is {getattr(log, what)[done]} at step {step + done + 1}"
+            raise NotFinite(f"{wrong}: want a finite number; lower the learning rate", seen)
+        step += count
+        if callback is not None and callback(seen):
+            break
+    return state
+
+
 def train_steps(
+    key: Key[Array, ""],
     state: TrainState,
     data: AbstractData,
     plan: TrainingPlan,
@@ -110,40 +146,44 @@ def train_steps(
 ) -> tuple[TrainState, StepLog]:
     """The state after `count` more steps, in one program that is compiled once for each `count`.
 
-    The key of a step is that of the plan's seed and the step's number: the state is all there is
-    to go on from, and two calls of 5 steps are one of 10. The memory of `state` is given away: use the
-    state that is returned. With `sharding`, over one axis of a mesh, each device has an equal part of
-    every batch and all of the state. A loss that is not finite goes into the log, and everything after
-    it is worthless.
+    The key of a step is that of `key` and the step's number: the state is all there is to go on from,
+    and two calls of 5 steps are one of 10. The memory of `state` is given away: use the state that is
+    returned. With `sharding`, over one axis of a mesh, each device has an equal part of every batch and
+    all of the state. A loss that is not finite goes into the log, and everything after it is worthless.
 
     Raises:
         InvalidInputError: data of another size than the network's; a batch that the devices cannot share.
 
     >>> from mdmjax import Draws, parity_code
-    >>> plan = TrainingPlan(steps=4, batch=8)
+    >>> plan, key = TrainingPlan(steps=4, batch=8), jax.random.key(0)
     >>> config = TransformerConfig(n=2, q=2, width=8, depth=1, heads=1, hidden=8)
-    >>> state, log = train_steps(TrainState.create(plan, config), Draws(parity_code(2, 2)), plan, 2)
+    >>> state = TrainState.create(key, plan, config)
+    >>> state, log = train_steps(key, state, Draws(parity_code(2, 2)), plan, 2)
     >>> int(state.step), log.loss.shape
     (2, (2,))
     """
-    config = state.network.config
-    if (data.n, data.q) != (config.n, config.q):
-        refuse("data", f"of n, q = {data.n}, {data.q}", f"n, q = {config.n}, {config.q} of the network")
+    check_data(data, state.network.config)
     if sharding is not None and plan.batch % sharding.mesh.size:
         refuse("batch", plan.batch, f"a multiple of the {sharding.mesh.size} devices")
     data, state = on_every_device((data, state), sharding)
-    return _train_steps((data, plan, count, sharding), state)
+    return _train_steps((key, data, plan, count, sharding), state)
+
+
+def check_data(data: AbstractData, config: TransformerConfig) -> None:
+    """Refuse data of another size than the network's."""
+    if (data.n, data.q) != (config.n, config.q):
+        refuse("data", f"of n, q = {data.n}, {data.q}", f"n, q = {config.n}, {config.q} of the network")
 
 
 @eqx.filter_jit(donate="all-except-first")
 def _train_steps(
-    fixed: tuple[AbstractData, TrainingPlan, int, NamedSharding | None], state: TrainState
+    fixed: tuple[Key[Array, ""], AbstractData, TrainingPlan, int, NamedSharding | None], state: TrainState
 ) -> tuple[TrainState, StepLog]:
-    data, plan, count, sharding = fixed
-    root, optimiser = jax.random.key(plan.seed), plan.optimiser()
+    key, data, plan, count, sharding = fixed
+    optimiser = plan.optimiser()
 
     def step(state: TrainState, _: None) -> tuple[TrainState, StepLog]:
-        key_data, key_masks = jax.random.split(jax.random.fold_in(root, state.step))
+        key_data, key_masks = jax.random.split(jax.random.fold_in(key, state.step))
         tokens = draw_batch(key_data, data, plan.batch)
         masks = plan.masks(key_masks, plan.batch, data.n)
         tokens, masks = _placed((tokens, masks), sharding)
@@ -184,10 +224,3 @@ def on_every_device(tree: Any, sharding: NamedSharding | None) -> Any:
 def _placed(tree: Any, sharding: NamedSharding | None) -> Any:
     """The arrays of a tree constrained to a sharding, if there is one."""
     return tree if sharding is None else eqx.filter_shard(tree, sharding)
-
-
-def _decays(network: Transformer) -> Transformer:
-    """Which parameters decay: all but the scales of norms."""
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: "norm" not in jax.tree_util.keystr(path[-1:]), network
-    )

@@ -1,0 +1,102 @@
+"""What a training is given: examples to train on, others to measure on, and what identifies them."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._checks import check_integer
+from .._errors import refuse
+from ..distributions.alphabet import AbstractAlphabet, ByteAlphabet, alphabet_to_json, common_characters
+from ..distributions.base import AbstractDistribution
+from ..files.corpus import Corpus, held_out_split
+from ..information.curve import InformationCurve
+from ..training.data import AbstractData, Draws, Windows
+
+
+class Examples(NamedTuple):
+    """What to train on."""
+
+    training: AbstractData
+    held_out: AbstractData
+    title: str
+    facts: dict[str, Any]
+    """What must be the same when a training is resumed or its data are taken again, for JSON."""
+    known: dict[str, float] = {}
+    """Losses to compare with, in nats a token, by what they are."""
+
+
+def text_examples(
+    corpus: Corpus, length: int, alphabet: AbstractAlphabet | None = None, *, of: str = "a text"
+) -> Examples:
+    """Random windows of `length` tokens of nine files in ten, and of those held out (`held_out_split`).
+
+    Without an `alphabet`, that of the common characters of the training files.
+
+    Raises:
+        InvalidInputError: a length below 1, or above the tokens of a side.
+
+    >>> examples = text_examples(Corpus(("abba" * 100,), 0), 8)
+    >>> examples.training.q, examples.facts["held_out"]
+    (3, 'the last tenth of the text, 40 characters')
+    """
+    length = check_integer("length", length, 1)
+    split = held_out_split(corpus.texts)
+    alphabet = common_characters(split.training) if alphabet is None else alphabet
+    sides = [alphabet.encode("".join(side)) for side in (split.training, split.held_out)]
+    for side, what in zip(sides, ("to train on", "held out"), strict=True):
+        if side.size < length:
+            refuse("length", length, f"at most the {side.size} tokens of the text {what}")
+    training, held_out = (Windows(jnp.asarray(side), length, alphabet.q) for side in sides)
+    seen, new = (np.bincount(side, minlength=alphabet.q) for side in sides)
+    rows = np.log((seen + 1) / (seen.sum() + alphabet.q))
+    facts = {
+        "of": of,
+        "files": len(corpus.texts),
+        "skipped_files": corpus.skipped,
+        "characters": corpus.characters,
+        "held_out": split.rule,
+        "fingerprint": split.fingerprint,
+        "alphabet": alphabet_to_json(alphabet),
+    }
+    unit = "bytes" if isinstance(alphabet, ByteAlphabet) else "characters"
+    known = {"by the frequencies of the symbols alone": float(-(new / new.sum()) @ rows)}
+    return Examples(training, held_out, f"windows of {length} {unit} of {of}", facts, known)
+
+
+def distribution_examples(
+    distribution: AbstractDistribution,
+    title: str,
+    facts: Mapping[str, Any] | None = None,
+    curve: InformationCurve | None = None,
+) -> Examples:
+    """Fresh samples of a distribution; with its `curve`, the entropies to compare with.
+
+    >>> from mdmjax import parity_code, parity_curve
+    >>> list(distribution_examples(parity_code(4, 2), "parity", None, parity_curve(4, 2)).known.values())
+    [0.6931471805599453, 0.5198603854199589]
+    """
+    known = {}
+    if curve is not None:
+        known = {
+            "by the frequencies of the symbols alone": float(curve.marginal_entropy),
+            "the entropy of the source, which no model beats": float(curve.entropy) / curve.n,
+        }
+    data = Draws(distribution)
+    return Examples(data, data, title, dict(facts or {}), known)
+
+
+def check_same_data(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse facts of other data than `then`, at the training: what is held out now may have been seen.
+
+    >>> check_same_data({"of": "text", "fingerprint": "a1"}, {"of": "text", "fingerprint": "b2"})
+    Traceback (most recent call last):
+        ...
+    mdmjax._errors.InvalidInputError: source is text of fingerprint b2: want text of fingerprint a1, ...
+    """
+    if then.get("fingerprint") != now.get("fingerprint"):
+        was, found = (
+            f"{x.get('of', 'the table')} of fingerprint {x.get('fingerprint')}" for x in (then, now)
+        )
+        refuse("source", found, f"{was}, as it was for the training", "train again on what there is now")

@@ -1,0 +1,232 @@
+"""A training with a folder: logged, saved, stopped and resumed at any moment, and measured at its end."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+
+from .._errors import InvalidInputError, refuse
+from .._types import Array, Key
+from ..denoisers.transformer import TransformerConfig
+from ..files.atomic import new_folder
+from ..files.model_folder import CHECKPOINT, LOG, MODEL, check_folder, is_saved, resumed, save
+from ..files.training_log import append_log, begin_log
+from ..training.fit import (
+    NotFinite,
+    Progress,
+    StepLog,
+    TrainState,
+    batch_sharding,
+    check_data,
+    fit,
+    on_every_device,
+)
+from ..training.loss import mean_loss
+from ..training.plan import MAX_TRAINING_BYTES, TrainingPlan, check_training
+from .examples import Examples
+from .report import AbstractReport
+from .table import Part
+
+SAVE_SECONDS = 30.0
+"""A checkpoint is written when the last one is this old (our choice)."""
+
+HELD_OUT_BATCH, HELD_OUT_BATCHES = 64, 64
+"""Sequences that the final loss is measured on (our choice)."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainingReport(AbstractReport):
+    """What a training came to. Losses are in nats a token, one token a step in random order."""
+
+    schema: ClassVar[str] = "mdmjax.report.training"
+
+    title: str
+    n: int
+    q: int
+    parameters: int
+    steps: int
+    """Steps done in all."""
+    finished: bool
+    """Whether these are all steps of the plan; one that was stopped is not measured."""
+    resumed_from: int
+    """Steps that were done before."""
+    tokens: int
+    seconds: float
+    """Of all steps, those done before too."""
+    held_out_loss: float | None
+    held_out_stderr: float | None
+    compare: dict[str, float]
+    """Losses to compare with, by what they are."""
+    folder: str
+    files: tuple[str, ...] = (MODEL, CHECKPOINT, LOG)
+
+    def fields(self) -> dict[str, Any]:
+        """What JSON has: the fields, and the commands that come next."""
+        following = [f"mdmjax {verb} {self.folder}" for verb in ("loss-curve", "decode")]
+        return super().fields() | {"next": following}
+
+    def tables(self) -> list[Part]:
+        """The summary in words."""
+        rate = f" ({self.tokens / self.seconds:.0f} a second)" if self.seconds else ""
+        lines = [f"{self.tokens} tokens in {self.seconds:.1f} s{rate}"]
+        if self.held_out_loss is not None:
+            lines.append(
+                f"held-out loss {self.held_out_loss:.4f} +- {self.held_out_stderr:.4f} nats a token, "
+                "one token a step in random order; to compare:"
+            )
+            lines += [f"  {value:.4f}  {what}" for what, value in self.compare.items()]
+        lines.append(f"written to {self.folder}: {', '.join(self.files)}")
+        return ["\n".join([*lines, "next:", *(f"  {command}" for command in self.fields()["next"])])]
+
+
+def training_study(
+    key: Key[Array, ""],
+    examples: Examples,
+    config: TransformerConfig,
+    plan: TrainingPlan,
+    folder: Path,
+    *,
+    source: Mapping[str, Any] | None = None,
+    callback: Callable[[Progress], Any] | None = None,
+    limit: int = MAX_TRAINING_BYTES,
+) -> TrainingReport:
+    """Train in `folder`, or go on with the same training where it was stopped, to the same bits.
+
+    The folder gets `model.safetensors`, `checkpoint.eqx` and `log.csv`. `callback` is called once before
+    the first step, with an empty log, and after every chunk; when it says something true or raises, the
+    training ends with a checkpoint of all its steps. `source` (what JSON can hold) goes into the header,
+    to say where the data can be had again. All devices that can share a batch evenly are used.
+
+    Raises:
+        InvalidInputError: data, a config and a plan that do not fit, or need more than `limit` bytes; a
+            folder that cannot be written, or of another training; nothing is left of these. A loss that is
+            not finite or a full disk, which leave the last checkpoint.
+
+    >>> import tempfile
+    >>> from mdmjax import distribution_examples, parity_code
+    >>> config = TransformerConfig(n=2, q=2, width=8, depth=1, heads=1, hidden=8)
+    >>> examples = distribution_examples(parity_code(2, 2), "parity")
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     training_study(jax.random.key(0), examples, config, TrainingPlan(steps=2), Path(name)).tokens
+    128
+    """
+    check_folder(folder)
+    check_data(examples.training, config)
+    if config.attention == "cudnn" and (jax.default_backend() != "gpu" or config.compute != "bfloat16"):
+        here = f"cudnn on {jax.default_backend()} and {config.compute}"
+        refuse("attention", here, "an NVIDIA GPU and bfloat16", "leave it out")
+    devices = jax.devices()
+    used = max(d for d in range(1, len(devices) + 1) if plan.batch % d == 0)
+    check_training(config, plan, devices=used, limit=limit)
+    header = training_header(key, examples, config, plan, source)
+
+    def created() -> TrainState:
+        return TrainState.create(key, plan, config, limit=limit)
+
+    state = resumed(folder, header, jax.eval_shape(created))
+    state = created() if state is None else state
+    begun = int(state.step)
+    with new_folder(folder):
+        if begun < plan.steps or not is_saved(folder, header, state):
+            save(folder, header, state)
+        before = begin_log(folder / LOG, begun)
+    sharding = batch_sharding(devices[:used]) if used > 1 else None
+    training, state = on_every_device((examples.training, state), sharding)
+    book = _Book(folder, header, plan, config.n, before, callback or (lambda _: False), begun)
+    nothing = StepLog(*(np.zeros(0, np.float32) for _ in StepLog._fields))
+    stopped = book.callback(Progress(begun, nothing, 0.0, state))
+    if not stopped:
+        try:
+            state = fit(key, state, training, plan, book, sharding, limit=limit)
+        except NotFinite as error:
+            book.log(error.progress)
+            kept = f"{folder} keeps the checkpoint of step {book.saved}"
+            raise InvalidInputError(f"{error}; {kept}: train in another folder") from None
+    step = int(state.step)
+    loss = None
+    if step == plan.steps:
+        loss = mean_loss(key, state.ema, examples.held_out, HELD_OUT_BATCH, HELD_OUT_BATCHES)
+    return TrainingReport(
+        title=examples.title,
+        n=config.n,
+        q=config.q,
+        parameters=config.parameters,
+        steps=step,
+        finished=step == plan.steps,
+        resumed_from=begun,
+        tokens=step * plan.batch * config.n,
+        seconds=before + book.seconds,
+        held_out_loss=loss and loss.mean,
+        held_out_stderr=loss and loss.stderr,
+        compare=examples.known,
+        folder=str(folder),
+    )
+
+
+class _Book:
+    """What happens after each chunk: rows in the log, a look at the caller, a checkpoint when it is due."""
+
+    def __init__(
+        self,
+        folder: Path,
+        header: dict[str, Any],
+        plan: TrainingPlan,
+        n: int,
+        before: float,
+        callback: Callable[[Progress], Any],
+        begun: int,
+    ):
+        self.folder, self.header, self.plan, self.n = folder, header, plan, n
+        self.before, self.callback = before, callback
+        self.saved, self.seconds, self.written = begun, 0.0, time.monotonic()
+
+    def __call__(self, progress: Progress) -> bool:
+        """Whether the training stops; it does so with a checkpoint, even if the callback raises."""
+        self.log(progress)
+        stop = True
+        try:
+            stop = bool(self.callback(progress))
+        finally:
+            due = time.monotonic() - self.written > SAVE_SECONDS
+            if stop or due or progress.step == self.plan.steps:
+                save(self.folder, self.header, progress.state)
+                self.saved, self.written = progress.step, time.monotonic()
+        return stop
+
+    def log(self, progress: Progress) -> None:
+        """A row for every step of the chunk, whose seconds are spread evenly over them."""
+        count = len(progress.log.loss)
+        times = self.before + np.linspace(self.seconds, progress.seconds, count + 1)[1:]
+        first, tokens = progress.step - count + 1, self.plan.batch * self.n
+        rows = [
+            (first + i, *(float(x[i]) for x in progress.log), (first + i) * tokens, float(times[i]))
+            for i in range(count)
+        ]
+        append_log(self.folder / LOG, rows)
+        self.seconds = progress.seconds
+
+
+def training_header(
+    key: Key[Array, ""],
+    examples: Examples,
+    config: TransformerConfig,
+    plan: TrainingPlan,
+    source: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """All that a training depends on, as JSON has it: two of the same header are the same training."""
+    words = np.asarray(jax.random.key_data(key)).astype(">u4")
+    described = {
+        "betas": list(plan.betas),
+        "masks": plan.masks.__name__,
+        "seed": int.from_bytes(words.tobytes(), "big"),
+    }
+    return {
+        "source": dict(source or {}),
+        "data": examples.facts,
+        "network": dataclasses.asdict(config),
+        "plan": dataclasses.asdict(plan) | described,
+    }
