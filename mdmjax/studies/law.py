@@ -23,6 +23,7 @@ from ..laws.exact import exact_law
 from ..laws.law import AbstractLaw, BlockChainLaw, Law
 from ..losses.exact import KlSplit, kl_split
 from ..policies.regret import CallsHull, Regret, calls_hull, regret
+from .law_table import parts_of_all, parts_of_one
 from .report import AbstractReport
 from .subject import Subject, Track, untracked
 from .table import Part
@@ -120,10 +121,8 @@ class LawReport(AbstractReport):
         return {"truth": tabulate(self.truth).probs.reshape(-1), "law": self.law.probs.reshape(-1)}
 
     def tables(self) -> list[Part]:
-        """What a reader is shown."""
-        from .law_table import parts_of_one
-
-        return parts_of_one(self)
+        """What a reader is shown: every number with what it is, and a legend."""
+        return parts_of_one(self.fields())
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -152,10 +151,8 @@ class ComparisonReport(AbstractReport):
         return self.subject.head() | sizes | dict(self.head) | found | dict(self.subject.facts)
 
     def tables(self) -> list[Part]:
-        """What a reader is shown."""
-        from .law_table import parts_of_all
-
-        return parts_of_all(self)
+        """What a reader is shown: one row a decoder, the least forward KL first."""
+        return parts_of_all(self.fields())
 
 
 def law_study(

@@ -2,30 +2,27 @@
 
 from typing import Any
 
-from .law import ComparisonReport, LawReport, Refused
 from .report import run_lengths, six_decimals
 from .table import Column, Part, Table
 
 
-def parts_of_one(report: LawReport) -> list[Part]:
+def parts_of_one(found: dict[str, Any]) -> list[Part]:
     """Every number of one decoder, with what it is."""
-    row, stderr = report.row() | {"epsilon": report.epsilon}, report.stderr or {}
+    stderr = found["stderr"] or {}
     rows = [
-        (label, row[key], stderr.get(key, ""))
-        for key, label in _labels(row).items()
-        if key in row and row[key] is not None
+        (label, found[key], stderr.get(key, ""))
+        for key, label in _labels(found).items()
+        if found.get(key) is not None
     ]
-    columns = [Column(_name(report.decoder.to_json()), 0, justify="left"), Column("", 1, six_decimals)]
+    columns = [Column(_name(found["decoder"]), 0, justify="left"), Column("", 1, six_decimals)]
     columns += [Column("stderr", 2, six_decimals)] * bool(stderr)
-    return [_heading(report), Table(columns, rows), *_legend([row], several=False)]
+    return [_heading(found), Table(columns, rows), *_legend([found], several=False)]
 
 
-def parts_of_all(report: ComparisonReport) -> list[Part]:
+def parts_of_all(found: dict[str, Any]) -> list[Part]:
     """One row a decoder, the least forward KL first."""
-    reports = [row for row in report.rows if isinstance(row, LawReport)]
-    found = sorted(
-        (r.row() for r in reports), key=lambda row: (float(row["forward_kl"]), float(row["expected_calls"]))
-    )
+    known = [row for row in found["decoders"] if "skipped" not in row]
+    rows = sorted(known, key=lambda row: (float(row["forward_kl"]), float(row["expected_calls"])))
     keys = {
         "forward_kl": "forward KL",
         "reverse_kl": "reverse KL",
@@ -34,31 +31,30 @@ def parts_of_all(report: ComparisonReport) -> list[Part]:
         "violation_rate": "parity",
         "regret": "regret",
     }
-    if not any(row["violation_rate"] is not None for row in found):
+    if not any(row["violation_rate"] is not None for row in rows):
         del keys["violation_rate"]
     columns = [
         Column("decoder", lambda row: _name(row["decoder"]), justify="left"),
         Column("calls", "expected_calls", "{:.3f}".format),
         *(Column(heading, key, six_decimals) for key, heading in keys.items()),
     ]
-    refused = [row for row in report.rows if isinstance(row, Refused)]
-    skipped = [f"{_name({'name': row.name, **row.parameters})}: {row.why}" for row in refused]
-    return [_heading(report), Table(columns, found), *skipped, *_legend(found, several=True)]
+    refused = [row for row in found["decoders"] if "skipped" in row]
+    skipped = [f"{_name(row['decoder'])}: {row['skipped']}" for row in refused]
+    return [_heading(found), Table(columns, rows), *skipped, *_legend(rows, several=True)]
 
 
-def _heading(report: LawReport | ComparisonReport) -> str:
-    head, truth = report.head, report.truth
-    lines = [report.subject.title, f"n = {truth.n} positions, q = {truth.q} symbols"]
-    if "denoiser" in head:
-        errors = head["denoiser"]
+def _heading(found: dict[str, Any]) -> str:
+    lines = [found["title"], f"n = {found['n']} positions, q = {found['q']} symbols"]
+    if "denoiser" in found:
+        errors = found["denoiser"]
         told = (
             errors if isinstance(errors, str) else ", ".join(f"{k} {_value(v)}" for k, v in errors.items())
         )
         lines[-1] += f"; denoiser: {told}"
-    if "counts" in head:
-        lines[-1] += f"; counts {run_lengths(head['counts'])} where a decoder takes any"
-    if "local_circulation" in head:
-        worst = max(float(x) for x in head["local_circulation"])
+    if "counts" in found:
+        lines[-1] += f"; counts {run_lengths(found['counts'])} where a decoder takes any"
+    if "local_circulation" in found:
+        worst = max(float(x) for x in found["local_circulation"])
         what = "local circulation: log-ratio of the two orders of a pair of tokens, mean size at most"
         lines.append(f"{what} {six_decimals(worst)} nats")
     return "\n".join(lines)

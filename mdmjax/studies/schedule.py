@@ -14,6 +14,7 @@ from ..schedules.named import NAMED
 from ..schedules.optimal import Frontier, fewest_steps, frontier, optimal_schedule
 from ..schedules.schedule import Schedule, expected_kl, nll
 from .report import AbstractReport
+from .schedule_table import parts_of
 from .subject import Subject
 from .table import Part
 
@@ -108,10 +109,8 @@ class ScheduleReport(AbstractReport):
         return self.entry(best) | {"baselines": others}
 
     def tables(self) -> list[Part]:
-        """What a reader is shown."""
-        from .schedule_table import parts_of
-
-        return parts_of(self)
+        """What a reader is shown: the frontier, the baselines, a legend."""
+        return parts_of(self.fields())
 
 
 def schedule_study(

@@ -1,44 +1,44 @@
 """What a reader is shown of a schedule report: the frontier, the baselines, and what is what."""
 
+from typing import Any
+
 from .report import four_decimals, run_lengths
-from .schedule import BASELINES, ScheduleReport
 from .table import Column, Part, Table
 
 COMPARED = ("llada_uniform", "dllm_cosine", "pyramid")
 """Baselines that are shown for every number of steps; JSON has them all."""
 
 
-def parts_of(report: ScheduleReport) -> list[Part]:
-    """The heading, one or two tables, and the legend."""
-    steps = report.schedule.steps
-    parts: list[Part] = [_heading(report)]
-    if report.frontier is not None:
-        parts += ["The best schedule of every number of steps:", _frontier(report)]
-    parts.append(f"{steps} step{'s' * (steps > 1)}: {report.criterion}.")
-    parts.append(_baselines(report))
-    return [*parts, *_legend(report)]
+def parts_of(found: dict[str, Any]) -> list[Part]:
+    """The heading, one or two tables, and the legend, from what JSON has."""
+    steps = found["steps"]
+    parts: list[Part] = [_heading(found)]
+    if "frontier" in found:
+        parts += ["The best schedule of every number of steps:", _frontier(found)]
+    parts.append(f"{steps} step{'s' * (steps > 1)}: {found['criterion']}.")
+    parts.append(_baselines(found))
+    return [*parts, *_legend(found)]
 
 
-def _heading(report: ScheduleReport) -> str:
-    subject, curve = report.subject, report.curve
-    sizes = f"n = {curve.n} positions" + (f", q = {subject.q} symbols" if subject.q else "")
-    lines = [subject.title, f"{sizes}; {subject.method}"]
-    facts = subject.facts
-    if "classes" in facts:
-        skipped = f"; {facts['skipped_files']} files are not UTF-8" if facts["skipped_files"] else ""
+def _heading(found: dict[str, Any]) -> str:
+    sizes = f"n = {found['n']} positions" + (f", q = {found['q']} symbols" if found["q"] else "")
+    lines = [found["title"], f"{sizes}; {found['method']}"]
+    if "classes" in found:
+        skipped = f"; {found['skipped_files']} files are not UTF-8" if found["skipped_files"] else ""
         lines.append(
-            f"{facts['files']} files, {facts['characters']} characters, "
-            f"classes: {', '.join(facts['classes'])}{skipped}"
+            f"{found['files']} files, {found['characters']} characters, "
+            f"classes: {', '.join(found['classes'])}{skipped}"
         )
-    if report.exact:
+    if found["exact"]:
         names = {
-            "entropy H(X)": curve.entropy,
-            "total correlation": curve.total_correlation,
-            "dual total correlation": curve.dual_total_correlation,
+            "entropy H(X)": "entropy",
+            "total correlation": "total_correlation",
+            "dual total correlation": "dual_total_correlation",
         }
-        lines.append(", ".join(f"{name} {four_decimals(x)}" for name, x in names.items()) + " nats")
-    elif "rows" in facts:
-        lines.append(_measured(facts, curve.n))
+        told = (f"{name} {four_decimals(float(found[key]))}" for name, key in names.items())
+        lines.append(", ".join(told) + " nats")
+    elif "rows" in found:
+        lines.append(_measured(found, found["n"]))
     return "\n".join(lines)
 
 
@@ -62,51 +62,47 @@ def _measured(facts: dict, n: int) -> str:
     return line
 
 
-def _frontier(report: ScheduleReport) -> Table:
+def _frontier(found: dict[str, Any]) -> Table:
     """The best schedule of every number of steps, beside as many of `COMPARED` as fit."""
-    assert report.frontier is not None
-    rows = []
-    for steps in report.shown_steps():
-        schedule = report.frontier.schedule(steps)
-        best = report.score(schedule)
-        beside = (report.score(BASELINES[name](report.curve.n, steps)) for name in COMPARED)
-        others = (_beside(score, best, report.exact) for score in beside)
-        rows.append((str(steps), four_decimals(best), *others, run_lengths(schedule.counts)))
+    key, rows = _key(found), []
+    for steps, entry in found["frontier"].items():
+        best = entry[key]
+        others = (_beside(entry["baselines"][name], best, found["exact"]) for name in COMPARED)
+        rows.append((steps, four_decimals(best), *others, run_lengths(entry["counts"])))
     columns = [
         Column("steps", 0),
-        Column(f"{'KL' if report.exact else 'NLL'} best", 1),
+        Column(f"{_unit(found)} best", 1),
         *(Column(name, place, optional=True) for place, name in enumerate(COMPARED, 2)),
         Column("best counts", len(COMPARED) + 2, justify="left", shorten=True),
     ]
-    return Table(columns, rows, bold=lambda row: row[0] == str(report.schedule.steps))
+    return Table(columns, rows, bold=lambda row: row[0] == str(found["steps"]))
 
 
-def _baselines(report: ScheduleReport) -> Table:
+def _baselines(found: dict[str, Any]) -> Table:
     """The best schedule and every baseline of as many steps, best first."""
-    best = report.score(report.schedule)
-    rows = [("best", four_decimals(best), "", run_lengths(report.schedule.counts))]
-    found = [(name, make(report.curve.n, report.schedule.steps)) for name, make in BASELINES.items()]
-    scored = sorted(((report.score(s), name, s) for name, s in found), key=lambda row: row[0])
-    for score, name, schedule in scored:
-        beside = _ratio(score, best) if report.exact else f"{score - best:+.4f}"
-        rows.append((name, four_decimals(score), beside, run_lengths(schedule.counts)))
+    key = _key(found)
+    best, counts = found[key], run_lengths(found["counts"])
+    rows = [("best", four_decimals(best), "", counts)]
+    for name, entry in sorted(found["baselines"].items(), key=lambda item: item[1][key]):
+        beside = _ratio(entry[key], best) if found["exact"] else f"{entry[key] - best:+.4f}"
+        rows.append((name, four_decimals(entry[key]), beside, run_lengths(entry["counts"])))
     columns = [
         Column("schedule", 0, justify="left"),
-        Column("KL" if report.exact else "NLL", 1),
-        Column("ratio" if report.exact else "excess", 2),
+        Column(_unit(found), 1),
+        Column("ratio" if found["exact"] else "excess", 2),
         Column("tokens revealed at each step", 3, justify="left", shorten=True),
     ]
-    in_full = f"The best {report.schedule.steps}: {rows[0][3]}."
+    in_full = f"The best {found['steps']}: {counts}."
     return Table(columns, rows, bold=lambda row: row[0] == "best", in_full=in_full)
 
 
-def _legend(report: ScheduleReport) -> list[str]:
+def _legend(found: dict[str, Any]) -> list[str]:
     """What to take from the tables, and what each number is."""
     counts = "1x3 means three steps of one token."
-    lines = [] if report.frontier is None else [_as_good(report)]
-    if report.bootstrap is not None:
-        lines.append(_intervals(report))
-    if report.exact:
+    lines = [_as_good(found)] if "frontier" in found else []
+    if "bootstrap" in found:
+        lines.append(_intervals(found["bootstrap"]))
+    if found["exact"]:
         return [
             *lines,
             "KL: expected KL(data || sampler) in nats, the mean over random ordered partitions of the "
@@ -119,36 +115,45 @@ def _legend(report: ScheduleReport) -> list[str]:
         "this model, from its loss curve. The entropy of the data is not known, so that only "
         "differences (+: excess over the best) say how good a schedule is; they flatter the best, "
         "which is chosen on the curve that judges it. One token a step has "
-        f"{float(report.curve.loss.sum()):.4f}. {counts}",
+        f"{float(found['nll_one_by_one']):.4f}. {counts}",
     ]
 
 
-def _as_good(report: ScheduleReport) -> str:
+def _as_good(found: dict[str, Any]) -> str:
     """How many steps the compared baselines need for what the best schedule reaches."""
-    best, listed = report.score(report.schedule), report.shown_steps()
+    best, frontier = found[_key(found)], found["frontier"]
     slack, needs = best + 1e-12 * abs(best), []
     for name in COMPARED:
-        good = (k for k in listed if report.score(BASELINES[name](report.curve.n, k)) <= slack)
-        needs.append(f"{name} {next(good, f'more than {listed[-1]}')}")
-    some = "" if len(listed) == report.curve.n else ", of the numbers of steps listed"
-    return f"Steps needed to do as well as the best {report.schedule.steps}: {', '.join(needs)}{some}."
+        good = (k for k, entry in frontier.items() if entry["baselines"][name] <= slack)
+        needs.append(f"{name} {next(good, 'more than ' + list(frontier)[-1])}")
+    some = "" if len(frontier) == found["n"] else ", of the numbers of steps listed"
+    return f"Steps needed to do as well as the best {found['steps']}: {', '.join(needs)}{some}."
 
 
-def _intervals(report: ScheduleReport) -> str:
+def _intervals(found: dict[str, Any]) -> str:
     """The bootstrap in words."""
-    found, replicates = report.bootstrap, (report.replicates or {}).get("replicates")
-    assert found is not None
     boundaries = ", ".join(
         f"{at} [{low:g}, {high:g}]"
-        for at, (low, high) in zip(found.schedule.boundaries[1:-1], found.boundary_intervals, strict=True)
+        for at, (low, high) in zip(found["boundaries"], found["boundary_intervals"], strict=True)
     )
-    own, fixed = ("[{:.4f}, {:.4f}]".format(*x) for x in (found.gain_interval, found.fixed_interval))
+    own, fixed = (
+        "[{:.4f}, {:.4f}]".format(*found[key]) for key in ("gain_interval", "fixed_schedule_interval")
+    )
     return (
-        f"Gain over llada_uniform: {found.gain:.4f} nats; 95% percentile intervals of "
-        f"{replicates} bootstrap replicates: {fixed} for this schedule, {own} when it is chosen "
+        f"Gain over llada_uniform: {found['gain_over_uniform']:.4f} nats; 95% percentile intervals of "
+        f"{found['replicates']} bootstrap replicates: {fixed} for this schedule, {own} when it is chosen "
         f"again on each replicate. Choosing and judging on the same data flatters it by about "
-        f"{found.optimism:.4f}. Tokens revealed before each later step: {boundaries or 'none'}."
+        f"{found['optimism']:.4f}. Tokens revealed before each later step: {boundaries or 'none'}."
     )
+
+
+def _key(found: dict[str, Any]) -> str:
+    """The name of the number that schedules are judged by."""
+    return "expected_kl" if found["exact"] else "nll"
+
+
+def _unit(found: dict[str, Any]) -> str:
+    return "KL" if found["exact"] else "NLL"
 
 
 def _beside(score: float, best: float, exact: bool) -> str:
