@@ -20,7 +20,7 @@ def run(parsed: Parsed) -> None:
 
     from ..files.trace_files import write_traces
     from ..studies.decode import decode_study
-    from ..studies.law import Named
+    from ..studies.law_report import Named
     from ..studies.trained import open_model
     from .show import show
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..denoisers.base import AbstractDenoiser
     from ..distributions.base import AbstractDistribution
     from ..schedules.schedule import Schedule
-    from ..studies.law import ComparisonReport, LawReport
+    from ..studies.law_report import ComparisonReport, LawReport
     from ..studies.subject import Subject
 
 NOISES = ("mix", "dirichlet", "entropy_noise")
@@ -41,7 +41,8 @@ def run(parsed: Parsed) -> None:
 
 def _one(parsed: Parsed, truth: "AbstractDistribution", subject: "Subject") -> "LawReport":
     """The law of one decoder, exact or estimated."""
-    from ..studies.law import Named, is_long, law_study
+    from ..studies.law import is_long, law_study
+    from ..studies.law_report import Named
 
     values, decoder = parsed.values, DECODERS[parsed.chosen["decoder"].name]
     knobs = decoder.values(parsed.chosen["decoder"].values)
@@ -67,7 +68,8 @@ def _long(parsed: Parsed, truth: Any, subject: "Subject") -> "LawReport":
     import jax
 
     from ..schedules.schedule import Schedule
-    from ..studies.law import Named, law_estimate, law_study, oracle_of
+    from ..studies.law import law_estimate, law_study, oracle_of
+    from ..studies.law_report import Named
 
     values, decoder = parsed.values, DECODERS[parsed.chosen["decoder"].name]
     unfit = [name for name in ("counts", "steps", "plot", "regret") if values[name] not in (None, False)]
@@ -90,7 +92,8 @@ def _long(parsed: Parsed, truth: Any, subject: "Subject") -> "LawReport":
 
 def _all(values: dict[str, Any], truth: "AbstractDistribution", subject: "Subject") -> "ComparisonReport":
     """Every decoder with its defaults; one that cannot be made says why."""
-    from ..studies.law import Named, Refused, comparison_study
+    from ..studies.law import comparison_study
+    from ..studies.law_report import Named, Refused
     from .progress import track
 
     if values["samples"] is not None:

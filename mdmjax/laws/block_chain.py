@@ -127,7 +127,7 @@ def plan(
     verified = isinstance(decoder, BlockVerification)
     if verified:
         model, rule = decoder.distribution, decoder.partition
-    elif isinstance(decoder, Reveal) and decoder.writing.temperature == 1:
+    elif isinstance(decoder, Reveal) and decoder.temperature == 1:
         inner = denoiser.denoiser if isinstance(denoiser, Fallback) else denoiser
         model, rule = inner.distribution if isinstance(inner, Oracle) else None, decoder.rule
     else:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from ..decoders.base import AbstractDecoder
 from ..decoders.run import step_limit
-from ..decoders.writing import AtTemperature
+from ..decoders.writing import AtTemperature, tempered_denoiser
 from ..denoisers.base import AbstractDenoiser
 from . import block_chain, fixed_order, frontier, random_order, rejection
 from .law import AbstractLaw
@@ -89,7 +89,7 @@ def _planned(
     """The law, still to be computed, by the first way that is for these: what is too large is refused."""
     step_limit(decoder, denoiser.n, max_steps)  # refuses what is no number of steps
     while isinstance(decoder, AtTemperature):
-        denoiser, decoder = decoder.writing.writer(denoiser), decoder.decoder
+        denoiser, decoder = tempered_denoiser(denoiser, decoder.temperature), decoder.decoder
     for way in WAYS:
         planned = way(denoiser, decoder, max_steps)
         if planned is not None:

@@ -14,7 +14,7 @@ from ..denoisers.base import AbstractDenoiser
 from ..distributions.alphabet import AbstractAlphabet
 from ..schedules.schedule import Schedule
 from ..traces.metrics import trace_statistics
-from .law import Named
+from .law_report import Named
 from .report import AbstractReport, run_lengths
 from .table import Column, Part, Table
 

@@ -1,13 +1,12 @@
-"""The exact law of a decoder beside the truth, and all decoders in one table: what `mdmjax law` shows."""
+"""The exact law of a decoder beside the truth, and all decoders in one table: what `mdmjax law` does."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 
 import equinox as eqx
 
-from .._errors import InvalidInputError, refuse
-from .._types import Array, Float
+from .._errors import InvalidInputError, readable_bytes, refuse
+from .._types import Array, Float, Key
 from ..decoders.base import AbstractDecoder
 from ..denoisers.base import AbstractDenoiser
 from ..denoisers.fallback import Fallback
@@ -15,144 +14,22 @@ from ..denoisers.oracle import Oracle
 from ..denoisers.table import tabulate_denoiser
 from ..distributions.base import AbstractDistribution
 from ..distributions.block_hmm import BlockHMM
-from ..distributions.joint import tabulate
+from ..distributions.joint import MAX_TABLE_BYTES, tabulate
 from ..divergences.blocks import block_incoherence, parity_violation_rate
 from ..divergences.tables import chi_square, hellinger, incoherence, kl, reverse_kl, total_variation
 from ..laws._rows import with_tables
+from ..laws.block_chain import DENSE, BlockChainLaw
+from ..laws.block_estimate import block_decoding_estimate
 from ..laws.exact import exact_law
-from ..laws.law import AbstractLaw, BlockChainLaw, Law
-from ..losses.exact import KlSplit, kl_split
-from ..policies.regret import CallsHull, Regret, calls_hull, regret
-from .law_table import parts_of_all, parts_of_one
-from .report import AbstractReport
+from ..laws.random_order import schedule_of
+from ..losses.exact import kl_split
+from ..policies.hull import CallsHull, calls_hull
+from ..policies.regret import regret
+from .law_report import ComparisonReport, LawReport, Named, Refused
 from .subject import Subject, Track, untracked
-from .table import Part
 
 TABULATED = 2**16
 """Contexts up to which a denoiser is made a table: each decoder then compiles a look-up (our choice)."""
-
-
-class Named(NamedTuple):
-    """A decoder with the name and the parameters that a report calls it by."""
-
-    decoder: AbstractDecoder
-    name: str
-    parameters: Mapping[str, Any] = {}
-
-    def to_json(self) -> dict[str, Any]:
-        """One object of the name and the parameters."""
-        return {"name": self.name, **self.parameters}
-
-
-class Refused(NamedTuple):
-    """A decoder that cannot be had, and why."""
-
-    name: str
-    parameters: Mapping[str, Any]
-    why: str
-
-    def to_json(self) -> dict[str, Any]:
-        """One object of the decoder and the reason."""
-        return {"decoder": {"name": self.name, **self.parameters}, "skipped": self.why}
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class LawReport(AbstractReport):
-    """How far the law of one decoder is from the truth, and what it costs; divergences in nats.
-
-    `divergences` are by name as in JSON: `forward_kl` is KL(p || law), `reverse_kl` KL(law || p). `split`
-    is of random orders: `expected_kl` of JSON is its sum, the mean over ordered partitions, which is no
-    smaller than `forward_kl`, that of the mixture which the sampler draws from. `stderr` is of estimates.
-    """
-
-    schema: ClassVar[str] = "mdmjax.report.law"
-
-    subject: Subject
-    truth: AbstractDistribution
-    decoder: Named
-    law: AbstractLaw
-    divergences: Mapping[str, Any]
-    epsilon: float
-    split: KlSplit | None = None
-    regret: Regret | None = None
-    stderr: Mapping[str, Any] | None = None
-    samples: int | None = None
-    head: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """What else the reader should know: counts, the denoiser's error."""
-
-    def row(self) -> dict[str, Any]:
-        """The numbers of the decoder alone, as one row of a comparison."""
-        found = {
-            "decoder": self.decoder.to_json(),
-            "exact": self.samples is None,
-            "way": self.law.way,
-            "stderr": self.stderr,
-            **self.divergences,
-            "incoherence_of": "blocks" if isinstance(self.truth, BlockHMM) else "sequences",
-            "expected_calls": self.law.expected_calls,
-            "call": self.law.call,
-        }
-        if self.samples is not None:
-            found["samples"] = self.samples
-        if isinstance(self.law, Law):
-            found["unfinished"] = self.law.unfinished
-        if self.law.least_calls is not None:
-            found["least_proposals"] = self.law.least_calls
-        if self.split is not None:
-            found["expected_kl"] = self.split.sampling + self.split.learning
-            found["sampling_error"], found["learning_error"] = self.split
-        if self.regret is not None:
-            found["regret"] = self.regret.value
-            found["regret_calls"], found["regret_calls_over"] = self.regret.calls, self.regret.over
-        return found
-
-    def fields(self) -> dict[str, Any]:
-        """Everything that JSON has, but for the law itself (`whole`)."""
-        sizes = {"n": self.truth.n, "q": self.truth.q, "epsilon": self.epsilon}
-        found = self.subject.head() | sizes | dict(self.head) | self.row()
-        if isinstance(self.law, Law):
-            found["calls"], found["finalised"] = self.law.calls, self.law.finalised
-        return found | dict(self.subject.facts)
-
-    def whole(self) -> dict[str, Any]:
-        """The two tables, flat: the truth and the law of every sequence."""
-        if not isinstance(self.law, Law):
-            return {}
-        return {"truth": tabulate(self.truth).probs.reshape(-1), "law": self.law.probs.reshape(-1)}
-
-    def tables(self) -> list[Part]:
-        """What a reader is shown: every number with what it is, and a legend."""
-        return parts_of_one(self.fields())
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class ComparisonReport(AbstractReport):
-    """Many decoders on one truth with one denoiser, and the hull of the best policies."""
-
-    schema: ClassVar[str] = "mdmjax.report.comparison"
-
-    subject: Subject
-    truth: AbstractDistribution
-    rows: tuple[LawReport | Refused, ...]
-    hull: CallsHull
-    epsilon: float
-    head: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    def whole(self) -> dict[str, Any]:
-        """A comparison has no law of its own."""
-        return {}
-
-    def fields(self) -> dict[str, Any]:
-        """Everything that JSON has."""
-        rows = [row.row() if isinstance(row, LawReport) else row.to_json() for row in self.rows]
-        sizes = {"n": self.truth.n, "q": self.truth.q, "epsilon": self.epsilon}
-        best = {"calls": self.hull.calls, "kl": self.hull.kl}
-        found = {"decoders": rows, "best_policies": best}
-        return self.subject.head() | sizes | dict(self.head) | found | dict(self.subject.facts)
-
-    def tables(self) -> list[Part]:
-        """What a reader is shown: one row a decoder, the least forward KL first."""
-        return parts_of_all(self.fields())
 
 
 def law_study(
@@ -185,25 +62,58 @@ def law_study(
     named = decoder if isinstance(decoder, Named) else Named(decoder, type(decoder).__name__)
     denoiser = oracle_of(truth) if denoiser is None else denoiser
     law = exact_law(denoiser, named.decoder)
-    subject = subject or Subject.of(truth)
+    about = (subject or Subject.of(truth), truth, named, law)
     known = {"epsilon": epsilon, "head": head or {}}
     if isinstance(law, BlockChainLaw):
         if with_regret:
             refuse("regret", "asked for", f"a law that is a table; this one is of {truth.n} positions")
-        return LawReport(subject, truth, named, law, law.divergences(epsilon), **known)
-    joint = tabulate(truth)
-    block = truth.block_size if isinstance(truth, BlockHMM) else None
-    found = LawReport(
-        subject, truth, named, law, _divergences(joint.probs, law.probs, block, epsilon), **known
-    )
-    if law.schedule is not None:
-        split = kl_split(joint, named.decoder.writer(denoiser), law.schedule)
-        found = dataclasses.replace(found, split=split)
-    if with_regret:
-        found = dataclasses.replace(
-            found, regret=regret(joint, denoiser, named.decoder, law=law, hull=hull)
-        )
-    return found
+        divergences = {
+            "forward_kl": law.kl(law.model),
+            "reverse_kl": law.reverse_kl(law.model),
+            "incoherence": law.incoherence(epsilon),
+            "violation_rate": law.violation_rate,
+        }
+        return LawReport(*about, divergences, **known)
+    joint, block = tabulate(truth), truth.block_size if isinstance(truth, BlockHMM) else None
+    split = None
+    if law.way == "random order":
+        writer = named.decoder.writer(denoiser)
+        split = kl_split(joint, writer, schedule_of(named.decoder.rule))  # type: ignore[attr-defined]
+    found = regret(joint, denoiser, named.decoder, law=law, hull=hull) if with_regret else None
+    divergences = _divergences(joint.probs, law.probs, block, epsilon)  # type: ignore[attr-defined]
+    return LawReport(*about, divergences, **known, split=split, regret=found)
+
+
+def law_estimate(
+    key: Key[Array, ""],
+    truth: BlockHMM,
+    decoder: Named,
+    samples: int,
+    *,
+    epsilon: float = 1e-8,
+    subject: Subject | None = None,
+) -> LawReport:
+    """Mean-field or verified decoding of a long Block-HMM, estimated from sampled contexts.
+
+    For chains whose beliefs do not merge (`block_decoding_estimate`), with standard errors over sequences.
+
+    Raises:
+        InvalidInputError: as `block_decoding_estimate`; a decoder that is neither.
+    """
+    guess = block_decoding_estimate(key, truth, samples, incoherence_threshold=epsilon)
+    law, found = exact_law(oracle_of(truth), decoder.decoder), guess.estimate
+    if not isinstance(law, BlockChainLaw):
+        refuse("decoder", decoder.name, "mean-field or verified decoding of a long Block-HMM's own blocks")
+    names = ("forward_kl", "reverse_kl", "incoherence", "violation_rate")
+    if law.verified:  # each block is drawn from its exact conditional: no divergence is estimated
+        values = (0.0, 0.0, found.verified_incoherence, found.verified_violation_rate)
+        stderr = {"incoherence": guess.verified_incoherence_stderr}
+    else:
+        values = tuple(getattr(found, name) for name in names)
+        stderr = {name: getattr(guess, f"{name}_stderr") for name in names}
+    divergences = dict(zip(names, values, strict=True))
+    about = (subject or Subject.of(truth), truth, decoder, law, divergences, epsilon)
+    return LawReport(*about, stderr=stderr, samples=samples)
 
 
 def comparison_study(
@@ -252,6 +162,20 @@ def comparison_study(
     writers = [one.decoder.writer(denoiser) for one in decoders if isinstance(one, Named)]
     best = hull_of(writers[0] if writers else denoiser)
     return ComparisonReport(subject, truth, tuple(rows), best, epsilon, head or {})
+
+
+def is_long(truth: AbstractDistribution) -> bool:
+    """Whether it is a Block-HMM too long for a table, whose laws are of its belief."""
+    return isinstance(truth, BlockHMM) and 2**truth.n > DENSE
+
+
+def check_size(n: int, q: int) -> None:
+    """Refuse, before anything is made, a truth whose marginals do not fit: decoders look them up."""
+    need = 2 * (q + 1) ** min(n, 2**12) * 8
+    if need > MAX_TABLE_BYTES:
+        over = "over " * (n > 2**12)
+        remedy = f"two tables of {q + 1}^{n} numbers need {over}{readable_bytes(need)}; use fewer positions"
+        refuse("n, q", f"{n}, {q}", f"marginals of at most {readable_bytes(MAX_TABLE_BYTES)}", remedy)
 
 
 def oracle_of(truth: AbstractDistribution) -> AbstractDenoiser:

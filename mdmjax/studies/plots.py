@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .law import ComparisonReport, LawReport
+from .law_report import ComparisonReport, LawReport
 from .schedule import ScheduleReport
 
 if TYPE_CHECKING:
