@@ -14,9 +14,10 @@ test: $(VENV)/.installed-test ## all tests but the slow ones
 test-all: $(VENV)/.installed-test ## every test
 	$(BIN)/python -m pytest -q -n 2
 
-lint: $(VENV)/.installed-dev ## ruff, as CI runs it
+lint: $(VENV)/.installed-dev ## ruff and basedpyright, as CI runs them
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/.installed-bench ## ratios against the peers, on whatever device JAX finds
 	$(BIN)/python -m bench

@@ -13,14 +13,15 @@ from mdmjax import (
     BlockHMM,
     Joint,
     Oracle,
+    RandomSubset,
     Ranked,
+    Reveal,
     Schedule,
     block_decoding,
     block_decoding_estimate,
     exact_law,
     negative_entropy,
     optimal_policy_frontier,
-    random_order_law,
 )
 
 from ._timing import Row, once, seconds
@@ -91,11 +92,11 @@ def most_certain(rows: dict[int, np.ndarray], count: int) -> list[tuple[int, ...
 
 
 def easy_first(joint: Joint, counts: list[int]) -> jax.Array:
-    return exact_law(Oracle(joint), Ranked(negative_entropy, Schedule(counts))).probs
+    return exact_law(Oracle(joint), Reveal(Ranked(negative_entropy, Schedule(counts)))).probs
 
 
 def random_order(joint: Joint, counts: list[int]) -> jax.Array:
-    return random_order_law(Oracle(joint), Schedule(counts)).probs
+    return exact_law(Oracle(joint), Reveal(RandomSubset(Schedule(counts)))).probs
 
 
 def against_states(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mdmjax import RandomSubset, Schedule, Transformer, TransformerConfig, decode
+from mdmjax import RandomSubset, Reveal, Schedule, Transformer, TransformerConfig, decode
 from mdmjax.denoisers.transformer import SIZES
 from mdmjax.files.safetensor_files import to_llama
 
@@ -90,7 +90,7 @@ def our_trainer(network: Transformer, case: Case) -> Callable[[], jax.Array]:
 
 
 def our_decoder(network: Transformer, case: Case) -> Callable[[], jax.Array]:
-    decoder = RandomSubset(Schedule([case.config.n // case.steps] * case.steps))
+    decoder = Reveal(RandomSubset(Schedule([case.config.n // case.steps] * case.steps)))
     keys = jax.random.split(jax.random.key(0), case.batch)
 
     @jax.jit

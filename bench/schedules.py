@@ -1,27 +1,24 @@
 """The optimal schedule against kmeans1d, the whole frontier, and schedules evaluated per second."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mdmjax import frontier, optimal_schedule, permutation_curve, step_gap
-from mdmjax.schedules.schedule import gap_of_starts
+from mdmjax import InformationCurve, expected_kl, frontier, optimal_schedule, permutation_curve
 
 from ._timing import Row, once, seconds
 
 N, STEPS = 10**6, 32
 
 
-def optimum(name: str, values: jax.Array) -> Row:
+def optimum(name: str, curve: InformationCurve) -> Row:
     """One optimal schedule of a long curve. kmeans1d partitions the same numbers at an L2 cost."""
     import kmeans1d
 
-    ours, compile_time = seconds(lambda: optimal_schedule(values, STEPS), runs=5)
-    points = np.asarray(values).tolist()
+    ours, compile_time = seconds(lambda: optimal_schedule(curve, STEPS), runs=5)
+    points = np.asarray(curve.information).tolist()
     theirs = once(lambda: kmeans1d.cluster(points, STEPS))
-    gap = float(step_gap(values, optimal_schedule(values, STEPS)))
+    gap = float(expected_kl(curve, optimal_schedule(curve, STEPS)))
     note = f"another cost (L2), once; our optimum {gap:.6g}"
     return Row(
         f"optimum, n = 10^6, k = {STEPS}, {name}", ours, compile_time, "kmeans1d", theirs, 10.0, note
@@ -29,9 +26,9 @@ def optimum(name: str, values: jax.Array) -> Row:
 
 
 def whole_frontier(n: int = 4096) -> Row:
-    values = permutation_curve(n).information
-    ours, compile_time = seconds(lambda: frontier(values, n).gaps, runs=3)
-    host = np.asarray(values)
+    curve = permutation_curve(n)
+    ours, compile_time = seconds(lambda: frontier(curve, n).gaps, runs=3)
+    host = np.asarray(curve.information)
     theirs = once(lambda: numpy_layers(host, 8)) / 8 * n
     note = "NumPy: 8 layers of the O(n^2) programme, scaled"
     return Row(f"optimum for every k <= n = {n}", ours, compile_time, "NumPy programme", theirs, 0.0, note)
@@ -49,16 +46,16 @@ def numpy_layers(values: np.ndarray, layers: int) -> np.ndarray:
 
 
 def evaluations(n: int = 128, batch: int = 2**15) -> Row:
-    values = permutation_curve(n).information
-    starts = np.random.default_rng(0).random((batch, n)) < 16 / n
+    curve = permutation_curve(n)
+    cuts = np.random.default_rng(0).random((batch, n)) < 16 / n
+    starts = np.maximum.accumulate(np.where(cuts, np.arange(n), 0), axis=1)
     on_device = jnp.asarray(starts)
-    many = jax.jit(jax.vmap(functools.partial(gap_of_starts, values)))
+    many = jax.jit(jax.vmap(curve.total_cost))
     ours, compile_time = seconds(lambda: many(on_device), runs=9)
-    host = np.asarray(values)
+    host = np.asarray(curve.information)
 
     def with_numpy():
-        first = np.maximum.accumulate(np.where(starts, np.arange(n), 0), axis=1)
-        return np.sum(host - host[first], axis=1)
+        return np.sum(host - host[starts], axis=1)
 
     theirs = seconds(with_numpy)[0]
     error = np.max(np.abs(with_numpy() - np.asarray(many(on_device))))
@@ -69,8 +66,8 @@ def evaluations(n: int = 128, batch: int = 2**15) -> Row:
 def run() -> list[Row]:
     noise = np.sort(np.random.default_rng(0).random(N))
     return [
-        optimum("permutation", permutation_curve(N).information),
-        optimum("sorted noise", jnp.asarray(noise)),
+        optimum("permutation", permutation_curve(N)),
+        optimum("sorted noise", InformationCurve(noise, noise[-1])),
         whole_frontier(),
         evaluations(),
     ]

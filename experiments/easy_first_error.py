@@ -19,14 +19,15 @@ from mdmjax import (
     Joint,
     Mixed,
     Oracle,
+    RandomSubset,
     Ranked,
+    Reveal,
     Schedule,
     exact_law,
     fixed_orders,
     left_to_right,
     negative_entropy,
     optimal_order,
-    random_order_law,
     reverse_kl,
     right_to_left,
     row_entropy,
@@ -89,14 +90,14 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
 def _reverse_kls(joint: Joint, denoiser) -> list[float]:
     """In the order of `ORDERS`, then the mean over all fixed orders."""
     singles = Schedule([1] * joint.n)
-    decoders = [
+    rules = [
         Ranked(negative_entropy, singles),
         Ranked(row_entropy, singles),
         left_to_right(singles),
         right_to_left(singles),
+        RandomSubset(singles),
     ]
-    laws = [exact_law(denoiser, decoder) for decoder in decoders]
-    laws.append(random_order_law(denoiser, singles))
+    laws = [exact_law(denoiser, Reveal(rule)) for rule in rules]
     every = fixed_orders(joint, denoiser).reverse_kl
     best = float(every.min()), float(optimal_order(joint, denoiser, reverse=True).kl)
     return [*(float(reverse_kl(joint.probs, law.probs)) for law in laws), *best, float(every.mean())]

@@ -54,7 +54,7 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
         curve = list(curves.values())[family]
         n = curve.n
         correlations = float(curve.total_correlation), float(curve.dual_total_correlation)
-        optimum[family, :n] = frontier(curve.information, n).gaps
+        optimum[family, :n] = frontier(curve, n).gaps
         for steps in range(1, n + 1):
             schedules: list[Schedule] = [build(n, steps) for build in BUILDERS.values()]
             column = family, slice(None), steps - 1

@@ -17,16 +17,19 @@ pays less than any single order, for it mixes them; a policy that knew where the
 import dataclasses
 from collections.abc import Callable, Iterator
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mdmjax import (
-    AbstractDenoiser,
+    AbstractRule,
     BlockHMM,
     Draws,
     InformationCurve,
     Joint,
+    RandomSubset,
     Ranked,
+    Reveal,
     Schedule,
     TableDenoiser,
     TrainingPlan,
@@ -44,14 +47,12 @@ from mdmjax import (
     nll,
     optimal_policy_frontier,
     optimal_schedule,
-    random_order_law,
     reverse_kl,
     row_entropy,
     tabulate,
     tabulate_denoiser,
     train_steps,
 )
-from mdmjax.laws.law import Law
 
 from ._run import Progress
 
@@ -80,11 +81,11 @@ SMOKE = Config(
     blocks=2, block_size=2, width=16, depth=1, hidden=32, doublings=1, schedule_steps=(2,), seeds=(0,)
 )
 
-ORDERS: dict[str, Callable[[AbstractDenoiser, Schedule], Law]] = {
-    "random": random_order_law,
-    "left to right": lambda denoiser, schedule: exact_law(denoiser, left_to_right(schedule)),
-    "easy-first": lambda denoiser, schedule: exact_law(denoiser, Ranked(negative_entropy, schedule)),
-    "hard-first": lambda denoiser, schedule: exact_law(denoiser, Ranked(row_entropy, schedule)),
+ORDERS: dict[str, Callable[[Schedule], AbstractRule]] = {
+    "random": RandomSubset,
+    "left to right": left_to_right,
+    "easy-first": lambda schedule: Ranked(negative_entropy, schedule),
+    "hard-first": lambda schedule: Ranked(row_entropy, schedule),
 }
 
 PER_STEP = (1, 2)
@@ -109,7 +110,7 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
         "order": np.array(list(ORDERS)),
         "per_step": np.array(PER_STEP),
         "schedule_steps": np.array(config.schedule_steps),
-        "true_loss_nats": np.asarray(curve.conditional_entropies),
+        "true_loss_nats": np.asarray(curve.loss),
         **{name: values.reshape(shape + values.shape[1:]) for name, values in stacked.items()},
     }
 
@@ -117,7 +118,7 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
 def _checkpoints(config: Config, model: BlockHMM, seed: int) -> Iterator[TableDenoiser]:
     """The running mean of the weights after 0, 1, 2, 4, ... chunks, at every masked input."""
     total = config.chunk * 2**config.doublings
-    plan = TrainingPlan(total, config.batch, config.learning_rate, warmup=total // 20, ema=0.99, seed=seed)
+    plan = TrainingPlan(total, config.batch, config.learning_rate, warmup=total // 20, ema=0.99)
     shape = TransformerConfig(
         model.n,
         model.q,
@@ -127,10 +128,11 @@ def _checkpoints(config: Config, model: BlockHMM, seed: int) -> Iterator[TableDe
         hidden=config.hidden,
         learned_positions=True,
     )
-    state, data = TrainState.create(plan, shape), Draws(model)
+    key, data = jax.random.key(seed), Draws(model)
+    state = TrainState.create(key, plan, shape)
     yield tabulate_denoiser(state.ema, dtype=jnp.dtype("float64"))
     for chunk in range(1, 2**config.doublings + 1):
-        state, _ = train_steps(state, data, plan, config.chunk)
+        state, _ = train_steps(key, state, data, plan, config.chunk)
         if chunk & (chunk - 1) == 0:
             yield tabulate_denoiser(state.ema, dtype=jnp.dtype("float64"))
 
@@ -140,17 +142,17 @@ def _measured(
 ) -> dict[str, np.ndarray]:
     """All numbers of one checkpoint; a split is the sampling and the learning error (`kl_split`)."""
     n, loss, errors = joint.n, denoiser_loss_curve(joint, table), learning_error_curve(joint, table)
-    learned = [optimal_schedule(-loss, k) for k in config.schedule_steps]
+    learned = [optimal_schedule(loss, k) for k in config.schedule_steps]
     equal = [llada_uniform(n, -(-n // per_step)) for per_step in PER_STEP]
     policies = optimal_policy_frontier(joint, n, denoiser=table)
 
     def splits(schedules: list[Schedule]) -> np.ndarray:
         return np.array([(float(expected_kl(curve, s)), float(nll(errors, s))) for s in schedules])
 
-    laws = [[law(table, schedule) for law in ORDERS.values()] for schedule in equal]
+    laws = [[exact_law(table, Reveal(order(s))) for order in ORDERS.values()] for s in equal]
     return {
-        "loss_nats": np.asarray(loss),
-        "learning_error_nats": np.asarray(errors),
+        "loss_nats": np.asarray(loss.loss),
+        "learning_error_nats": np.asarray(errors.loss),
         "learned_counts": np.stack([np.pad(s.counts, (0, n - s.steps)) for s in learned]),
         "learned_split_nats": splits(learned),
         "true_split_nats": splits(_true_schedules(config, curve)),
@@ -162,4 +164,4 @@ def _measured(
 
 
 def _true_schedules(config: Config, curve: InformationCurve) -> list[Schedule]:
-    return [optimal_schedule(curve.information, k) for k in config.schedule_steps]
+    return [optimal_schedule(curve, k) for k in config.schedule_steps]

@@ -16,14 +16,16 @@ from mdmjax import (
     CharacterClasses,
     Joint,
     Oracle,
+    RandomSubset,
+    Reveal,
     UniformPermutation,
+    exact_law,
     expected_kl,
     frontier,
     information_curve,
     kl,
     noisy_repeated_bit,
     pairs_code,
-    random_order_law,
     symmetric_chain,
     tabulate,
     text_joint,
@@ -96,12 +98,12 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
     counts = np.zeros((*shape, shape[1]), int)
     for row, joint in enumerate(progress(joints, "families")):
         curve = information_curve(joint)
-        best, oracle = frontier(curve.information, joint.n), Oracle(joint)
+        best, oracle = frontier(curve, joint.n), Oracle(joint)
         for steps in range(1, joint.n + 1):
             schedule = best.schedule(steps)
             counts[row, steps - 1, : schedule.steps] = schedule.counts
             mean[row, steps - 1] = expected_kl(curve, schedule)
-            mixture[row, steps - 1] = kl(joint, random_order_law(oracle, schedule))
+            mixture[row, steps - 1] = kl(joint, exact_law(oracle, Reveal(RandomSubset(schedule))))
     return {
         "family": np.array(config.families),
         "n": np.array([joint.n for joint in joints]),

@@ -48,7 +48,7 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
     best_kl, best_counts, named_kl = [], [], []
     for title in progress(list(curves), "schedules"):
         curve = curves[title]
-        best = frontier(curve.information, steps)
+        best = frontier(curve, steps)
         best_kl.append(best.gaps[-1])
         best_counts.append(best.schedule(steps).counts)
         named_kl.append([float(expected_kl(curve, f(n, steps))) for f in NAMED.values()])

@@ -19,7 +19,9 @@ from mdmjax import (
     Joint,
     LowConfidence,
     Oracle,
+    RandomSubset,
     Ranked,
+    Reveal,
     Wino,
     calls_hull,
     confidence,
@@ -34,7 +36,6 @@ from mdmjax import (
     mixture_schedules,
     negative_entropy,
     noisy_repeated_bit,
-    random_order_law,
     remdm_cap,
     row_entropy,
     symmetric_chain,
@@ -77,10 +78,10 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
         for label, law in _laws(joint, config):
             points.append((number, label, float(law.expected_calls), float(kl(joint.probs, law.probs))))
         curve = information_curve(joint)
-        table = frontier(curve.information, n)
+        table = frontier(curve, n)
         mixtures = mixture_schedules(joint, Oracle(joint))
         for steps in range(1, n + 1):
-            mean_optimal = random_order_law(Oracle(joint), table.schedule(steps))
+            mean_optimal = exact_law(Oracle(joint), Reveal(RandomSubset(table.schedule(steps))))
             mixture = mixtures.kl_of(mixtures.schedule(steps))
             row = (float(table.gaps[steps - 1]), float(kl(joint.probs, mean_optimal.probs)), float(mixture))
             random.append((number, steps, *row))
@@ -101,25 +102,41 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
 
 def _laws(joint: Joint, config: Config):
     """Every decoder with the oracle, over its knob: the label and the law."""
-    n, oracle = joint.n, Oracle(joint)
+    oracle = Oracle(joint)
+    for label, rule in _rules(joint.n, config):
+        yield label, exact_law(oracle, Reveal(rule))
+    for label, decoder in _decoders(joint, config):
+        yield label, exact_law(oracle, decoder)
+
+
+def _rules(n: int, config: Config):
+    """Rules that only reveal."""
     for steps in range(1, n + 1):
         schedule = llada_uniform(n, steps)
-        yield "easy-first", exact_law(oracle, Ranked(negative_entropy, schedule))
-        yield "confidence", exact_law(oracle, Ranked(confidence, schedule))
-        yield "margin", exact_law(oracle, Ranked(margin, schedule))
-        yield "hard-first", exact_law(oracle, Ranked(row_entropy, schedule))
-        yield "left to right", exact_law(oracle, left_to_right(schedule))
-        yield "ReMDM, cap 0.1", exact_law(oracle, remdm_cap(schedule, 0.1))
-        yield "low-confidence", exact_law(oracle, LowConfidence(schedule))
-    yield "dilated", exact_law(oracle, dilated(n))
+        yield "easy-first", Ranked(negative_entropy, schedule)
+        yield "confidence", Ranked(confidence, schedule)
+        yield "margin", Ranked(margin, schedule)
+        yield "hard-first", Ranked(row_entropy, schedule)
+        yield "left to right", left_to_right(schedule)
+    yield "dilated", dilated(n)
     for knob in config.knobs:
-        yield "threshold", exact_law(oracle, ConfidenceThreshold(knob))
-        yield "WINO", exact_law(oracle, Wino(knob, knob))
+        yield "threshold", ConfidenceThreshold(knob)
     for bound in config.bounds:
-        yield "entropy-bounded", exact_law(oracle, EntropyBounded(bound))
-        yield "entropy sum", exact_law(oracle, EntropySum(bound))
-        yield "factor", exact_law(oracle, ConfidenceFactor(2 * bound))
+        yield "entropy-bounded", EntropyBounded(bound)
+        yield "entropy sum", EntropySum(bound)
+        yield "factor", ConfidenceFactor(2 * bound)
+
+
+def _decoders(joint: Joint, config: Config):
+    """Decoders that mask again, verify or speculate."""
+    n = joint.n
+    for steps in range(1, n + 1):
+        schedule = llada_uniform(n, steps)
+        yield "ReMDM, cap 0.1", ReMDM.cap(schedule, 0.1)
+        yield "low-confidence", LowConfidence(schedule)
+    for knob in config.knobs:
+        yield "WINO", Wino(knob, knob)
     for drafts in (1, 2, 4, 8):
-        yield "speculative", exact_law(oracle, AnySubsetSpeculative(list(range(n)), drafts))
+        yield "speculative", AnySubsetSpeculative(list(range(n)), drafts)
     halves = [list(range(n // 2)), list(range(n // 2, n))]
-    yield "verified", exact_law(oracle, BlockVerification(joint, halves))
+    yield "verified", BlockVerification(joint, halves)

@@ -109,7 +109,7 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
         theorem9 = theorem9_tc if tc <= dtc else theorem9_dtc
         epsilons[i, j], correlations[i, j], is_tc[i, j] = epsilon, small, tc <= dtc
         steps[i, j] = [
-            fewest_steps(curve.information, epsilon).steps,
+            fewest_steps(curve, epsilon).steps,
             theorem9(curve.n, small, epsilon).steps,
             theorem9_steps(curve.n, small, epsilon),
             first_steps(curve, austin_for_steps, epsilon),

@@ -19,10 +19,7 @@ half a nat of 300 at 4 steps, if that, and nothing that can be told from 8 steps
 Theorem 9, which knows only the number of steps, loses much at few.
 """
 
-import contextlib
 import dataclasses
-import io
-import json
 import tempfile
 from pathlib import Path
 
@@ -31,8 +28,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from mdmjax import (
+    LossCurve,
     MaskedLosses,
     Schedule,
+    TrainingPlan,
+    TransformerConfig,
     curve_from_table,
     dllm_cosine,
     estimate,
@@ -40,13 +40,14 @@ from mdmjax import (
     isotonic_fit,
     llada_uniform,
     masked_losses,
+    nll,
     path_nlls,
     theorem9_dtc_for_steps,
     theorem9_tc_for_steps,
 )
-from mdmjax.cli.train import TrainCommand
-from mdmjax.cli.train_sources import TrainText
-from mdmjax.cli.trained import Trained, open_model
+from mdmjax.studies.text_sources import CorpusSource
+from mdmjax.studies.trained import Trained, open_model
+from mdmjax.studies.training import training_study
 from mdmjax.files.model_folder import LOG
 from mdmjax.losses.sampled import joined
 
@@ -55,12 +56,12 @@ from ._run import Progress
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    length: int = TrainText.length
+    length: int = 128
     """Characters in a window."""
-    width: int = TrainCommand.width
-    depth: int = TrainCommand.depth
-    training_steps: int = 2 * TrainCommand.steps
-    batch: int = TrainCommand.batch
+    width: int = 128
+    depth: int = 1
+    training_steps: int = 8000
+    batch: int = 16
     schedule_steps: tuple[int, ...] = (4, 8, 16, 32, 64)
     """Numbers of steps `k` at which schedules are compared."""
     windows: int = 1024
@@ -88,7 +89,7 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
 
     chosen, predicted = curve(keys[0], to_choose, "choosing"), curve(keys[1], to_predict, "predicting")
     measured = curve_from_table(chosen.table())
-    fit = np.asarray(isotonic_fit(measured).loss)
+    fit = isotonic_fit(measured)
     schedules = chosen_schedules(fit, config.schedule_steps)
     every = [schedule for row in schedules for schedule in row]
     parts = progress(list(zip(keys[2], to_measure, strict=True)), "paths")
@@ -99,7 +100,7 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
         "windows": np.array(config.windows),
         "loss_nats": np.asarray(measured.loss),
         "loss_stderr_nats": np.asarray(measured.stderr),
-        "fit_nats": fit,
+        "fit_nats": np.asarray(fit.loss),
         "predicting_loss_nats": np.asarray(curve_from_table(predicted.table()).loss),
         "schedule_steps": np.array(config.schedule_steps),
         "schedule": np.array(SCHEDULES),
@@ -112,25 +113,27 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
 
 
 def _trained(config: Config) -> tuple[Trained, dict[str, np.ndarray]]:
-    """What `mdmjax train text` makes, and what it says of it."""
+    """What `mdmjax train text --steps 8000` makes, and what it says of it."""
+    source, steps = CorpusSource(length=config.length), config.training_steps
+    examples = source.examples()
+    hidden = -(-config.width * 8 // 24) * 8
+    shape = TransformerConfig(
+        config.length, examples.training.q, width=config.width, depth=config.depth, hidden=hidden
+    )
+    warmup = min(1000, steps // 20)
+    plan = TrainingPlan(steps, config.batch, learning_rate=4e-3, warmup=warmup, ema=0.99)
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "model"
-        command = TrainCommand(
-            TrainText(length=config.length), out, width=config.width, depth=config.depth,
-            steps=config.training_steps, batch=config.batch, seed=config.seed, json=True,
-        )  # fmt: skip
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            command.run()
+        out, key = Path(folder) / "model", jax.random.key(config.seed)
+        report = training_study(key, examples, shape, plan, out, source=source.to_json())
         log = np.genfromtxt(out / LOG, delimiter=",", names=True)
         trained = open_model(out)
-    result = json.loads(printed.getvalue())
     return trained, {
-        "parameters": np.array(result["parameters"]),
-        "symbols": np.array(result["q"]),
+        "parameters": np.array(report.parameters),
+        "symbols": np.array(report.q),
         "training_loss_nats": log["loss"],
-        "training_seconds": np.array(result["seconds"]),
-        "held_out_loss_nats": np.array([result["held_out_loss"], result["held_out_stderr"]]),
-        "frequencies_loss_nats": np.array(next(iter(result["compare"].values()))),
+        "training_seconds": np.array(report.seconds),
+        "held_out_loss_nats": np.array([report.held_out_loss, report.held_out_stderr]),
+        "frequencies_loss_nats": np.array(next(iter(report.compare.values()))),
     }
 
 
@@ -142,9 +145,9 @@ def _windows(config: Config, trained: Trained, progress: Progress) -> jax.Array:
     return jnp.asarray(cut[drawn], jnp.int32).reshape(3, config.parts, -1, config.length)
 
 
-def chosen_schedules(loss: np.ndarray, steps: tuple[int, ...]) -> list[tuple[Schedule, ...]]:
+def chosen_schedules(curve: LossCurve, steps: tuple[int, ...]) -> list[tuple[Schedule, ...]]:
     """For each number of steps the schedules of `SCHEDULES`, by a loss curve."""
-    n, best = loss.size, frontier(-loss, max(steps))
+    n, best = curve.n, frontier(curve, max(steps))
     return [
         (
             best.schedule(k),
@@ -152,7 +155,7 @@ def chosen_schedules(loss: np.ndarray, steps: tuple[int, ...]) -> list[tuple[Sch
             dllm_cosine(n, k),
             min(
                 (theorem9_tc_for_steps(n, k), theorem9_dtc_for_steps(n, k)),
-                key=lambda schedule: loss[schedule.starts].sum(),
+                key=lambda schedule: float(nll(curve, schedule)),
             ),
         )
         for k in steps

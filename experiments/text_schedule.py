@@ -25,7 +25,7 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
     del progress  # One curve, seconds.
     curve = text_curve(config.window)
     schedules = {
-        "optimum": optimal_schedule(curve.information, config.steps),
+        "optimum": optimal_schedule(curve, config.steps),
         "uniform": llada_uniform(curve.n, config.steps),
     }
     return {

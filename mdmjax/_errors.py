@@ -7,7 +7,16 @@ MOST = 300
 
 
 class InvalidInputError(ValueError):
-    """An argument that cannot be used; the message is one line fit for a user's terminal."""
+    """An argument that cannot be used; the message is one line fit for a user's terminal.
+
+    Its parts are attributes, so that a program can call the argument by another name: `argument` (or
+    several, with ", " between), `value`, `wanted` and `remedy`, as `refuse` has them.
+    """
+
+    argument: str = ""
+    value: Any = None
+    wanted: str = ""
+    remedy: str = ""
 
 
 def refuse(argument: str, value: Any, wanted: str, remedy: str = "") -> NoReturn:
@@ -19,7 +28,9 @@ def refuse(argument: str, value: Any, wanted: str, remedy: str = "") -> NoReturn
     mdmjax._errors.InvalidInputError: steps is 0: want an integer in 1..8; ask for at least one step
     """
     line = f"{argument} is {shown(value, MOST)}: want {shown(wanted, 2 * MOST)}"
-    raise InvalidInputError(printable(f"{line}; {shown(remedy, 2 * MOST)}" if remedy else line))
+    error = InvalidInputError(printable(f"{line}; {shown(remedy, 2 * MOST)}" if remedy else line))
+    error.argument, error.value, error.wanted, error.remedy = argument, value, wanted, remedy
+    raise error
 
 
 def shown(value: Any, most: int = 60) -> str:
@@ -62,7 +73,17 @@ def readable_bytes(count: int) -> str:
     return f"{amount:.3g} PiB"
 
 
-def check_bytes(need: int, limit: int, what: str, remedy: str) -> None:
-    """Refuse `need` bytes for `what`, before they are taken."""
+def check_bytes(need: int, limit: int, what: str, remedy: str, /, **sizes: int) -> None:
+    """Refuse `need` bytes for `what`, before they are taken; `sizes` are the arguments that ask for them.
+
+    >>> check_bytes(2**40, 2**31, "a table", "use less", n=9)
+    Traceback (most recent call last):
+        ...
+    mdmjax._errors.InvalidInputError: n is 9: want a table of at most 2.0 GiB; 1.0 TiB are needed; use less
+    """
+    if need > limit and sizes:
+        wanted = f"{what} of at most {readable_bytes(limit)}"
+        values = ", ".join(map(str, sizes.values()))
+        refuse(", ".join(sizes), values, wanted, f"{readable_bytes(need)} are needed; {remedy}")
     if need > limit:
         refuse(what, f"of {readable_bytes(need)}", f"at most {readable_bytes(limit)}", remedy)

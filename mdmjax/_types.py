@@ -18,4 +18,13 @@ from jaxtyping import Array, Bool, Float, Int, Key
 Tokens = Int[Array, " n"]
 """A sequence with symbols `0..q-1` and the mask token `q` where nothing is revealed."""
 
-__all__ = ["Array", "Bool", "Float", "Int", "Key", "Tokens"]
+LogProbs = Float[Array, "n q"]
+"""What a denoiser says of every position."""
+
+Positions = Bool[Array, " n"]
+"""A set of positions."""
+
+Step = Int[Array, ""]
+"""The number of a step, from 0."""
+
+__all__ = ["Array", "Bool", "Float", "Int", "Key", "LogProbs", "Positions", "Step", "Tokens"]

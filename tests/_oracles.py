@@ -251,6 +251,20 @@ def all_compositions(n, steps):
         yield [b - a for a, b in itertools.pairwise(edges)]
 
 
+def least_step_gap(values, steps):
+    """The least step gap of `steps` steps: best[j] = min_i best[i] + sum of v - v_i over i..j-1."""
+    n = len(values)
+    total = np.concatenate([[0.0], np.cumsum(np.asarray(values, np.longdouble))])
+    best = np.where(np.arange(n + 1) == 0, 0.0, np.inf)
+    for _ in range(steps):
+        after = np.full(n + 1, np.inf, np.longdouble)
+        for end in range(1, n + 1):
+            costs = total[end] - total[:end] - (end - np.arange(end)) * values[:end]
+            after[end] = np.min(best[:end] + costs)
+        best = after
+    return float(best[n])
+
+
 def theorem9_tc_by_appendix(n, zeta):
     """App. D of arXiv 2511.04647: lambda shrinking steps, then single steps; zero steps dropped."""
     if zeta >= n + 1:
@@ -719,11 +733,11 @@ def decoder_traces(n, q, rows_of, choices_of):
 # Policies and orders of a denoiser that is wrong: recursion over what is drawn.
 
 
-def best_tree_of_rows(table, rows_of, steps, price=0.0, width=None):
+def best_tree_of_rows(table, rows_of, steps, price=0.0, width=None, counts=None):
     """The least forward KL plus `price` a call of the trees of at most `steps` calls, by recursion.
 
     A step that reveals B costs E[log p(x_B | x_C) - sum_i log row_i(x_i)], x_B from the table. Steps
-    reveal at most `width` positions.
+    reveal at most `width` positions, or exactly `counts` of them in turn.
     """
     n, q = table.ndim, table.shape[0]
 
@@ -734,7 +748,8 @@ def best_tree_of_rows(table, rows_of, steps, price=0.0, width=None):
         if left == 0:
             return math.inf
         rows, context, options = rows_of(tokens), table_marginal(table, tokens), []
-        for size in range(1, min(len(masked), width or n) + 1):
+        sizes = [counts[steps - left]] if counts else range(1, min(len(masked), width or n) + 1)
+        for size in sizes:
             for chosen in itertools.combinations(masked, size):
                 value = price
                 for word in itertools.product(range(q), repeat=size):

@@ -1,26 +1,44 @@
 import os
 import pathlib
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-
-import jax
-import jaxtyping
 import pytest
 
-jax.config.update("jax_enable_x64", True)
-jax.config.update("jax_numpy_dtype_promotion", "strict")
-jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_num_cpu_devices", 2)
+
+def pytest_addoption(parser):
+    parser.addoption("--device", default="cpu", help="JAX platform that the tests run on: cpu, cuda, tpu")
+    parser.addoption("--float32", action="store_true", help="run what is marked any_float, without x64")
+
+
+def pytest_configure(config):
+    os.environ["JAX_PLATFORMS"] = config.getoption("--device")
+    import jax
+
+    jax.config.update("jax_enable_x64", not config.getoption("--float32"))
+    jax.config.update("jax_numpy_dtype_promotion", "strict")
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    if config.getoption("--device") == "cpu":
+        jax.config.update("jax_num_cpu_devices", 2)
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--float32"):
+        left_out = [item for item in items if item.get_closest_marker("any_float") is None]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item.get_closest_marker("any_float")]
 
 
 @pytest.fixture
 def key():
+    import jax
+
     return jax.random.key(0)
 
 
 @pytest.fixture
 def without_type_checks(monkeypatch):
     """Types as users have them, whose arguments nothing checks before our own code does."""
+    import jaxtyping
+
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
@@ -30,4 +48,6 @@ def forget_programs():
     yield
     maps = pathlib.Path("/proc/self/maps")
     if maps.exists() and maps.read_bytes().count(b"\n") > 20_000:
+        import jax
+
         jax.clear_caches()

@@ -3,58 +3,75 @@
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
-
-import tyro
 
 from .._errors import InvalidInputError
-from .decode import DecodeCommand
-from .errors import complain, parse
-from .law import LawCommand
-from .loss_curve import LossCurveCommand
-from .schedule import ScheduleCommand
-from .train import TrainCommand
+from . import decode, law, loss_curve, schedule, train
+from .options import Command
+from .output import complain, write
+from .parser import as_typed, asks_for_help, parse
 
-Command = (
-    Annotated[ScheduleCommand, tyro.conf.subcommand("schedule")]
-    | Annotated[LawCommand, tyro.conf.subcommand("law")]
-    | Annotated[TrainCommand, tyro.conf.subcommand("train")]
-    | Annotated[LossCurveCommand, tyro.conf.subcommand("loss-curve")]
-    | Annotated[DecodeCommand, tyro.conf.subcommand("decode")]
+COMMANDS: tuple[Command, ...] = (
+    schedule.COMMAND,
+    law.COMMAND,
+    train.COMMAND,
+    loss_curve.COMMAND,
+    decode.COMMAND,
 )
 """Every command."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns 0, 2 after one line about what is wrong, or 130 when interrupted."""
-    if sys.stdout is None:  # as `>&-` leaves it
-        return complain("standard output is closed: want a file, a pipe or a terminal to print to")
-    command = parse(
-        lambda: tyro.cli(
-            Command,
-            prog="mdmjax",
-            description="Exact numbers and optimal unmasking schedules for masked diffusion models.",
-            args=argv,
-            config=(
-                tyro.conf.OmitArgPrefixes,
-                tyro.conf.OmitSubcommandPrefixes,
-                tyro.conf.CascadeSubcommandArgs,
-                tyro.conf.FlagCreatePairsOff,
-            ),
-        )
-    )
+def main(argv: Sequence[str] | None = None, commands: Sequence[Command] = COMMANDS) -> int:
+    """Run the command line; returns 0, 2 after one line about what is wrong, or 130 when interrupted.
+
+    Only a mistake of ours is a traceback.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    parsed = None
     try:
+        write("")  # refuses an output that is closed before any work
+        if asks_for_help(words):
+            from ..studies.table import as_text
+            from .help import page
+
+            write(as_text(page(words, commands), sys.stdout))
+            return 0
+        parsed = parse(words, commands)
         import jax
 
         jax.config.update("jax_enable_x64", True)
-        command.run()
-        sys.stdout.flush()
+        code = parsed.command.run(parsed)
+        write("")  # what a command printed by itself
+        return code or 0
     except InvalidInputError as error:
-        return complain(str(error))
-    except BrokenPipeError:  # the reader of a pipe left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return complain(as_typed(error, parsed) if parsed else str(error))
+    except BrokenPipeError:
+        return 0
     except KeyboardInterrupt:
         return 130
     except OSError as error:
-        return complain(f"{error.filename or 'standard output'} cannot be used: {error.strerror}")
-    return 0
+        return complain(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}")
+    except MemoryError:
+        return complain("the memory is full: want a smaller problem")
+    except RecursionError:
+        return complain("the input is nested too deeply")
+    except Exception as error:
+        fault = _fault_of_the_device(error)
+        if fault is None:
+            raise
+        return complain(fault)
+
+
+def _fault_of_the_device(error: Exception) -> str | None:
+    """One line, if the error is that JAX has no device to work on, or that the device is full."""
+    import jax
+
+    if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error):
+        return "the memory of the device is full: want a smaller problem"
+    try:
+        jax.devices()
+    except Exception as fault:  # whatever a backend that does not start raises
+        reason = f" ({str(fault).splitlines()[0]})" if str(fault) else ""
+        if platforms := os.environ.get("JAX_PLATFORMS"):
+            return f"JAX_PLATFORMS is {platforms}: want a platform that JAX finds here, such as cpu{reason}"
+        return f"JAX can use no device here{reason}; JAX_PLATFORMS=cpu computes on the CPU"
+    return None

@@ -1,88 +1,137 @@
 """`mdmjax schedule SOURCE`: the best unmasking schedule of a source, beside those in use."""
 
 import dataclasses
-import json
 import math
-import sys
 from pathlib import Path
-from typing import Annotated, Any
-
-import tyro
+from typing import TYPE_CHECKING, Any
 
 from .._errors import refuse
-from ..files.atomic import check_writable_folder, write_bytes
-from .file_sources import LossCurveFile
-from .loaded import Sized, options_of
-from .model_source import ModelCurve
-from .pictures import check_picture
-from .sources import Source
+from .choices import LOSS_CURVE, MODEL, families, text_choice
+from .options import Command, Option, Parsed, Slot
+
+if TYPE_CHECKING:
+    from ..information.curve import AbstractCurve
+    from ..information.loss_curve import LossTable
+    from ..studies.subject import Subject
 
 
-@dataclasses.dataclass(frozen=True)
-class ScheduleCommand:
-    """Best unmasking schedule of a distribution, a text, or a model's loss curve."""
+def run(parsed: Parsed) -> None:
+    """Compute, write the files that are asked for, and show."""
+    from ..studies.schedule import schedule_study
+    from .inputs import check_picture, write_picture
+    from .show import show
 
-    source: Source
-    """What the schedule is for."""
-    steps: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """Number of steps. With neither --steps nor --epsilon: the best schedule of every number."""
-    epsilon: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
-    """Fewest steps whose expected KL in nats is at most this (loss curve: whose excess loss is)."""
-    json: bool = False
-    """Print one JSON object instead of the table."""
-    plot: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
-    """Draw the curve, its steps and the error area into this .png or .pdf file."""
-    export: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
-    """Write the schedule for samplers into this folder."""
+    values, chosen = parsed.values, parsed.chosen["source"]
+    check(values)
+    check_picture(values["plot"])
+    curve, table, subject = _curve(parsed)
+    report = schedule_study(curve, steps=values["steps"], epsilon=values["epsilon"], subject=subject)
+    if table is not None and chosen.values["bootstrap"]:
+        report = _with_bootstrap(report, table, chosen.values)
+    write_picture(values["plot"], report)
+    if values["export"]:
+        from ..files.schedule_files import export_schedule
 
-    def run(self) -> None:
-        """Compute, write the files that are asked for, and print."""
-        from .progress import track
+        found = report.to_json()
+        kept = ("source", "title", "method", "criterion", "expected_kl", "nll")
+        export_schedule(values["export"], report.schedule, {key: found[key] for key in kept})
+    show(report, json=values["json"])
 
-        self._check()
-        source = self.source
-        if isinstance(source, Sized):
-            source = source.sized(source.curve_sizes)
-        loaded = source.load(track)
 
-        from .result import build
+def check(values: dict[str, Any]) -> None:
+    """Refuse, before any work, options that do not fit or files that could not be written."""
+    from ..files.atomic import check_writable_folder
 
-        result = build(loaded, options_of(source), self.steps, self.epsilon)
-        if isinstance(self.source, LossCurveFile | ModelCurve) and self.source.bootstrap:
-            from .result import with_bootstrap
+    steps, epsilon = values["steps"], values["epsilon"]
+    if steps is not None and epsilon is not None:
+        refuse("steps, epsilon", f"{steps}, {epsilon}", "only one of the two")
+    if steps is not None and steps < 1:
+        refuse("steps", steps, "an integer in 1..n")
+    if epsilon is not None and not 0 < epsilon < math.inf:
+        refuse("epsilon", epsilon, "a positive number of nats")
+    if values["export"]:
+        check_writable_folder("export", values["export"])
 
-            result = with_bootstrap(result, loaded, self.source)
-        self._write(result)
-        if self.json:
-            print(json.dumps(result, allow_nan=False))
-        else:
-            from .table import show
 
-            show(result, sys.stdout)
+def _curve(parsed: Parsed) -> tuple["AbstractCurve", "LossTable | None", "Subject"]:
+    """The curve, the table that it is of if it was measured, and what it is."""
+    from .inputs import check_seed, source_of
+    from .progress import track
 
-    def _check(self) -> None:
-        """Refuse, before any work, options that do not fit or files that could not be written."""
-        if self.steps is not None and self.epsilon is not None:
-            refuse("steps, epsilon", f"{self.steps}, {self.epsilon}", "only one of the two")
-        if self.steps is not None and self.steps < 1:
-            refuse("steps", self.steps, "an integer in 1..n")
-        if self.epsilon is not None and not 0 < self.epsilon < math.inf:
-            refuse("epsilon", self.epsilon, "a positive number of nats")
-        if self.plot:
-            check_picture(self.plot)
-        if self.export:
-            check_writable_folder("export", self.export)
+    chosen = parsed.chosen["source"]
+    options = chosen.values
+    if "bootstrap" in options:
+        check_seed(options["seed"])
+        if options["bootstrap"] and options["bootstrap"] < 2:
+            refuse("bootstrap", options["bootstrap"], "an integer >= 2", "200 give steady intervals")
+    if chosen.name == "model":
+        return _measured(options)
+    source = source_of(chosen, "curve")
+    curve, subject = source.curve(track)
+    return curve, source.table() if chosen.name == "loss-curve" else None, subject
 
-    def _write(self, result: dict[str, Any]) -> None:
-        """Write the picture and the export, each whole or not at all."""
-        if self.plot:
-            from .plot import draw
 
-            write_bytes(self.plot, draw(result, self.plot.suffix[1:].lower()))
-        if self.export:
-            from ..files.schedule_files import export_schedule
-            from ..schedules.schedule import Schedule
+def _measured(options: dict[str, Any]) -> tuple["AbstractCurve", "LossTable", "Subject"]:
+    """The loss curve of a trained model, measured now."""
+    import jax
 
-            kept = ("source", "title", "method", "criterion", "expected_kl", "nll")
-            metadata = {key: result[key] for key in kept}
-            export_schedule(self.export, Schedule(result["steps"]), metadata)
+    from ..studies.loss_curve import loss_curve_study
+    from ..studies.sources import curve_and_facts
+    from ..studies.subject import Subject
+    from ..studies.trained import open_model
+    from .progress import track
+
+    trained = open_model(options["folder"])
+    key, data = jax.random.key(options["seed"]), trained.held_out(track)
+    sizes = {"sequences": options["sequences"], "batch": options["batch"]}
+    found = loss_curve_study(key, trained.network, data, **sizes, track=track)
+    table = found.losses.table()
+    curve, facts = curve_and_facts(table, isotonic=options["isotonic"])
+    facts |= {"length_given": True, "seconds": found.seconds}
+    title, method = f"model {options['folder']}", f"measured on {found.sequences} held-out sequences"
+    source = {"name": "model", **options}
+    return curve, table, Subject(title, source, method, trained.network.q, facts)
+
+
+def _with_bootstrap(report: Any, table: "LossTable", options: dict[str, Any]) -> Any:
+    """The report with 95% intervals of the gain over uniform and of every boundary."""
+    import jax
+
+    from ..information.loss_curve import isotonic_fit
+    from ..schedules.bootstrap import bootstrap_gain
+
+    fit = {"fit": isotonic_fit} if options["isotonic"] else {}
+    replicates, seed = options["bootstrap"], options["seed"]
+    found = bootstrap_gain(jax.random.key(seed), table, report.schedule.steps, replicates, **fit)
+    how = {"replicates": replicates, "seed": seed}
+    return dataclasses.replace(report, bootstrap=found, replicates=how)
+
+
+COMMAND = Command(
+    "schedule",
+    "Best unmasking schedule of a distribution, a text, or a model's loss curve.",
+    run,
+    slots=(Slot("source", (*families("curve"), text_choice(12), LOSS_CURVE, MODEL)),),
+    options=(
+        Option(
+            "steps",
+            int,
+            None,
+            "Number of steps. With neither this nor --epsilon: the best of every number.",
+        ),
+        Option(
+            "epsilon",
+            float,
+            None,
+            "Fewest steps whose expected KL in nats is at most this (loss curve: excess loss).",
+        ),
+        Option("json", bool, False, "Print one JSON object instead of the table."),
+        Option("plot", Path, None, "Draw the curve, its steps and the error area into this .png or .pdf."),
+        Option("export", Path, None, "Write the schedule for samplers into this folder.", "DIR"),
+    ),
+    examples=(
+        ("mdmjax schedule text", "windows of Python's own library, every number of steps"),
+        ("mdmjax schedule noisy-bit --n 1000000 --steps 32", "a closed form, of any length"),
+        ("mdmjax schedule loss-curve loss.csv --length 256 --steps 16 --export plan", "your model's"),
+    ),
+)

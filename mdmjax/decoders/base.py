@@ -9,16 +9,22 @@ same decoder.
 """
 
 import abc
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._errors import refuse
+from .._errors import readable_bytes, refuse
 from .._numerics import safe_log
-from .._types import Array, Bool, Float, Int, Key, Tokens
+from .._types import Array, Bool, Float, Int, Key, LogProbs, Positions, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
+from ..distributions.joint import MAX_TABLE_BYTES
+
+if TYPE_CHECKING:  # type checkers take `eqx.AbstractClassVar` for a field
+    from typing import ClassVar as AbstractClassVar
+else:
+    from equinox import AbstractClassVar
 
 MAX_STEPS = 1024
 """The steps after which a decoder that may go on for ever is stopped."""
@@ -29,37 +35,36 @@ class AbstractRule(eqx.Module):
 
     `choose` is a function of one sequence; with `is_random` false it must not use its key. A random rule
     has an exact law if it says the probability of every choice in `choice_law`. At least one masked
-    position must be chosen while there is one.
+    position must be chosen while there is one; what is chosen and not masked stays as it is.
+
+    >>> from mdmjax import Joint, Oracle, Reveal, exact_law
+    >>> class Sure(AbstractRule):
+    ...     is_random = False
+    ...     def choose(self, key, log_probs, tokens, step):
+    ...         best = jnp.where(tokens == log_probs.shape[1], log_probs.max(axis=1), -jnp.inf)
+    ...         return best == best.max()
+    >>> coins = Oracle(Joint(jnp.outer(jnp.array([0.5, 0.5]), jnp.array([0.25, 0.75]))))
+    >>> float(exact_law(coins, Reveal(Sure())).expected_calls)
+    2.0
     """
 
-    is_random: eqx.AbstractClassVar[bool]
+    is_random: AbstractClassVar[bool]
 
     @abc.abstractmethod
-    def choose(
-        self,
-        key: Key[Array, ""],
-        log_probs: Float[Array, "n q"],
-        tokens: Tokens,
-        step: Int[Array, ""],
-    ) -> Bool[Array, " n"]:
+    def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The masked positions that step `step` (from 0) reveals."""
 
-    def choice_law(
-        self, log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
-    ) -> Float[Array, " subsets"]:
+    def choice_law(self, log_probs: LogProbs, tokens: Tokens, step: Step) -> Float[Array, " subsets"]:
         """The probability that `choose` returns each set; bit `i` of the index is position `i`.
 
         Raises:
             InvalidInputError: a random rule that does not say.
         """
-        n = tokens.shape[0]
         if self.is_random:
             name = type(self).__name__
             refuse("rule", name, "one that says the law of its choice", f"define {name}.choice_law")
-        key = jax.random.key(0)  # not used: the rule is not random
-        chosen = self.choose(key, log_probs, tokens, step) & (tokens == log_probs.shape[1])
-        index = jnp.sum(jnp.where(chosen, 1 << jnp.arange(n), 0))
-        return jax.nn.one_hot(index, 2**n, dtype=log_probs.dtype)
+        chosen = self.choose(jax.random.key(0), log_probs, tokens, step)  # the key is not used
+        return certain_choice(chosen & (tokens == log_probs.shape[1]), log_probs.dtype)
 
 
 class Branches(NamedTuple):
@@ -72,37 +77,35 @@ class Branches(NamedTuple):
 class AbstractDecoder(eqx.Module):
     r"""One step of a sampler as a law on what follows: reveal, write, mask again, stop.
 
-    `branches` is that law. `calls` is what the step costs, in calls of the denoiser (batched calls on
-    several drafts count once). `finished` says when to stop. `revises` is whether a revealed token may
-    change. `draw` samples from `branches`; a decoder whose branches are many overrides it, with the same
-    law. `start` is the law of the first state: everything masked, unless a decoder says otherwise. What a
-    decoder remembers from step to step is part of its state.
+    `branches` is that law, and `start` the law of what it starts from. `calls` is what a step costs, in
+    calls of the denoiser (batched calls on several drafts count once). `finished` says when to stop.
+    `revises` is whether a token may change that is not masked. `draw` samples from `branches`; a decoder
+    whose branches are many overrides it, with the same law. A decoder that remembers keeps it in cells
+    after the first `n`: `start` makes them, `branches` shows the denoiser `tokens[:n]`, and `decode` runs
+    it as it is (exact laws take `n` cells so far).
     """
 
-    revises: eqx.AbstractClassVar[bool]
+    revises: AbstractClassVar[bool]
 
     @abc.abstractmethod
-    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
+    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """The law of the tokens after step `step` (from 0)."""
 
-    def draw(
-        self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]
-    ) -> Tokens:
+    def draw(self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Tokens:
         """One draw from `branches`."""
         return drawn_branch(key, self.branches(denoiser, tokens, step)).astype(tokens.dtype)
 
-    def calls(self, tokens: Tokens, step: Int[Array, ""], q: int) -> Int[Array, ""]:
+    def calls(self, tokens: Tokens, step: Step, q: int) -> Int[Array, ""]:
         """Calls of the denoiser in this step: one, unless a decoder says otherwise."""
         return jnp.ones((), int)
 
-    def finished(self, tokens: Tokens, step: Int[Array, ""], q: int) -> Bool[Array, ""]:
+    def finished(self, tokens: Tokens, step: Step, q: int) -> Bool[Array, ""]:
         """Whether to stop before step `step`: once nothing is masked, unless a decoder says otherwise."""
         return jnp.all(tokens != q)
 
     def start(self, n: int, q: int) -> Branches:
         """The law of the tokens before step 0: all masked, unless a decoder says otherwise."""
-        rows = kept_rows(jnp.full((n,), q), q, jnp.dtype(float))
-        return Branches(jnp.ones((1,)), rows[None])
+        return word_branches(jnp.ones((1,)), jnp.full((1, n), q), q)
 
     def writer(self, denoiser: AbstractDenoiser) -> AbstractDenoiser:
         """The denoiser whose rows tokens are drawn from: as it is, unless a decoder has a temperature."""
@@ -118,18 +121,17 @@ def drawn_branch(key: Key[Array, ""], branches: Branches) -> Int[Array, " n"]:
     weights, rows = branches
     choosing, drawing = jax.random.split(key)
     branch = jax.random.categorical(choosing, safe_log(weights)) if weights.shape[0] > 1 else 0
-    return jax.random.categorical(drawing, safe_log(rows[branch]))
+    return drawn_from(drawing, rows[branch])
 
 
-def drawn_from(key: Key[Array, ""], log_probs: Float[Array, "n q"]) -> Int[Array, " n"]:
+def drawn_from(key: Key[Array, ""], probs: Float[Array, "n symbols"]) -> Int[Array, " n"]:
     r"""One symbol from each row, by inversion of its sums: `n` random numbers; Gumbel noise takes `n q`.
 
     A symbol of probability zero is never drawn, however the sums are rounded.
 
-    >>> drawn_from(jax.random.key(0), jnp.log(jnp.array([[0.0, 1.0], [1.0, 0.0]]))).tolist()
+    >>> drawn_from(jax.random.key(0), jnp.array([[0.0, 1.0], [1.0, 0.0]])).tolist()
     [1, 0]
     """
-    probs = jnp.exp(log_probs)
     possible, sums = probs > 0, jnp.cumsum(probs, axis=-1)
     total = jnp.max(sums, axis=-1, keepdims=True, where=possible, initial=0.0)
     place = jax.random.uniform(key, total.shape, total.dtype) * total
@@ -137,7 +139,17 @@ def drawn_from(key: Key[Array, ""], log_probs: Float[Array, "n q"]) -> Int[Array
     return jnp.argmax(possible & (sums > place), axis=-1)
 
 
-def kept_rows(tokens: Tokens, q: int, dtype: jnp.dtype) -> Float[Array, "n symbols"]:
+def certain_choice(chosen: Positions, dtype: jnp.dtype) -> Float[Array, " subsets"]:
+    """The law of a choice that is always this set.
+
+    >>> certain_choice(jnp.array([False, True]), jnp.dtype(float)).tolist()
+    [0.0, 0.0, 1.0, 0.0]
+    """
+    n = chosen.shape[0]
+    return jax.nn.one_hot(jnp.sum(jnp.where(chosen, 1 << jnp.arange(n), 0)), 2**n, dtype=dtype)
+
+
+def kept_rows(tokens: Int[Array, "*words n"], q: int, dtype: jnp.dtype) -> Float[Array, "*words n symbols"]:
     """The rows of a step that changes nothing.
 
     >>> kept_rows(jnp.array([0, 2]), 2, jnp.dtype(float)).tolist()
@@ -146,9 +158,7 @@ def kept_rows(tokens: Tokens, q: int, dtype: jnp.dtype) -> Float[Array, "n symbo
     return jax.nn.one_hot(tokens, q + 1, dtype=dtype)
 
 
-def revealed_rows(
-    log_probs: Float[Array, "n q"], tokens: Tokens, chosen: Bool[Array, " n"]
-) -> Float[Array, "n symbols"]:
+def revealed_rows(log_probs: LogProbs, tokens: Tokens, chosen: Positions) -> Float[Array, "n symbols"]:
     """The rows of a step that draws the chosen masked positions and keeps the others."""
     q = log_probs.shape[1]
     drawn = jnp.pad(jnp.exp(log_probs), ((0, 0), (0, 1)))
@@ -158,4 +168,14 @@ def revealed_rows(
 
 def word_branches(weights: Float[Array, " branches"], words: Int[Array, "branches n"], q: int) -> Branches:
     """The law of one of the words: a branch that is certain for each."""
-    return Branches(weights, jax.vmap(lambda word: kept_rows(word, q, weights.dtype))(words))
+    return Branches(weights, kept_rows(words, q, weights.dtype))
+
+
+def check_branches(
+    argument: str, value: str, count: int, n: int, q: int, limit: int = MAX_TABLE_BYTES
+) -> None:
+    """Refuse `count` branches of `[n, q + 1]` that need more than `limit` bytes, before they are made."""
+    need = count * n * (q + 1) * 8
+    if need > limit:
+        wanted = f"branches of at most {readable_bytes(limit)}"
+        refuse(argument, value, wanted, f"they need {readable_bytes(need)}; use less, or sample instead")

@@ -4,18 +4,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import readable_bytes, refuse
 from .._numerics import comparable
-from .._types import Array, Bool, Float, Int, Key, Tokens
+from .._types import Array, Int, Key, LogProbs, Positions, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES
 from ..schedules.schedule import Schedule
-from .base import AbstractDecoder, Branches, kept_rows
+from .base import Branches, check_branches, kept_rows, word_branches
 from .orders import ends_of, first, step_size
-from .writing import Writing
+from .writing import AbstractJudged
 
 
-class LowConfidence(AbstractDecoder):
+class LowConfidence(AbstractJudged):
     r"""LLaDA's low-confidence remasking, with drawn tokens (arXiv 2502.09992).
 
     Every masked position is drawn from its row; the draws of highest $\hat p_i(x_i)$ stay, as many as the
@@ -42,55 +41,34 @@ class LowConfidence(AbstractDecoder):
     """
 
     ends: Int[Array, " n"]
-    writing: Writing
     revises = False
 
     def __init__(
-        self, schedule: Schedule, *, temperature: float = 1.0, judge: AbstractDenoiser | None = None
+        self, schedule: Schedule, *, temperature: float | int = 1.0, judge: AbstractDenoiser | None = None
     ):
-        self.ends, self.writing = ends_of(schedule), Writing(temperature, judge)
+        self.ends, self.temperature, self.judge = ends_of(schedule), temperature, judge
 
-    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
+    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """One branch a word: its weight is the product of the rows, its rows are what is kept of it."""
         n, q = denoiser.n, denoiser.q
-        _check_branches(n, q)
+        check_branches("n, q", f"{n}, {q}", q**n, n, q, MAX_TABLE_BYTES // 4)
         masked = tokens == q
-        judged, probs = (jnp.exp(rows) for rows in self.writing.rows(denoiser, tokens))
+        judged, probs = (jnp.exp(rows) for rows in self.rows(denoiser, tokens))
         # Revealed positions are certain of their token, whatever the denoiser says of them.
         shown = kept_rows(tokens, q, probs.dtype)[:, :q]
         probs = jnp.where(masked[:, None], probs, shown)
         words = jnp.asarray(np.indices((q,) * n).reshape(n, -1).T, tokens.dtype)
         weights = jnp.prod(probs[jnp.arange(n), words], axis=1)
+        kept = jax.vmap(lambda word: jnp.where(self._kept(judged, masked, word), word, tokens))(words)
+        return word_branches(weights, kept, q)
 
-        def rows(word: Tokens) -> Float[Array, "n symbols"]:
-            kept = self._kept(judged, masked, word)
-            return kept_rows(jnp.where(kept, word, tokens), q, probs.dtype)
-
-        return Branches(weights, jax.vmap(rows)(words))
-
-    def draw(
-        self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]
-    ) -> Tokens:
+    def draw(self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Tokens:
         """One word drawn, and what is kept of it."""
-        judged, written = self.writing.rows(denoiser, tokens)
+        judged, written = self.rows(denoiser, tokens)
         drawn = jax.random.categorical(key, written).astype(tokens.dtype)
         return jnp.where(self._kept(jnp.exp(judged), tokens == denoiser.q, drawn), drawn, tokens)
 
-    def writer(self, denoiser: AbstractDenoiser) -> AbstractDenoiser:
-        """The denoiser at the temperature."""
-        return self.writing.writer(denoiser)
-
-    def _kept(
-        self, judged: Float[Array, "n q"], masked: Bool[Array, " n"], word: Tokens
-    ) -> Bool[Array, " n"]:
+    def _kept(self, judged: LogProbs, masked: Positions, word: Tokens) -> Positions:
         """The masked positions whose drawn tokens are the most probable."""
         sure = comparable(judged[jnp.arange(word.shape[0]), word])
         return first(-sure, masked, step_size(self.ends, masked))
-
-
-def _check_branches(n: int, q: int) -> None:
-    """Refuse branches that do not fit, before they are made."""
-    need, most = q**n * n * (q + 1) * 8, MAX_TABLE_BYTES // 4
-    if need > most:
-        remedy = f"{q}^{n} words a state need {readable_bytes(need)}; sample instead"
-        refuse("n, q", f"{n}, {q}", f"branches of at most {readable_bytes(most)}", remedy)

@@ -1,4 +1,4 @@
-r"""Decoders that do not look at what the denoiser says: random subsets, fixed partitions, blocks.
+r"""Rules that do not look at what the denoiser says: random subsets and fixed partitions.
 
 Where a schedule gives the sizes, the step is read off the number of revealed tokens: with `m` revealed,
 the next end of a step $N_{t+1} > m$ is reached. From all masked this is step `t` of the schedule.
@@ -7,14 +7,13 @@ the next end of a step $N_{t+1} > m$ is reached. From all masked this is step `t
 import itertools
 from collections.abc import Sequence
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_integer
+from .._checks import Numbers, check_integer
 from .._errors import refuse
-from .._types import Array, Bool, Float, Int, Key, Tokens
+from .._types import Array, Bool, Float, Int, Key, LogProbs, Positions, Step, Tokens
 from ..schedules.schedule import Schedule
 from .base import AbstractRule
 
@@ -25,8 +24,8 @@ class RandomSubset(AbstractRule):
     Raises:
         InvalidInputError: at the first use, counts that do not sum to the number of positions.
 
-    >>> decoder, masked = RandomSubset(Schedule([2, 1])), jnp.array([2, 2, 2])
-    >>> int(decoder.choose(jax.random.key(0), jnp.zeros((3, 2)), masked, jnp.array(0)).sum())
+    >>> rule, masked = RandomSubset(Schedule([2, 1])), jnp.array([2, 2, 2])
+    >>> int(rule.choose(jax.random.key(0), jnp.zeros((3, 2)), masked, jnp.array(0)).sum())
     2
     """
 
@@ -36,24 +35,15 @@ class RandomSubset(AbstractRule):
     def __init__(self, schedule: Schedule):
         self.ends = ends_of(schedule)
 
-    def choose(
-        self, key: Key[Array, ""], log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
-    ) -> Bool[Array, " n"]:
+    def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The masked positions that come first in a random order."""
         masked = tokens == log_probs.shape[1]
         return first(jax.random.permutation(key, tokens.shape[0]), masked, step_size(self.ends, masked))
 
-    def choice_law(
-        self, log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
-    ) -> Float[Array, " subsets"]:
+    def choice_law(self, log_probs: LogProbs, tokens: Tokens, step: Step) -> Float[Array, " subsets"]:
         """Uniform over the sets of masked positions of the schedule's size."""
         masked = tokens == log_probs.shape[1]
-        sets = subsets(tokens.shape[0])
-        fits = jnp.all(masked[None, :] | ~sets, axis=1) & (
-            jnp.sum(sets, axis=1) == step_size(self.ends, masked)
-        )
-        fits = fits.astype(log_probs.dtype)
-        return fits / jnp.sum(fits)
+        return uniform_choice_law(masked, step_size(self.ends, masked), log_probs.dtype)
 
 
 class FixedPartition(AbstractRule):
@@ -63,8 +53,8 @@ class FixedPartition(AbstractRule):
         InvalidInputError: blocks that are empty or do not hold each of `0..n-1` once; at the first use,
             another number of positions.
 
-    >>> decoder = FixedPartition([[1], [0, 2]])
-    >>> decoder.choose(jax.random.key(0), jnp.zeros((3, 2)), jnp.array([2, 0, 2]), jnp.array(1)).tolist()
+    >>> rule = FixedPartition([[1], [0, 2]])
+    >>> rule.choose(jax.random.key(0), jnp.zeros((3, 2)), jnp.array([2, 0, 2]), jnp.array(1)).tolist()
     [True, False, True]
     """
 
@@ -74,66 +64,11 @@ class FixedPartition(AbstractRule):
     def __init__(self, blocks: Sequence[Sequence[int]]):
         self.levels = jnp.asarray(_levels(blocks))
 
-    def choose(
-        self, key: Key[Array, ""], log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
-    ) -> Bool[Array, " n"]:
+    def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The masked positions of the first block that has any."""
-        _check_positions("blocks", self.levels, tokens)
+        check_positions("blocks", self.levels, tokens)
         masked = tokens == log_probs.shape[1]
         return masked & (self.levels == jnp.min(self.levels, where=masked, initial=tokens.shape[0]))
-
-
-class SemiAutoregressive(AbstractRule):
-    r"""Blocks of `block` positions from left to right, each decoded to its end by `decoder` (LLaDA).
-
-    `decoder` is one of `block` positions: it is given the rows and the tokens of the block alone, and the
-    step counted over the whole.
-
-    Raises:
-        InvalidInputError: a block below 1; at the first use, one that does not divide the number of
-            positions.
-
-    >>> decoder = SemiAutoregressive(left_to_right(Schedule([2, 1])), 3)
-    >>> tokens = jnp.array([0, 1, 1, 2, 2, 2])
-    >>> decoder.choose(jax.random.key(0), jnp.zeros((6, 2)), tokens, jnp.array(2)).tolist()
-    [False, False, False, True, True, False]
-    """
-
-    decoder: AbstractRule
-    block: int = eqx.field(static=True)
-
-    def __init__(self, decoder: AbstractRule, block: int):
-        self.decoder, self.block = decoder, check_integer("block", block, 1)
-
-    @property
-    def is_random(self) -> bool:
-        """Whether the decoder of a block is."""
-        return self.decoder.is_random
-
-    def choose(
-        self, key: Key[Array, ""], log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
-    ) -> Bool[Array, " n"]:
-        """What `decoder` chooses in the first block that has masked positions."""
-        n, q = log_probs.shape
-        if n % self.block:
-            refuse("block", self.block, f"a divisor of n = {n}")
-        masked = tokens == q
-        rows = log_probs.reshape(-1, self.block, q)
-        current = jnp.argmax(masked) // self.block  # any block will do if nothing is masked
-        chosen = self.decoder.choose(key, rows[current], tokens.reshape(-1, self.block)[current], step)
-        here = jnp.arange(n // self.block) == current
-        return masked & (here[:, None] & chosen[None, :]).reshape(n)
-
-    def choice_law(
-        self, log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
-    ) -> Float[Array, " subsets"]:
-        """The law of `decoder` on the sets within the first block that has masked positions."""
-        n, q = log_probs.shape
-        current = jnp.argmax(tokens == q) // self.block
-        rows = log_probs.reshape(-1, self.block, q)[current]
-        law = self.decoder.choice_law(rows, tokens.reshape(-1, self.block)[current], step)
-        places = jnp.arange(2**self.block) << (current * self.block)
-        return jnp.zeros((2**n,), law.dtype).at[places].set(law)
 
 
 def subsets(n: int) -> Bool[np.ndarray, "subsets n"]:
@@ -143,6 +78,19 @@ def subsets(n: int) -> Bool[np.ndarray, "subsets n"]:
     [[False, False], [True, False], [False, True], [True, True]]
     """
     return (np.arange(2**n)[:, None] >> np.arange(n)) & 1 == 1
+
+
+def uniform_choice_law(
+    masked: Positions, size: Int[Array, ""], dtype: jnp.dtype
+) -> Float[Array, " subsets"]:
+    """Uniform over the sets of `size` masked positions.
+
+    >>> uniform_choice_law(jnp.array([True, True]), jnp.array(1), jnp.dtype(float)).tolist()
+    [0.0, 0.5, 0.5, 0.0]
+    """
+    sets = subsets(masked.shape[0])
+    fits = (jnp.all(masked[None, :] | ~sets, axis=1) & (jnp.sum(sets, axis=1) == size)).astype(dtype)
+    return fits / jnp.sum(fits)
 
 
 def left_to_right(schedule: Schedule) -> FixedPartition:
@@ -189,21 +137,21 @@ def ends_of(schedule: Schedule) -> Int[Array, " n"]:
     return jnp.asarray(np.repeat(schedule.boundaries[1:], schedule.counts))
 
 
-def step_size(ends: Int[Array, " m"], masked: Bool[Array, " n"]) -> Int[Array, ""]:
+def step_size(ends: Int[Array, " m"], masked: Positions) -> Int[Array, ""]:
     """How many of the masked positions the next step reveals."""
-    _check_positions("counts", ends, masked)
+    check_positions("counts", ends, masked)
     revealed = jnp.sum(~masked, dtype=ends.dtype)
     return ends[jnp.minimum(revealed, ends.shape[0] - 1)] - revealed
 
 
 def first(
-    priority: Int[Array, " n"] | Float[Array, " n"], masked: Bool[Array, " n"], count: Int[Array, ""]
-) -> Bool[Array, " n"]:
+    priority: Int[Array, " n"] | Float[Array, " n"], masked: Positions, count: Int[Array, ""]
+) -> Positions:
     """The `count` masked positions of least `priority`, the lowest position first among equals."""
     return masked & (rank(priority, masked) < count)
 
 
-def rank(priority: Int[Array, " n"] | Float[Array, " n"], masked: Bool[Array, " n"]) -> Int[Array, " n"]:
+def rank(priority: Int[Array, " n"] | Float[Array, " n"], masked: Positions) -> Int[Array, " n"]:
     """The place of each position in the order that `first` takes; masked ones come before the others.
 
     >>> rank(jnp.array([0.5, 0.1, 0.5, 0.0]), jnp.array([True, True, True, False])).tolist()
@@ -214,6 +162,18 @@ def rank(priority: Int[Array, " n"] | Float[Array, " n"], masked: Bool[Array, " 
     before = (priority[:, None] < priority[None, :]) | ((priority[:, None] == priority[None, :]) & lower)
     same = masked[:, None] == masked[None, :]
     return jnp.sum(jnp.where(same, before, masked[:, None]), axis=0)
+
+
+def places_of(order: Numbers) -> Int[Array, " n"]:
+    """The place of each position in `order`, refused if it is no permutation.
+
+    >>> places_of([2, 0, 1]).tolist()
+    [1, 2, 0]
+    """
+    positions = np.asarray(order)
+    if positions.ndim != 1 or sorted(positions.tolist()) != list(range(positions.size)):
+        refuse("order", positions.tolist(), f"a permutation of 0..{positions.size - 1}")
+    return jnp.asarray(np.argsort(positions))
 
 
 def _runs(schedule: Schedule) -> list[range]:
@@ -233,7 +193,7 @@ def _levels(blocks: Sequence[Sequence[int]]) -> Int[np.ndarray, " n"]:
     return levels
 
 
-def _check_positions(argument: str, known: Int[Array, " m"], tokens: Array) -> None:
-    """Refuse a decoder that was made for another number of positions."""
+def check_positions(argument: str, known: Int[Array, " m"], tokens: Array) -> None:
+    """Refuse a rule that was made for another number of positions."""
     if known.shape != tokens.shape:
         refuse(argument, f"for {known.shape[0]} positions", f"n = {tokens.shape[0]} positions")

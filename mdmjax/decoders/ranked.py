@@ -1,4 +1,4 @@
-r"""Decoders that reveal the positions of highest score: easy-first and its relatives.
+r"""Rules that reveal the positions of highest score: easy-first and its relatives.
 
 Everywhere in the decoders scores are compared on a grid of `1e-12` (`1e-6` in float32; `comparable`), and
 the lowest position comes first among equals: samples and exact laws break ties alike.
@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from .._numerics import comparable, entropy
-from .._types import Array, Bool, Float, Int, Key, Tokens
+from .._types import Array, Float, Int, Key, LogProbs, Positions, Step, Tokens
 from ..schedules.schedule import Schedule
 from .base import AbstractRule
 from .orders import ends_of, first, step_size
@@ -27,8 +27,8 @@ class Ranked(AbstractRule):
 
     >>> import jax
     >>> rows = jnp.log(jnp.array([[0.5, 0.5], [0.1, 0.9], [0.9, 0.1]]))
-    >>> decoder, masked = Ranked(confidence, Schedule([1, 2])), jnp.array([2, 2, 2])
-    >>> decoder.choose(jax.random.key(0), rows, masked, jnp.array(0)).tolist()
+    >>> rule, masked = Ranked(confidence, Schedule([1, 2])), jnp.array([2, 2, 2])
+    >>> rule.choose(jax.random.key(0), rows, masked, jnp.array(0)).tolist()
     [False, True, False]
     """
 
@@ -39,15 +39,13 @@ class Ranked(AbstractRule):
     def __init__(self, score: Callable[[Float[Array, "n q"]], Float[Array, " n"]], schedule: Schedule):
         self.score, self.ends = score, ends_of(schedule)
 
-    def choose(
-        self, key: Key[Array, ""], log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
-    ) -> Bool[Array, " n"]:
+    def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The best of the masked positions."""
         masked = tokens == log_probs.shape[1]
         return first(-comparable(self.score(log_probs)), masked, step_size(self.ends, masked))
 
 
-def row_entropy(log_probs: Float[Array, "n q"]) -> Float[Array, " n"]:
+def row_entropy(log_probs: LogProbs) -> Float[Array, " n"]:
     r"""$H(\hat p_i)$ in nats: the score of hard-first.
 
     >>> row_entropy(jnp.log(jnp.array([[0.5, 0.5]]))).round(4).tolist()
@@ -56,7 +54,7 @@ def row_entropy(log_probs: Float[Array, "n q"]) -> Float[Array, " n"]:
     return entropy(jnp.exp(log_probs))
 
 
-def negative_entropy(log_probs: Float[Array, "n q"]) -> Float[Array, " n"]:
+def negative_entropy(log_probs: LogProbs) -> Float[Array, " n"]:
     r"""$-H(\hat p_i)$ in nats: easy-first.
 
     >>> negative_entropy(jnp.log(jnp.array([[0.5, 0.5]]))).round(4).tolist()
@@ -65,7 +63,7 @@ def negative_entropy(log_probs: Float[Array, "n q"]) -> Float[Array, " n"]:
     return -row_entropy(log_probs)
 
 
-def confidence(log_probs: Float[Array, "n q"]) -> Float[Array, " n"]:
+def confidence(log_probs: LogProbs) -> Float[Array, " n"]:
     r"""$\max_a \hat p_i(a)$.
 
     >>> confidence(jnp.log(jnp.array([[0.25, 0.75]]))).round(4).tolist()
@@ -74,7 +72,7 @@ def confidence(log_probs: Float[Array, "n q"]) -> Float[Array, " n"]:
     return jnp.exp(jnp.max(log_probs, axis=-1))
 
 
-def margin(log_probs: Float[Array, "n q"]) -> Float[Array, " n"]:
+def margin(log_probs: LogProbs) -> Float[Array, " n"]:
     r"""The most probable symbol's probability less that of the second, which is 0 if there is none.
 
     >>> margin(jnp.log(jnp.array([[0.25, 0.75]]))).round(4).tolist()
@@ -84,7 +82,7 @@ def margin(log_probs: Float[Array, "n q"]) -> Float[Array, " n"]:
     return jnp.exp(best) - jnp.exp(second)
 
 
-def top_two(log_probs: Float[Array, "n q"]) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+def top_two(log_probs: LogProbs) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
     r"""The two largest logarithms of each row; the second is $-\infty$ for an alphabet of one."""
     q = log_probs.shape[1]
     others = jnp.arange(q)[None, :] != jnp.argmax(log_probs, axis=-1)[:, None]

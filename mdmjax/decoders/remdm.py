@@ -4,10 +4,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from .._checks import Numbers, as_floats, check_probability
 from .._errors import refuse
-from .._types import Array, Bool, Float, Int, Tokens
+from .._types import Array, Bool, Float, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..denoisers.perturbed import scalar
 from ..schedules.schedule import Schedule
@@ -22,10 +23,10 @@ class ReMDM(AbstractDecoder):
     its row with probability $(\alpha_{t+1} - (1 - \sigma_t) \alpha_t) / (1 - \alpha_t)$, else stays masked.
     So a position is revealed after step $t$ with probability $\alpha_{t+1}$, whatever the denoiser says.
     `alphas` go from 0 to 1 in `T` steps and `sigmas` are at most $\min(1, (1 - \alpha_{t+1}) / \alpha_t)$;
-    all of 0 are the sampler of MDLM, and a stretch of level `alphas` is the loop of ReMDM-loop. See
-    `remdm_cap`, `remdm_rescale` and `remdm_conf`.
+    all of 0 are the sampler of MDLM, and a stretch of level `alphas` is the loop of ReMDM-loop. The paper's
+    choices are `ReMDM.cap`, `ReMDM.rescale` and `ReMDM.conf`.
 
-    `by_confidence` (`remdm_conf`) shares $\sigma_t$ out among the revealed positions by softmax of
+    `by_confidence` (`ReMDM.conf`) shares $\sigma_t$ out among the revealed positions by softmax of
     $-\psi_i$, and draws masked ones with $\sigma_t = 0$ as the authors' code does; then fewer are revealed
     than $\alpha_t$. Their $\psi_i$ is the probability that the token had when it was drawn. States have no
     memory of it: the present $\hat p(x_i \mid x_{S \setminus i})$ (`leave_one_out`) is our choice. Rows
@@ -52,7 +53,7 @@ class ReMDM(AbstractDecoder):
         self.by_confidence = by_confidence
         if self.sigmas.shape != (self.alphas.size - 1,):
             refuse("sigmas", f"of shape {self.sigmas.shape}", f"{self.alphas.size - 1} numbers, one a step")
-        if any(isinstance(x, jax.core.Tracer) for x in (self.alphas, self.sigmas)):
+        if any(isinstance(x, Tracer) for x in (self.alphas, self.sigmas)):
             return
         values, most = np.asarray(self.sigmas), most_remasked(_checked_levels(self.alphas))
         wrong = ~((values >= 0) & (values <= most * (1 + 4 * np.finfo(values.dtype).eps)))
@@ -61,7 +62,42 @@ class ReMDM(AbstractDecoder):
             wanted = f"a probability of at most {most[step]:.6g}"
             refuse("sigmas", f"{values[step]:.6g} at step {step}", wanted)
 
-    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
+    @classmethod
+    def cap(cls, levels: Schedule | Numbers, eta: Numbers) -> "ReMDM":
+        r"""ReMDM-cap: $\sigma_t = \min(\eta, \sigma_t^{\max})$.
+
+        `levels` are $\alpha_0 = 0, \dots, \alpha_T = 1$, or a schedule, whose boundaries over `n` they are.
+
+        Raises:
+            InvalidInputError: as `ReMDM`, and `eta` not in `[0, 1]`.
+
+        >>> ReMDM.cap(Schedule([1, 1, 2]), 0.3).sigmas.round(4).tolist()
+        [0.3, 0.3, 0.0]
+        """
+        alphas = _levels(levels)
+        return cls(alphas, np.minimum(_probability("eta", eta), most_remasked(alphas)))
+
+    @classmethod
+    def rescale(cls, levels: Schedule | Numbers, eta: Numbers) -> "ReMDM":
+        r"""ReMDM-rescale: $\sigma_t = \eta \, \sigma_t^{\max}$; `levels` and errors as in `cap`.
+
+        >>> ReMDM.rescale(Schedule([2, 1, 1]), 0.3).sigmas.round(4).tolist()
+        [0.3, 0.15, 0.0]
+        """
+        alphas = _levels(levels)
+        return cls(alphas, _probability("eta", eta) * most_remasked(alphas))
+
+    @classmethod
+    def conf(cls, levels: Schedule | Numbers) -> "ReMDM":
+        r"""ReMDM-conf: $\sigma_t^{\max}$, most of it on the least likely tokens; `levels` as in `cap`.
+
+        >>> ReMDM.conf(Schedule([2, 1, 1])).sigmas.round(4).tolist()
+        [1.0, 0.5, 0.0]
+        """
+        alphas = _levels(levels)
+        return cls(alphas, most_remasked(alphas), by_confidence=True)
+
+    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """One branch: a coin a position."""
         log_probs = denoiser(tokens)
         masked, dtype = tokens == denoiser.q, log_probs.dtype
@@ -81,44 +117,9 @@ class ReMDM(AbstractDecoder):
         rows = kept + jnp.where(masked[:, None], filled, hidden)
         return Branches(jnp.ones((1,), dtype), rows[None])
 
-    def finished(self, tokens: Tokens, step: Int[Array, ""], q: int) -> Bool[Array, ""]:
+    def finished(self, tokens: Tokens, step: Step, q: int) -> Bool[Array, ""]:
         """After `T` steps: the last reveals everything."""
         return step >= self.sigmas.shape[0]
-
-
-def remdm_cap(levels: Schedule | Numbers, eta: Numbers) -> ReMDM:
-    r"""ReMDM-cap: $\sigma_t = \min(\eta, \sigma_t^{\max})$.
-
-    `levels` are $\alpha_0 = 0, \dots, \alpha_T = 1$, or a schedule, whose boundaries over `n` they are.
-
-    Raises:
-        InvalidInputError: as `ReMDM`, and `eta` not in `[0, 1]`.
-
-    >>> remdm_cap(Schedule([1, 1, 2]), 0.3).sigmas.round(4).tolist()
-    [0.3, 0.3, 0.0]
-    """
-    alphas = _levels(levels)
-    return ReMDM(alphas, np.minimum(_probability("eta", eta), most_remasked(alphas)))
-
-
-def remdm_rescale(levels: Schedule | Numbers, eta: Numbers) -> ReMDM:
-    r"""ReMDM-rescale: $\sigma_t = \eta \, \sigma_t^{\max}$; `levels` and errors as in `remdm_cap`.
-
-    >>> remdm_rescale(Schedule([2, 1, 1]), 0.3).sigmas.round(4).tolist()
-    [0.3, 0.15, 0.0]
-    """
-    alphas = _levels(levels)
-    return ReMDM(alphas, _probability("eta", eta) * most_remasked(alphas))
-
-
-def remdm_conf(levels: Schedule | Numbers) -> ReMDM:
-    r"""ReMDM-conf: $\sigma_t^{\max}$, most of it on the least likely tokens; `levels` as in `remdm_cap`.
-
-    >>> remdm_conf(Schedule([2, 1, 1])).sigmas.round(4).tolist()
-    [1.0, 0.5, 0.0]
-    """
-    alphas = _levels(levels)
-    return ReMDM(alphas, most_remasked(alphas), by_confidence=True)
 
 
 def most_remasked(alphas: Float[np.ndarray, " levels"]) -> Float[np.ndarray, " steps"]:

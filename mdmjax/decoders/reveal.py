@@ -3,19 +3,19 @@
 import jax
 import jax.numpy as jnp
 
-from .._types import Array, Int, Key, Tokens
+from .._types import Array, Key, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
-from .base import AbstractDecoder, AbstractRule, Branches, drawn_from, revealed_rows
+from .base import AbstractRule, Branches, drawn_from, revealed_rows
 from .orders import subsets
-from .writing import Writing
+from .writing import AbstractJudged
 
 
-class Reveal(AbstractDecoder):
+class Reveal(AbstractJudged):
     r"""The decoder of a rule: the positions that it chooses are drawn independently, the others stay.
 
-    A step calls the denoiser once, on the tokens before it. Tokens are drawn at `temperature`, 0 for the
-    argmax; the rule sees the rows as they are, or those of `judge` if one is given (then a step also calls
-    the judge, which is not counted: our choice).
+    `Reveal(rule, temperature=1.0, judge=None)`. A step calls the denoiser once, on the tokens before it.
+    Tokens are drawn at `temperature`, 0 for the argmax; the rule sees the rows as they are, or those of
+    `judge` if one is given.
 
     Raises:
         InvalidInputError: `temperature` not a finite number of at least 0.
@@ -28,41 +28,29 @@ class Reveal(AbstractDecoder):
     """
 
     rule: AbstractRule
-    writing: Writing
     revises = False
 
-    def __init__(
-        self, rule: AbstractRule, *, temperature: float = 1.0, judge: AbstractDenoiser | None = None
-    ):
-        self.rule, self.writing = rule, Writing(temperature, judge)
-
-    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
+    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """One branch, or one a set for a random rule."""
-        judged, written = self.writing.rows(denoiser, tokens)
+        judged, written = self.rows(denoiser, tokens)
         if self.rule.is_random:
-            weights, chosen = self.rule.choice_law(judged, tokens, step), subsets(denoiser.n)
+            weights, chosen = self.rule.choice_law(judged, tokens, step), jnp.asarray(subsets(denoiser.n))
         else:
             key = jax.random.key(0)  # not used: the rule is not random
-            chosen = self.rule.choose(key, judged, tokens, step)[None, :]
             weights = jnp.ones((1,), judged.dtype)
+            chosen = self.rule.choose(key, judged, tokens, step)[None, :]
         return Branches(weights, jax.vmap(lambda one: revealed_rows(written, tokens, one))(chosen))
 
-    def draw(
-        self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]
-    ) -> Tokens:
+    def draw(self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Tokens:
         """The chosen positions drawn from their rows."""
         choosing, drawing = jax.random.split(key)
-        judged, written = self.writing.rows(denoiser, tokens)
+        judged, written = self.rows(denoiser, tokens)
         chosen = self.rule.choose(choosing, judged, tokens, step) & (tokens == denoiser.q)
-        if self.writing.temperature == 0:
+        if self.temperature == 0:
             drawn = jnp.argmax(written, axis=-1)
         else:
-            drawn = drawn_from(drawing, written)
+            drawn = drawn_from(drawing, jnp.exp(written))
         return jnp.where(chosen, drawn.astype(tokens.dtype), tokens)
-
-    def writer(self, denoiser: AbstractDenoiser) -> AbstractDenoiser:
-        """The denoiser at the temperature."""
-        return self.writing.writer(denoiser)
 
     def most_steps(self, n: int) -> int:
         """A step reveals at least one position."""

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from .._errors import refuse
+from .._checks import check_integer
 from .._types import Array, Int, Key
 from ..denoisers.base import AbstractDenoiser
 from .base import AbstractDecoder, drawn_branch
@@ -32,12 +33,11 @@ def decode(
     *,
     max_steps: int | None = None,
 ) -> Trace:
-    r"""One draw from the law of `decoder` with `denoiser`, starting with everything masked.
+    r"""One draw from the law of `decoder` with `denoiser`: from its `start`, step by step.
 
     Each step is drawn from the decoder's branches, all of it from the state before the step, until the
-    decoder says that it is finished. At most `max_steps` steps are taken; if it is not given, `n` by
-    decoders that only reveal, `MAX_STEPS` by others.
-    `jax.vmap` over keys draws many; `jax.jit` compiles all of it once.
+    decoder says that it is finished. At most `max_steps` steps are taken, `decoder.most_steps(n)` if it is
+    not given. `jax.vmap` over keys draws many; `jax.jit` compiles all of it once.
 
     Raises:
         InvalidInputError: `max_steps` below 1.
@@ -64,8 +64,9 @@ def decode(
         calls = trace.calls + decoder.calls(trace.tokens, step, q)
         return Trace(tokens, finalised, calls), step + 1
 
-    first = drawn_branch(jax.random.fold_in(key, limit), decoder.start(n, q)).astype(int)
-    start = Trace(tokens=first, finalised=jnp.full((n,), limit), calls=jnp.array(0))
+    # The key of the start is that of no step.
+    first = drawn_branch(jax.random.fold_in(key, np.uint32(2**32 - 1)), decoder.start(n, q)).astype(int)
+    start = Trace(tokens=first, finalised=jnp.full(first.shape, limit), calls=jnp.array(0))
     return jax.lax.while_loop(unfinished, advance, (start, jnp.array(0)))[0]
 
 
@@ -92,9 +93,7 @@ def decode_many(
     >>> decode_many(jax.random.key(0), same, decoder, 3, batch=2).calls.tolist()
     [2, 2, 2]
     """
-    for name, value in (("samples", samples), ("batch", batch)):
-        if value < 1:
-            refuse(name, value, "an integer >= 1")
+    samples, batch = check_integer("samples", samples, 1), check_integer("batch", batch, 1)
     limit = step_limit(decoder, denoiser.n, max_steps)
     return _decode_many(jax.random.split(key, samples), denoiser, decoder, min(batch, samples), limit)
 
@@ -112,9 +111,5 @@ def _decode_many(
 
 
 def step_limit(decoder: AbstractDecoder, n: int, max_steps: int | None) -> int:
-    """The bound on the steps of a decoder: as given, or the default of its kind."""
-    if max_steps is None:
-        return decoder.most_steps(n)
-    if max_steps < 1:
-        refuse("max_steps", max_steps, "an integer >= 1")
-    return max_steps
+    """The bound on the steps of a decoder: as given, or its own."""
+    return decoder.most_steps(n) if max_steps is None else check_integer("max_steps", max_steps, 1)

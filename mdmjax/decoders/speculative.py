@@ -9,17 +9,14 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from .._checks import Numbers, check_integer
-from .._errors import refuse
 from .._numerics import comparable, safe_log
-from .._types import Array, Bool, Float, Int, Key, Tokens
+from .._types import Array, Bool, Float, Int, Key, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
-from .base import AbstractDecoder, Branches, word_branches
-from .orders import rank
+from .base import AbstractDecoder, Branches, check_branches, word_branches
+from .orders import check_positions, places_of, rank
 from .ranked import confidence
-from .verification import check_branches
 
 
 class DraftAndVerify(AbstractDecoder):
@@ -53,7 +50,7 @@ class DraftAndVerify(AbstractDecoder):
     ):
         self.drafts, self.score = check_integer("drafts", drafts, 1), score
 
-    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
+    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """One branch, the last draft that is verified; NaN where the denoiser is."""
         sizes = jnp.arange(1, min(self.drafts, denoiser.n) + 1)
         known, drafts = self._filled(denoiser, tokens, sizes)
@@ -67,7 +64,7 @@ class DraftAndVerify(AbstractDecoder):
         weights = jnp.where(known, jnp.ones((1,)), jnp.nan)
         return word_branches(weights, best[None, :], denoiser.q)
 
-    def calls(self, tokens: Tokens, step: Int[Array, ""], q: int) -> Int[Array, ""]:
+    def calls(self, tokens: Tokens, step: Step, q: int) -> Int[Array, ""]:
         """One if there is more than one token left, and one more in the first step."""
         return jnp.asarray(step == 0, int) + jnp.asarray(jnp.sum(tokens == q) > 1, int)
 
@@ -117,13 +114,9 @@ class AnySubsetSpeculative(AbstractDecoder):
     revises = False
 
     def __init__(self, order: Numbers, drafts: int):
-        positions = np.asarray(order)
-        if positions.ndim != 1 or sorted(positions.tolist()) != list(range(positions.size)):
-            refuse("order", positions.tolist(), f"a permutation of 0..{positions.size - 1}")
-        self.place = jnp.asarray(np.argsort(positions))
-        self.drafts = check_integer("drafts", drafts, 1)
+        self.place, self.drafts = places_of(order), check_integer("drafts", drafts, 1)
 
-    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
+    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """One branch a word of one to `k` tokens, by its length."""
         n, q, count = denoiser.n, denoiser.q, min(self.drafts, denoiser.n)
         check_branches("drafts", str(count), sum(q**j for j in range(1, count + 1)), n, q)
@@ -146,9 +139,7 @@ class AnySubsetSpeculative(AbstractDecoder):
             accepted = jnp.where(last, 0.0, goes_on).reshape(-1)
         return word_branches(jnp.concatenate(weights), jnp.concatenate(words), q)
 
-    def draw(
-        self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]
-    ) -> Tokens:
+    def draw(self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Tokens:
         """Drafts, their verification in one batch, and the token after those accepted."""
         drafting, verifying, ending = jax.random.split(key, 3)
         count = min(self.drafts, denoiser.n)
@@ -176,7 +167,7 @@ class AnySubsetSpeculative(AbstractDecoder):
         symbols = jnp.where(jnp.arange(count) == length, residual, drawn)
         return write(symbols, length + 1)
 
-    def calls(self, tokens: Tokens, step: Int[Array, ""], q: int) -> Int[Array, ""]:
+    def calls(self, tokens: Tokens, step: Step, q: int) -> Int[Array, ""]:
         """Two, or one if a single token is drafted."""
         return 1 + jnp.asarray((jnp.sum(tokens == q) > 1) & (self.drafts > 1), int)
 
@@ -184,7 +175,6 @@ class AnySubsetSpeculative(AbstractDecoder):
         self, tokens: Tokens, q: int, count: int
     ) -> tuple[Int[Array, " drafts"], Bool[Array, " drafts"]]:
         """The next `count` positions of the order, and whether they are masked: the first ones are."""
-        if self.place.shape != tokens.shape:
-            refuse("order", f"of {self.place.shape[0]} positions", f"n = {tokens.shape[0]} positions")
+        check_positions("order", self.place, tokens)
         positions = jnp.lexsort((self.place, tokens != q))[:count]
         return positions, tokens[positions] == q

@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from .._checks import check_integer
-from .._errors import refuse
-from .._types import Array, Bool, Int, Key, Tokens
+from .._types import Array, Bool, Int, Key, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
 from .base import AbstractDecoder, Branches, revealed_rows
-from .orders import FixedPartition
+from .orders import FixedPartition, check_positions
 
 
 class Sweeps(AbstractDecoder):
@@ -40,17 +39,16 @@ class Sweeps(AbstractDecoder):
     def __init__(self, blocks: Sequence[Sequence[int]], passes: int):
         self.levels, self.passes = FixedPartition(blocks).levels, check_integer("passes", passes, 1)
 
-    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
+    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """One branch: the block from its rows given the rest."""
-        if self.levels.shape != tokens.shape:
-            refuse("blocks", f"for {self.levels.shape[0]} positions", f"n = {tokens.shape[0]} positions")
+        check_positions("blocks", self.levels, tokens)
         block = self.levels == step % self._count
         hidden = jnp.where(block, denoiser.q, tokens)
         log_probs = denoiser(hidden)
         rows = revealed_rows(log_probs, hidden, block)
         return Branches(jnp.ones((1,), log_probs.dtype), rows[None])
 
-    def finished(self, tokens: Tokens, step: Int[Array, ""], q: int) -> Bool[Array, ""]:
+    def finished(self, tokens: Tokens, step: Step, q: int) -> Bool[Array, ""]:
         """After the last block of the last pass."""
         return step >= self.passes * self._count
 
@@ -63,9 +61,8 @@ class Edited(AbstractDecoder):
     r"""What `decoder` writes, edited by `editor`: generate, then edit (arXiv 2601.15593).
 
     The decoder, which must not revise, has the first `n` steps and idles, at no call, in those that it does
-    not need; then the
-    editor takes its steps, counted from 0, until it is finished. `Edited(decoder, Sweeps(blocks, k))`
-    redraws every block `k` times.
+    not need; then the editor takes its steps, counted from 0, until it is finished.
+    `Edited(decoder, Sweeps(blocks, k))` redraws every block `k` times.
 
     >>> from mdmjax import Joint, Oracle, Reveal, Schedule, exact_law, left_to_right
     >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
@@ -79,7 +76,7 @@ class Edited(AbstractDecoder):
     editor: AbstractDecoder
     revises = True
 
-    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
+    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """Those of both, of which one of the two has no weight."""
         writing = step < denoiser.n
         first = self.decoder.branches(denoiser, tokens, step)
@@ -87,9 +84,7 @@ class Edited(AbstractDecoder):
         weights = [jnp.where(writing, first.weights, 0.0), jnp.where(writing, 0.0, second.weights)]
         return Branches(jnp.concatenate(weights), jnp.concatenate([first.rows, second.rows]))
 
-    def draw(
-        self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]
-    ) -> Tokens:
+    def draw(self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Tokens:
         """One draw from either."""
         return jax.lax.cond(
             step < denoiser.n,
@@ -97,13 +92,17 @@ class Edited(AbstractDecoder):
             lambda: self.editor.draw(key, denoiser, tokens, step - denoiser.n),
         )
 
-    def calls(self, tokens: Tokens, step: Int[Array, ""], q: int) -> Int[Array, ""]:
-        """One in the steps of the decoder, none where it idles, then those of the editor."""
+    def calls(self, tokens: Tokens, step: Step, q: int) -> Int[Array, ""]:
+        """Those of the decoder, none where it idles, then those of the editor."""
         n = tokens.shape[0]
-        writing = jnp.any(tokens == q).astype(int)
+        writing = jnp.where(self.decoder.finished(tokens, step, q), 0, self.decoder.calls(tokens, step, q))
         return jnp.where(step < n, writing, self.editor.calls(tokens, step - n, q))
 
-    def finished(self, tokens: Tokens, step: Int[Array, ""], q: int) -> Bool[Array, ""]:
+    def finished(self, tokens: Tokens, step: Step, q: int) -> Bool[Array, ""]:
         """When the editor is."""
         n = tokens.shape[0]
         return (step >= n) & self.editor.finished(tokens, step - n, q)
+
+    def start(self, n: int, q: int) -> Branches:
+        """That of the decoder."""
+        return self.decoder.start(n, q)

@@ -5,6 +5,7 @@ all $q^{|B|}$ words in one step; rejection proposes words until one is accepted 
 Prop. 5.1 and App. E.4).
 """
 
+import abc
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,21 +14,61 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import readable_bytes, refuse
+from .._errors import refuse
 from .._numerics import safe_log
-from .._types import Array, Bool, Float, Int, Key, Tokens
+from .._types import Array, Float, Int, Key, LogProbs, Positions, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..distributions._chain import log_sum_exp
 from ..distributions.base import AbstractDistribution
-from ..distributions.joint import MAX_TABLE_BYTES
-from .base import AbstractDecoder, Branches, word_branches
+from .base import AbstractDecoder, Branches, check_branches, word_branches
 from .orders import FixedPartition
 
 WORDS_AT_ONCE = 2**8
 """Words whose marginals are alive at the same time."""
 
+Outcomes = tuple[Float[Array, " outcomes"], Int[Array, "outcomes n"]]
 
-class BlockVerification(AbstractDecoder):
+
+class AbstractBlocks(AbstractDecoder):
+    """A decoder whose step ends in one of a list of words, for the next block of a partition."""
+
+    distribution: AbstractDistribution
+    partition: FixedPartition
+    width: int = eqx.field(static=True)
+    revises = False
+
+    def __init__(self, distribution: AbstractDistribution, partition: Sequence[Sequence[int]]):
+        self.distribution, self.partition = distribution, FixedPartition(partition)
+        n, q, given = distribution.n, distribution.q, self.partition.levels.shape[0]
+        if given != n:
+            refuse("partition", f"of {given} positions", f"n = {n} positions")
+        self.width = max(map(len, partition))
+        check_branches("partition", f"of blocks of up to {self.width}", q**self.width + 1, n, q)
+
+    @abc.abstractmethod
+    def outcomes(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Outcomes:
+        """The probability of each outcome of the step, and the tokens after it."""
+
+    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
+        """One branch an outcome."""
+        return word_branches(*self.outcomes(denoiser, tokens, step), denoiser.q)
+
+    def draw(self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Tokens:
+        """One of the outcomes."""
+        probs, words = self.outcomes(denoiser, tokens, step)
+        return words[jax.random.categorical(key, safe_log(probs))]
+
+    def _next(
+        self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step
+    ) -> tuple[Positions, "BlockWords"]:
+        """The masked positions of the first block that has any, and its words."""
+        check_fits(denoiser, self.distribution)
+        rows = jnp.zeros((denoiser.n, denoiser.q))  # neither they nor the key are looked at
+        block = self.partition.choose(jax.random.key(0), rows, tokens, step)
+        return block, block_words(self.distribution, tokens, block, self.width)
+
+
+class BlockVerification(AbstractBlocks):
     r"""The next block of `partition` from its exact conditional $p(x_B \mid x_P)$ of `distribution`.
 
     The verified decoder of arXiv 2602.00286 (App. E.4): all $q^{|B|}$ words of the block are weighed by
@@ -44,34 +85,13 @@ class BlockVerification(AbstractDecoder):
     [[0.5, 0.0], [0.0, 0.5]]
     """
 
-    distribution: AbstractDistribution
-    partition: FixedPartition
-    width: int = eqx.field(static=True)
-    revises = False
-
-    def __init__(self, distribution: AbstractDistribution, partition: Sequence[Sequence[int]]):
-        self.distribution = distribution
-        self.partition, self.width = _checked(distribution, partition)
-
-    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
-        """One branch a word."""
-        words = self._words(denoiser, tokens, step)
-        return word_branches(jnp.exp(words.log_target), words.tokens, denoiser.q)
-
-    def draw(
-        self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]
-    ) -> Tokens:
-        """One of the words."""
-        words = self._words(denoiser, tokens, step)
-        return words.tokens[jax.random.categorical(key, words.log_target)]
-
-    def _words(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> "BlockWords":
-        check_fits(denoiser, self.distribution)
-        block = next_block(self.partition, tokens, step, denoiser.q)
-        return block_words(self.distribution, tokens, block, self.width)
+    def outcomes(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Outcomes:
+        """The words of the block by their exact conditional."""
+        _, words = self._next(denoiser, tokens, step)
+        return jnp.exp(words.log_target), words.tokens
 
 
-class BlockRejection(AbstractDecoder):
+class BlockRejection(AbstractBlocks):
     r"""One proposal a step for the next block of `partition`: it is accepted, or the state stays.
 
     Words are proposed from the product of the denoiser's rows, $p_\Pi(x_B \mid x_P)$, and accepted with
@@ -91,34 +111,9 @@ class BlockRejection(AbstractDecoder):
     ([[0.4375, 0.0], [0.0, 0.4375]], 0.125)
     """
 
-    distribution: AbstractDistribution
-    partition: FixedPartition
-    width: int = eqx.field(static=True)
-    revises = False
-
-    def __init__(self, distribution: AbstractDistribution, partition: Sequence[Sequence[int]]):
-        self.distribution = distribution
-        self.partition, self.width = _checked(distribution, partition)
-
-    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
-        """One branch a word, and the last one for a rejection."""
-        weights, words = self._outcomes(denoiser, tokens, step)
-        return word_branches(weights, words, denoiser.q)
-
-    def draw(
-        self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]
-    ) -> Tokens:
-        """An accepted word, or the tokens as they are."""
-        weights, words = self._outcomes(denoiser, tokens, step)
-        return words[jax.random.categorical(key, safe_log(weights))]
-
-    def _outcomes(
-        self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]
-    ) -> tuple[Float[Array, " outcomes"], Int[Array, "outcomes n"]]:
-        r"""$p_\Pi a$ of every word, and what is left."""
-        check_fits(denoiser, self.distribution)
-        block = next_block(self.partition, tokens, step, denoiser.q)
-        words = block_words(self.distribution, tokens, block, self.width)
+    def outcomes(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Outcomes:
+        r"""$p_\Pi a$ of every word, and what is left: the tokens as they are."""
+        block, words = self._next(denoiser, tokens, step)
         log_product = product_log_probs(denoiser(tokens), words.tokens, block)
         log_ratio = log_ratios(words.log_target, log_product)
         log_constant = jnp.max(log_ratio)
@@ -136,7 +131,7 @@ class BlockWords(NamedTuple):
 
 
 def block_words(
-    distribution: AbstractDistribution, tokens: Tokens, block: Bool[Array, " n"], width: int
+    distribution: AbstractDistribution, tokens: Tokens, block: Positions, width: int
 ) -> BlockWords:
     r"""The $q^{width}$ words of the positions `block`, at most `width`; NaN if the context cannot occur.
 
@@ -163,7 +158,7 @@ def block_words(
 
 
 def product_log_probs(
-    log_probs: Float[Array, "n q"], words: Int[Array, "words n"], block: Bool[Array, " n"]
+    log_probs: LogProbs, words: Int[Array, "words n"], block: Positions
 ) -> Float[Array, " words"]:
     r"""$\log p_\Pi(x_B)$ of every word, from the rows of the context."""
     n, q = log_probs.shape
@@ -179,36 +174,8 @@ def log_ratios(
     return jnp.where(impossible, -jnp.inf, log_target - log_product)
 
 
-def next_block(
-    partition: FixedPartition, tokens: Tokens, step: Int[Array, ""], q: int
-) -> Bool[Array, " n"]:
-    """The masked positions of the first block that has any."""
-    key, rows = jax.random.key(0), jnp.zeros((tokens.shape[0], q))  # not looked at
-    return partition.choose(key, rows, tokens, step)
-
-
-def check_branches(argument: str, value: str, count: int, n: int, q: int) -> None:
-    """Refuse `count` branches of `[n, q + 1]` that need more than 2 GiB, before they are made."""
-    need = count * n * (q + 1) * 8
-    if need > MAX_TABLE_BYTES:
-        wanted = f"branches of at most {readable_bytes(MAX_TABLE_BYTES)}"
-        refuse(argument, value, wanted, f"its words need {readable_bytes(need)}; use less")
-
-
 def check_fits(denoiser: AbstractDenoiser, distribution: AbstractDistribution) -> None:
     """Refuse a denoiser of other positions or symbols than the distribution."""
     found, wanted = (denoiser.n, denoiser.q), (distribution.n, distribution.q)
     if found != wanted:
         refuse("denoiser", f"of n, q = {found}", f"n, q = {wanted}", "as the distribution has them")
-
-
-def _checked(
-    distribution: AbstractDistribution, partition: Sequence[Sequence[int]]
-) -> tuple[FixedPartition, int]:
-    """The partition, and the size of its largest block."""
-    n, q, blocks = distribution.n, distribution.q, FixedPartition(partition)
-    if blocks.levels.shape[0] != n:
-        refuse("partition", f"of {blocks.levels.shape[0]} positions", f"n = {n} positions")
-    width = max(map(len, partition))
-    check_branches("partition", f"of blocks of up to {width}", q**width + 1, n, q)
-    return blocks, width

@@ -5,17 +5,17 @@ import jax.numpy as jnp
 
 from .._checks import Numbers, check_probability
 from .._numerics import comparable
-from .._types import Array, Bool, Float, Int, Tokens
+from .._types import Array, Bool, Float, Int, Positions, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..denoisers.perturbed import scalar
-from .base import AbstractDecoder, Branches, kept_rows, revealed_rows
+from .base import Branches, kept_rows, revealed_rows
 from .leave_one_out import leave_one_out
 from .orders import first
-from .parallel import ConfidenceThreshold
-from .writing import Writing
+from .thresholds import ConfidenceThreshold
+from .writing import AbstractJudged
 
 
-class Wino(AbstractDecoder):
+class Wino(AbstractJudged):
     r"""Draft the confident positions, and mask again the tokens that fail verification (arXiv 2507.18578).
 
     A step drafts as `ConfidenceThreshold(draft_threshold)`, and masks again the tokens revealed before
@@ -42,7 +42,6 @@ class Wino(AbstractDecoder):
 
     draft: ConfidenceThreshold
     verify_threshold: Float[Array, ""]
-    writing: Writing
     revises = True
 
     def __init__(
@@ -50,32 +49,27 @@ class Wino(AbstractDecoder):
         draft_threshold: Numbers = 0.6,
         verify_threshold: Numbers = 0.9,
         *,
-        temperature: float = 1.0,
+        temperature: float | int = 1.0,
         judge: AbstractDenoiser | None = None,
     ):
         check_probability("draft_threshold", scalar("draft_threshold", draft_threshold))
-        self.draft, self.writing = ConfidenceThreshold(draft_threshold), Writing(temperature, judge)
+        self.draft, self.temperature, self.judge = ConfidenceThreshold(draft_threshold), temperature, judge
         self.verify_threshold = scalar("verify_threshold", verify_threshold)
         check_probability("verify_threshold", self.verify_threshold)
 
-    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
+    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """One branch: drafts are drawn, failures are masked, the rest stays."""
-        judged, log_probs = self.writing.rows(denoiser, tokens)
-        model = denoiser if self.writing.judge is None else self.writing.judge
-        key = jax.random.key(0)  # not used: the draft is not random
-        drafted = self.draft.choose(key, judged, tokens, step)
+        judged, log_probs = self.rows(denoiser, tokens)
+        model = denoiser if self.judge is None else self.judge
+        drafted = self.draft.choose(jax.random.key(0), judged, tokens, step)  # the key is not used
         failed = self._failed(leave_one_out(model, tokens), tokens != denoiser.q, jnp.sum(drafted) - 1)
         hidden = kept_rows(jnp.where(failed, denoiser.q, tokens), denoiser.q, log_probs.dtype)
         rows = jnp.where(failed[:, None], hidden, revealed_rows(log_probs, tokens, drafted))
         return Branches(jnp.ones((1,), log_probs.dtype), rows[None])
 
-    def writer(self, denoiser: AbstractDenoiser) -> AbstractDenoiser:
-        """The denoiser at the temperature."""
-        return self.writing.writer(denoiser)
-
     def _failed(
         self, support: Float[Array, " n"], revealed: Bool[Array, " n"], most: Int[Array, ""]
-    ) -> Bool[Array, " n"]:
+    ) -> Positions:
         """The `most` least supported of the revealed positions that are below the threshold."""
         support = comparable(support)
         passed = support >= comparable(self.verify_threshold.astype(support.dtype))

@@ -3,60 +3,60 @@
 import equinox as eqx
 
 from .._errors import refuse
-from .._types import Array, Bool, Float, Int, Key, Tokens
+from .._types import Array, Bool, Int, Key, LogProbs, Step, Tokens
 from ..denoisers.argmax import Argmax
 from ..denoisers.base import AbstractDenoiser
-from ..denoisers.perturbed import Tempered
+from ..denoisers.perturbed import AbstractPerturbed, Tempered
 from .base import AbstractDecoder, Branches
 
 
-class Writing(eqx.Module):
-    r"""Tokens are drawn at `temperature`, 0 for the argmax; choices go by the rows of `judge`.
+class AbstractJudged(AbstractDecoder):
+    r"""A decoder that draws tokens at a `temperature`, 0 for the argmax, and chooses by the rows before it.
 
-    Without a judge choices go by the rows of the denoiser that writes, as they are before the temperature:
-    then a step calls it once.
+    So a step calls the denoiser once. If a `judge` is given, choices go by its rows instead, and its calls
+    are not counted (our choice). Other decoders draw before they choose: see `AtTemperature`.
 
     Raises:
         InvalidInputError: `temperature` not a finite number of at least 0.
 
-    >>> from mdmjax import Joint, Oracle
+    >>> import jax.numpy as jnp
+    >>> from mdmjax import ConfidenceThreshold, Joint, Oracle, Reveal
     >>> coin = Oracle(Joint(jnp.array([0.25, 0.75])))
-    >>> judged, written = Writing(temperature=0).rows(coin, jnp.array([2]))
+    >>> judged, written = Reveal(ConfidenceThreshold(1.0), temperature=0).rows(coin, jnp.array([2]))
     >>> jnp.exp(judged).tolist(), jnp.exp(written).tolist()
     ([[0.25, 0.75]], [[0.0, 1.0]])
     """
 
-    temperature: float = eqx.field(static=True, default=1.0)
-    judge: AbstractDenoiser | None = None
+    temperature: float | int = eqx.field(default=1.0, static=True, kw_only=True)
+    judge: AbstractDenoiser | None = eqx.field(default=None, kw_only=True)
 
     def __check_init__(self):
         """Refuse what is no temperature."""
-        if not 0 <= self.temperature < float("inf"):
-            refuse("temperature", self.temperature, "a finite number >= 0", "0 writes the argmax")
+        check_temperature(self.temperature)
 
-    def rows(
-        self, denoiser: AbstractDenoiser, tokens: Tokens
-    ) -> tuple[Float[Array, "n q"], Float[Array, "n q"]]:
+    def rows(self, denoiser: AbstractDenoiser, tokens: Tokens) -> tuple[LogProbs, LogProbs]:
         """The rows that choices go by, and those that are drawn from."""
-        log_probs = denoiser(tokens)
-        judged = log_probs if self.judge is None else self.judge(tokens)
+        said = denoiser(tokens)
+        judged = said if self.judge is None else self.judge(tokens)
         if self.temperature == 1:
-            return judged, log_probs
-        return judged, self.writer(denoiser).perturbed(log_probs, tokens)
+            return judged, said
+        return judged, tempered_denoiser(denoiser, self.temperature).perturbed(said, tokens)
 
     def writer(self, denoiser: AbstractDenoiser) -> AbstractDenoiser:
-        """The denoiser whose rows are drawn from."""
-        if self.temperature == 1:
-            return denoiser
-        return Argmax(denoiser) if self.temperature == 0 else Tempered(denoiser, self.temperature)
+        """The denoiser at the temperature."""
+        return denoiser if self.temperature == 1 else tempered_denoiser(denoiser, self.temperature)
 
 
 class AtTemperature(AbstractDecoder):
     r"""`decoder` with every row of its denoiser at `temperature`, those that it chooses by as well.
 
-    For decoders that draw before they choose (verification, speculation, ReMDM, sweeps). Decoders with a
-    temperature of their own (`Reveal`, `LowConfidence`, `Wino`) choose by the rows as they are.
+    For decoders that draw before they choose (verification, speculation, ReMDM, sweeps): the same as a
+    denoiser that is `Tempered`, 0 for `Argmax`, but that `writer` says so.
 
+    Raises:
+        InvalidInputError: `temperature` not a finite number of at least 0.
+
+    >>> import jax.numpy as jnp
     >>> from mdmjax import Joint, Oracle, Sweeps, exact_law
     >>> coin = Oracle(Joint(jnp.array([0.25, 0.75])))
     >>> exact_law(coin, AtTemperature(Sweeps([[0]], passes=1), 0.5)).probs.round(4).tolist()
@@ -64,38 +64,52 @@ class AtTemperature(AbstractDecoder):
     """
 
     decoder: AbstractDecoder
-    writing: Writing
+    temperature: float | int = eqx.field(static=True)
 
-    def __init__(self, decoder: AbstractDecoder, temperature: float):
-        self.decoder, self.writing = decoder, Writing(temperature)
+    def __check_init__(self):
+        """Refuse what is no temperature."""
+        check_temperature(self.temperature)
 
     @property
     def revises(self) -> bool:
         """Whether `decoder` does."""
         return self.decoder.revises
 
-    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]) -> Branches:
+    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """Those of the decoder with the tempered denoiser."""
-        return self.decoder.branches(self.writing.writer(denoiser), tokens, step)
+        return self.decoder.branches(tempered_denoiser(denoiser, self.temperature), tokens, step)
 
-    def draw(
-        self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Int[Array, ""]
-    ) -> Tokens:
+    def draw(self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Tokens:
         """A draw of the decoder with the tempered denoiser."""
-        return self.decoder.draw(key, self.writing.writer(denoiser), tokens, step)
+        return self.decoder.draw(key, tempered_denoiser(denoiser, self.temperature), tokens, step)
 
-    def calls(self, tokens: Tokens, step: Int[Array, ""], q: int) -> Int[Array, ""]:
+    def calls(self, tokens: Tokens, step: Step, q: int) -> Int[Array, ""]:
         """Those of the decoder."""
         return self.decoder.calls(tokens, step, q)
 
-    def finished(self, tokens: Tokens, step: Int[Array, ""], q: int) -> Bool[Array, ""]:
+    def finished(self, tokens: Tokens, step: Step, q: int) -> Bool[Array, ""]:
         """When the decoder is."""
         return self.decoder.finished(tokens, step, q)
 
+    def start(self, n: int, q: int) -> Branches:
+        """That of the decoder."""
+        return self.decoder.start(n, q)
+
     def writer(self, denoiser: AbstractDenoiser) -> AbstractDenoiser:
-        """The tempered denoiser."""
-        return self.decoder.writer(self.writing.writer(denoiser))
+        """That of the decoder with the tempered denoiser."""
+        return self.decoder.writer(tempered_denoiser(denoiser, self.temperature))
 
     def most_steps(self, n: int) -> int:
         """Those of the decoder."""
         return self.decoder.most_steps(n)
+
+
+def tempered_denoiser(denoiser: AbstractDenoiser, temperature: float | int) -> AbstractPerturbed:
+    """`Tempered`, or `Argmax` at temperature 0."""
+    return Argmax(denoiser) if temperature == 0 else Tempered(denoiser, temperature)
+
+
+def check_temperature(temperature: float | int) -> None:
+    """Refuse what is not a finite number of at least 0."""
+    if not 0 <= temperature < float("inf"):
+        refuse("temperature", temperature, "a finite number >= 0", "0 writes the argmax")

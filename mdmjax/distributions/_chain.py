@@ -8,6 +8,7 @@ product of softmax weights, all in `[0, 1]`.
 import jax
 import jax.numpy as jnp
 
+from .._checks import check_rows, check_shape
 from .._numerics import safe_log
 from .._types import Array, Float, Int, Key
 
@@ -49,6 +50,13 @@ def chain_log_evidence(
     first, first_shift = rescale(log_initial + log_likelihoods[0])
     last, shifts = jax.lax.scan(step, first, log_likelihoods[1:])
     return log_sum_exp(last, axis=0) + (first_shift + jnp.sum(shifts))
+
+
+def check_chain(initial: Array, transition: Array, axis: str) -> None:
+    """Refuse what is no chain on the states of `initial`; `axis` is what they are called."""
+    check_shape("transition", transition, initial.shape * 2, f"({axis}, {axis})")
+    check_rows("initial", initial)
+    check_rows("transition", transition)
 
 
 def sample_chain(

@@ -3,7 +3,7 @@
 import abc
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import numpy as np
@@ -25,7 +25,12 @@ LEAST_SHARE = 1e-5
 class AbstractAlphabet(eqx.Module):
     """Text to symbols `0..q-1` and back; the mask token `q` is shown as `░`."""
 
-    q: eqx.AbstractVar[int]
+    if TYPE_CHECKING:
+
+        @property
+        def q(self) -> int: ...  # noqa: D102
+    else:
+        q: eqx.AbstractVar[int]
 
     @abc.abstractmethod
     def encode(self, text: str) -> Integer[np.ndarray, " tokens"]:
@@ -117,7 +122,7 @@ def common_characters(texts: Iterable[str], most: int = 255, least_share: float 
     return Alphabet((*sorted(symbol for symbol, count in ranked if count >= least), REPLACEMENT))
 
 
-def alphabet_to_json(alphabet: AbstractAlphabet) -> dict[str, Any]:
+def alphabet_to_json(alphabet: Alphabet | ByteAlphabet) -> dict[str, Any]:
     """The alphabet as JSON has it.
 
     >>> alphabet_to_json(ByteAlphabet())

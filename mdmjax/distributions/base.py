@@ -1,4 +1,4 @@
-r"""What every distribution can do, and the two ways to get its masked conditionals.
+r"""What every distribution can do, and how its masked conditionals follow from its evidence.
 
 A distribution $p$ on $\{0..q-1\}^n$ is a frozen module with `sample`, `log_marginal` (the probability
 of a partial assignment) and `log_conditionals` (the conditional-marginal oracle of arXiv 2511.04647).
@@ -6,21 +6,32 @@ Every function takes one sequence; `jax.vmap` batches it.
 """
 
 import abc
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._errors import check_bytes
 from .._numerics import safe_log
 from .._types import Array, Float, Int, Key, Tokens
+
+MAX_TABLE_BYTES = 2**31
+"""The most that a table takes that is made without being asked for (2 GiB; our choice)."""
 
 
 class AbstractDistribution(eqx.Module):
     """A distribution on `n` positions with alphabet `0..q-1`; the mask token is `q`."""
 
-    n: eqx.AbstractVar[int]
-    q: eqx.AbstractVar[int]
+    if TYPE_CHECKING:  # a checker would take abstract variables for arguments of the constructor
+
+        @property
+        def n(self) -> int: ...  # noqa: D102
+        @property
+        def q(self) -> int: ...  # noqa: D102
+    else:
+        n: eqx.AbstractVar[int]
+        q: eqx.AbstractVar[int]
 
     @abc.abstractmethod
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
@@ -43,44 +54,51 @@ class AbstractDistribution(eqx.Module):
         return self.log_marginal(tokens)
 
 
+class AbstractEvidence(AbstractDistribution):
+    r"""A distribution given by its evidence $Z(w) = \sum_x p(x) \prod_i w_i(x_i)$, the network polynomial.
+
+    With $w$ the `token_weights` of $x_S$, $Z(w) = p(x_S)$, and all conditionals follow from one gradient:
+    $p(x_i = a \mid x_S) = w_i(a)\,\partial \log Z / \partial w_i(a)$ (Darwiche 2003, "A differential
+    approach to inference in Bayesian networks", Thm 1), at the cost of about three evaluations of $Z$.
+    """
+
+    @abc.abstractmethod
+    def log_evidence(self, weights: Float[Array, "n q"]) -> Float[Array, ""]:
+        r"""$\log \sum_x p(x) \prod_i w_i(x_i)$ in nats."""
+
+    def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
+        r"""$\log p(x_S)$ in nats; $-\infty$ if it cannot occur."""
+        return self.log_evidence(self._weights(tokens))
+
+    def log_conditionals(self, tokens: Tokens) -> Float[Array, "n q"]:
+        r"""$\log p(x_i = a \mid x_S)$ in nats for any mask; NaN if the context cannot occur."""
+        weights = self._weights(tokens)
+        log_z, gradient = jax.value_and_grad(self.log_evidence)(weights)
+        possible = jnp.isfinite(log_z)
+        probs = jnp.where(possible, weights * gradient, jnp.nan)
+        masked = jnp.where(jnp.isnan(probs), jnp.nan, safe_log(probs))
+        return jnp.where((tokens != self.q)[:, None] & possible, safe_log(weights), masked)
+
+    def _weights(self, tokens: Tokens) -> Float[Array, "n q"]:
+        """The weights of a context, of the type of the parameters."""
+        return token_weights(tokens, self.q, jax.tree.leaves(self)[0].dtype)
+
+
 def token_weights(tokens: Tokens, q: int, dtype: jnp.dtype) -> Float[Array, "n q"]:
     """Evidence of a partial assignment: one-hot rows where revealed, rows of ones where masked."""
     revealed = (tokens != q)[:, None]
     return jnp.where(revealed, jax.nn.one_hot(tokens, q, dtype=dtype), jnp.ones((), dtype))
 
 
-def conditionals_from_evidence(
-    log_evidence: Callable[[Float[Array, "n q"]], Float[Array, ""]],
-    tokens: Tokens,
-    weights: Float[Array, "n q"],
-) -> Float[Array, "n q"]:
-    r"""All conditionals from one gradient of the network polynomial.
+def known_rows(tokens: Tokens, q: int) -> Float[Array, "n q"]:
+    r"""Log-probabilities of known symbols: 0 at its own symbol, $-\infty$ elsewhere (where masked, all)."""
+    return jnp.where(tokens[:, None] == jnp.arange(q, dtype=tokens.dtype)[None, :], 0.0, -jnp.inf)
 
-    With $Z(w) = \sum_x p(x) \prod_i w_i(x_i)$, and $w$ the `token_weights` of `tokens`,
-    $p(x_i = a \mid x_S) = w_i(a)\,\partial \log Z / \partial w_i(a)$ (Darwiche 2003, "A differential
-    approach to inference in Bayesian networks", Thm 1). Costs about three evaluations of $Z$.
+
+def check_sequence(n: int, q: int, /, **sizes: int) -> None:
+    """Refuse a distribution whose conditionals, `n q` numbers, would take more than `MAX_TABLE_BYTES`.
+
+    `sizes` are the arguments to name, where they are not `n` and `q`.
     """
-    log_z, gradient = jax.value_and_grad(log_evidence)(weights)
-    probabilities = jnp.where(jnp.isfinite(log_z), weights * gradient, jnp.nan)
-    q = weights.shape[1]
-    revealed = (tokens != q)[:, None] & jnp.isfinite(log_z)
-    return jnp.where(revealed, safe_log(weights), _log_or_nan(probabilities))
-
-
-def conditionals_from_marginals(
-    log_marginal: Callable[[Tokens], Float[Array, ""]], tokens: Tokens, q: int
-) -> Float[Array, "n q"]:
-    r"""All conditionals by Bayes: $\log p(x_i = a, x_S) - \log p(x_S)$, in `n q` marginals."""
-    positions = jnp.arange(tokens.shape[0])
-
-    def joint_with(i: Int[Array, ""], a: Int[Array, ""]) -> Float[Array, ""]:
-        agrees = (tokens[i] == q) | (tokens[i] == a)
-        return jnp.where(agrees, log_marginal(tokens.at[i].set(a)), -jnp.inf)
-
-    grid = jax.vmap(jax.vmap(joint_with, (None, 0)), (0, None))(positions, jnp.arange(q))
-    return grid - log_marginal(tokens)
-
-
-def _log_or_nan(p: Float[Array, "..."]) -> Float[Array, "..."]:
-    """`safe_log` that keeps NaN as NaN."""
-    return jnp.where(jnp.isnan(p), jnp.nan, safe_log(p))
+    what, remedy = "conditionals", "use fewer positions or symbols"
+    check_bytes(8 * n * q, MAX_TABLE_BYTES, what, remedy, **(sizes or {"n": n, "q": q}))

@@ -4,22 +4,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import (
-    Numbers,
-    as_floats,
-    check_integer,
-    check_probability,
-    check_rows,
-    check_shape,
-)
+from .._checks import Numbers, as_floats, check_integer, check_probability, check_shape
 from .._errors import refuse
 from .._numerics import safe_log
-from .._types import Array, Float, Int, Key, Tokens
-from ._chain import chain_log_evidence, log_sum_exp, sample_chain
-from .base import AbstractDistribution, conditionals_from_evidence, token_weights
+from .._types import Array, Float, Int, Key
+from ._chain import chain_log_evidence, check_chain, log_sum_exp, sample_chain
+from .base import AbstractEvidence, check_sequence
 
 
-class BlockHMM(AbstractDistribution):
+class BlockHMM(AbstractEvidence):
     r"""The Block-HMM of arXiv 2602.00286 (Section 6.1, Eq. 20-24, App. E), every parameter free.
 
     A hidden chain $Z_1 .. Z_N$ (`initial`, `transition`) has one state a block. Block $m$ is
@@ -35,7 +28,7 @@ class BlockHMM(AbstractDistribution):
     conditionals at 64 and 4096 bits: below `1e-13` in float64, `1e-5` in float32.
 
     Raises:
-        InvalidInputError: sizes below one, wrong shapes, numbers that are not probabilities.
+        InvalidInputError: sizes below one or too large, wrong shapes, numbers that are not probabilities.
 
     >>> model = BlockHMM(blocks=2, block_size=3)
     >>> model.n, model.q
@@ -76,11 +69,10 @@ class BlockHMM(AbstractDistribution):
         self.initial, self.transition, self.emission, self.eta = arrays
         self.blocks = check_integer("blocks", blocks, 1)
         self.block_size = check_integer("block_size", block_size, 1)
+        check_sequence(self.n, max(states, 2), blocks=self.blocks, block_size=self.block_size)
         check_shape("initial", self.initial, (states,), "(states,)")
-        check_shape("transition", self.transition, (states, states), "(states, states)")
+        check_chain(self.initial, self.transition, "states")
         check_shape("eta", self.eta, (), "()")
-        check_rows("initial", self.initial)
-        check_rows("transition", self.transition)
         check_probability("emission", self.emission)
         check_probability("eta", self.eta)
 
@@ -134,18 +126,6 @@ class BlockHMM(AbstractDistribution):
         content = jnp.moveaxis(log_weights[:, 1:, :], 1, 0)
         wanted, _ = jax.lax.scan(read_bit, start, content)
         return wanted[:, :, 0]
-
-    def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
-        r"""$\log p(x_S)$ in nats; $-\infty$ if it cannot occur."""
-        return self.log_evidence(token_weights(tokens, 2, self.eta.dtype))
-
-    def log_conditionals(self, tokens: Tokens) -> Float[Array, "n q"]:
-        r"""$\log p(x_i = a \mid x_S)$ in nats for any mask; NaN if the context cannot occur.
-
-        Forward-backward over partly seen blocks: the backward pass is the gradient of the other.
-        """
-        weights = token_weights(tokens, 2, self.eta.dtype)
-        return conditionals_from_evidence(self.log_evidence, tokens, weights)
 
 
 def _log_add(a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -4,13 +4,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import UInt8
 
 from .._checks import Numbers, check_integer
-from .._errors import refuse
+from .._errors import check_bytes, refuse
 from .._types import Array, Bool, Float, Int, Key, Tokens
-from .base import AbstractDistribution
-from .fields import FiniteField, finite_field
+from .base import MAX_TABLE_BYTES, AbstractDistribution, check_sequence, known_rows
+from .fields import finite_field
 
 
 class LinearCode(AbstractDistribution):
@@ -36,7 +37,7 @@ class LinearCode(AbstractDistribution):
     def __init__(self, generator: Numbers, q: int):
         self.q = check_integer("q", q, 2)
         finite_field(self.q)
-        if not isinstance(generator, jax.core.Tracer):
+        if not isinstance(generator, Tracer):
             generator = np.asarray(generator)
             if generator.ndim != 2 or 0 in generator.shape:
                 refuse("generator", f"of shape {generator.shape}", "shape (dim, n), both >= 1")
@@ -45,6 +46,7 @@ class LinearCode(AbstractDistribution):
             wrong = generator[(generator < 0) | (generator >= q)]
             if wrong.size:
                 refuse("generator", f"{wrong[0]} at an entry", f"elements 0..{q - 1} of GF({q})")
+        check_sequence(generator.shape[1], self.q)
         self.generator = jnp.asarray(generator, jnp.uint8)
 
     @property
@@ -78,11 +80,9 @@ class LinearCode(AbstractDistribution):
         r"""0 or $-\infty$ where determined, $-\log q$ where not; NaN if no word agrees."""
         solved = _eliminate(self.generator, tokens, self.q)
         symbol = jnp.where(tokens == self.q, solved.symbols, tokens)
-        alphabet = jnp.arange(self.q, dtype=tokens.dtype)
-        known = jnp.where(symbol[:, None] == alphabet[None, :], 0.0, -jnp.inf)
         determined = solved.determined | (tokens != self.q)
         log_q = jnp.log(jnp.asarray(self.q, jnp.result_type(float)))
-        table = jnp.where(determined[:, None], known, -log_q)
+        table = jnp.where(determined[:, None], known_rows(symbol, self.q), -log_q)
         return jnp.where(solved.consistent, table, jnp.nan)
 
 
@@ -112,7 +112,7 @@ def _eliminate(generator: UInt8[Array, "dim n"], tokens: Tokens, q: int) -> _Sol
     if `residual` ends at 0 on them, and elsewhere it is then minus that word's symbol, which is the
     same for all words that agree if the free rows are 0 there.
     """
-    tables = FiniteField(*map(jnp.asarray, finite_field(q)))
+    tables = jax.tree.map(jnp.asarray, finite_field(q))
     revealed = tokens != q
     # In characteristic 2 digits add by exclusive or, much faster than a table.
     add = jnp.bitwise_xor if q % 2 == 0 else lambda a, b: tables.add[a, b]
@@ -155,7 +155,8 @@ def repetition_code(n: int, q: int = 2) -> LinearCode:
     >>> repetition_code(3).generator.tolist()
     [[1, 1, 1]]
     """
-    return LinearCode(np.ones((1, check_integer("n", n, 1)), int), q)
+    n, q = _sizes(n, q, least=1, dim=1)
+    return LinearCode(np.ones((1, n), np.uint8), q)
 
 
 def parity_code(n: int, q: int = 2) -> LinearCode:
@@ -164,9 +165,9 @@ def parity_code(n: int, q: int = 2) -> LinearCode:
     >>> parity_code(3).generator.tolist()
     [[1, 0, 1], [0, 1, 1]]
     """
-    n = check_integer("n", n, 2)
-    last = np.full((n - 1, 1), int(finite_field(check_integer("q", q, 2)).negative[1]))
-    return LinearCode(np.concatenate([np.eye(n - 1, dtype=int), last], axis=1), q)
+    n, q = _sizes(n, q, least=2, dim=n)
+    last = np.full((n - 1, 1), finite_field(q).negative[1])
+    return LinearCode(np.concatenate([np.eye(n - 1, dtype=np.uint8), last], axis=1), q)
 
 
 def reed_solomon_code(n: int, dim: int, q: int) -> LinearCode:
@@ -198,6 +199,16 @@ def pairs_code(n: int, q: int = 2) -> LinearCode:
     >>> pairs_code(4).generator.tolist()
     [[1, 1, 0, 0], [0, 0, 1, 1]]
     """
-    if check_integer("n", n, 2) % 2:
+    n, q = _sizes(n, q, least=2, dim=n)
+    if n % 2:
         refuse("n", n, "an even integer", "every position has its pair")
-    return LinearCode(np.kron(np.eye(n // 2, dtype=int), np.ones((1, 2), dtype=int)), q)
+    return LinearCode(np.repeat(np.eye(n // 2, dtype=np.uint8), 2, axis=1), q)
+
+
+def _sizes(n: int, q: int, *, least: int, dim: int) -> tuple[int, int]:
+    """`n` and `q`, refused where the elimination of a generator of `dim` rows would not fit."""
+    n, q = check_integer("n", n, least), check_integer("q", q, 2)
+    finite_field(q)
+    # Rows, candidates and multiples: about 8 bytes an entry.
+    check_bytes(8 * n * dim, MAX_TABLE_BYTES, "a code's elimination", "use fewer positions", n=n)
+    return n, q

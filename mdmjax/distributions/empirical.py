@@ -4,12 +4,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from .._checks import as_floats, check_integer, check_shape
 from .._errors import refuse
 from .._numerics import safe_log
 from .._types import Array, Float, Int, Key, Tokens
-from .base import AbstractDistribution
+from .base import AbstractDistribution, check_sequence
 from .joint import Joint, check_table_size
 
 
@@ -34,14 +35,10 @@ class Empirical(AbstractDistribution):
     counts: Float[Array, " parts"]
     q: int = eqx.field(static=True)
 
-    def __init__(
-        self,
-        samples: Array | np.ndarray,
-        counts: Array | np.ndarray,
-        q: int,
-    ):
+    def __init__(self, samples: Array | np.ndarray, counts: Array | np.ndarray, q: int):
         self.q = check_integer("q", q, 1)
         _check_samples(samples, counts, self.q)
+        check_sequence(samples.shape[1], self.q)
         self.samples = jnp.asarray(samples, jnp.int32)
         (self.counts,) = as_floats(counts)
 
@@ -101,7 +98,7 @@ def _check_samples(samples: np.ndarray | Array, counts: np.ndarray | Array, q: i
     if samples.ndim != 2 or 0 in samples.shape:
         refuse("samples", f"of shape {samples.shape}", "shape (parts, n), both >= 1")
     check_shape("counts", counts, samples.shape[:1], "(parts,)")
-    if isinstance(samples, jax.core.Tracer) or isinstance(counts, jax.core.Tracer):
+    if isinstance(samples, Tracer) or isinstance(counts, Tracer):
         return
     rows, weights = np.asarray(samples), np.asarray(counts)
     if not np.issubdtype(rows.dtype, np.integer):

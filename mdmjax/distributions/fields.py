@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +37,10 @@ def finite_field(q: int) -> FiniteField:
     >>> finite_field(4).multiply.tolist()
     [[0, 0, 0, 0], [0, 1, 2, 3], [0, 2, 3, 1], [0, 3, 1, 2]]
     """
-    p, m = _prime_power(q)
+    wanted = f"a prime power in 2..{MAX_ELEMENTS}"
+    if not 2 <= q <= MAX_ELEMENTS:
+        refuse("q", q, wanted)
+    p, m = prime_power(q) or refuse("q", q, wanted, "no other number of elements makes a field")
     places = p ** np.arange(m)
     digits = np.arange(q)[:, None] // places % p
     add = (digits[:, None] + digits[None, :]) % p @ places
@@ -50,8 +54,8 @@ def finite_field(q: int) -> FiniteField:
     product = np.zeros((q, q, m), dtype=int)
     for k, row in enumerate(powers):
         low, high = max(0, k - m + 1), min(k, m - 1)
-        coefficient = sum(np.multiply.outer(digits[:, i], digits[:, k - i]) for i in range(low, high + 1))
-        product += coefficient[:, :, None] * row
+        terms = [np.multiply.outer(digits[:, i], digits[:, k - i]) for i in range(low, high + 1)]
+        product += np.sum(terms, axis=0)[:, :, None] * row
     multiply = product % p @ places
 
     negative = np.argmax(add == 0, axis=1)
@@ -62,18 +66,17 @@ def finite_field(q: int) -> FiniteField:
     return FiniteField(*tables)
 
 
-def _prime_power(q: int) -> tuple[int, int]:
-    """The prime `p` and exponent `m` with `p**m == q`."""
-    wanted = f"a prime power in 2..{MAX_ELEMENTS}"
-    if not 2 <= q <= MAX_ELEMENTS:
-        refuse("q", q, wanted)
-    p = next(d for d in range(2, q + 1) if q % d == 0)
+def prime_power(q: int) -> tuple[int, int] | None:
+    """The prime `p` and the exponent `m` with `p**m == q`, if there are such; by trial division.
+
+    >>> prime_power(27), prime_power(12)
+    ((3, 3), None)
+    """
+    p = next((d for d in range(2, math.isqrt(q) + 1) if q % d == 0), q)
     m = 1
-    while p**m < q:
+    while 1 < p**m < q:
         m += 1
-    if p**m != q:
-        refuse("q", q, wanted, "no other number of elements makes a field")
-    return p, m
+    return (p, m) if p > 1 and p**m == q else None
 
 
 def _irreducible(p: int, m: int) -> np.ndarray:

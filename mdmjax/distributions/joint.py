@@ -6,17 +6,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
-from .._errors import readable_bytes, refuse
+from .._errors import check_bytes, refuse
 from .._numerics import safe_log
 from .._types import Array, Float, Int, Key, Tokens
-from .base import AbstractDistribution, conditionals_from_evidence, token_weights
+from .base import MAX_TABLE_BYTES, AbstractDistribution, AbstractEvidence
 
-MAX_TABLE_BYTES = 2**31
-"""The largest table that is made without being asked for (2 GiB)."""
+MAX_AXES = 64
+"""The most axes that an array has (NumPy)."""
 
 
-class Joint(AbstractDistribution):
+class Joint(AbstractEvidence):
     r"""The distribution $p(x) = $ `probs[x_1, ..., x_n]`, with `probs` of shape `[q]*n`.
 
     Raises:
@@ -35,7 +36,7 @@ class Joint(AbstractDistribution):
         shape = self.probs.shape
         if not shape or len(set(shape)) != 1 or shape[0] < 1:
             refuse("probs", f"of shape {shape}", "shape (q,)*n", "one axis a position, all of length q")
-        if isinstance(self.probs, jax.core.Tracer):
+        if isinstance(self.probs, Tracer):
             return
         values = np.asarray(self.probs)
         if not np.all(np.isfinite(values)):
@@ -71,26 +72,16 @@ class Joint(AbstractDistribution):
             table = jnp.tensordot(row, table, axes=1)
         return safe_log(table)
 
-    def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
-        r"""$\log p(x_S)$ in nats."""
-        return self.log_evidence(token_weights(tokens, self.q, self.probs.dtype))
 
-    def log_conditionals(self, tokens: Tokens) -> Float[Array, "n q"]:
-        r"""$\log p(x_i = a \mid x_S)$ in nats; NaN if the context cannot occur."""
-        weights = token_weights(tokens, self.q, self.probs.dtype)
-        return conditionals_from_evidence(self.log_evidence, tokens, weights)
+def check_table_size(n: int, q: int, /, **sizes: int) -> None:
+    """Refuse a table of `q^n` numbers that needs more than `MAX_TABLE_BYTES`, before it is made.
 
-
-def check_table_size(n: int, q: int, *, itemsize: int = 8, limit: int = MAX_TABLE_BYTES) -> None:
-    """Refuse a table of `q^n` numbers that needs more than `limit` bytes, before it is made."""
-    need = q**n * itemsize
-    if need > limit:
-        refuse(
-            "n, q",
-            f"{n}, {q}",
-            f"a table of at most {readable_bytes(limit)}",
-            f"{q}^{n} numbers need {readable_bytes(need)}; use fewer positions or a closed form",
-        )
+    `sizes` are the arguments to name, where they are not `n` and `q`.
+    """
+    sizes, remedy = sizes or {"n": n, "q": q}, "use fewer positions or a closed form"
+    if n > MAX_AXES:
+        refuse(", ".join(sizes), ", ".join(map(str, sizes.values())), f"at most {MAX_AXES} axes", remedy)
+    check_bytes(8 * q**n, MAX_TABLE_BYTES, "a table", remedy, **sizes)
 
 
 def tabulate(distribution: AbstractDistribution, *, batch: int = 2**14) -> Joint:

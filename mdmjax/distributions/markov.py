@@ -3,29 +3,22 @@
 import equinox as eqx
 import jax.numpy as jnp
 
-from .._checks import (
-    Numbers,
-    as_floats,
-    check_integer,
-    check_probability,
-    check_rows,
-    check_shape,
-)
-from .._errors import refuse
+from .._checks import Numbers, as_floats, check_integer, check_probability, check_shape
+from .._errors import check_bytes, refuse
 from .._numerics import safe_log
-from .._types import Array, Float, Int, Key, Tokens
-from ._chain import chain_log_evidence, sample_chain
-from .base import AbstractDistribution, conditionals_from_evidence, token_weights
+from .._types import Array, Float, Int, Key
+from ._chain import chain_log_evidence, check_chain, sample_chain
+from .base import MAX_TABLE_BYTES, AbstractEvidence, check_sequence
 
 
-class MarkovChain(AbstractDistribution):
+class MarkovChain(AbstractEvidence):
     r"""$p(x) = \pi(x_1) \prod_{i<n} A(x_i, x_{i+1})$, with $\pi$ `initial` and $A$ `transition`.
 
     Rows of `transition` are the current symbol. Conditionals of any mask take one forward pass and
     its gradient, $O(n q^2)$.
 
     Raises:
-        InvalidInputError: `n < 1`, wrong shapes, numbers that are not probabilities.
+        InvalidInputError: `n < 1` or too large, wrong shapes, numbers that are not probabilities.
 
     >>> chain = MarkovChain([0.5, 0.5], [[0.9, 0.1], [0.1, 0.9]], 3)
     >>> [round(p, 4) for p in jnp.exp(chain.log_conditionals(jnp.array([0, 2, 0]))[1]).tolist()]
@@ -41,10 +34,8 @@ class MarkovChain(AbstractDistribution):
         self.n = check_integer("n", n, 1)
         if self.initial.ndim != 1 or self.initial.shape[0] < 1:
             refuse("initial", f"of shape {self.initial.shape}", "shape (q,), q >= 1")
-        q = self.initial.shape[0]
-        check_shape("transition", self.transition, (q, q), "(q, q)")
-        check_rows("initial", self.initial)
-        check_rows("transition", self.transition)
+        check_chain(self.initial, self.transition, "q")
+        check_sequence(self.n, self.q)
 
     @property
     def q(self) -> int:
@@ -59,15 +50,6 @@ class MarkovChain(AbstractDistribution):
         r"""$\log \sum_x p(x) \prod_i w_i(x_i)$ in nats."""
         return chain_log_evidence(safe_log(self.initial), safe_log(self.transition), safe_log(weights))
 
-    def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
-        r"""$\log p(x_S)$ in nats; $-\infty$ if it cannot occur."""
-        return self.log_evidence(token_weights(tokens, self.q, self.initial.dtype))
-
-    def log_conditionals(self, tokens: Tokens) -> Float[Array, "n q"]:
-        r"""$\log p(x_i = a \mid x_S)$ in nats; NaN if the context cannot occur."""
-        weights = token_weights(tokens, self.q, self.initial.dtype)
-        return conditionals_from_evidence(self.log_evidence, tokens, weights)
-
 
 def symmetric_chain(n: int, q: int, flip: Numbers) -> MarkovChain:
     r"""The stationary chain that keeps its symbol with probability `1 - flip`, else picks another.
@@ -75,12 +57,13 @@ def symmetric_chain(n: int, q: int, flip: Numbers) -> MarkovChain:
     The other `q - 1` symbols are equally likely; the start is uniform, which is stationary.
 
     Raises:
-        InvalidInputError: `n < 1`, `q < 2`, `flip` not in `[0, 1]`.
+        InvalidInputError: `n < 1`, `q < 2` or too large, `flip` not in `[0, 1]`.
 
     >>> symmetric_chain(4, 3, 0.5).transition[0].tolist()
     [0.5, 0.25, 0.25]
     """
-    q = check_integer("q", q, 2)
+    n, q = check_integer("n", n, 1), check_integer("q", q, 2)
+    check_bytes(8 * q * q, MAX_TABLE_BYTES, "a transition matrix", "use fewer symbols", q=q)
     (flip,) = as_floats(flip)
     check_shape("flip", flip, (), "()")
     check_probability("flip", flip)

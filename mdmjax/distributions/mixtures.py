@@ -3,19 +3,12 @@
 import jax
 import jax.numpy as jnp
 
-from .._checks import (
-    Numbers,
-    as_floats,
-    check_integer,
-    check_probability,
-    check_rows,
-    check_shape,
-)
-from .._errors import refuse
+from .._checks import Numbers, as_floats, check_integer, check_probability, check_rows, check_shape
+from .._errors import check_bytes, refuse
 from .._numerics import safe_log
 from .._types import Array, Float, Int, Key, Tokens
 from ._chain import log_sum_exp
-from .base import AbstractDistribution
+from .base import MAX_TABLE_BYTES, AbstractDistribution, known_rows
 
 
 class MixtureOfProducts(AbstractDistribution):
@@ -71,9 +64,7 @@ class MixtureOfProducts(AbstractDistribution):
         log_odds, log_best = self._read(tokens)
         log_posterior = log_odds - log_sum_exp(log_odds, axis=0)
         masked = log_sum_exp(log_posterior[:, None, None] + safe_log(self.probs), axis=0)
-        alphabet = jnp.arange(self.q, dtype=tokens.dtype)
-        known = jnp.where(tokens[:, None] == alphabet[None, :], 0.0, -jnp.inf)
-        table = jnp.where((tokens == self.q)[:, None], masked, known)
+        table = jnp.where((tokens == self.q)[:, None], masked, known_rows(tokens, self.q))
         return jnp.where(log_best > -jnp.inf, table, jnp.nan)
 
     def _read(self, tokens: Tokens) -> tuple[Float[Array, " parts"], Float[Array, ""]]:
@@ -98,12 +89,13 @@ def noisy_repeated_bit(n: int, flip: Numbers) -> MixtureOfProducts:
     """`n` copies of one fair bit, each flipped independently with probability `flip`.
 
     Raises:
-        InvalidInputError: `n < 1`, `flip` not in `[0, 1]`.
+        InvalidInputError: `n < 1` or too large, `flip` not in `[0, 1]`.
 
     >>> noisy_repeated_bit(2, 0.25).probs[0].tolist()
     [[0.75, 0.25], [0.75, 0.25]]
     """
     n = check_integer("n", n, 1)
+    check_bytes(32 * n, MAX_TABLE_BYTES, "a mixture", "use fewer positions", n=n)
     (flip,) = as_floats(flip)
     check_shape("flip", flip, (), "()")
     check_probability("flip", flip)

@@ -6,20 +6,24 @@ import jax.numpy as jnp
 
 from .._checks import check_integer
 from .._types import Array, Bool, Float, Int, Key, Tokens
-from .base import AbstractDistribution
+from .base import AbstractDistribution, check_sequence, known_rows
 
 
 class UniformPermutation(AbstractDistribution):
     r"""Every permutation of `0..n-1` has probability $1/n!$; the alphabet is `q = n`.
 
     Raises:
-        InvalidInputError: `n < 1`.
+        InvalidInputError: `n < 1` or too large.
 
     >>> jnp.exp(UniformPermutation(3).log_conditionals(jnp.array([2, 3, 3]))[1]).round(6).tolist()
     [0.5, 0.5, 0.0]
     """
 
     n: int = eqx.field(static=True, converter=lambda n: check_integer("n", n, 1))
+
+    def __check_init__(self):
+        """Refuse a table that is too large."""
+        check_sequence(self.n, self.n, n=self.n)
 
     @property
     def q(self) -> int:
@@ -43,9 +47,7 @@ class UniformPermutation(AbstractDistribution):
         possible, revealed, used = self._read(tokens)
         left = jnp.maximum(self.n - revealed, 1).astype(jnp.result_type(float))
         masked = jnp.where(used, -jnp.inf, -jnp.log(left))
-        alphabet = jnp.arange(self.n, dtype=tokens.dtype)
-        known = jnp.where(tokens[:, None] == alphabet[None, :], 0.0, -jnp.inf)
-        table = jnp.where((tokens == self.n)[:, None], masked[None, :], known)
+        table = jnp.where((tokens == self.n)[:, None], masked[None, :], known_rows(tokens, self.n))
         return jnp.where(possible, table, jnp.nan)
 
     def _read(self, tokens: Tokens) -> tuple[Bool[Array, ""], Int[Array, ""], Bool[Array, " n"]]:

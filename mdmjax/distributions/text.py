@@ -5,13 +5,13 @@ import warnings
 from collections.abc import Sequence
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Integer, UInt8
 
 from .._checks import check_integer
 from .._errors import refuse
 from .._types import Int
+from .empirical import empirical_joint
 from .joint import Joint, check_table_size
 
 SOURCE_CODE = (("letter", "A-Za-z_"), ("digit", "0-9"), ("space", r"\s"))
@@ -110,10 +110,9 @@ def text_joint(symbol_arrays: Sequence[Integer[np.ndarray, " _"]], window: int, 
     >>> text_joint([np.array([0, 1, 0, 1, 1])], 2, 2).probs.tolist()
     [[0.0, 0.5], [0.25, 0.25]]
     """
-    check_table_size(check_integer("window", window, 1), check_integer("q", q, 1))
-    codes = _window_codes(symbol_arrays, window, q)
-    probs = np.bincount(codes, minlength=q**window) / codes.size
-    return Joint(jnp.asarray(probs.reshape((q,) * window), jnp.result_type(float)))
+    window, q = check_integer("window", window, 1), check_integer("q", q, 1)
+    check_table_size(window, q, window=window, q=q)
+    return empirical_joint(*text_windows(symbol_arrays, window, q), q)
 
 
 def _window_codes(
@@ -121,7 +120,7 @@ def _window_codes(
 ) -> Integer[np.ndarray, " windows"]:
     """The base-`q` code of every window of every array, first symbol most significant."""
     window, q = check_integer("window", window, 1), check_integer("q", q, 1)
-    if q**window >= 2**63:
+    if q ** min(window, 63) >= 2**63:
         refuse("window, q", f"{window}, {q}", "q**window below 2**63", "use shorter windows")
     for symbols in symbol_arrays:
         if symbols.size and not 0 <= int(symbols.min()) <= int(symbols.max()) < q:

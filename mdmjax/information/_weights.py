@@ -1,8 +1,7 @@
 r"""Means under laws on `0..m` known by ratios of neighbours (binomial, hypergeometric).
 
-Binomial coefficients by log-gamma lose the digits of a large logarithm; ratios of neighbours,
-multiplied outwards from the mode, lose a few roundings a factor and underflow only where nothing
-matters.
+Binomial coefficients by log-gamma lose the digits of a large logarithm; ratios of neighbours, multiplied
+outwards from the mode, lose a few roundings a factor and underflow only where nothing matters.
 """
 
 from collections.abc import Callable
@@ -11,6 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, Float
+
+_State = tuple[Array, Array, Array]
 
 
 def mean_from_ratios(
@@ -26,15 +27,14 @@ def mean_from_ratios(
     leave the support. One pass up and one down the outcomes, with a few arrays of `points`.
     """
     nothing = jnp.zeros_like(mode)
-    State = tuple[Array, Array, Array]
 
-    def upwards(state: State, row: tuple[Array, Array]) -> tuple[State, None]:
+    def upwards(state: _State, row: tuple[Array, Array]) -> tuple[_State, None]:
         (weight, total, mean), (outcome, value) = state, row
         weight = jnp.where(outcome == mode, 1.0, weight)
         total, mean = total + weight, mean + weight * value
         return (weight * ratio_up(outcome), total, mean), None
 
-    def downwards(state: State, row: tuple[Array, Array]) -> tuple[State, None]:
+    def downwards(state: _State, row: tuple[Array, Array]) -> tuple[_State, None]:
         (weight, total, mean), (outcome, value) = state, row
         total, mean = total + weight, mean + weight * value
         # The mode was counted on the way up; only what is below it is added here.

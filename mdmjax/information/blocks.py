@@ -10,7 +10,7 @@ from .._checks import check_integer
 from .._errors import refuse
 from .._types import Array, Float
 from ._weights import mean_from_ratios
-from .curve import InformationCurve
+from .curve import InformationCurve, check_positions
 
 MAX_BLOCK_WORK = 2 * 10**10
 """The most hypergeometric weights that are made without being asked for (minutes on two cores)."""
@@ -19,9 +19,8 @@ MAX_BLOCK_WORK = 2 * 10**10
 def blocks_curve(curves: Sequence[InformationCurve], copies: Sequence[int]) -> InformationCurve:
     r"""The curve of independent blocks: `copies[t]` of them with the law of `curves[t]`.
 
-    Blocks of kind $t$ have $B_t$ positions, $n = \sum_t c_t B_t$. When $k$ random others are
-    revealed, a token of such a block sees $L \sim \mathrm{Hypergeometric}(n-1, B_t-1, k)$ of its
-    block mates, so
+    Blocks of kind $t$ have $B_t$ positions, $n = \sum_t c_t B_t$. When $k$ random others are revealed, a
+    token of such a block sees $L \sim \mathrm{Hypergeometric}(n-1, B_t-1, k)$ of its block mates, so
 
     $$Z_{k+1} = \sum_t \frac{c_t B_t}{n}\, \mathbb{E}\, Z^{(t)}_{L+1}.$$
 
@@ -40,20 +39,17 @@ def blocks_curve(curves: Sequence[InformationCurve], copies: Sequence[int]) -> I
     if len(curves) != len(copies) or not curves:
         refuse("copies", list(copies), f"one number for each of {len(curves)} curves, at least one")
     counts = [check_integer("copies", count, 1) for count in copies]
-    n = sum(count * curve.n for count, curve in zip(counts, curves, strict=True))
+    n = check_positions(sum(count * curve.n for count, curve in zip(counts, curves, strict=True)))
     work = n * sum(curve.n for curve in curves)
     if work > MAX_BLOCK_WORK:
-        refuse(
-            "curves",
-            f"of sizes {[curve.n for curve in curves]} for n = {n}",
-            f"n times the sum of the sizes at most {MAX_BLOCK_WORK:.0e}",
-            f"this needs {work:.1e} weights; use smaller blocks or fewer copies",
-        )
-    shares = [count * curve.n / n for count, curve in zip(counts, curves, strict=True)]
-    kinds = list(zip(shares, curves, strict=True))
-    information = sum(share * _seen_by_mates(curve.information, n) for share, curve in kinds)
-    information = jax.lax.cummax(information)
-    return InformationCurve(information, sum(s * curve.marginal_entropy for s, curve in kinds))
+        found = f"of sizes {[curve.n for curve in curves]} for n = {n}"
+        wanted = f"n times the sum of the sizes at most {MAX_BLOCK_WORK:.0e}"
+        refuse("curves", found, wanted, f"{work:.1e} are needed: use smaller blocks or fewer copies")
+    nothing = jnp.zeros_like(curves[0].marginal_entropy)
+    kinds = [(count * curve.n / n, curve) for count, curve in zip(counts, curves, strict=True)]
+    information = sum((s * _seen_by_mates(c.information, n) for s, c in kinds), start=nothing)
+    marginal = sum((s * c.marginal_entropy for s, c in kinds), start=nothing)
+    return InformationCurve(jax.lax.cummax(information), marginal)
 
 
 @eqx.filter_jit

@@ -13,7 +13,7 @@ import numpy as np
 from .._checks import check_integer
 from .._errors import refuse
 from .._types import Float
-from .curve import InformationCurve
+from .curve import InformationCurve, check_positions
 
 
 def curve_from_steps(
@@ -34,7 +34,7 @@ def curve_from_steps(
     >>> curve_from_steps([1.0, 3.0], [2, 4], 5).information.tolist()
     [0.0, 1.0, 1.0, 3.0, 3.0]
     """
-    n = check_integer("n", n, 1)
+    n = check_positions(n)
     height, start = np.asarray(heights, dtype=float), np.asarray(starts, dtype=int)
     if height.shape != start.shape or height.ndim != 1:
         refuse("heights", f"of shape {height.shape}", f"as many as starts, {start.shape}")
@@ -60,13 +60,13 @@ def mds_curve(n: int, dim: int, q: int) -> InformationCurve:
     >>> [round(z, 4) for z in mds_curve(4, 2, 2).information.tolist()]
     [0.0, 0.0, 0.6931, 0.6931]
     """
-    n, dim, q = check_integer("n", n, 1), check_integer("dim", dim, 1), check_integer("q", q, 2)
+    n, dim, q = check_positions(n), check_integer("dim", dim, 1), check_integer("q", q, 2)
     if dim > n:
         refuse("dim", dim, f"an integer in 1..{n}")
     log_q = math.log(q)
     steps = ([log_q], [dim + 1]) if dim < n else ([], [])
     curve = curve_from_steps(*steps, n)
-    return InformationCurve(curve.information, jnp.array(log_q))
+    return InformationCurve(curve.information, log_q)
 
 
 def repetition_curve(n: int, q: int) -> InformationCurve:
@@ -87,7 +87,7 @@ def parity_curve(n: int, q: int) -> InformationCurve:
     >>> round(float(parity_curve(5, 2).total_correlation), 4)
     0.6931
     """
-    n = check_integer("n", n, 2)  # one symbol of sum 0 is constant
+    n = check_positions(n, 2)  # one symbol of sum 0 is constant
     return mds_curve(n, n - 1, q)
 
 
@@ -97,10 +97,10 @@ def permutation_curve(n: int) -> InformationCurve:
     >>> [round(z, 4) for z in permutation_curve(3).information.tolist()]
     [0.0, 0.4055, 1.0986]
     """
-    n = check_integer("n", n, 1)
+    n = check_positions(n)
     revealed = jnp.arange(n, dtype=float)
     # log n/(n-k) = log1p(k/(n-k)) has condition number at most 1; log1p(-k/n) does not near k = n.
-    return InformationCurve(jnp.log1p(revealed / (n - revealed)), jnp.array(math.log(n)))
+    return InformationCurve(jnp.log1p(revealed / (n - revealed)), math.log(n))
 
 
 def pairs_curve(n: int, q: int) -> InformationCurve:
@@ -112,11 +112,11 @@ def pairs_curve(n: int, q: int) -> InformationCurve:
     >>> [round(z / 0.693147, 3) for z in pairs_curve(4, 2).information.tolist()]
     [0.0, 0.333, 0.667, 1.0]
     """
-    n, q = check_integer("n", n, 2), check_integer("q", q, 2)
+    n, q = check_positions(n, 2), check_integer("q", q, 2)
     if n % 2:
         refuse("n", n, "an even integer", "pairs take two positions each")
     log_q = math.log(q)
-    return InformationCurve(jnp.arange(n, dtype=float) / (n - 1) * log_q, jnp.array(log_q))
+    return InformationCurve(jnp.arange(n, dtype=float) / (n - 1) * log_q, log_q)
 
 
 def dual_curve(curve: InformationCurve) -> InformationCurve:

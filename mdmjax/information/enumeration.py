@@ -1,10 +1,9 @@
 r"""Entropies of all $2^n$ subsets of a joint in one pass.
 
 An axis of length `q` grows its marginal (`q+1` entries), every entry becomes $-p \log p$, and the axis
-shrinks to two: the marginal, and the sum over symbols. Over all axes that is $(q+1)^n$ logarithms, one
-for every probability of every marginal. The axes are taken in groups whose arithmetic is one fused
-kernel, and the first three groups in blocks that stay in cache, so that the $(q+1)^n$ numbers never reach
-memory.
+shrinks to two: the marginal, and the sum over symbols. Over all axes that is $(q+1)^n$ logarithms, one for
+every probability of every marginal. The axes are taken in groups whose arithmetic is one fused kernel, and
+the first three groups in blocks that stay in cache, so that the $(q+1)^n$ numbers never reach memory.
 """
 
 import math
@@ -67,13 +66,9 @@ def check_entropy_size(n: int, q: int, itemsize: int = 8) -> None:
     counted = min(n, 2**16)  # beyond, the number of bytes would itself be too large
     need = q**counted * itemsize + entropy_bytes(counted, q, itemsize)
     if need > MAX_BYTES or counted < n:
-        refuse(
-            "n, q",
-            f"{n}, {q}",
-            f"a joint and entropies of all its subsets in at most {readable_bytes(MAX_BYTES)}",
-            f"these need {'over ' * (counted < n)}{readable_bytes(need)}; "
-            "use fewer positions or a closed form",
-        )
+        wanted = f"a joint and entropies of all its subsets in at most {readable_bytes(MAX_BYTES)}"
+        needed = f"these need {'over ' * (counted < n)}{readable_bytes(need)}"
+        refuse("n, q", f"{n}, {q}", wanted, f"{needed}; use fewer positions or a closed form")
 
 
 def _group(q: int) -> int:

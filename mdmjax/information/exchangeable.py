@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import Numbers, as_floats, check_integer, check_rows
+from .._checks import Numbers, as_floats, check_rows
 from .._errors import readable_bytes, refuse
 from .._numerics import entropy, kl_terms
 from .._types import Array, Bool, Float
-from .curve import InformationCurve
+from .curve import InformationCurve, check_positions
 
 MAX_COUNT_BYTES = 2**31
 """The largest table of count probabilities that is made without being asked for (2 GiB)."""
@@ -29,8 +29,7 @@ def identical_mixture_curve(weights: Numbers, probs: Numbers, n: int) -> Informa
     $$Z_{k+1} = \mathbb{E}_C\, \mathrm{KL}\left(p(x_{k+1} \mid C) \,\|\, \bar P\right),$$
 
     a sum of non-negative terms; the law of $C$ follows from $k$ to $k+1$ by non-negative sums.
-    The relative error is about `eps / sqrt(Z_2)`, and rounding never makes the curve fall (a
-    running maximum).
+    The relative error is about `eps / sqrt(Z_2)`; a running maximum keeps rounding from making it fall.
 
     Two things are left out, each below one rounding. Counts far from their mean: by Hoeffding's
     maximal inequality $C_a$ stays within $t$ of $k P_m(a)$ for all $k \le K$ but with probability
@@ -51,7 +50,7 @@ def identical_mixture_curve(weights: Numbers, probs: Numbers, n: int) -> Informa
     >>> [round(z, 4) for z in coins.information.tolist()]
     [0.0, 0.6931, 0.6931]
     """
-    n = check_integer("n", n, 1)
+    n = check_positions(n)
     weights, probs = as_floats(weights, probs)
     if weights.ndim != 1 or probs.ndim != 2 or weights.shape[0] != probs.shape[0]:
         shapes = f"of shapes {weights.shape}, {probs.shape}"
@@ -121,7 +120,7 @@ def _predictive_information(
             seen = jax.lax.dynamic_slice(padded, list(below), law.shape)
             return jnp.expand_dims(probs[:, symbol], range(1, q)) * seen
 
-        return sum(one_more(symbol) for symbol in range(q)), jnp.sum(terms)
+        return sum(map(one_more, range(q)), start=jnp.zeros_like(law)), jnp.sum(terms)
 
     law = jnp.zeros((parts, *widths), probs.dtype).at[(slice(None), *(0,) * (q - 1))].set(1.0)
     return jax.lax.scan(reveal, law, shifts)[1]
@@ -133,8 +132,7 @@ def _merge_equal_parts(
     """The same mixture without empty parts and with equal parts as one."""
     w = np.asarray(weights)
     rows, index = np.unique(np.asarray(probs)[w > 0], axis=0, return_inverse=True)
-    merged = np.bincount(index.reshape(-1), w[w > 0])
-    return jnp.asarray(merged, weights.dtype), jnp.asarray(rows)
+    return jnp.asarray(np.bincount(index.reshape(-1), w[w > 0]), weights.dtype), jnp.asarray(rows)
 
 
 def _reveals_until_flat(
@@ -184,10 +182,8 @@ def _check_counts(widths: tuple[int, ...], reveals: int, probs: Float[Array, "pa
     cells = parts * q * math.prod(widths)
     need, work = 4 * cells * probs.dtype.itemsize, cells * (reveals + 1)
     if need > MAX_COUNT_BYTES or work > MAX_COUNT_WORK:
-        refuse(
-            "probs",
-            f"of shape {probs.shape} with parts that {reveals} tokens may not tell apart",
-            f"at most {readable_bytes(MAX_COUNT_BYTES)} and {MAX_COUNT_WORK:.0e} updates",
-            f"{math.prod(widths)} counts of {q} symbols at a time need {readable_bytes(need)} and "
-            f"{work:.1e} updates; use fewer positions, fewer symbols, or parts further apart",
-        )
+        found = f"of shape {probs.shape} with parts that {reveals} tokens may not tell apart"
+        wanted = f"at most {readable_bytes(MAX_COUNT_BYTES)} and {MAX_COUNT_WORK:.0e} updates"
+        needed = f"{math.prod(widths)} counts of {q} symbols at a time need {readable_bytes(need)} and "
+        remedy = "use fewer positions, fewer symbols, or parts further apart"
+        refuse("probs", found, wanted, f"{needed}{work:.1e} updates; {remedy}")

@@ -10,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from .._checks import Numbers, as_floats, check_shape
 from .._errors import refuse
 from .._types import Array, Bool, Float, Int
+from .curve import AbstractCurve, check_positions
 
 
 class LossTable(eqx.Module):
@@ -45,7 +47,7 @@ class LossTable(eqx.Module):
         count: Float[np.ndarray, " rows"] | None = None,
         stderr: Float[np.ndarray, " rows"] | None = None,
     ):
-        self.n, self.n_masked, self.loss, self.stderr = n, n_masked, loss, stderr
+        self.n, self.n_masked, self.loss, self.stderr = check_positions(n), n_masked, loss, stderr
         self.count = np.ones_like(loss) if count is None else count
         if n_masked.size == 0:
             refuse("loss table", "empty", "at least one row")
@@ -58,19 +60,12 @@ class LossTable(eqx.Module):
         if stderr is not None:
             _check_rows("stderr", stderr, np.isfinite(stderr) & (stderr >= 0), "finite nats >= 0")
             if repeats.max() > 1:
-                refuse(
-                    "n_masked",
-                    f"{values[repeats.argmax()]} in {repeats.max()} rows that have a stderr",
-                    "one row for each mask count",
-                    "merge these rows, or leave the stderr out so that repeated rows are averaged",
-                )
+                found = f"{values[repeats.argmax()]} in {repeats.max()} rows that have a stderr"
+                remedy = "merge these rows, or leave the stderr out so that repeated rows are averaged"
+                refuse("n_masked", found, "one row for each mask count", remedy)
         if values.size < min(n, 2):
-            refuse(
-                "n_masked",
-                f"{values[0]} in every row",
-                "at least two different mask counts",
-                "measure the loss at more mask counts",
-            )
+            found, remedy = f"{values[0]} in every row", "measure the loss at more mask counts"
+            refuse("n_masked", found, "at least two different mask counts", remedy)
 
     @property
     def repeated(self) -> int:
@@ -78,11 +73,12 @@ class LossTable(eqx.Module):
         return int(np.sum(np.unique(self.n_masked, return_counts=True)[1] > 1))
 
 
-class LossCurve(eqx.Module):
+class LossCurve(AbstractCurve):
     r"""The masked-loss curve $c(m)$ of a model, $m = 0..n-1$ tokens revealed, in nats a token.
 
-    `loss[m]` is $c(m)$, with `n - m` tokens masked. `stderr[m]` is its standard error, NaN where it is
-    not known. `count[m]` is how many observations it averages, 0 where it was interpolated.
+    `loss[m]` is $c(m)$, with `n - m` tokens masked. `stderr[m]` is its standard error, NaN where it is not
+    known, and `count[m]` how many observations it averages, 0 where it was interpolated; both are `None`
+    for a curve that was not measured.
 
     A perfect model's curve is $H_1 - Z_{m+1}$, nonincreasing; a measured one need not be.
 
@@ -92,18 +88,43 @@ class LossCurve(eqx.Module):
     """
 
     loss: Float[Array, " n"]
-    stderr: Float[Array, " n"]
-    count: Float[Array, " n"]
+    stderr: Float[Array, " n"] | None
+    count: Float[Array, " n"] | None
+
+    def __init__(self, loss: Numbers, stderr: Numbers | None = None, count: Numbers | None = None):
+        (self.loss,) = as_floats(loss)
+        self.stderr = None if stderr is None else as_floats(stderr)[0]
+        self.count = None if count is None else as_floats(count)[0]
+        for name, value in (("stderr", self.stderr), ("count", self.count)):
+            if value is not None:
+                check_shape(name, value, self.loss.shape, "(n,)")
 
     @property
-    def n(self) -> int:
-        """Number of positions."""
-        return self.loss.shape[0]
+    def heights(self) -> Float[Array, " n"]:
+        r"""$v_m = -c(m)$."""
+        return -self.loss
 
     @property
     def measured(self) -> Bool[Array, " n"]:
-        """Where the table has a row; elsewhere the loss is interpolated."""
-        return self.count > 0
+        """Where the loss is known; elsewhere it is interpolated."""
+        return jnp.ones(self.n, bool) if self.count is None else self.count > 0
+
+
+def mean_losses(
+    n: int,
+    n_masked: Int[np.ndarray, " rows"],
+    loss: Float[np.ndarray, " rows"],
+    count: Float[np.ndarray, " rows"] | None = None,
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """$c(m)$ from rows: their mean weighted by `count` (1), NaN where there is none; and the sum of counts.
+
+    >>> mean_losses(2, np.array([2, 2]), np.array([1.0, 2.0]))[0].tolist()
+    [1.5, nan]
+    """
+    count = np.ones_like(loss) if count is None else count
+    total = np.bincount(n - n_masked, count * loss, n)
+    counts = np.bincount(n - n_masked, count, n)
+    return np.divide(total, counts, out=np.full(n, np.nan), where=counts > 0), counts
 
 
 def curve_from_table(table: LossTable) -> LossCurve:
@@ -117,38 +138,34 @@ def curve_from_table(table: LossTable) -> LossCurve:
     >>> curve_from_table(rows).loss.tolist()
     [1.25, 0.5]
     """
-    revealed = table.n - table.n_masked
-    count = np.bincount(revealed, table.count, table.n)
-    total = np.bincount(revealed, table.count * table.loss, table.n)
-    measured = count > 0
-    loss = _fill(np.where(measured, total / np.where(measured, count, 1.0), np.nan), measured)
+    loss, count = mean_losses(table.n, table.n_masked, table.loss, table.count)
     stderr = np.full(table.n, np.nan)
     if table.stderr is not None:
-        stderr[revealed] = table.stderr
-    return LossCurve(*(_default_float(values) for values in (loss, stderr, count)))
+        stderr[table.n - table.n_masked] = table.stderr
+    return LossCurve(_filled(loss), stderr, count)
 
 
 def isotonic_fit(curve: LossCurve) -> LossCurve:
     r"""The nonincreasing curve nearest to the measured losses in weighted least squares.
 
-    Weights are $1/\mathrm{stderr}^2$ where every measured loss has a positive standard error, and
-    `count` otherwise. The measured points are fitted and the others interpolated again. The
-    conditional entropies of any distribution are nonincreasing in $m$ (Han), so a rise is noise or a
-    fault of the model; on a nonincreasing curve the fit changes nothing. `stderr` is of the data and
-    is kept as it is.
+    Weights are $1/\mathrm{stderr}^2$ where every measured loss has a positive standard error, and `count`
+    (or 1) otherwise. The measured points are fitted and the others interpolated again. The conditional
+    entropies of any distribution are nonincreasing in $m$ (Han), so a rise is noise or a fault of the
+    model; on a nonincreasing curve the fit changes nothing. `stderr` is of the data and is kept as it is.
 
-    >>> table = LossTable(3, np.array([3, 2, 1]), np.array([2.0, 1.0, 2.0]))
-    >>> isotonic_fit(curve_from_table(table)).loss.tolist()
+    >>> isotonic_fit(LossCurve([2.0, 1.0, 2.0])).loss.tolist()
     [2.0, 1.5, 1.5]
     """
     measured = np.asarray(curve.measured)
-    stderr, count = np.asarray(curve.stderr)[measured], np.asarray(curve.count)[measured]
-    known = bool(np.all(np.isfinite(stderr) & (stderr > 0)))
-    weights = (stderr.min() / stderr) ** 2 if known else count
+    weights = np.ones(curve.n) if curve.count is None else np.asarray(curve.count)
+    weights, stderr = weights[measured], np.asarray(np.nan if curve.stderr is None else curve.stderr)
+    stderr = np.broadcast_to(stderr, curve.n)[measured]
+    if np.all(np.isfinite(stderr) & (stderr > 0)):
+        weights = (stderr.min() / stderr) ** 2
     fit = isotonic_regression(np.asarray(curve.loss)[measured], weights=weights, increasing=False)
     loss = np.full(curve.n, np.nan)
     loss[measured] = fit.x
-    return LossCurve(_default_float(_fill(loss, measured)), curve.stderr, curve.count)
+    return LossCurve(_filled(loss), curve.stderr, curve.count)
 
 
 def masked_from_ratio(ratio: Float[np.ndarray, " rows"], n: int) -> Int[np.ndarray, " rows"]:
@@ -164,14 +181,10 @@ def masked_from_ratio(ratio: Float[np.ndarray, " rows"], n: int) -> Int[np.ndarr
     return np.maximum(1, np.floor(ratio * n + 0.5)).astype(np.int64)
 
 
-def _fill(loss: Float[np.ndarray, " n"], measured: Bool[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Linear interpolation where not measured, flat beyond the ends."""
-    positions = np.arange(loss.size)
-    return np.interp(positions, positions[measured], loss[measured])
-
-
-def _default_float(values: Float[np.ndarray, " n"]) -> Float[Array, " n"]:
-    return jnp.asarray(values, dtype=jnp.result_type(float))
+def _filled(loss: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Linear interpolation where a loss is NaN, flat beyond the ends."""
+    positions, known = np.arange(loss.size), ~np.isnan(loss)
+    return np.interp(positions, positions[known], loss[known])
 
 
 def _check_rows(name: str, values: np.ndarray, good: Bool[np.ndarray, " rows"], wanted: str) -> None:

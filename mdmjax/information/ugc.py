@@ -87,12 +87,8 @@ def _panels(
     middles, halves = np.add(edges[1:], edges[:-1]) / 2, np.diff(edges) / 2
     nodes = (middles[:, None] + halves[:, None] * x).reshape(-1)
     if nodes.size * curve.n > MAX_QUADRATURE_WORK:
-        refuse(
-            "n",
-            curve.n,
-            f"at most {MAX_QUADRATURE_WORK:.0e} products of node and position",
-            f"this needs {nodes.size * curve.n:.1e}; use ugc_mass, which is a sum",
-        )
+        wanted = f"at most {MAX_QUADRATURE_WORK:.0e} products of node and position"
+        refuse("n", curve.n, wanted, f"this needs {nodes.size * curve.n:.1e}; use ugc_mass, which is a sum")
     dtype = curve.information.dtype
     return jnp.asarray(nodes, dtype), jnp.asarray((halves[:, None] * w).reshape(-1), dtype)
 

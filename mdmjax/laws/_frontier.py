@@ -10,21 +10,21 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from .._contexts import readable_state, tokens_of
-from .._errors import readable_bytes, refuse
+from .._errors import refuse
 from .._types import Array, Bool, Float, Int
 from ..decoders.base import AbstractDecoder
 from ..decoders.reveal import Reveal
 from ..denoisers.base import AbstractDenoiser
-from ._rows import checked_probs
-
-BYTES_PER_STATE = 64
-"""Code, mass and owner of an outcome, and their copies while outcomes are merged."""
+from ._rows import batches, check_calls, checked_probs
 
 SIZES = (512, 4096)
-"""Numbers of states that are compiled for; smaller batches are padded to the next."""
+"""Numbers of states that a step is compiled for: it takes longer to compile than a denoiser."""
 
 CHUNK_BYTES = 2**26
 """Rows of branches that are alive at once."""
+
+COPIES = 4
+"""Copies of the branches of a state that are alive at once."""
 
 
 class Frontier(NamedTuple):
@@ -86,7 +86,7 @@ class Stepper:
     ):
         self.denoiser, self.decoder, self.place, self.max_states = denoiser, decoder, place, max_states
         self.n, self.q = denoiser.n, denoiser.q
-        self.batch = batch
+        self.batch, self.calls = batch, 0
         if not (isinstance(decoder, Reveal) and not decoder.rule.is_random):  # of one branch
             index = jnp.arange(1).dtype
             shapes = jax.ShapeDtypeStruct((self.n,), index), jax.ShapeDtypeStruct((), index)
@@ -95,15 +95,24 @@ class Stepper:
         if decoder.revises:  # a state may lead to all of them
             self.batch = max(1, min(self.batch, max_states // (self.q + 1) ** self.n))
 
+    def start(self) -> Frontier:
+        """The states before the first step."""
+        weights, rows = (np.asarray(x, np.float64) for x in self.decoder.start(self.n, self.q))
+        masked = np.full((1, self.n), self.q)
+        owner, weights, rows = self._mixed(weights[None], rows[None], masked, "start")
+        codes = np.full(owner.size, masked[0] @ self.place)
+        _, codes, mass = self._outcomes(codes, weights, rows)
+        last = np.zeros((codes.size, self.n, 0))
+        return merged([Frontier(codes, np.zeros(codes.size, int), mass, last)], (self.q + 1) ** self.n)[0]
+
     def finished(self, frontier: Frontier, step: int) -> Bool[np.ndarray, " m"]:
         """Which states the decoder leaves before step `step`."""
         if isinstance(self.decoder, Reveal):
             return np.all(tokens_of(frontier.codes, self.n, self.q) != self.q, axis=1)
         done = [np.zeros(0, bool)]
         for block, padded in self._blocks(frontier.codes):
-            done.append(
-                np.asarray(_finished(self.decoder, padded, jnp.asarray(step), self.q))[: block.shape[0]]
-            )
+            found = np.asarray(_finished(self.decoder, padded, jnp.asarray(step), self.q))
+            done.append(found[: block.shape[0]])
         return np.concatenate(done)
 
     def step(self, frontier: Frontier, step: int) -> tuple[Frontier, Float[np.ndarray, " n"]]:
@@ -132,6 +141,8 @@ class Stepper:
 
     def branches(self, codes: Int[np.ndarray, " m"], step: int) -> Iterator[Stepped]:
         """What follows the states in batches, in NumPy and float64; refused if it is no law."""
+        self.calls += codes.size
+        check_calls((self.denoiser, self.decoder), self.calls, "the law")
         for block, padded in self._blocks(codes):
             found = _stepped(self.denoiser, self.decoder, padded, jnp.asarray(step))
             found = jax.tree.map(lambda x, count=block.shape[0]: np.asarray(x)[:count], found)
@@ -144,12 +155,7 @@ class Stepper:
         self, codes: Int[np.ndarray, " m"]
     ) -> Iterator[tuple[Int[np.ndarray, "m n"], Int[Array, "padded n"]]]:
         """The states in batches, and padded to few sizes so that compilations are few."""
-        tokens = tokens_of(codes, self.n, self.q)
-        for start in range(0, tokens.shape[0], self.batch):
-            block = tokens[start : start + self.batch]
-            size = min(self.batch, next((s for s in SIZES if s >= block.shape[0]), self.batch))
-            padded = np.concatenate([block, np.repeat(block[:1], size - block.shape[0], axis=0)])
-            yield block, jnp.asarray(padded)
+        return batches(tokens_of(codes, self.n, self.q), self.batch, SIZES)
 
     def _checked(
         self,
@@ -158,7 +164,26 @@ class Stepper:
         tokens: Int[np.ndarray, "m n"],
     ) -> tuple[Int[np.ndarray, " used"], Float[np.ndarray, " used"], Float[np.ndarray, "used n symbols"]]:
         """The branches in use, with rows of sum one in float64; refused if they never were, or idle."""
-        name, tolerance = type(self.decoder).__name__, 1e-9 if rows.dtype == np.float64 else 1e-4
+        owner, weights, rows = self._mixed(weights, rows, tokens, "step")
+        if isinstance(self.decoder, Reveal):
+            kept = np.take_along_axis(rows, tokens[owner][:, :, None], axis=2)[:, :, 0]
+            # A state whose rows are certain of its mask in every position goes on for ever.
+            idle = np.bincount(owner[np.any(kept != 1, axis=1)], minlength=len(tokens)) == 0
+            if idle.any():
+                state = readable_state(tokens[np.argmax(idle)], self.q)
+                name = type(self.decoder.rule).__name__
+                refuse(f"the choice of {name} at {state}", "empty", "at least one masked position")
+        return owner, weights, rows
+
+    def _mixed(
+        self,
+        weights: Float[np.ndarray, "m branches"],
+        rows: Float[np.ndarray, "m branches n symbols"],
+        tokens: Int[np.ndarray, "m n"],
+        what: str,
+    ) -> tuple[Int[np.ndarray, " used"], Float[np.ndarray, " used"], Float[np.ndarray, "used n symbols"]]:
+        """The branches in use, with rows of sum one in float64; refused if they never were."""
+        tolerance = 1e-9 if rows.dtype == np.float64 else 1e-4
         weights = weights.astype(np.float64)
         owner, branch = np.nonzero(weights)
         rows = rows[owner, branch].astype(np.float64)
@@ -168,23 +193,20 @@ class Stepper:
         if wrong.any():
             state = readable_state(tokens[np.argmax(wrong)], self.q)
             remedy = "the denoiser may be NaN there: wrap it in Fallback"
-            refuse(f"the step of {name} at {state}", "no law", "weights and rows of sum 1", remedy)
-        if isinstance(self.decoder, Reveal):
-            kept = np.take_along_axis(rows, tokens[owner][:, :, None], axis=2)[:, :, 0]
-            # A state whose rows are certain of its mask in every position goes on for ever.
-            idle = np.bincount(owner[np.any(kept != 1, axis=1)], minlength=len(tokens)) == 0
-            if idle.any():
-                state = readable_state(tokens[np.argmax(idle)], self.q)
-                name = type(self.decoder.rule).__name__
-                refuse(f"the choice of {name} at {state}", "empty", "at least one masked position")
+            name = type(self.decoder).__name__
+            refuse(f"the {what} of {name} at {state}", "no law", "weights and rows of sum 1", remedy)
         return owner, weights[owner, branch], rows / sums[..., None]
 
     def _check(self, count: int) -> None:
         """Refuse more states than were allowed, before they are made."""
         if count > self.max_states:
-            need = readable_bytes(count * BYTES_PER_STATE)
-            remedy = f"that many states need about {need}; raise it, or use fewer positions"
-            refuse("max_states", self.max_states, f"at least {count}", remedy)
+            remedy = "use fewer positions, or a decoder that reaches fewer states"
+            refuse(
+                "the frontier of the law",
+                f"of at least {count} states",
+                f"at most {self.max_states}",
+                remedy,
+            )
 
     def _outcomes(
         self,
@@ -195,7 +217,9 @@ class Stepper:
         """Owners, codes and mass of what follows: one position at a time, impossible outcomes dropped."""
         owner = np.arange(codes.size)
         before = tokens_of(codes, self.n, self.q)
-        certain = np.take_along_axis(rows, before[:, :, None], axis=2)[:, :, 0] == 1
+        # Certain is no other symbol at all: a row of 1 may have others of 1e-300.
+        possible = np.count_nonzero(rows, axis=2) == 1
+        certain = possible & (np.take_along_axis(rows, before[:, :, None], axis=2)[:, :, 0] > 0)
         for position in np.flatnonzero(~certain.all(axis=0)):
             splits = ~certain[owner, position]
             split = np.flatnonzero(splits)

@@ -6,19 +6,16 @@ over some axes of the table and a product, with no matrix on sequences.
 
 from collections.abc import Sequence
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .._checks import Numbers, as_floats, check_integer, check_rows
 from .._contexts import readable_state
 from .._errors import check_bytes, refuse
-from .._types import Array, Bool, Float, Int
+from .._types import Bool, Float
 from ..denoisers.base import AbstractDenoiser
-from ..distributions.joint import Joint
-from ._rows import checked_probs, with_tables
-from .law import Law
+from ..divergences.tables import Table, Tabulated
+from ._blocks import CONTEXTS_AT_ONCE, block_products
+from ._rows import with_tables
 
 
 class Pass:
@@ -39,18 +36,18 @@ class Pass:
         if not self.blocks:
             refuse("blocks", "empty", "at least one set of positions")
         self.weights = None if weights is None else _checked_weights(weights, len(self.blocks))
-        widest = max((self.q ** (self.n - len(b)) for b in self.blocks), default=0)
+        widest = min(CONTEXTS_AT_ONCE, max(self.q ** (self.n - len(b)) for b in self.blocks))
         need = (len(self.blocks) + 3) * self.q**self.n * 8 + widest * self.n * (self.q * 24 + 8)
         check_bytes(need, max_bytes, "the table of the sweep", "use fewer positions or blocks")
         denoiser = with_tables(denoiser)
         self.tables, self.missing = zip(*(_redraw_table(denoiser, b) for b in self.blocks), strict=True)
 
-    def start(self, law: Joint | Law | Float[Array, "..."] | None) -> Float[np.ndarray, "..."]:
+    def start(self, law: Table | None) -> Float[np.ndarray, "..."]:
         """The law to start from, as float64."""
         shape = (self.q,) * self.n
         if law is None:
             return np.full(shape, 1.0 / self.q**self.n)
-        table = law.probs if isinstance(law, Joint | Law) else law
+        table = law.probs if isinstance(law, Tabulated) else law
         if table.shape != shape:
             refuse("start", f"of shape {table.shape}", f"shape (q,)*n = {shape}")
         check_rows("start", table.reshape(-1))
@@ -95,27 +92,11 @@ def _redraw_table(
     """`prod_i p(x_i | the rest)` of every sequence, and the contexts that are NaN (None: none is)."""
     n, q = denoiser.n, denoiser.q
     rest = [i for i in range(n) if i not in block]
-    contexts = np.full((q ** len(rest), n), q)
-    contexts[:, rest] = np.indices((q,) * len(rest)).reshape(len(rest), q ** len(rest)).T
-    log_probs = np.asarray(_log_probs(denoiser, jnp.asarray(contexts)))
-    missing = np.isnan(log_probs[:, list(block)]).any(axis=(1, 2))
-    probs = np.zeros(log_probs.shape)
-    probs[~missing] = checked_probs(log_probs[~missing], contexts[~missing])
-    table = np.where(missing, 0.0, 1.0)
-    for position in block:
-        row = probs[:, position].reshape(contexts.shape[0], *(1,) * (table.ndim - 1), q)
-        table = table[..., None] * row
+    products, missing = block_products(denoiser, rest, list(block))
     order = np.argsort([*rest, *block])
-    table = table.reshape((q,) * n).transpose(order)
-    if not missing.any():
-        return np.ascontiguousarray(table), None
+    table = np.ascontiguousarray(products.reshape((q,) * n).transpose(order))
     shape = [q] * len(rest) + [1] * len(block)
-    return np.ascontiguousarray(table), missing.reshape(shape).transpose(order)
-
-
-@eqx.filter_jit
-def _log_probs(denoiser: AbstractDenoiser, tokens: Int[Array, "m n"]) -> Float[Array, "m n q"]:
-    return jax.lax.map(denoiser, tokens, batch_size=min(2**12, tokens.shape[0]))
+    return table, missing.reshape(shape).transpose(order) if missing.any() else None
 
 
 def _normalised(law: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:

@@ -1,5 +1,6 @@
 """What the laws share: oracles as tables, and rows that are fit to draw from."""
 
+from collections.abc import Iterator
 from typing import TypeVar
 
 import equinox as eqx
@@ -13,9 +14,12 @@ from .._numerics import safe_log
 from .._types import Array, Float, Int, Key, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.base import AbstractDistribution
-from ..distributions.joint import MAX_TABLE_BYTES, Joint
+from ..distributions.joint import MAX_TABLE_BYTES, Joint, tabulate
 
 Model = TypeVar("Model")
+
+MAX_READ = 2**32
+"""Numbers of a table of sequences that a law reads without being refused: about a minute (our choice)."""
 
 
 class _MarginalTable(AbstractDistribution):
@@ -42,25 +46,41 @@ class _MarginalTable(AbstractDistribution):
         return jnp.where(masked | (symbols[None, :] == tokens[:, None]), log_probs, -jnp.inf)
 
 
-def with_tables(model: Model, *, limit: int = MAX_TABLE_BYTES) -> Model:
-    """The same denoiser, kernel or both, with every `Joint` in it as a table of its marginals.
+def with_tables(model: Model, *, limit: int = MAX_TABLE_BYTES, whole: bool = False) -> Model:
+    """The same denoiser, decoder or both, with every `Joint` in it as a table of its marginals.
 
-    Where that fits in `limit` bytes; a `Joint` that occurs twice is tabulated once.
+    Where that fits in `limit` bytes; a `Joint` that occurs twice is tabulated once. `whole` is for laws
+    that look at every context: then all distributions are tabulated.
     """
     made: dict[int, _MarginalTable] = {}
+    kind = AbstractDistribution if whole else Joint
 
     def tabulated(leaf):
-        if not isinstance(leaf, Joint):
-            return leaf
-        # Building concatenates, so that two tables are alive; codes must fit 32 bits.
-        size = (leaf.q + 1) ** leaf.n
-        if size >= 2**31 or 2 * size * leaf.probs.dtype.itemsize > limit:
+        if not isinstance(leaf, kind) or isinstance(leaf, _MarginalTable) or not has_table(leaf, limit):
             return leaf
         if id(leaf) not in made:
-            made[id(leaf)] = _MarginalTable(_log_marginals(leaf.probs), leaf.n, leaf.q)
+            made[id(leaf)] = _MarginalTable(_log_marginals(tabulate(leaf).probs), leaf.n, leaf.q)
         return made[id(leaf)]
 
-    return jax.tree.map(tabulated, model, is_leaf=lambda leaf: isinstance(leaf, Joint))
+    return jax.tree.map(tabulated, model, is_leaf=lambda leaf: isinstance(leaf, kind))
+
+
+def has_table(distribution: AbstractDistribution, limit: int = MAX_TABLE_BYTES) -> bool:
+    """Whether the marginals fit twice, for building concatenates; codes must fit 32 bits."""
+    size = (distribution.q + 1) ** distribution.n
+    return size < 2**31 and 2 * size * 8 <= limit
+
+
+def check_calls(model: object, calls: int, what: str) -> None:
+    """Refuse `calls` of a denoiser of a `Joint` with too many marginals: each reads all of its table."""
+    leaves = jax.tree.leaves(model, is_leaf=lambda leaf: isinstance(leaf, Joint))
+    joints = [leaf for leaf in leaves if isinstance(leaf, Joint) and not has_table(leaf)]
+    for joint in joints:
+        numbers = joint.q**joint.n
+        if calls * numbers > MAX_READ:
+            made_of = f"{calls} calls on a table of {joint.q}^{joint.n}"
+            wanted = f"at most {MAX_READ:.3g} numbers read, not {calls * numbers:.3g}"
+            refuse(what, f"of {made_of}", wanted, "use fewer positions")
 
 
 @jax.jit
@@ -110,6 +130,19 @@ SIZES = (2**6, 2**9, 2**12, 2**14)
 """The numbers of states that a compiled denoiser takes: few, so that compilations are."""
 
 
+def batches(
+    tokens: Int[np.ndarray, "m n"], batch: int, sizes: tuple[int, ...] = SIZES
+) -> Iterator[tuple[Int[np.ndarray, "m n"], Int[Array, "padded n"]]]:
+    """The states, at most `batch` at a time, and padded to one of few sizes."""
+    for start in range(0, tokens.shape[0], batch):
+        block = tokens[start : start + batch]
+        size = min(batch, next((size for size in sizes if size >= block.shape[0]), batch))
+        yield (
+            block,
+            jnp.asarray(np.concatenate([block, np.repeat(block[:1], size - block.shape[0], axis=0)])),
+        )
+
+
 def denoised(
     denoiser: AbstractDenoiser, tokens: Int[np.ndarray, "m n"], *, batch: int = SIZES[-1]
 ) -> Float[np.ndarray, "m n q"]:
@@ -118,11 +151,8 @@ def denoised(
     The one place where laws and policies call a denoiser; the rows are as it gives them (`checked_probs`).
     """
     parts = [np.zeros((0, denoiser.n, denoiser.q))] if not tokens.shape[0] else []
-    for start in range(0, tokens.shape[0], batch):
-        block = tokens[start : start + batch]
-        size = min(batch, next(size for size in SIZES if size >= min(block.shape[0], SIZES[-1])))
-        padded = np.concatenate([block, np.repeat(block[:1], max(0, size - block.shape[0]), axis=0)])
-        parts.append(np.asarray(_denoised(denoiser, jnp.asarray(padded)))[: block.shape[0]])
+    for block, padded in batches(tokens, batch):
+        parts.append(np.asarray(_denoised(denoiser, padded))[: block.shape[0]])
     return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 

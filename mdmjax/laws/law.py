@@ -1,24 +1,67 @@
 """The law of a decoder: what it outputs, and what that costs."""
 
+import abc
+
 import equinox as eqx
 import jax.numpy as jnp
 
-from .._types import Array, Float
+from .._types import Array, Float, Int, Key
+from ..decoders.base import AbstractDecoder
+from ..decoders.verification import BlockRejection, BlockVerification
+from ..distributions.joint import Joint
+from ..divergences import tables
+
+DENOISED = "a call of the denoiser"
+PROPOSED = "a proposal"
+ENUMERATED = "a block, all of whose words are enumerated"
 
 
-class Law(eqx.Module):
-    r"""The exact distribution of a decoder's output, and of its number of denoiser calls.
+class AbstractLaw(eqx.Module):
+    r"""The exact law of a decoder, as `exact_law` finds it: what it outputs, and what that costs.
 
-    `probs[x_1, ..., x_n]` is the probability of the output `x`, shape `[q]*n`; it sums to one less
-    `unfinished`, the mass that had not finished when a bound on steps was reached (0 for most).
-    `calls[c]` is the probability of `c` calls, `c = 0..len-1`. `finalised[i, t]` is the probability
-    that position `i` gets its final token in step `t` (from 0).
+    `way` is the way it was found, `calls_of` what its calls are of. `calls[c]` is the probability of `c`
+    calls, `c = 0..len-1`. `finalised[i, t]` is the probability that position `i` gets its final token in
+    step `t` (from 0); what a row lacks of one never changed. Both are `None` where the steps have no bound
+    and the law was found without walking them; `expected_calls` is known there as well. `unfinished` is the
+    mass that had not finished when a bound on steps was reached (0 for most).
     """
 
-    probs: Float[Array, "..."]
-    calls: Float[Array, " counts"]
-    finalised: Float[Array, "n steps"]
-    unfinished: Float[Array, ""]
+    way: eqx.AbstractVar[str]
+    calls_of: eqx.AbstractVar[str]
+    calls: eqx.AbstractVar[Float[Array, " counts"] | None]
+    finalised: eqx.AbstractVar[Float[Array, "n steps"] | None]
+    unfinished: eqx.AbstractVar[Float[Array, ""]]
+    n: eqx.AbstractVar[int]
+    q: eqx.AbstractVar[int]
+
+    @property
+    def expected_calls(self) -> Float[Array, ""]:
+        """Mean number of calls."""
+        if self.calls is None:
+            raise NotImplementedError  # such a law knows its mean in another way
+        return self.calls @ jnp.arange(self.calls.shape[0], dtype=self.calls.dtype)
+
+    @abc.abstractmethod
+    def kl(self, p) -> Float[Array, ""]:
+        r"""Forward $\mathrm{KL}(p \| \text{law})$ in nats, from the truth $p$."""
+
+    @abc.abstractmethod
+    def reverse_kl(self, p) -> Float[Array, ""]:
+        r"""Reverse $\mathrm{KL}(\text{law} \| p)$ in nats."""
+
+    @abc.abstractmethod
+    def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
+        """One draw of the output."""
+
+
+class AbstractTableLaw(AbstractLaw):
+    r"""A law with a table: `probs[x_1, ..., x_n]` is the probability of the output, shape `[q]*n`.
+
+    It sums to one less `unfinished`. A sequence whose probability is below the smallest float (2e-308 in
+    float64) has probability 0 here, and the forward KL is then `inf` if the truth has it.
+    """
+
+    probs: eqx.AbstractVar[Float[Array, "..."]]
 
     @property
     def n(self) -> int:
@@ -30,7 +73,49 @@ class Law(eqx.Module):
         """Size of the alphabet."""
         return self.probs.shape[0]
 
-    @property
-    def expected_calls(self) -> Float[Array, ""]:
-        """Mean number of denoiser calls."""
-        return self.calls @ jnp.arange(self.calls.shape[0], dtype=self.calls.dtype)
+    def kl(self, p: tables.Table) -> Float[Array, ""]:
+        r"""Forward $\mathrm{KL}(p \| \text{law})$ in nats: `divergences.kl(p, law)`.
+
+        >>> law = Law(jnp.array([0.5, 0.5]), jnp.array([0.0, 1.0]), jnp.ones((1, 1)), jnp.zeros(()))
+        >>> round(float(law.kl(jnp.array([1.0, 0.0]))), 4)
+        0.6931
+        """
+        return tables.kl(p, self)
+
+    def reverse_kl(self, p: tables.Table) -> Float[Array, ""]:
+        r"""Reverse $\mathrm{KL}(\text{law} \| p)$ in nats: `divergences.reverse_kl(p, law)`."""
+        return tables.reverse_kl(p, self)
+
+    def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
+        """One draw of the output, given that it finishes; in `O(q^n)`.
+
+        >>> import jax
+        >>> law = Law(jnp.array([0.0, 1.0]), jnp.array([0.0, 1.0]), jnp.ones((1, 1)), jnp.zeros(()))
+        >>> law.sample(jax.random.key(0)).tolist()
+        [1]
+        """
+        return Joint(self.probs / jnp.sum(self.probs)).sample(key)
+
+
+class Law(AbstractTableLaw):
+    """The law of a decoder as tables: of its output, of its calls, and of when each position is final.
+
+    >>> import jax.numpy as jnp
+    >>> law = Law(jnp.array([0.5, 0.5]), jnp.array([0.0, 1.0]), jnp.ones((1, 1)), jnp.zeros(()))
+    >>> float(law.expected_calls), law.calls_of
+    (1.0, 'a call of the denoiser')
+    """
+
+    probs: Float[Array, "..."]
+    calls: Float[Array, " counts"]
+    finalised: Float[Array, "n steps"]
+    unfinished: Float[Array, ""]
+    way: str = eqx.field(static=True, default="frontier")
+    calls_of: str = eqx.field(static=True, default=DENOISED)
+
+
+def calls_of(decoder: AbstractDecoder) -> str:
+    """What a call of the decoder is."""
+    if isinstance(decoder, BlockRejection):
+        return PROPOSED
+    return ENUMERATED if isinstance(decoder, BlockVerification) else DENOISED

@@ -2,28 +2,69 @@
 
 import itertools
 import math
+from collections.abc import Callable
+from functools import partial
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._errors import check_bytes, refuse
 from .._types import Array, Float, Int
+from ..decoders.base import AbstractDecoder
+from ..decoders.orders import RandomSubset
+from ..decoders.reveal import Reveal
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, check_table_size
 from ..schedules.schedule import Schedule, check_total
-from ._rows import masked_probs, with_tables
+from ._rows import denoised, masked_probs, with_tables
 from .law import Law
 
-MAX_TERMS = 2**34
-"""The most products that are summed without being asked for: some minutes on one core."""
+MAX_TERMS = 5 * 2**28
+"""The most products that are summed without being asked for: about a minute on two cores (measured)."""
+
+A_CALL = 16
+"""Products that take as long as a look-up of the denoiser (measured)."""
 
 BLOCK = 2**14
 """The states whose rows are alive, and a sixteenth of the products that are added, at a time."""
 
-SIZES = (2**6, 2**9, 2**12, 2**14)
-"""The numbers of states that a compiled denoiser takes: few, so that compilations are."""
+
+def plan(
+    denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None
+) -> Callable[[], Law] | None:
+    """`random_order_law`, if the decoder reveals random subsets and has the steps for all."""
+    if not (isinstance(decoder, Reveal) and isinstance(decoder.rule, RandomSubset)):
+        return None
+    schedule = schedule_of(decoder.rule)
+    if (max_steps is not None and max_steps < schedule.steps) or schedule.n != denoiser.n:
+        return None
+    check_size(denoiser.n, denoiser.q, schedule)
+    return partial(random_order_law, decoder.writer(denoiser), schedule)
+
+
+def schedule_of(rule: RandomSubset) -> Schedule:
+    """The sizes of its steps.
+
+    >>> schedule_of(RandomSubset(Schedule([1, 2]))).counts.tolist()
+    [1, 2]
+    """
+    return Schedule(np.diff(np.unique(np.asarray(rule.ends)), prepend=0))
+
+
+def check_size(
+    n: int, q: int, schedule: Schedule, *, max_terms: int = MAX_TERMS, max_bytes: int = MAX_TABLE_BYTES
+) -> None:
+    """Refuse a law that takes too many products, calls or bytes, before it is tried."""
+    check_table_size(n, q)
+    steps = _steps(schedule)
+    need = max(_bytes(n, q, start, count) for start, count in steps)
+    check_bytes(need, max_bytes, "the random-order law", "use fewer positions, or steps of other sizes")
+    terms = sum(math.comb(n, m) * math.comb(n - m, s) * q ** (m + s) for m, s in steps)
+    calls = sum(math.comb(n, m) * q**m for m, _ in steps)
+    if terms + A_CALL * calls > max_terms:
+        found = f"of {terms:.3g} products and {calls:.3g} calls of the denoiser"
+        wanted = f"at most {max_terms:.3g} products, a call counted as {A_CALL}"
+        refuse("the random-order law", found, wanted, "use fewer positions, or fewer steps")
 
 
 def random_order_law(
@@ -48,7 +89,8 @@ def random_order_law(
 
     Raises:
         InvalidInputError: counts that do not sum to `n`; a denoiser that is NaN, or whose rows do not
-            sum to one, at a state that is reached; more than `max_terms` terms or `max_bytes` bytes.
+            sum to one, at a state that is reached; more than `max_terms` terms (a call counts as 16) or
+            `max_bytes` bytes.
 
     >>> from mdmjax import Joint, Oracle
     >>> joint = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
@@ -57,16 +99,9 @@ def random_order_law(
     """
     n, q = denoiser.n, denoiser.q
     check_total(schedule, n)
-    check_table_size(n, q)
-    steps = list(zip(schedule.boundaries[:-1].tolist(), schedule.counts.tolist(), strict=True))
-    need = max(_bytes(n, q, start, count) for start, count in steps)
-    check_bytes(need, max_bytes, "the random-order law", "use fewer positions, or raise max_bytes")
-    terms = sum(math.comb(n, m) * math.comb(n - m, s) * q ** (m + s) for m, s in steps)
-    if terms > max_terms:
-        remedy = f"the mixture of {len(steps)} steps at n = {n} has that many terms; use fewer positions"
-        refuse("max_terms", max_terms, f"at least {terms}", remedy)
-    denoiser, mass = with_tables(denoiser), np.ones((1, 1))
-    for start, count in steps:
+    check_size(n, q, schedule, max_terms=max_terms, max_bytes=max_bytes)
+    denoiser, mass = with_tables(denoiser, whole=True), np.ones((1, 1))
+    for start, count in _steps(schedule):
         mass = _after(denoiser, mass, start, count)
     # The words of the last level are all sequences, in the order of the table.
     dtype = jnp.result_type(float)
@@ -76,7 +111,13 @@ def random_order_law(
         calls=jnp.zeros((schedule.steps + 1,), dtype).at[-1].set(1.0),
         finalised=jnp.broadcast_to(share[None, :], (n, schedule.steps)),
         unfinished=jnp.zeros((), dtype),
+        way="random order",
     )
+
+
+def _steps(schedule: Schedule) -> list[tuple[int, int]]:
+    """How many are revealed before each step, and in it."""
+    return list(zip(schedule.boundaries[:-1].tolist(), schedule.counts.tolist(), strict=True))
 
 
 def level_after(
@@ -142,17 +183,9 @@ def _rows(
     reached = np.flatnonzero(mass > 0)
     rows = np.zeros((mass.size, (denoiser.n - start) * q))
     tokens = tokens.take(digit, 1).reshape(mass.size, -1)
-    for begin in range(0, reached.size, SIZES[-1]):
-        some = reached[begin : begin + SIZES[-1]]
-        padded = tokens.take(np.resize(some, next(size for size in SIZES if size >= some.size)), 0)
-        log_probs = np.asarray(_denoise(denoiser, jnp.asarray(padded)))[: some.size]
-        rows[some] = masked_probs(log_probs, padded[: some.size]).reshape(some.size, -1)
+    states = tokens[reached]
+    rows[reached] = masked_probs(denoised(denoiser, states), states).reshape(reached.size, -1)
     return rows.reshape(mass.shape[0], -1)
-
-
-@eqx.filter_jit
-def _denoise(denoiser: AbstractDenoiser, tokens: Int[Array, "m n"]) -> Float[Array, "m n q"]:
-    return jax.vmap(denoiser)(tokens)
 
 
 def _free_digits(n: int, q: int, start: int, count: int) -> int:

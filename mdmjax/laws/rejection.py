@@ -5,26 +5,48 @@ $a = p / (M p_\Pi)$. With $Z = \sum p_\Pi a$ the law of an accepted block is $p_
 of proposals is geometric with mean $1 / Z = M$.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._contexts import readable_state
-from .._errors import check_bytes, refuse
+from .._errors import refuse
 from .._numerics import kl_terms
-from .._types import Array, Float, Int, Tokens
+from .._types import Array, Float, Tokens
+from ..decoders.base import AbstractDecoder
 from ..decoders.orders import FixedPartition
-from ..decoders.verification import block_words, check_branches, check_fits, log_ratios, product_log_probs
+from ..decoders.verification import (
+    BlockRejection,
+    block_words,
+    check_branches,
+    check_fits,
+    log_ratios,
+    product_log_probs,
+)
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.base import AbstractDistribution
-from ..distributions.joint import MAX_TABLE_BYTES, tabulate
-from ._rows import checked_probs, with_tables
+from ..distributions.joint import tabulate
+from ._blocks import block_products, contexts_of
+from ._rows import with_tables
+from .fixed_order import blocks_of, check_size
+from .law import PROPOSED, AbstractTableLaw
 
 
-class RejectionLaw(eqx.Module):
+def plan(
+    denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None
+) -> Callable[[], "RejectionLaw"] | None:
+    """`rejection_law` of `BlockRejection`; a bound on its steps is another law, for the general way."""
+    if not isinstance(decoder, BlockRejection) or max_steps is not None:
+        return None
+    blocks = blocks_of(decoder.partition)
+    check_fits(denoiser, decoder.distribution)
+    check_size(denoiser, blocks, "the law of rejection")
+    return partial(rejection_law, decoder.distribution, denoiser, blocks)
+
+
+class RejectionLaw(AbstractTableLaw):
     r"""The output of block-wise rejection, and its mean cost; `*_by_block[m]` is the term of block `m`.
 
     - `probs`, shape `[q]*n`: the law $\prod_m p_\Pi a / Z$;
@@ -32,6 +54,8 @@ class RejectionLaw(eqx.Module):
     - `bound_by_block` $= \mathbb{E}_{x_P}[\exp \mathrm{KL}(p(x_B \mid x_P) \,\|\, p_\Pi(x_B \mid x_P))]$,
       which is no larger (Prop. 5.1, in every context). With an `Oracle` the KL is the forward
       conditional total correlation.
+
+    A call is a proposal. Their number has no bound, so that `calls` and `finalised` are `None`.
     """
 
     probs: Float[Array, "..."]
@@ -39,7 +63,32 @@ class RejectionLaw(eqx.Module):
     bound_by_block: Float[Array, " blocks"]
 
     @property
-    def expected_proposals(self) -> Float[Array, ""]:
+    def way(self) -> str:
+        """The closed form."""
+        return "rejection"
+
+    @property
+    def calls_of(self) -> str:
+        """Calls are proposals."""
+        return PROPOSED
+
+    @property
+    def calls(self) -> None:
+        """Not a finite list."""
+        return None
+
+    @property
+    def finalised(self) -> None:
+        """Not a finite list."""
+        return None
+
+    @property
+    def unfinished(self) -> Float[Array, ""]:
+        """None of the mass: a word is accepted in the end."""
+        return jnp.zeros((), self.probs.dtype)
+
+    @property
+    def expected_calls(self) -> Float[Array, ""]:
         """Mean number of proposals of a sequence."""
         return jnp.sum(self.proposals_by_block)
 
@@ -50,7 +99,7 @@ class RejectionLaw(eqx.Module):
 
 
 def rejection_law(
-    denoiser: AbstractDenoiser, distribution: AbstractDistribution, partition: Sequence[Sequence[int]]
+    distribution: AbstractDistribution, denoiser: AbstractDenoiser, partition: Sequence[Sequence[int]]
 ) -> RejectionLaw:
     r"""The law and the mean cost of `BlockRejection`, in closed form, with no bound on the steps.
 
@@ -64,44 +113,47 @@ def rejection_law(
 
     >>> from mdmjax import Joint, Oracle
     >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> law = rejection_law(Oracle(same), same, [[0, 1]])
-    >>> law.probs.tolist(), float(law.expected_proposals), round(float(law.bound), 6)
+    >>> law = rejection_law(same, Oracle(same), [[0, 1]])
+    >>> law.probs.tolist(), float(law.expected_calls), round(float(law.bound), 6)
     ([[0.5, 0.0], [0.0, 0.5]], 2.0, 2.0)
     """
     n, q = distribution.n, distribution.q
     check_fits(denoiser, distribution)
-    FixedPartition(partition)  # refuses what is none
-    order = [i for block in partition for i in block]
+    blocks = [list(block) for block in partition]
+    FixedPartition(blocks)  # refuses what is none
+    order = [i for block in blocks for i in block]
     if len(order) != n:
         refuse("partition", f"of {len(order)} positions", f"n = {n} positions")
-    need = 8 * q**n * (8 + 4 * n)
-    check_bytes(need, MAX_TABLE_BYTES, "the law of rejection", "use fewer positions")
-    table = jnp.transpose(tabulate(distribution).probs, order)
-    denoiser, law = with_tables(denoiser), jnp.ones((1,), table.dtype)
-    proposals, bounds, seen = [], [], 0
-    for block in partition:
-        contexts = np.full((q**seen, n), q)
-        contexts[:, order[:seen]] = np.indices((q,) * seen).reshape(seen, q**seen).T
-        seen += len(block)
-        truth = jnp.sum(table, axis=tuple(range(seen, n))).reshape(contexts.shape[0], -1)
-        mass = jnp.sum(truth, axis=1, keepdims=True)
-        exact = truth / jnp.where(mass > 0, mass, 1.0)
-        product = _products(denoiser, contexts, np.asarray(law) > 0, list(block), table.dtype)
+    check_size(denoiser, blocks, "the law of rejection")
+    table = np.asarray(tabulate(distribution).probs, np.float64).transpose(order)
+    denoiser, law, seen = with_tables(denoiser), np.ones(1), 0
+    proposals, bounds = [], []
+    for block in blocks:
+        known, seen = order[:seen], seen + len(block)
+        product, _ = block_products(denoiser, known, block, law > 0)
+        truth = table.sum(axis=tuple(range(seen, n))).reshape(law.size, -1)
+        mass = truth.sum(1, keepdims=True)
+        exact = truth / np.where(mass > 0, mass, 1.0)
         accepted = _accepted(exact, product)
-        rate = jnp.sum(accepted, axis=1)
-        reached = law > 0
-        _check_support(contexts, reached & (rate == 0))
-        rate = jnp.where(reached, rate, 1.0)
-        divergence = jnp.where(reached, jnp.sum(kl_terms(exact, product), axis=1), 0.0)
-        proposals.append(jnp.sum(law / rate))
-        bounds.append(jnp.sum(law * jnp.exp(divergence)))
+        rate = accepted.sum(1)
+        lacking = np.flatnonzero((law > 0) & (rate == 0))
+        if lacking.size:
+            state = readable_state(contexts_of(known, n, q, lacking[0], lacking[0] + 1)[0], q)
+            remedy = "the denoiser gives a word that occurs no probability; mix its rows"
+            refuse(f"the rejection constant at {state}", "inf", "a finite number of proposals", remedy)
+        rate = np.where(law > 0, rate, 1.0)
+        terms = kl_terms(jnp.asarray(exact), jnp.asarray(product))
+        divergence = jnp.where(jnp.asarray(law > 0), jnp.sum(terms, axis=1), 0.0)
+        proposals.append((law / rate).sum())
+        bounds.append((law * np.exp(np.asarray(divergence))).sum())
         law = (law[:, None] * accepted / rate[:, None]).reshape(-1)
-    probs = jnp.transpose(law.reshape((q,) * n), np.argsort(order).tolist())
-    return RejectionLaw(probs, jnp.stack(proposals), jnp.stack(bounds))
+    probs = law.reshape((q,) * n).transpose(np.argsort(order))
+    dtype = jnp.result_type(float)
+    return RejectionLaw(*(jnp.asarray(np.asarray(x), dtype) for x in (probs, proposals, bounds)))
 
 
 def rejection_constant(
-    denoiser: AbstractDenoiser, distribution: AbstractDistribution, tokens: Tokens, block: Sequence[int]
+    distribution: AbstractDistribution, denoiser: AbstractDenoiser, tokens: Tokens, block: Sequence[int]
 ) -> Float[Array, ""]:
     r"""$M(x_P) = \max_{x_B} p(x_B \mid x_P) / p_\Pi(x_B \mid x_P)$: the mean proposals of one block.
 
@@ -115,7 +167,7 @@ def rejection_constant(
 
     >>> from mdmjax import Joint, Oracle
     >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> float(rejection_constant(Oracle(same), same, jnp.array([2, 2]), [0, 1]))
+    >>> float(rejection_constant(same, Oracle(same), jnp.array([2, 2]), [0, 1]))
     2.0
     """
     n, q = distribution.n, distribution.q
@@ -130,43 +182,13 @@ def rejection_constant(
     return jnp.exp(jnp.max(log_ratios(words.log_target, log_product)))
 
 
-def _products(
-    denoiser: AbstractDenoiser,
-    contexts: Int[np.ndarray, "contexts n"],
-    reached: np.ndarray,
-    block: list[int],
-    dtype: jnp.dtype,
-) -> Float[Array, "contexts words"]:
-    """The product of the denoiser's rows over the block, in the contexts that are reached."""
-    log_probs = np.asarray(_log_probs(denoiser, jnp.asarray(contexts)))
-    rows = np.ones((contexts.shape[0], len(block), denoiser.q))
-    rows[reached] = checked_probs(log_probs[reached], contexts[reached])[:, block]
-    result = np.ones((contexts.shape[0], 1))
-    for i in range(len(block)):
-        result = (result[:, :, None] * rows[:, i, None, :]).reshape(contexts.shape[0], -1)
-    return jnp.asarray(result, dtype)
-
-
-@eqx.filter_jit
-def _log_probs(denoiser: AbstractDenoiser, tokens: Int[Array, "m n"]) -> Float[Array, "m n q"]:
-    return jax.lax.map(denoiser, tokens, batch_size=min(2**12, tokens.shape[0]))
-
-
 def _accepted(
-    exact: Float[Array, "contexts words"], product: Float[Array, "contexts words"]
-) -> Float[Array, "contexts words"]:
+    exact: Float[np.ndarray, "contexts words"], product: Float[np.ndarray, "contexts words"]
+) -> Float[np.ndarray, "contexts words"]:
     r"""$p_\Pi a$ with $a = p / (M p_\Pi)$; zero where $M$ is infinite."""
-    occurs = exact > 0
-    ratio = jnp.where(occurs, exact / jnp.where(occurs, product, 1.0), 0.0)
-    constant = jnp.max(ratio, axis=1, keepdims=True)
-    usable = jnp.isfinite(constant) & (constant > 0)
-    return jnp.where(usable, product * (ratio / jnp.where(usable, constant, 1.0)), 0.0)
-
-
-def _check_support(contexts: Int[np.ndarray, "contexts n"], lacking: Array) -> None:
-    """Refuse contexts where nothing is ever accepted."""
-    found = np.flatnonzero(lacking)
-    if found.size:
-        state = readable_state(contexts[found[0]], int(contexts.max()))
-        remedy = "the denoiser gives a word that occurs no probability; mix its rows"
-        refuse(f"the rejection constant at {state}", "inf", "a finite number of proposals", remedy)
+    with np.errstate(divide="ignore", over="ignore"):
+        ratio = np.divide(exact, product, out=np.zeros_like(exact), where=exact > 0)
+    constant = ratio.max(1, keepdims=True)
+    usable = np.isfinite(constant) & (constant > 0)
+    scaled = np.where(usable, ratio, 0.0) / np.where(usable, constant, 1.0)
+    return product * scaled

@@ -10,9 +10,9 @@ from .._checks import Numbers, check_integer
 from .._errors import check_bytes, refuse
 from .._types import Array, Float
 from ..denoisers.base import AbstractDenoiser
-from ..distributions.joint import MAX_TABLE_BYTES, Joint
+from ..distributions.joint import MAX_TABLE_BYTES
+from ..divergences.tables import Table
 from ._redraw import Pass
-from .law import Law
 
 
 class StationaryLaw(NamedTuple):
@@ -33,7 +33,7 @@ def stationary_law(
     blocks: Sequence[Sequence[int]],
     *,
     weights: Numbers | None = None,
-    start: Joint | Law | Float[Array, "..."] | None = None,
+    start: Table | None = None,
     tolerance: float = 1e-12,
     max_passes: int = 2**14,
     max_bytes: int = MAX_TABLE_BYTES,
@@ -62,7 +62,7 @@ def stationary_law(
             sets of positions; weights that do not sum to one; a start of another shape; a denoiser that
             is NaN where the passes lead, or whose rows do not sum to one; more than `max_bytes` bytes.
 
-    >>> from mdmjax import Oracle
+    >>> from mdmjax import Joint, Oracle
     >>> noisy = Joint(jnp.array([[0.4, 0.1], [0.2, 0.3]]))
     >>> stationary_law(Oracle(noisy), [[0], [1]]).probs.round(4).tolist()
     [[0.4, 0.1], [0.2, 0.3]]
@@ -88,7 +88,7 @@ def stationary_law(
 def sweep_laws(
     denoiser: AbstractDenoiser,
     blocks: Sequence[Sequence[int]],
-    start: Joint | Law | Float[Array, "..."],
+    start: Table,
     passes: int,
     *,
     weights: Numbers | None = None,
@@ -100,7 +100,7 @@ def sweep_laws(
     reverse KL to $p$ never rise. From $p$, if redrawing the one block can write a sequence that $p$ never
     has, the reverse KL is infinite after every number of passes (arXiv 2602.00286, Prop. C.5).
 
-    >>> from mdmjax import Oracle, support_mismatch
+    >>> from mdmjax import Joint, Oracle, support_mismatch
     >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
     >>> laws = sweep_laws(Oracle(same), [[0, 1]], same, 2)
     >>> [float(support_mismatch(same, law).invalid) for law in laws]

@@ -23,7 +23,7 @@ from .._types import Array, Float, Int, Key, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..denoisers.table import TableDenoiser, tabulate_denoiser
 from ..distributions.joint import Joint
-from .exact import check_sizes
+from .exact import check_sizes, mean_by_size
 from .sampled import BATCH, check_sequences
 
 
@@ -91,14 +91,12 @@ def sampled_circulation(
     >>> bool(abs(found.mean_abs[0] - 0.025) < 5 * found.mean_abs_stderr[0])
     True
     """
-    size, n = check_sequences(sequences, denoiser)
+    size, n = check_sequences(sequences, denoiser, batch=batch)
     levels = np.asarray(revealed)
     if size < 2:
         refuse("sequences", size, "at least two", "a standard error needs them")
     if levels.size == 0 or levels.min() < 0 or levels.max() > n - 2:
         refuse("revealed", list(revealed), f"numbers in 0..{n - 2}", "two tokens must be masked")
-    if batch < 1:
-        refuse("batch", batch, "an integer >= 1")
     ratios = np.asarray(_ratios(key, denoiser, sequences, jnp.asarray(levels), max(1, batch // 3)))
     squares, root = ratios**2, np.sqrt(size)
     rms = np.sqrt(squares.mean(0))
@@ -135,11 +133,7 @@ def _exact(joint: Joint, table: TableDenoiser) -> tuple[Float[Array, " sizes"], 
     codes = jnp.arange((q + 1) ** n)
     batch = max(1, 2**20 // (n * q) ** 2)
     sizes, absolute, squares = jax.lax.map(sums, codes, batch_size=min(batch, codes.size))
-    m = np.arange(n - 1)
-    sets = np.cumprod([1.0, *((n - m[:-1]) / (m[:-1] + 1))])[: n - 1]
-    choices = jnp.asarray(sets * (n - m) * (n - m - 1) / 2, marginals.dtype)  # triples (S, {i, j})
-    total = lambda values: jax.ops.segment_sum(values, sizes, n + 1)[: n - 1] / choices
-    return total(absolute), jnp.sqrt(total(squares))
+    return mean_by_size(absolute, sizes, n, 2), jnp.sqrt(mean_by_size(squares, sizes, n, 2))
 
 
 @eqx.filter_jit

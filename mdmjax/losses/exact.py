@@ -1,20 +1,23 @@
 r"""The exact masked-loss curve of a denoiser, and the split of a sampler's KL into its two errors."""
 
+import math
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
-from .._contexts import marginal_table, tokens_of
-from .._errors import readable_bytes, refuse
+from .._contexts import marginal_table, place_values, tokens_of
+from .._errors import check_bytes, refuse
 from .._numerics import kl_terms
 from .._types import Array, Float, Int
 from ..denoisers.base import AbstractDenoiser
 from ..denoisers.table import whole_batch
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
 from ..information.enumeration import information_curve
+from ..information.loss_curve import LossCurve
 from ..schedules.schedule import Schedule, expected_kl, nll
 
 
@@ -25,11 +28,11 @@ class KlSplit(NamedTuple):
     learning: Float[Array, ""]
 
 
-def denoiser_loss_curve(joint: Joint, denoiser: AbstractDenoiser) -> Float[Array, " n"]:
+def denoiser_loss_curve(joint: Joint, denoiser: AbstractDenoiser) -> LossCurve:
     r"""$c(m) = \mathbb{E}\left[-\log \hat p(x_i \mid x_S)\right]$ in nats, $m = 0..n-1$, exactly.
 
     The mean is over uniformly random $S$ with $|S| = m$ and $i \notin S$, and $x \sim p$: the loss that
-    trainers log at each number of revealed tokens. `nll(c, schedule)` less $H(X)$ is then the mean over
+    trainers log at each number of revealed tokens. The `nll` of a schedule less $H(X)$ is the mean over
     ordered partitions of $\mathrm{KL}(p \| \text{law given the partition})$ of the sampler that uses
     this denoiser (arXiv 2511.04647, App. G). It is `inf` where the denoiser rules out what occurs.
 
@@ -41,14 +44,13 @@ def denoiser_loss_curve(joint: Joint, denoiser: AbstractDenoiser) -> Float[Array
 
     >>> from mdmjax import Mixed, Oracle
     >>> pair = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> [round(abs(x), 4) for x in denoiser_loss_curve(pair, Mixed(Oracle(pair), 0.5)).tolist()]
+    >>> [round(abs(x), 4) for x in denoiser_loss_curve(pair, Mixed(Oracle(pair), 0.5)).loss.tolist()]
     [0.6931, 0.2877]
     """
-    check_sizes(joint, denoiser)
-    return _known(_curve(joint, denoiser, True))
+    return _checked_curve(joint, denoiser, True)
 
 
-def learning_error_curve(joint: Joint, denoiser: AbstractDenoiser) -> Float[Array, " n"]:
+def learning_error_curve(joint: Joint, denoiser: AbstractDenoiser) -> LossCurve:
     r"""$\mathbb{E}\,\mathrm{KL}(p(x_i \mid x_S) \,\|\, \hat p(x_i \mid x_S))$ in nats, $m = |S| = 0..n-1$.
 
     The data come first. It is `denoiser_loss_curve` less the curve of the oracle, without cancellation:
@@ -56,11 +58,10 @@ def learning_error_curve(joint: Joint, denoiser: AbstractDenoiser) -> Float[Arra
 
     >>> from mdmjax import Mixed, Oracle
     >>> pair = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> [round(abs(x), 4) for x in learning_error_curve(pair, Mixed(Oracle(pair), 0.5)).tolist()]
+    >>> [round(abs(x), 4) for x in learning_error_curve(pair, Mixed(Oracle(pair), 0.5)).loss.tolist()]
     [0.0, 0.2877]
     """
-    check_sizes(joint, denoiser)
-    return _known(_curve(joint, denoiser, False))
+    return _checked_curve(joint, denoiser, False)
 
 
 def kl_split(joint: Joint, denoiser: AbstractDenoiser, schedule: Schedule) -> KlSplit:
@@ -91,21 +92,29 @@ def check_sizes(joint: Joint, denoiser: AbstractDenoiser) -> None:
     if (denoiser.n, denoiser.q) != (n, q):
         refuse("denoiser", f"of n, q = {denoiser.n}, {denoiser.q}", f"n, q = {n}, {q} of the joint")
     need = 2 * (q + 1) ** n * joint.probs.dtype.itemsize
-    if need > MAX_TABLE_BYTES:
-        refuse(
-            "n, q",
-            f"{n}, {q}",
-            f"tables of at most {readable_bytes(MAX_TABLE_BYTES)}",
-            f"two numbers for {q + 1}^{n} contexts need {readable_bytes(need)}; use fewer positions",
-        )
+    check_bytes(need, MAX_TABLE_BYTES, f"a table of {q + 1}^{n} contexts", "use fewer positions")
 
 
-def _known(curve: Float[Array, " n"]) -> Float[Array, " n"]:
+def mean_by_size(
+    totals: Float[Array, " contexts"], sizes: Int[Array, " contexts"], n: int, chosen: int
+) -> Float[Array, " sizes"]:
+    r"""Sums over contexts $S$ and `chosen` masked positions, as means by $m = |S| = 0..n-$`chosen`.
+
+    >>> mean_by_size(jnp.array([4.0, 1.0, 2.0]), jnp.array([0, 1, 1]), 2, 1).tolist()
+    [2.0, 1.5]
+    """
+    ways = [math.comb(n, m) * math.comb(n - m, chosen) for m in range(n - chosen + 1)]
+    return jax.ops.segment_sum(totals, sizes, n + 1)[: len(ways)] / jnp.array(ways, totals.dtype)
+
+
+def _checked_curve(joint: Joint, denoiser: AbstractDenoiser, whole_loss: bool) -> LossCurve:
     """The curve, refused if it is NaN; a traced one passes."""
-    if not isinstance(curve, jax.core.Tracer) and np.isnan(curve).any():
+    check_sizes(joint, denoiser)
+    curve = _curve(joint, denoiser, whole_loss)
+    if not isinstance(curve, Tracer) and np.isnan(curve).any():
         size = int(np.argmax(np.isnan(curve)))
         refuse("denoiser", f"NaN in a context of {size} tokens that occurs", "rows that sum to one")
-    return curve
+    return LossCurve(curve)
 
 
 @eqx.filter_jit
@@ -113,10 +122,10 @@ def _curve(joint: Joint, denoiser: AbstractDenoiser, whole_loss: bool) -> Float[
     """The mean loss, or only its excess over the oracle's, by the number of revealed tokens."""
     n, q = joint.n, joint.q
     marginals = marginal_table(joint.probs).reshape(-1)
-    places = jnp.array([(q + 1) ** (n - 1 - i) for i in range(n)])
+    places = jnp.asarray(place_values(n, q))
 
     def losses(code: Int[Array, ""]) -> tuple[Int[Array, ""], Float[Array, ""]]:
-        tokens = tokens_of(code, n, q)
+        tokens = jnp.asarray(tokens_of(code, n, q))
         masked = tokens == q
         # With the digit q at i replaced by a, the context's number is that of (x_S, x_i = a).
         codes = code + jnp.where(masked, places, 0)[:, None] * (jnp.arange(q) - q)[None, :]
@@ -131,7 +140,4 @@ def _curve(joint: Joint, denoiser: AbstractDenoiser, whole_loss: bool) -> Float[
 
     codes = jnp.arange((q + 1) ** n)
     sizes, totals = jax.lax.map(losses, codes, batch_size=whole_batch(2**12, n, q))
-    sums = jax.ops.segment_sum(totals, sizes, n + 1)[:n]
-    m = np.arange(n)
-    choices = np.cumprod([1.0, *((n - m[:-1]) / (m[:-1] + 1))]) * (n - m)  # pairs (S, i)
-    return sums / jnp.asarray(choices, sums.dtype)
+    return mean_by_size(totals, sizes, n, 1)

@@ -8,15 +8,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import refuse
+from .._checks import check_integer
+from .._errors import check_bytes, refuse
 from .._types import Array, Float, Int, Key
 from ..denoisers.base import AbstractDenoiser
 from ..information.estimate import Estimate
-from ..information.loss_curve import LossTable
+from ..information.loss_curve import LossTable, mean_losses
 from ..schedules.schedule import Schedule, check_total
 
 BATCH = 64
 """Calls of a denoiser that run at once where nothing else is said (our choice)."""
+
+ROW_BYTES, MAX_ROWS_BYTES = 64, 2**32
+"""What a call leaves behind, about, and what all calls may (4 GiB)."""
 
 
 class MaskedLosses(eqx.Module):
@@ -34,17 +38,18 @@ class MaskedLosses(eqx.Module):
     loss: Float[np.ndarray, " rows"]
 
     def table(self) -> LossTable:
-        """The mean, the standard error and the number of rows of every mask count.
+        r"""The mean, the standard error and the number of rows of every mask count.
+
+        The mean of a row $m$ is an unbiased estimate of $c(n - m)$ (`denoiser_loss_curve` where that can be
+        enumerated); its standard error says nothing of windows that overlap.
 
         Raises:
             InvalidInputError: a mask count with rows of fewer than two sequences.
         """
+        means, rows = mean_losses(self.n, self.n_masked, self.loss)
         m = np.unique(self.n_masked)
-        shares = [(self.n_masked == one) / np.sum(self.n_masked == one) for one in m]
-        means = np.array([share @ self.loss for share in shares])
-        errors = np.array([self._stderr(share) for share in shares])
-        counts = np.array([np.sum(share > 0) for share in shares], np.float64)
-        return LossTable(self.n, m, means, count=counts, stderr=errors)
+        errors = [self._stderr((self.n_masked == one) / rows[self.n - one]) for one in m]
+        return LossTable(self.n, m, means[self.n - m], count=rows[self.n - m], stderr=np.array(errors))
 
     def nll(self, schedule: Schedule, *, less: Schedule | None = None) -> Estimate:
         r"""$\sum_t s_t c(N_t)$ of `schedule` (`nll`) in nats, with its standard error.
@@ -56,33 +61,28 @@ class MaskedLosses(eqx.Module):
             InvalidInputError: counts that do not sum to `n`; a start that was not measured, or only on one
                 sequence.
         """
-        weights = self._starts(schedule) - (0.0 if less is None else self._starts(less))
-        rows = np.bincount(self.n_masked, minlength=self.n + 1)[1:]
-        if np.any((weights != 0) & (rows == 0)):
-            missing = int(np.argmax((weights != 0) & (rows == 0))) + 1
-            refuse("n_masked", f"without rows of {missing}", "every start of the schedule measured")
-        each = (weights / np.maximum(rows, 1))[self.n_masked - 1]
+        for one in (schedule, less or schedule):
+            check_total(one, self.n)
+        weights = schedule.weights - (0 if less is None else less.weights)
+        rows = mean_losses(self.n, self.n_masked, self.loss)[1]
+        missing = np.flatnonzero((weights != 0) & (rows == 0))
+        if missing.size:
+            none = f"without rows of {self.n - missing[-1]}"
+            refuse("n_masked", none, "every start of the schedule measured")
+        each = (weights / np.maximum(rows, 1))[self.n - self.n_masked]
         return Estimate(float(each @ self.loss), self._stderr(each))
-
-    def _starts(self, schedule: Schedule) -> Float[np.ndarray, " n"]:
-        """How often each mask count `1..n` is the start of a reveal."""
-        check_total(schedule, self.n)
-        return np.bincount(self.n - schedule.starts - 1, minlength=self.n).astype(np.float64)
 
     def _stderr(self, weights: Float[np.ndarray, " rows"]) -> float:
         """The standard error of `weights @ loss`, a sum of means by mask count; sequences independent."""
-        rows = np.bincount(self.n_masked, minlength=self.n + 1)
-        means = np.bincount(self.n_masked, self.loss, self.n + 1) / np.maximum(rows, 1)
+        means = mean_losses(self.n, self.n_masked, self.loss)[0][self.n - self.n_masked]
         kinds = np.unique(np.stack([self.n_masked, self.sequence]), axis=1)[0]
-        sequences = np.bincount(kinds, minlength=self.n + 1)
-        used = weights != 0
-        fewest = self.n_masked[used][np.argmin(sequences[self.n_masked[used]])] if used.any() else 0
-        if used.any() and sequences[fewest] < 2:
-            what = f"loss of {fewest} masked tokens"
+        sequences = np.bincount(kinds, minlength=self.n + 1)[self.n_masked]
+        alone = self.n_masked[(weights != 0) & (sequences < 2)]
+        if alone.size:
+            what = f"loss of {alone[0]} masked tokens"
             refuse(what, "measured on one sequence", "at least two", "give more sequences or rounds")
         # A mean that is taken off takes a degree of freedom from the sequences of its mask count.
-        freedom = np.sqrt(sequences / np.maximum(sequences - 1, 1))
-        residuals = weights * freedom[self.n_masked] * (self.loss - means[self.n_masked])
+        residuals = weights * np.sqrt(sequences / np.maximum(sequences - 1, 1)) * (self.loss - means)
         return float(np.sqrt(np.sum(np.bincount(self.sequence, residuals) ** 2)))
 
 
@@ -109,68 +109,31 @@ def masked_losses(
 
     Raises:
         InvalidInputError: sequences of another length or with other symbols, `rounds` or `batch` below 1,
-            or a loss that is not finite (a symbol that occurs has probability 0).
+            too many rows, or a loss that is not finite (a symbol that occurs has probability 0).
 
     >>> from mdmjax import Mixed, Oracle, noisy_repeated_bit, tabulate
     >>> joint = tabulate(noisy_repeated_bit(3, 0.1))
     >>> sequences = jax.vmap(joint.sample)(jax.random.split(jax.random.key(0), 30))
     >>> rows = masked_losses(jax.random.key(1), Oracle(joint), sequences)
-    >>> np.bincount(rows.n_masked).tolist()
-    [0, 10, 10, 10]
+    >>> rows.table().count.tolist()
+    [10.0, 10.0, 10.0]
     """
-    size, n = check_sequences(sequences, denoiser)
-    for name, value in (("rounds", rounds), ("batch", batch)):
-        if value < 1:
-            refuse(name, value, "an integer >= 1")
+    size, n = check_sequences(sequences, denoiser, rounds=rounds, batch=batch)
+    need = ROW_BYTES * size * rounds
+    check_bytes(need, MAX_ROWS_BYTES, f"a table of {rounds} rounds of {size} sequences", "use fewer rounds")
     ordering, masking = jax.random.split(key)
     place = np.asarray(jax.random.permutation(ordering, size))
     n_masked = mask_counts(place, n, rounds).reshape(-1)
     sequence = np.tile(np.arange(size), rounds)
     order = sequence + np.repeat(np.arange(rounds) // n, size) * size  # a new one every n rounds
-    calls, rows = min(batch, n_masked.size), map(jnp.asarray, (sequence, order, n_masked))
-    rows = _losses(masking, denoiser, sequences, *rows, calls)
-    loss = np.asarray(rows, np.float64)
+    rows = jnp.asarray(sequence), jnp.asarray(order), jnp.asarray(n_masked)
+    loss = np.asarray(_losses(masking, denoiser, sequences, rows, min(batch, n_masked.size)), np.float64)
     wrong = ~np.isfinite(loss)
     if wrong.any():
         row = int(np.argmax(wrong))
         where = f"{loss[row]} with {n_masked[row]} masked tokens of sequence {sequence[row]}"
         refuse("loss", where, "finite nats", "the denoiser rules out what occurs, or is not a number")
     return MaskedLosses(n, sequence, n_masked, np.maximum(loss, 0.0))
-
-
-def measured_loss_table(
-    key: Key[Array, ""],
-    denoiser: AbstractDenoiser,
-    sequences: Int[Array, "samples n"],
-    *,
-    rounds: int = 1,
-    batch: int = BATCH,
-) -> LossTable:
-    r"""The masked-loss curve of `denoiser` on `sequences`, with standard errors over sequences.
-
-    The `MaskedLosses.table` of `masked_losses`: the mean of a row `m` is an unbiased estimate of
-    $c(n - m)$ (`denoiser_loss_curve` where that can be enumerated) and its standard error is that of a
-    mean of independent sequences. `stderr` says nothing of windows that overlap.
-
-    Raises:
-        InvalidInputError: as `masked_losses`; fewer than `2 n` sequences times rounds.
-
-    >>> from mdmjax import Mixed, Oracle, noisy_repeated_bit, tabulate
-    >>> joint = tabulate(noisy_repeated_bit(3, 0.1))
-    >>> sequences = jax.vmap(joint.sample)(jax.random.split(jax.random.key(0), 300))
-    >>> table = measured_loss_table(jax.random.key(1), Oracle(joint), sequences, rounds=3)
-    >>> table.n_masked.tolist(), table.count.tolist()
-    ([1, 2, 3], [300.0, 300.0, 300.0])
-    """
-    n, size = denoiser.n, sequences.shape[0]
-    if size < 2 or size * rounds < 2 * n:
-        refuse(
-            "sequences",
-            f"{size}",
-            f"at least two for each of the {n} mask counts",
-            f"give {2 * n} sequences, or rounds = {-(-2 * n // max(size, 2))}",
-        )
-    return masked_losses(key, denoiser, sequences, rounds=rounds, batch=batch).table()
 
 
 def mask_counts(
@@ -203,15 +166,22 @@ def joined(parts: Sequence[MaskedLosses]) -> MaskedLosses:
     )
 
 
-def check_sequences(sequences: Int[Array, "samples n"], denoiser: AbstractDenoiser) -> tuple[int, int]:
-    """The number and the length of sequences of the denoiser's symbols; others are refused."""
+def check_sequences(
+    sequences: Int[Array, "samples n"], denoiser: AbstractDenoiser, **at_least_one: int
+) -> tuple[int, int]:
+    """The number and the length of sequences of the denoiser's symbols; others are refused.
+
+    So are named numbers, such as `batch`, that are below one.
+    """
+    for name, value in at_least_one.items():
+        check_integer(name, value, 1)
     n, q = denoiser.n, denoiser.q
     if sequences.ndim != 2 or sequences.shape[0] < 1 or sequences.shape[1] != n:
         refuse("sequences", f"of shape {sequences.shape}", f"shape (samples, {n})")
     low, high = int(jnp.min(sequences)), int(jnp.max(sequences))
     if low < 0 or high >= q:
         refuse("sequences", f"with a symbol {low if low < 0 else high}", f"symbols 0..{q - 1}")
-    return sequences.shape
+    return sequences.shape[0], n
 
 
 def token_losses(
@@ -233,12 +203,10 @@ def _losses(
     key: Key[Array, ""],
     denoiser: AbstractDenoiser,
     sequences: Int[Array, "samples n"],
-    sequence: Int[Array, " rows"],
-    order: Int[Array, " rows"],
-    n_masked: Int[Array, " rows"],
+    rows: tuple[Int[Array, " rows"], Int[Array, " rows"], Int[Array, " rows"]],
     batch: int,
 ) -> Float[Array, " rows"]:
-    """The mean loss of the masked tokens of every row."""
+    """The mean loss of the masked tokens of every row: its sequence, its order, how many are masked."""
 
     def loss(row: tuple[Int[Array, ""], Int[Array, ""], Int[Array, ""]]) -> Float[Array, ""]:
         one, number, count = row
@@ -247,4 +215,4 @@ def _losses(
         losses = token_losses(denoiser, jnp.where(masked, denoiser.q, tokens), tokens)
         return jnp.sum(losses, where=masked) / count.astype(losses.dtype)
 
-    return jax.lax.map(loss, (sequence, order, n_masked), batch_size=batch)
+    return jax.lax.map(loss, rows, batch_size=batch)

@@ -1,67 +1,80 @@
 """The error of a denoiser at one position, in every context that the data have."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._contexts import marginal_table, place_values, tokens_of
 from .._errors import check_bytes, refuse
-from .._numerics import kl_terms
+from .._numerics import safe_log
 from .._types import Array, Float, Int
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
-from ..laws._rows import checked_probs, with_tables
+from ..laws._rows import checked_probs, denoised, with_tables
 
-BATCH = 2**14
-"""Contexts that are denoised at a time."""
+Rows = Float[Array, "contexts n q"]
 
 
-def context_rows(
-    joint: Joint, denoiser: AbstractDenoiser
-) -> tuple[Float[Array, "contexts n q"], Float[Array, "contexts n q"], Float[Array, " contexts"]]:
-    r"""$p(x_i \mid x_C)$, $\hat p(x_i \mid x_C)$ and $p(x_C)$ of every context, in the order of its code.
+def context_rows(joint: Joint, denoiser: AbstractDenoiser) -> tuple[Rows, Rows, Float[Array, " contexts"]]:
+    r"""$p(x_i \mid x_C)$, $\log \hat p(x_i \mid x_C)$ and $p(x_C)$ of every context, by its code.
 
-    Rows of revealed positions, and of contexts that the data never have, are zero in both.
+    Rows of revealed positions, and of contexts that the data never have, are 0 and $-\infty$.
 
     Raises:
         InvalidInputError: a denoiser of another size, or whose rows are NaN or do not sum to one in a
             context that occurs; tables of more than 2 GiB.
     """
-    n, q = joint.n, joint.q
-    if (denoiser.n, denoiser.q) != (n, q):
-        refuse("denoiser", f"of n, q = {denoiser.n}, {denoiser.q}", f"n, q = {n}, {q} of the joint")
-    contexts = (q + 1) ** n
+    check_same_size(joint, denoiser)
+    n, q, contexts = joint.n, joint.q, (joint.q + 1) ** joint.n
     need = 6 * contexts * n * q * joint.probs.dtype.itemsize
     remedy = f"at n = {n}, q = {q} there are {q + 1}^{n} contexts; use fewer positions"
     check_bytes(need, MAX_TABLE_BYTES, "the table of the denoiser", remedy)
     mass, exact = _exact(joint.probs)
     occurs = np.flatnonzero(np.asarray(mass) > 0)
-    denoiser, made = with_tables(denoiser), np.zeros((contexts, n, q))
-    for start in range(0, occurs.size, BATCH):
-        codes = occurs[start : start + BATCH]
-        # Padded, so that one shape is compiled.
-        padded = np.resize(codes, min(BATCH, 1 << (occurs.size - 1).bit_length()))
-        rows = _log_probs(denoiser, jnp.asarray(tokens_of(padded, n, q)))
-        made[codes] = checked_probs(np.asarray(rows)[: codes.size], tokens_of(codes, n, q))
+    tokens, made = tokens_of(occurs, n, q), np.full((contexts, n, q), -np.inf)
+    made[occurs] = normalised(denoised(with_tables(denoiser), tokens), tokens)
     return exact, jnp.asarray(made, exact.dtype), mass
+
+
+def check_same_size(joint: Joint, denoiser: AbstractDenoiser) -> None:
+    """Refuse a denoiser of other sequences."""
+    if (denoiser.n, denoiser.q) != (joint.n, joint.q):
+        wanted = f"n, q = {joint.n}, {joint.q} of the joint"
+        refuse("denoiser", f"of n, q = {denoiser.n}, {denoiser.q}", wanted)
+
+
+def normalised(
+    log_probs: Float[np.ndarray, "m n q"], tokens: Int[np.ndarray, "m n"]
+) -> Float[np.ndarray, "m n q"]:
+    r"""The rows of `checked_probs` as logarithms, which hold what is too small for a probability.
+
+    $-\infty$ where revealed.
+    """
+    checked_probs(log_probs, tokens)
+    rows = log_probs.astype(np.float64)
+    rows = rows - np.logaddexp.reduce(rows, axis=2, keepdims=True)
+    return np.where((tokens == log_probs.shape[2])[:, :, None], rows, -np.inf)
 
 
 @jax.jit
 def forward_errors(
-    exact: Float[Array, "contexts n q"], made: Float[Array, "contexts n q"], mass: Float[Array, " contexts"]
+    exact: Rows, log_made: Rows, mass: Float[Array, " contexts"]
 ) -> Float[Array, "n contexts"]:
-    r"""$p(x_C)\,\mathrm{KL}(p(x_i \mid x_C) \| \hat p(x_i \mid x_C))$ in nats, from `context_rows`."""
-    return (jnp.sum(kl_terms(exact, made), axis=2) * mass[:, None]).T
+    r"""$p(x_C)\,\mathrm{KL}(p(x_i \mid x_C) \| \hat p(x_i \mid x_C))$ in nats, from `context_rows`.
 
-
-@eqx.filter_jit
-def _log_probs(denoiser: AbstractDenoiser, tokens: Int[Array, "m n"]) -> Float[Array, "m n q"]:
-    return jax.vmap(denoiser)(tokens)
+    The terms are those of `kl_terms`, with $\log \hat p$ as it is given.
+    """
+    occurs, made = exact > 0, jnp.exp(log_made)
+    filled = jnp.where(occurs, exact, 1.0)
+    u = jnp.where(occurs, (made - exact) / filled, 0.0)
+    near = u > -0.5
+    log_ratio = jnp.where(near, jnp.log1p(jnp.where(near, u, 0.0)), log_made - safe_log(filled))
+    terms = jnp.where(occurs, exact * (u - log_ratio), made)
+    return (jnp.sum(terms, axis=2) * mass[:, None]).T
 
 
 @jax.jit
-def _exact(probs: Float[Array, "..."]) -> tuple[Float[Array, " contexts"], Float[Array, "contexts n q"]]:
+def _exact(probs: Float[Array, "..."]) -> tuple[Float[Array, " contexts"], Rows]:
     """The mass of every context, and its conditionals."""
     n, q = probs.ndim, probs.shape[0]
     mass = marginal_table(probs).reshape(-1)

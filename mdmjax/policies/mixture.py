@@ -1,9 +1,8 @@
 r"""Every schedule of random-order decoding, judged by the KL to its own law: the mixture over partitions.
 
-`expected_kl` is the mean over ordered partitions and has its optimum by dynamic programming; the sampler's
-own law is the mixture over them, whose KL is no larger (Jensen) and is not a sum over steps. Its best
-schedule may be another one. All $2^{n-1}$ compositions of $n$ are the leaves of a tree of prefixes, each
-with the masses of its states.
+`expected_kl` is the mean over ordered partitions; the sampler's own law is the mixture over them, whose KL
+is no larger (Jensen) and is not a sum over steps, so that its best schedule may be another one. All
+$2^{n-1}$ compositions of $n$ are the leaves of a tree of prefixes, each with the masses of its states.
 """
 
 import math
@@ -21,6 +20,7 @@ from ..distributions.joint import Joint
 from ..laws._rows import with_tables
 from ..laws.random_order import MAX_TERMS, level_after
 from ..schedules.schedule import Schedule, check_total
+from ._local import check_same_size
 
 MAX_SCHEDULES = 2**15
 """The most schedules that are walked without being asked for."""
@@ -82,15 +82,15 @@ def mixture_schedules(
     [0.6931, 0.0]
     """
     n, q = joint.n, joint.q
-    if (denoiser.n, denoiser.q) != (n, q):
-        refuse("denoiser", f"of n, q = {denoiser.n}, {denoiser.q}", f"n, q = {n}, {q} of the joint")
+    check_same_size(joint, denoiser)
     _check_cost(n, q, max_schedules, max_terms)
     denoiser, kl = with_tables(denoiser), np.zeros(2 ** (n - 1))
     # Depth first, so that no more than one mass a level is kept for each pending step.
     pending = [(0, 0, jnp.ones((1,), jnp.result_type(float)))]
     while pending:
         start, code, mass = pending.pop()
-        kl[code] = _kl(joint.probs, level_after(denoiser, mass, start, n - start))
+        law = level_after(denoiser, mass, start, n - start)
+        kl[code] = _kl(joint.probs.reshape(-1), law.astype(joint.probs.dtype))
         for end in range(start + 1, n):
             ended = code | 1 << (end - 1)
             pending.append((end, ended, level_after(denoiser, mass, start, end - start)))
@@ -98,8 +98,8 @@ def mixture_schedules(
 
 
 @jax.jit
-def _kl(probs: Float[Array, "..."], law: Float[Array, " words"]) -> Float[Array, ""]:
-    return jnp.sum(kl_terms(probs.reshape(-1), law.astype(probs.dtype)))
+def _kl(probs: Float[Array, " words"], law: Float[Array, " words"]) -> Float[Array, ""]:
+    return jnp.sum(kl_terms(probs, law))
 
 
 def _check_cost(n: int, q: int, max_schedules: int, max_terms: int) -> None:

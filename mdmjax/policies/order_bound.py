@@ -1,11 +1,10 @@
 r"""The bound of an order by its entropies: Assumption 4.2 and Eq. 11 of arXiv 2602.00286.
 
-One token a step; $h_t$ is the mean entropy of what step $t$ reveals, $\bar\varepsilon_t$ its mean error.
-Eq. 10 is $\bar\varepsilon_t \le \alpha h_t + \lambda \bar\varepsilon_{<t} + b$. The paper bounds
-$J = \sum_t \bar\varepsilon_t$ by $\sum_t W_t h_t + T b$ with $W_t = \alpha (1 + \lambda)^{T-t}$, and its
-proof (Eq. 36) has $W_t = \alpha \sum_{s=0}^{T-t} \lambda^s$ for the same number, which it is not: the two
-solve two readings of $\bar\varepsilon_{<t}$. In both, $b$ is carried on like $\alpha h_t$, so that what is
-added is $b \sum_t W_t / \alpha$, which is $T b$ for $\lambda = 0$ only.
+$h_t$ is the mean entropy of what step $t$ reveals, $\bar\varepsilon_t$ its mean error. Eq. 10 is
+$\bar\varepsilon_t \le \alpha h_t + \lambda \bar\varepsilon_{<t} + b$. The paper bounds
+$J = \sum_t \bar\varepsilon_t$ by $\sum_t W_t h_t + T b$ with $W_t = \alpha (1 + \lambda)^{T-t}$, in its
+proof (Eq. 36) with $W_t = \alpha \sum_{s=0}^{T-t} \lambda^s$: two readings of $\bar\varepsilon_{<t}$. In
+both, $b$ is carried on like $\alpha h_t$, which adds $b \sum_t W_t / \alpha$: $T b$ for $\lambda = 0$ only.
 """
 
 from collections.abc import Callable

@@ -1,11 +1,9 @@
 r"""Orders of one token at a time: what each costs in both directions of the KL, and the best of them.
 
 One token a step has no sampling error, so that all of the KL is the denoiser's. Forward, contexts are
-those of the data: a step adds $\mathbb{E}_p\,\mathrm{KL}(p(x_i \mid x_S) \| \hat p(x_i \mid x_S))$, which
-depends on the revealed positions and not on their order. Reverse, contexts are the model's own (Lemma 4.1
-of arXiv 2602.00286), and a denoiser whose conditionals are those of no distribution draws them by another
-law in every order. An adaptive order sees the tokens; what is still to come depends on them
-alone, and both directions are one recursion over the $(q+1)^n$ partial assignments.
+those of the data, and it is the recursion of `bellman` with sizes given. Reverse, contexts are the model's
+own (Lemma 4.1 of arXiv 2602.00286), and a denoiser whose conditionals are those of no distribution draws
+them by another law in every order: a recursion of its own.
 """
 
 import itertools
@@ -20,10 +18,15 @@ from .._contexts import place_values, tokens_of
 from .._errors import check_bytes
 from .._numerics import comparable, entropy, kl_terms
 from .._types import Array, Float, Int
+from ..decoders.orders import FixedPartition
+from ..decoders.reveal import Reveal
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
+from ..schedules.schedule import Schedule
 from ._local import context_rows, forward_errors
-from .optimal import PolicyTable
+from .bellman import given_sizes
+from .optimal import optimal_policy
+from .tables import PolicyTable
 
 
 class FixedOrders(eqx.Module):
@@ -50,7 +53,7 @@ class OptimalOrder(eqx.Module):
     """A best order: its `kl` in nats, and the decoder that follows it."""
 
     kl: Float[Array, ""]
-    decoder: PolicyTable
+    decoder: Reveal
 
 
 def fixed_orders(joint: Joint, denoiser: AbstractDenoiser) -> FixedOrders:
@@ -76,13 +79,13 @@ def fixed_orders(joint: Joint, denoiser: AbstractDenoiser) -> FixedOrders:
     need = 5 * math.factorial(n) * q ** (n - 1) * joint.probs.dtype.itemsize
     remedy = f"there are {n}! orders and {q}^{n - 1} contexts; optimal_order has a recursion without them"
     check_bytes(need, MAX_TABLE_BYTES, "the table of all orders", remedy)
-    exact, made, mass = context_rows(joint, denoiser)
-    steps = _walk(exact, made)
+    exact, log_made, mass = context_rows(joint, denoiser)
+    steps = _walk(exact, jnp.exp(log_made))
     orders = np.array(list(itertools.permutations(range(n))))
     # The code of a revealed set has digit 1 where masked; before step t that is t..n-1 of the order.
     bits = 1 << (n - 1 - orders)
     before = np.cumsum(bits[:, ::-1], axis=1)[:, ::-1]
-    forward = _set_errors(forward_errors(exact, made, mass), q)
+    forward = _set_errors(forward_errors(exact, log_made, mass), q)
     forward_kl = jnp.sum(forward[jnp.asarray(before), jnp.asarray(orders)], axis=1)
     return FixedOrders(jnp.asarray(orders), steps[:, :, 0], steps[:, :, 1], forward_kl)
 
@@ -92,20 +95,20 @@ def optimal_order(
 ) -> OptimalOrder:
     r"""The order of one token at a time of least $\mathrm{KL}(p \| \text{law})$, or of least `reverse` KL.
 
-    With `adaptive` true the next position may depend on the tokens seen:
+    Forward it is `optimal_policy` among `given_sizes` of one token a step, adaptive or fixed. Reverse the
+    next position may depend on the tokens seen,
 
-    $$V(x_S) = \min_{i \notin S} \left[ e_i(x_S) + \sum_a w_i(a)\, V(x_S x_i{=}a) \right]$$
+    $$V(x_S) = \min_{i \notin S} \left[ \mathrm{KL}(\hat p_i \| p_i)
+    + \sum_a \hat p_i(a)\, V(x_S x_i{=}a) \right]$$
 
-    with $e_i = \mathrm{KL}(p_i \| \hat p_i)$ and $w = p$ forward, $e_i = \mathrm{KL}(\hat p_i \| p_i)$ and
-    $w = \hat p$ reverse. With it false the order is fixed: forward by the same recursion over the $2^n$
-    revealed sets, reverse the least of `fixed_orders` (Eq. 9 of arXiv 2602.00286). The first of equals up
-    to rounding is taken. Costs $n^2 q (q+1)^n$, or as `fixed_orders`.
+    at a cost of $n^2 q (q+1)^n$, or with `adaptive` false the order is the best of `fixed_orders` (Eq. 9 of
+    arXiv 2602.00286); the first of equals up to rounding is taken.
 
     `optimal_policy(joint, n, denoiser=...)` may also reveal several tokens at once, which can be better
     when the denoiser is worse the more it sees.
 
     Raises:
-        InvalidInputError: as `fixed_orders`.
+        InvalidInputError: as `fixed_orders`, and as `optimal_policy`.
 
     >>> from mdmjax import Mixed, Oracle
     >>> pair = Joint(jnp.array([[0.4, 0.1], [0.25, 0.25]]))
@@ -114,24 +117,18 @@ def optimal_order(
     >>> every.orders.tolist(), [round(x, 4) for x in every.forward_kl.tolist()], round(float(best.kl), 4)
     ([[0, 1], [1, 0]], [0.0049, 0.0041], 0.0041)
     """
-    if reverse and not adaptive:
-        every = fixed_orders(joint, denoiser)
-        best = int(jnp.argmin(comparable(every.reverse_kl)))
-        sets = _sets_of(np.asarray(every.orders[best]))
-        return OptimalOrder(every.reverse_kl[best], PolicyTable(jnp.asarray(sets)[None, :], False))
-    exact, made, mass = context_rows(joint, denoiser)
+    if not reverse:
+        one_by_one = given_sizes(Schedule([1] * joint.n), adaptive=adaptive)
+        best = optimal_policy(joint, joint.n, among=one_by_one, denoiser=denoiser)
+        return OptimalOrder(best.kl, best.decoder)
     if adaptive:
-        kl, sets = _bellman(_errors(exact, made, reverse), made if reverse else exact)
-    else:
-        errors = _set_errors(forward_errors(exact, made, mass), joint.q)
-        kl, sets = _bellman(errors, jnp.ones((*errors.shape, 1), errors.dtype))
-    return OptimalOrder(kl, PolicyTable(sets[None, :], adaptive))
-
-
-def _errors(
-    exact: Float[Array, "contexts n q"], made: Float[Array, "contexts n q"], reverse: bool
-) -> Float[Array, "contexts n"]:
-    return jnp.sum(kl_terms(made, exact) if reverse else kl_terms(exact, made), axis=2)
+        exact, log_made, _ = context_rows(joint, denoiser)
+        least, sets = _bellman(exact, jnp.exp(log_made))
+        return OptimalOrder(least, Reveal(PolicyTable(sets[None, :], True)))
+    every = fixed_orders(joint, denoiser)
+    first = int(jnp.argmin(comparable(every.reverse_kl)))
+    order = FixedPartition([[i] for i in every.orders[first].tolist()])
+    return OptimalOrder(every.reverse_kl[first], Reveal(order))
 
 
 def _set_errors(errors: Float[Array, "n contexts"], q: int) -> Float[Array, "sets n"]:
@@ -151,7 +148,7 @@ def _walk(
     """The mean error and the mean entropy of every step of every order, contexts from the model."""
     _, n, q = made.shape
     place = place_values(n, q)
-    local = jnp.stack([_errors(exact, made, True), entropy(exact)], axis=2)
+    local = jnp.stack([jnp.sum(kl_terms(made, exact), axis=2), entropy(exact)], axis=2)
     laws, codes = jnp.ones((1, 1), made.dtype), jnp.full((1, 1), q * int(place.sum()))
     steps = jnp.zeros((1, 0, 2), made.dtype)
     for revealed in range(n):
@@ -170,17 +167,18 @@ def _walk(
 
 @jax.jit
 def _bellman(
-    errors: Float[Array, "contexts n"], moves: Float[Array, "contexts n symbols"]
+    exact: Float[Array, "contexts n q"], made: Float[Array, "contexts n q"]
 ) -> tuple[Float[Array, ""], Int[Array, " contexts"]]:
-    """The least cost from all masked, and the set of one position at every context."""
-    contexts, n, q = moves.shape
+    """The least reverse KL from all masked, and the set of one position at every context."""
+    contexts, n, q = made.shape
+    errors = jnp.sum(kl_terms(made, exact), axis=2)
     codes, place = jnp.arange(contexts), jnp.asarray(place_values(n, q))
     masked = jax.vmap(lambda code: tokens_of(code, n, q))(codes) == q
     after = codes[:, None, None] + (jnp.arange(q) - q)[None, None, :] * place[None, :, None]
     after = jnp.where(masked[:, :, None], after, 0)
 
     def choose(values):
-        total = errors + jnp.sum(jnp.where(moves > 0, moves * values[after], 0.0), axis=2)
+        total = errors + jnp.sum(jnp.where(made > 0, made * values[after], 0.0), axis=2)
         # An infinite masked position is still better than one that is revealed.
         rounded = jnp.minimum(comparable(total), jnp.finfo(total.dtype).max)
         return total, jnp.argmin(jnp.where(masked, rounded, jnp.inf), axis=1)
@@ -194,10 +192,3 @@ def _bellman(
     values = jax.lax.fori_loop(0, n, sweep, jnp.zeros((contexts,), errors.dtype))
     sets = jnp.asarray(1, jnp.int32) << choose(values)[1].astype(jnp.int32)
     return values[-1], sets
-
-
-def _sets_of(order: Int[np.ndarray, " n"]) -> Int[np.ndarray, " sets"]:
-    """For every revealed set (digit 1 where masked), the first masked position of the order, as a set."""
-    n = order.size
-    masked = (np.arange(2**n)[:, None] >> (n - 1 - order)[None, :]) & 1
-    return (1 << order[np.argmax(masked, axis=1)]).astype(np.int32)

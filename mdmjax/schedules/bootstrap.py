@@ -64,22 +64,22 @@ def bootstrap_gain(
     if samples < 2:
         refuse("samples", samples, "an integer >= 2", "200 or more give steady intervals")
     curve = fit(curve_from_table(table))
-    schedule, even = optimal_schedule(-curve.loss, steps), llada_uniform(table.n, steps)
+    schedule, even = optimal_schedule(curve, steps), llada_uniform(table.n, steps)
 
-    def gain_on(loss: Float[Array, " n"], chosen: Schedule) -> float:
-        return float(nll(loss, even) - nll(loss, chosen))
+    def gain_on(data: LossCurve, chosen: Schedule) -> float:
+        return float(nll(data, even) - nll(data, chosen))
 
     own, fixed, optimism, boundaries = [], [], [], []
     for replicate in _replicates(key, table, samples):
-        loss = fit(curve_from_table(replicate)).loss
-        chosen = optimal_schedule(-loss, steps)
-        own.append(gain_on(loss, chosen))
-        fixed.append(gain_on(loss, schedule))
-        optimism.append(own[-1] - gain_on(curve.loss, chosen))
+        data = fit(curve_from_table(replicate))
+        chosen = optimal_schedule(data, steps)
+        own.append(gain_on(data, chosen))
+        fixed.append(gain_on(data, schedule))
+        optimism.append(own[-1] - gain_on(curve, chosen))
         boundaries.append(chosen.boundaries[1:-1])
     return BootstrapGain(
         schedule=schedule,
-        gain=gain_on(curve.loss, schedule),
+        gain=gain_on(curve, schedule),
         gain_interval=np.quantile(own, QUANTILES),
         fixed_interval=np.quantile(fixed, QUANTILES),
         optimism=float(np.mean(optimism)),

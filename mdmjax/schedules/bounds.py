@@ -1,10 +1,10 @@
 r"""What the theory promises of a schedule, without the whole curve. All in nats.
 
-The exact number is `expected_kl`; a bound is for when only a few numbers of the distribution are
-known, and for seeing how loose the theory is. With $Z$ the information curve, a step that starts at
-$N$ and reveals $s$ costs exactly $\sum_{m=1}^{s-1} (s-m)(Z_{N+m+1} - Z_{N+m})$, while TC, DTC and
-their sum weigh the increment $Z_{j+1} - Z_j$ by $n-j$, $j$ and $n$. Every bound here is a
-comparison of those weights.
+The exact number is `expected_kl` (`step_gap` of a loss curve); a bound is for when few numbers of the
+distribution are known, and for seeing how loose the theory is. With $v$ the `heights` of a curve ($Z$ of an
+information curve), a step that starts at $N$ and reveals $s$ costs exactly
+$\sum_{m=1}^{s-1} (s-m)(v_{N+m} - v_{N+m-1})$, while TC, DTC and their sum weigh the increment
+$Z_{j+1} - Z_j$ by $n-j$, $j$ and $n$. Every bound here is a comparison of those weights.
 """
 
 import math
@@ -14,20 +14,9 @@ import numpy as np
 
 from .._errors import refuse
 from .._types import Array, Float
-from ..information.curve import InformationCurve
+from ..information.curve import AbstractCurve, InformationCurve, check_curve, check_positions
 from .named import check_steps
 from .schedule import Schedule, check_total
-
-
-def theorem9_steps(n: int, correlation: float, epsilon: float) -> float:
-    r"""$2 + (1 + \log n)(1 + \lceil C/\varepsilon \rceil)$: at most so many steps in Theorem 9.
-
-    `correlation` is TC for `theorem9_tc` and DTC for `theorem9_dtc` (arXiv 2511.04647, Thm 9).
-
-    >>> round(theorem9_steps(16, 0.69, 0.5), 3)
-    13.318
-    """
-    return 2 + (1 + math.log(n)) * (1 + math.ceil(correlation / epsilon))
 
 
 def tc_bound(schedule: Schedule, total_correlation: float) -> float:
@@ -40,23 +29,19 @@ def tc_bound(schedule: Schedule, total_correlation: float) -> float:
     >>> tc_bound(Schedule([4, 2, 1, 1]), 1.0)
     0.42857142857142855
     """
-    starts, counts = schedule.boundaries[:-1], schedule.counts
-    return total_correlation * _greatest_ratio(counts, schedule.n - starts - 1)
+    return total_correlation * _greatest_ratio(schedule, schedule.n - schedule.boundaries[:-1] - 1)
 
 
 def dtc_bound(schedule: Schedule, dual_total_correlation: float) -> float:
-    r"""$\mathrm{DTC} \max_t \frac{s_t - 1}{N_t + 1}$, with step $t$ from $N_t$.
+    r"""$\mathrm{DTC} \max_t \frac{s_t - 1}{N_t + 1}$, where step $t$ starts at $N_t$.
 
-    The proof of Theorem 9 (App. D) asks for $s_t \le \frac{\varepsilon}{DTC} N_t$, which implies
-    that this is $\le \varepsilon$. The constant here is ours and is the best: some nondecreasing
-    curve of that DTC reaches it. For `austin` with `steps = 1` it is at most
-    $\frac{n-k+1}{k}\mathrm{DTC}$, as in App. F.2.
+    The proof of Theorem 9 (App. D) asks for $s_t \le \frac{\varepsilon}{DTC} N_t$; the rest is as in
+    `tc_bound`. For `austin` with `steps = 1` it is at most $\frac{n-k+1}{k}\mathrm{DTC}$, as in App. F.2.
 
     >>> dtc_bound(Schedule([1, 1, 2, 4]), 1.0)
     0.6
     """
-    starts, counts = schedule.boundaries[:-1], schedule.counts
-    return dual_total_correlation * _greatest_ratio(counts, starts + 1)
+    return dual_total_correlation * _greatest_ratio(schedule, schedule.boundaries[:-1] + 1)
 
 
 def li_cai_bound(schedule: Schedule, total_correlation: float, dual_total_correlation: float) -> float:
@@ -84,14 +69,15 @@ def li_cai_power_of_two_bound(
     return (rounded - 1) / schedule.n * (total_correlation + dual_total_correlation)
 
 
-def austin_bound(curve: InformationCurve, steps: int) -> Float[Array, ""]:
+def austin_bound(curve: AbstractCurve, steps: int) -> Float[Array, ""]:
     r"""$(n-k+1)(Z_n - Z_k)$ for $k-1$ single tokens and then the rest at once (App. F.2).
 
-    >>> float(austin_bound(InformationCurve(jnp.array([0.0, 1.0, 1.5]), jnp.array(2.0)), 2))
+    >>> float(austin_bound(InformationCurve([0.0, 1.0, 1.5], 2.0), 2))
     1.0
     """
+    check_curve(curve)
     check_steps(curve.n, steps)
-    return (curve.n - steps + 1) * (curve.information[-1] - curve.information[steps - 1])
+    return (curve.n - steps + 1) * (curve.heights[-1] - curve.heights[steps - 1])
 
 
 def austin_dtc_bound(n: int, steps: int, dual_total_correlation: float) -> float:
@@ -104,34 +90,34 @@ def austin_dtc_bound(n: int, steps: int, dual_total_correlation: float) -> float
     return (n - steps + 1) / steps * dual_total_correlation
 
 
-def wainwright_bound(curve: InformationCurve, schedule: Schedule) -> Float[Array, ""]:
+def wainwright_bound(curve: AbstractCurve, schedule: Schedule) -> Float[Array, ""]:
     r"""Theorem 1 of arXiv 2608.13520 for fixed cardinalities (Eq. 17b), with its completion term.
 
     $$\sum_t \Big(\frac{\psi(b_t/n)}{\psi((a_t+1)/n)} - 1\Big) \sum_{j=a_t+1}^{b_t-1}
     \frac jn \Big(1 - \frac jn\Big)\, n (Z_{j+1} - Z_j), \qquad \psi(x) = \frac{x}{1-x}$$
 
-    over the steps $a_t \to b_t$ but the last, whose $\psi$ is infinite: it adds its exact error.
+    over the steps $a_t \to b_t$ but the last, whose $\psi$ is infinite: it adds its exact cost.
 
     Raises:
-        InvalidInputError: if the counts do not sum to the `n` of the curve.
+        InvalidInputError: what is no curve, or counts that do not sum to its `n`.
 
-    >>> curve = InformationCurve(jnp.array([0.0, 1.0, 1.0]), jnp.array(1.0))
-    >>> float(wainwright_bound(curve, Schedule([2, 1])))
+    >>> float(wainwright_bound(InformationCurve([0.0, 1.0, 1.0], 1.0), Schedule([2, 1])))
     2.0
     """
+    check_curve(curve)
     check_total(schedule, curve.n)
-    n, z = curve.n, curve.information
-    bounds, last = schedule.boundaries, int(schedule.counts[-1])
+    n, bounds, last = curve.n, schedule.boundaries, int(schedule.counts[-1])
     a, b = bounds[:-2], bounds[1:-1]
     factors = b * (n - a - 1) / ((a + 1) * (n - b)) - 1
     j = np.arange(1, n)
     # The increment j lies inside the step that makes reveal j+1, unless that step starts at j.
     inside = (schedule.starts[1:] < j) & (j < n - last)
     weights = np.where(inside, np.repeat([*factors, 0.0], schedule.counts)[1:] * j * (n - j) / n, 0)
-    return jnp.sum(jnp.asarray(weights, z.dtype) * jnp.diff(z)) + jnp.sum(z[-last:] - z[-last])
+    rises = jnp.diff(curve.heights)
+    return jnp.sum(jnp.asarray(weights, rises.dtype) * rises) + curve.step_cost(n - last, last)
 
 
-def square_root_rule(curve: InformationCurve, steps: int) -> Schedule:
+def square_root_rule(curve: AbstractCurve, steps: int) -> Schedule:
     r"""Steps that share $\sum_j \sqrt{Z_{j+1} - Z_j}$ equally: optimal as $n/k \to \infty$.
 
     The density of steps is proportional to the square root of the slope of the curve (Lavenant and
@@ -139,11 +125,10 @@ def square_root_rule(curve: InformationCurve, steps: int) -> Schedule:
     between positions, passes each $t/k$, rounded to nearest; empty steps are dropped, so that there
     may be fewer steps than asked (our choices). A curve that never rises gives one step.
 
-    >>> square_root_rule(InformationCurve(jnp.arange(8.0), jnp.array(8.0)), 4).counts.tolist()
+    >>> square_root_rule(InformationCurve(jnp.arange(8.0), 8.0), 4).counts.tolist()
     [2, 2, 2, 2]
     """
-    check_steps(curve.n, steps)
-    roots = _root_increments(curve)
+    roots = _root_increments(curve, steps)
     # The last step ends at n, past the last increment: the slope there is taken to go on.
     mass = np.concatenate([[0.0], np.cumsum(np.append(roots, roots[-1:]))])
     if mass[-1] == 0:
@@ -153,19 +138,18 @@ def square_root_rule(curve: InformationCurve, steps: int) -> Schedule:
     return Schedule(np.diff(np.unique([0, *inner.tolist(), curve.n])))
 
 
-def square_root_rule_error(curve: InformationCurve, steps: int) -> float:
+def square_root_rule_error(curve: AbstractCurve, steps: int) -> float:
     r"""$\frac{1}{2k}\big(\sum_j \sqrt{Z_{j+1} - Z_j}\big)^2 - \frac12 (Z_n - Z_1)$, for large $n$.
 
     The optimum of $k$ steps as $k$ and $n/k \to \infty$ (arXiv 2510.25544, derived anew; the second
     term is the correction for whole tokens). An approximation, not a bound: for the curve
     $\frac{2}{1+8x}$ and $n = 512$ it says 37.7 of 41.5 at $k = 8$ and 3.93 of 4.01 at $k = 64$.
 
-    >>> round(square_root_rule_error(InformationCurve(jnp.arange(64.0), jnp.array(64.0)), 8), 3)
+    >>> round(square_root_rule_error(InformationCurve(jnp.arange(64.0), 64.0), 8), 3)
     216.562
     """
-    check_steps(curve.n, steps)
-    rise = float(curve.information[-1] - curve.information[0])
-    return float(_root_increments(curve).sum()) ** 2 / (2 * steps) - rise / 2
+    roots = _root_increments(curve, steps)
+    return float(roots.sum()) ** 2 / (2 * steps) - float(curve.heights[-1] - curve.heights[0]) / 2
 
 
 def lower_bound_curve(n: int, epsilon: float) -> InformationCurve:
@@ -179,28 +163,28 @@ def lower_bound_curve(n: int, epsilon: float) -> InformationCurve:
     up to any error. $H_1 = Z_n$, the least it can be (our choice).
 
     Raises:
-        InvalidInputError: `n < 2`, or `epsilon` not in $(0, 1)$.
+        InvalidInputError: `n < 2` or too large, or `epsilon` not in $(0, 1)$.
 
     >>> [round(z, 4) for z in lower_bound_curve(4, 0.5).information.tolist()]
     [0.0, 0.0601, 0.1002, 0.1269]
     """
-    if n < 2:
-        refuse("n", n, "an integer >= 2")
+    n = check_positions(n, 2)
     if not 0 < epsilon < 1:
         refuse("epsilon", epsilon, "nats in (0, 1)")
     level = np.floor(np.log(np.arange(1, n + 1)) / np.log1p(epsilon) + 1e-9)
     heights = (1 + epsilon) ** -level / (4 * math.log(n))
-    information = jnp.asarray(heights[0] - heights, jnp.zeros(()).dtype)
+    information = jnp.asarray(heights[0] - heights, jnp.result_type(float))
     return InformationCurve(information, information[-1])
 
 
-def _greatest_ratio(counts: np.ndarray, denominators: np.ndarray) -> float:
+def _greatest_ratio(schedule: Schedule, denominators: np.ndarray) -> float:
     """The largest `(s - 1) / denominator` of the steps of more than one token."""
-    large = counts > 1
-    return float(np.max((counts[large] - 1) / denominators[large], initial=0.0))
+    large = schedule.counts > 1
+    return float(np.max((schedule.counts[large] - 1) / denominators[large], initial=0.0))
 
 
-def _root_increments(curve: InformationCurve) -> Float[np.ndarray, " increments"]:
+def _root_increments(curve: AbstractCurve, steps: int) -> Float[np.ndarray, " increments"]:
     r"""$\sqrt{Z_{j+1} - Z_j}$, in float64; a fall counts as none."""
-    increments = np.diff(np.asarray(curve.information, dtype=np.float64))
-    return np.sqrt(np.maximum(increments, 0.0))
+    check_curve(curve)
+    check_steps(curve.n, steps)
+    return np.sqrt(np.maximum(np.diff(np.asarray(curve.heights, np.float64)), 0.0))

@@ -140,9 +140,8 @@ def solve_windows(
 ) -> Int[Array, " boundaries"]:
     """The best boundaries with the `t`-th inner one in `low[t] .. low[t] + width - 1`.
 
-    `values` are nondecreasing. The windows hold an optimal schedule of the whole problem, or the result
-    is no more than a good one. Costs one envelope of `width` lines a step,
-    and `4 width` bytes of memory.
+    `values` are nondecreasing. The windows hold an optimal schedule of the whole problem, or the result is
+    no more than a good one. Costs one envelope of `width` lines a step, and `4 width` bytes of memory.
     """
     n = values.shape[0]
     pad = (0, padded_lines(width) - width)

@@ -7,8 +7,9 @@ restates a schedule of Austin. All are in nats.
 
 import math
 
+from .._checks import check_integer
 from .._errors import refuse
-from ..information.curve import InformationCurve
+from ..information.curve import InformationCurve, check_curve, check_positions
 from .named import check_steps, llada_uniform
 from .schedule import Schedule, expected_kl
 
@@ -19,7 +20,7 @@ def theorem9_tc(n: int, total_correlation: float, epsilon: float) -> Schedule:
     With $\zeta = 1 + \lceil \widehat{TC}/\varepsilon \rceil$, each step reveals
     $\lfloor (n - N)/\zeta \rfloor$ of the tokens that are left, until that is none; the rest one at
     a time (App. D; its $\lambda$ steps always get there). If $\mathrm{TC} \le \widehat{TC}$ then
-    `expected_kl <= epsilon`, in at most $2 + (1 + \log n)\zeta$ steps.
+    `expected_kl <= epsilon`, in at most `theorem9_steps`.
 
     Raises:
         InvalidInputError: `epsilon <= 0`, or a correlation that is negative or not finite.
@@ -34,15 +35,25 @@ def theorem9_dtc(n: int, dual_total_correlation: float, epsilon: float) -> Sched
     r"""Theorem 9 from an upper estimate of DTC: single tokens, then growing counts.
 
     The schedule of `theorem9_tc` with DTC in place of TC, reversed (App. D runs the recursion
-    $N' \mapsto \lceil N'(1 - 1/\zeta) \rceil$ from the other end).
-
-    Raises:
-        InvalidInputError: `epsilon <= 0`, or a correlation that is negative or not finite.
+    $N' \mapsto \lceil N'(1 - 1/\zeta) \rceil$ from the other end). Errors as there.
 
     >>> theorem9_dtc(16, 0.69, 0.5).counts.tolist()
     [1, 1, 1, 1, 2, 2, 3, 5]
     """
     return _reversed(_shrinking(n, _zeta("dual_total_correlation", dual_total_correlation, epsilon)))
+
+
+def theorem9_steps(n: int, correlation: float, epsilon: float) -> float:
+    r"""$2 + (1 + \log n)\,\zeta$ with $\zeta = 1 + \lceil C/\varepsilon \rceil$: at most so many steps.
+
+    `correlation` is TC for `theorem9_tc` and DTC for `theorem9_dtc` (arXiv 2511.04647, Thm 9). Errors as
+    there.
+
+    >>> round(theorem9_steps(16, 0.69, 0.5), 3)
+    13.318
+    """
+    n = check_integer("n", n, 1)
+    return 2 + (1 + math.log(n)) * _zeta("correlation", correlation, epsilon)
 
 
 def theorem9_tc_for_steps(n: int, steps: int) -> Schedule:
@@ -59,7 +70,8 @@ def theorem9_tc_for_steps(n: int, steps: int) -> Schedule:
     fits, fails = 1, n + 1
     while fails - fits > 1:
         zeta = (fits + fails) // 2
-        fits, fails = (zeta, fails) if _step_count(n, zeta) <= steps else (fits, zeta)
+        large = _large_steps(n, zeta)
+        fits, fails = (zeta, fails) if len(large) + n - sum(large) <= steps else (fits, zeta)
     return _shrinking(n, fits)
 
 
@@ -80,13 +92,12 @@ def doubling_sweep(n: int, q: int, epsilon: float) -> dict[float, tuple[Schedule
     $\ge n \log q$, so that some entry always is an upper estimate (our choice).
 
     Raises:
-        InvalidInputError: `epsilon <= 0`, or `q < 2`.
+        InvalidInputError: `n < 1` or too large, `q < 2`, or `epsilon <= 0`.
 
     >>> list(doubling_sweep(8, 2, 1.0))
     [1.0, 2.0, 4.0, 8.0]
     """
-    if q < 2:
-        refuse("q", q, "an alphabet of at least 2 symbols")
+    n, q = check_positions(n), check_integer("q", q, 2)
     _check_epsilon(epsilon)
     first = math.ceil(math.log2(epsilon))
     last = max(first, math.ceil(math.log2(n * math.log(q))))
@@ -101,15 +112,14 @@ def best_of_sweep(curve: InformationCurve, q: int, epsilon: float) -> Schedule:
     estimate, then to TC.
 
     Raises:
-        InvalidInputError: `epsilon <= 0`, or a curve that no distribution on `q` symbols has, so
-        that
-            no schedule of the sweep reaches `epsilon`.
+        InvalidInputError: no information curve, `epsilon <= 0`, or a curve that no distribution on `q`
+            symbols has, so that no schedule of the sweep reaches `epsilon`.
 
-    >>> import jax.numpy as jnp
-    >>> parity = InformationCurve(jnp.zeros(8).at[7].set(0.69), jnp.array(0.69))
-    >>> best_of_sweep(parity, 2, 0.1).counts.tolist()
+    >>> from mdmjax import parity_curve
+    >>> best_of_sweep(parity_curve(8, 2), 2, 0.1).counts.tolist()
     [2, 2, 1, 1, 1, 1]
     """
+    check_curve(curve, InformationCurve)
     schedules = [s for pair in doubling_sweep(curve.n, q, epsilon).values() for s in pair]
     reached = [s for s in schedules if float(expected_kl(curve, s)) <= epsilon]
     if not reached:
@@ -132,15 +142,15 @@ def austin(n: int, singles: int, steps: int) -> Schedule:
     """
     if not 0 <= singles < n:
         refuse("singles", singles, f"an integer in 0..n-1 with n = {n}")
+    check_positions(singles, 0, "singles")
     return Schedule([1] * singles + llada_uniform(n - singles, steps).counts.tolist())
 
 
 def austin_for_steps(n: int, steps: int) -> Schedule:
     r"""Austin's schedule of exactly `steps` steps, half of them single tokens (rounded down).
 
-    After $k$ single tokens, $\ell$ equal steps cost at most about
-    $\frac{n}{\ell}\frac{\mathrm{DTC}}{k}$, which is least at $k = \ell$ for a given $k + \ell$,
-    whatever the DTC (the balance is ours).
+    After $k$ single tokens, $\ell$ equal steps cost at most about $\frac{n}{\ell}\frac{\mathrm{DTC}}{k}$,
+    which is least at $k = \ell$ for a given $k + \ell$, whatever the DTC (the balance is ours).
 
     >>> austin_for_steps(10, 4).counts.tolist()
     [1, 1, 4, 4]
@@ -174,15 +184,8 @@ def _large_steps(n: int, zeta: int) -> list[int]:
 
 def _shrinking(n: int, zeta: int) -> Schedule:
     """Theorem 9's TC schedule; from below `2 zeta` left on, its steps are single tokens."""
-    if n < 1:
-        refuse("n", n, "an integer >= 1")
-    large = _large_steps(n, zeta)
+    large = _large_steps(check_positions(n), zeta)
     return Schedule(large + [1] * (n - sum(large)))
-
-
-def _step_count(n: int, zeta: int) -> int:
-    large = _large_steps(n, zeta)
-    return len(large) + n - sum(large)
 
 
 def _reversed(schedule: Schedule) -> Schedule:

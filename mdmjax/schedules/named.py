@@ -11,6 +11,7 @@ import numpy as np
 
 from .._errors import refuse
 from .._types import Float
+from ..information.curve import check_positions
 from .schedule import Schedule
 
 
@@ -176,9 +177,10 @@ NAMED: dict[str, Callable[[int, int], Schedule]] = {
 
 
 def check_steps(n: int, steps: int) -> None:
-    """Refuse a number of steps that is not in `1..n`."""
+    """Refuse a number of steps that is not in `1..n`, or fills the memory."""
     if not 1 <= steps <= n:
         refuse("steps", steps, f"an integer in 1..n with n = {n}", "a step reveals at least one token")
+    check_positions(steps, 1, "steps")
 
 
 def _dllm_times(steps: int) -> Float[np.ndarray, " steps_and_one"]:

@@ -1,10 +1,10 @@
 r"""The best schedule: the shortest path of the left-Riemann error, for one or for every number of steps.
 
-`values` is `curve.information` of an `InformationCurve`, or `-loss` of a masked-loss curve: the objective
-is `step_gap(values, schedule)` in both. A record is a position whose value exceeds all before it. On any
-curve a best schedule of no more steps than there are records starts its steps at records: to move each
-start back to the last record lowers the value of no reveal, and nor does one more record as a start. The
-values at records increase. So there are three exact methods, chosen by the data alone (`m` records):
+The objective is `step_gap`, and values are the `heights` of an information curve or a loss curve. A record
+is a position whose value exceeds all before it. On any curve a best schedule of no more steps than there
+are records starts its steps at records: to move each start back to the last record lowers the value of no
+reveal, and nor does one more record as a start. The values at records increase. So there are three exact
+methods, chosen by the data alone (`m` records):
 
 | curve                                 | method                    | cost                             |
 |---------------------------------------|---------------------------|----------------------------------|
@@ -25,8 +25,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import InvalidInputError, readable_bytes, refuse
+from .._errors import InvalidInputError, check_bytes, refuse
 from .._types import Array, Float, Int
+from ..information.curve import AbstractCurve, check_curve
 from .envelope import padded_lines, solve_layers, solve_windows
 from .refine import refine
 from .schedule import Schedule
@@ -47,7 +48,7 @@ SMALL = 2**24
 class Frontier(eqx.Module):
     """The optimum for every number of steps `1..max_steps`.
 
-    `gaps[k-1]` is the least `step_gap` of `k` steps, in the unit of the values (nats);
+    `gaps[k-1]` is the least `step_gap` of `k` steps in nats, and
     `boundaries[k-1]` are tokens revealed before each step of a schedule that reaches it, padded with `n`.
     """
 
@@ -61,22 +62,22 @@ class Frontier(eqx.Module):
         return Schedule(np.diff(self.boundaries[steps - 1, : steps + 1]))
 
 
-def frontier(values: Float[Array, " n"] | Float[np.ndarray, " n"], max_steps: int) -> Frontier:
-    r"""The least `step_gap(values, schedule)` over all schedules of `k` steps, for `k = 1..max_steps`.
+def frontier(curve: AbstractCurve, max_steps: int) -> Frontier:
+    r"""The least `step_gap(curve, schedule)` over all schedules of `k` steps, for `k = 1..max_steps`.
 
     For an information curve it is the least expected KL (mean over partitions) in nats
     (arXiv 2511.04647, Thm 4 and the remark on dynamic programming); it is 0 at `k = n`.
 
     Raises:
-        InvalidInputError: values that are not finite, `max_steps` outside `1..n`, or a solve that
-            would need more than `MAX_BYTES`.
+        InvalidInputError: what is no curve, a curve that is not finite, `max_steps` outside `1..n`, or a
+            solve that would need more than `MAX_BYTES`.
 
-    >>> parity = jnp.array([0.0, 0.0, 0.0, 1.0])
-    >>> best = frontier(parity, 2)
+    >>> from mdmjax import InformationCurve
+    >>> best = frontier(InformationCurve([0.0, 0.0, 0.0, 1.0], 1.0), 2)
     >>> best.gaps.tolist(), best.schedule(2).counts.tolist()
     ([1.0, 0.0], [3, 1])
     """
-    host = _checked(values, max_steps, "max_steps")
+    host = _checked(curve, max_steps, "max_steps")
     n, records = host.shape[0], _records(host)
     _check_bytes(8 * max_steps * (max_steps + 1), max_steps, n)
     if max_steps <= records.size or _is_sorted(host):
@@ -91,8 +92,8 @@ def frontier(values: Float[Array, " n"] | Float[np.ndarray, " n"], max_steps: in
     return Frontier(np.array(gaps), boundaries)
 
 
-def optimal_schedule(values: Float[Array, " n"] | Float[np.ndarray, " n"], steps: int) -> Schedule:
-    """A schedule of exactly `steps` steps with the least `step_gap(values, schedule)`.
+def optimal_schedule(curve: AbstractCurve, steps: int) -> Schedule:
+    """A schedule of exactly `steps` steps with the least `step_gap(curve, schedule)`.
 
     The optimum is exact at any length: for long curves by a certified coarse-to-fine search, which takes
     a fraction of a second at `n = 10^6` for tens of steps of a smooth curve.
@@ -100,10 +101,11 @@ def optimal_schedule(values: Float[Array, " n"] | Float[np.ndarray, " n"], steps
     Raises:
         InvalidInputError: as `frontier`.
 
-    >>> optimal_schedule(jnp.arange(6.0), 3).counts.tolist()
+    >>> from mdmjax import pairs_curve
+    >>> optimal_schedule(pairs_curve(6, 2), 3).counts.tolist()
     [2, 2, 2]
     """
-    host = _checked(values, steps, "steps")
+    host = _checked(curve, steps, "steps")
     n, records = host.shape[0], _records(host)
     if steps > records.size and not _is_sorted(host):
         return Schedule(np.diff(_solve_any(host, steps)[-1]))
@@ -112,22 +114,23 @@ def optimal_schedule(values: Float[Array, " n"] | Float[np.ndarray, " n"], steps
     return Schedule(np.diff(_exactly(_solve_records(host, records, steps)[-1], steps, records, n)))
 
 
-def fewest_steps(values: Float[Array, " n"] | Float[np.ndarray, " n"], epsilon: float) -> Schedule:
+def fewest_steps(curve: AbstractCurve, epsilon: float) -> Schedule:
     """The optimal schedule of the fewest steps whose `step_gap` is at most `epsilon` nats.
 
     Raises:
         InvalidInputError: if `epsilon` is not a positive number, and as `frontier`.
 
-    >>> fewest_steps(jnp.array([0.0, 0.0, 0.0, 1.0]), 0.5).counts.tolist()
+    >>> from mdmjax import parity_curve
+    >>> fewest_steps(parity_curve(4, 2), 0.5).counts.tolist()
     [3, 1]
     """
     if not (np.isfinite(epsilon) and epsilon > 0):
         refuse("epsilon", epsilon, "a positive number of nats")
-    most = _records(np.asarray(values)).size  # with every record a start, the gap is 0 or less
+    most = _records(_checked(curve, 1, "steps")).size  # with every record a start, the gap is 0 or less
     max_steps = min(16, most)
     while True:
         try:
-            best = frontier(values, max_steps)
+            best = frontier(curve, max_steps)
         except InvalidInputError:
             if max_steps <= 16:
                 raise
@@ -139,12 +142,13 @@ def fewest_steps(values: Float[Array, " n"] | Float[np.ndarray, " n"], epsilon: 
         max_steps = min(2 * max_steps, most)
 
 
-def _checked(values: Array | np.ndarray, steps: int, name: str) -> np.ndarray:
-    """The values on the host, when they and the number of steps can be used."""
-    host = np.asarray(values)
+def _checked(curve: AbstractCurve, steps: int, name: str) -> np.ndarray:
+    """The heights of a curve on the host, when they and the number of steps can be used."""
+    check_curve(curve)
+    host = np.asarray(curve.heights)
     bad = np.flatnonzero(~np.isfinite(host))
     if bad.size:
-        refuse("values", f"{host[bad[0]]} at index {bad[0]}", "finite numbers")
+        refuse("curve", f"{host[bad[0]]} at index {bad[0]}", "finite numbers")
     if not 1 <= steps <= host.shape[0]:
         refuse(name, steps, f"an integer in 1..{host.shape[0]}", "no schedule has other lengths")
     return host
@@ -224,12 +228,8 @@ def _solve_any(values: np.ndarray, max_steps: int) -> np.ndarray:
     n = values.shape[0]
     _check_bytes(4 * max_steps * (n + 2 * max_steps), max_steps, n)
     if max_steps * n * n > MAX_DENSE_WORK:
-        refuse(
-            "steps",
-            max_steps,
-            f"at most {_records(values).size} for this falling curve of n = {n}, its number of records",
-            "ask for fewer steps, or fit a monotone curve to it",
-        )
+        wanted = f"at most {_records(values).size} for this falling curve of n = {n}, its number of records"
+        refuse("steps", max_steps, wanted, "ask for fewer steps, or fit a monotone curve to it")
     block = max(1, min(n, 2**22 // n))
     boundaries = np.asarray(_solve_dense(jnp.asarray(values - values[0]), max_steps, block))
     return boundaries.astype(np.int64)
@@ -266,10 +266,4 @@ def _solve_dense(values: Float[Array, " n"], max_steps: int, block: int) -> Int[
 
 
 def _check_bytes(need: int, max_steps: int, n: int) -> None:
-    if need > MAX_BYTES:
-        refuse(
-            "max_steps",
-            max_steps,
-            f"a solve of at most {readable_bytes(MAX_BYTES)}",
-            f"{max_steps} steps of n = {n} need {readable_bytes(need)}; ask for fewer steps",
-        )
+    check_bytes(need, MAX_BYTES, f"a solve for {max_steps} steps of n = {n}", "ask for fewer steps")

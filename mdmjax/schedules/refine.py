@@ -253,8 +253,11 @@ def refine(values: Float[Array, " n"], steps: int, blocks: int) -> Refinement:
     state = (whole, nothing, jnp.array(True))
     final, best, _ = jax.lax.while_loop(lambda state: state[2], refine_once, state)
     sides = curve.sides(final)
-    both = [jnp.concatenate(p, axis=1) for p in ((sides.x0, sides.x1), (sides.z0, sides.z1))]
-    best = _better(best, _best_path(*both, jnp.concatenate([final.alive, final.alive], axis=1), n))
+    x, z, alive = (
+        jnp.concatenate(ends, axis=1)
+        for ends in ((sides.x0, sides.x1), (sides.z0, sides.z1), (final.alive, final.alive))
+    )
+    best = _better(best, _best_path(x, z, alive, n))
     inner, end = best.inner.astype(jnp.int32), jnp.full(1, values.shape[0], jnp.int32)
     open_ = final.alive & (final.level > 0) & (sides.z1 > sides.z0)
     closed = jnp.any(~jnp.any(final.alive, axis=1)) | ~jnp.any(open_)

@@ -3,13 +3,12 @@ r"""A schedule, and what it costs: the left-Riemann error of one curve."""
 from collections.abc import Sequence
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._errors import refuse
-from .._types import Array, Bool, Float, Int
-from ..information.curve import InformationCurve
+from .._types import Array, Float, Int
+from ..information.curve import AbstractCurve, InformationCurve, check_curve
 
 
 class Schedule(eqx.Module):
@@ -55,6 +54,28 @@ class Schedule(eqx.Module):
         """For each of the `n` reveals, how many tokens its step had seen."""
         return np.repeat(self.boundaries[:-1], self.counts)
 
+    @property
+    def weights(self) -> Int[np.ndarray, " n"]:
+        """How many reveals have `m = 0..n-1` tokens to see: `nll` is their product with $c(m)$."""
+        return np.bincount(self.starts, minlength=self.n)
+
+
+def step_gap(curve: AbstractCurve, schedule: Schedule) -> Float[Array, ""]:
+    r"""What `schedule` loses in nats against revealing one token at a time: the sum of its `step_cost`s.
+
+    It is `expected_kl` of an information curve. Of a loss curve it is `nll` less that of `n` steps.
+
+    Raises:
+        InvalidInputError: what is no curve, or counts that do not sum to its `n`.
+
+    >>> from mdmjax import LossCurve
+    >>> float(step_gap(LossCurve([3.0, 2.0, 1.0]), Schedule([1, 2])))
+    1.0
+    """
+    check_curve(curve)
+    check_total(schedule, curve.n)
+    return curve.total_cost(schedule.starts)
+
 
 def expected_kl(curve: InformationCurve, schedule: Schedule) -> Float[Array, ""]:
     r"""Mean over ordered partitions of $\mathrm{KL}(p \| \text{law given the partition})$, in nats.
@@ -62,68 +83,43 @@ def expected_kl(curve: InformationCurve, schedule: Schedule) -> Float[Array, ""]
     $$\sum_t \sum_{j=1}^{s_t} \left(Z_{N_t+j} - Z_{N_t+1}\right)$$
 
     with $N_t$ tokens revealed before step $t$: the error of the left-Riemann approximation of the
-    curve (arXiv 2511.04647, Thm 4). The sampler draws its partition at random, so its own law is the
-    mixture over partitions, whose KL is no larger; that one is not this number.
+    curve (arXiv 2511.04647, Thm 4), for the perfect denoiser. The sampler draws its partition at random, so
+    its own law is the mixture over partitions, whose KL is no larger; that one is not this number.
 
     Raises:
-        InvalidInputError: if the counts do not sum to the `n` of the curve.
+        InvalidInputError: a loss curve (the entropy of its data is not known), what is no curve, or counts
+            that do not sum to its `n`.
 
-    >>> curve = InformationCurve(jnp.array([0.0, 1.0, 1.0]), jnp.array(1.0))
+    >>> curve = InformationCurve([0.0, 1.0, 1.0], 1.0)
     >>> float(expected_kl(curve, Schedule([3]))), float(expected_kl(curve, Schedule([1, 2])))
     (2.0, 0.0)
     """
-    return step_gap(curve.information, schedule)
+    check_curve(curve, InformationCurve)
+    return step_gap(curve, schedule)
 
 
-def step_gap(values: Float[Array, " n"], schedule: Schedule) -> Float[Array, ""]:
-    r"""$\sum_m v_m - v_{N(m)}$, with $N(m)$ the start of the step that makes reveal $m$.
-
-    With $v = Z$ it is `expected_kl`; with $v = -c$ for a masked-loss curve $c$ it is what the schedule
-    loses against revealing one token at a time (`nll` less `nll` of `n` steps).
-
-    >>> float(step_gap(-jnp.array([3.0, 2.0, 1.0]), Schedule([1, 2])))
-    1.0
-    """
-    check_total(schedule, values.shape[0])
-    return jnp.sum(values - values[schedule.starts])
-
-
-def nll(loss: Float[Array, " n"], schedule: Schedule) -> Float[Array, ""]:
+def nll(curve: AbstractCurve, schedule: Schedule) -> Float[Array, ""]:
     r"""Mean negative log-likelihood $\sum_t s_t c(N_t)$ of the random-order sampler, in nats.
 
-    `loss[m]` is $c(m)$, the mean loss of a masked token after $m$ random tokens are revealed. It is
-    $H(X)$ plus the expected KL to the learned law (arXiv 2511.04647, App. G), so schedules are compared
-    by differences of it: $H(X)$ is not known.
+    $c(m)$ is the `loss` of the curve, of a masked token after $m$ random tokens are revealed. The sum is
+    $H(X)$ plus the mean over ordered partitions of $\mathrm{KL}(p \| \text{law given the partition})$ of
+    the sampler that has this loss (arXiv 2511.04647, App. G). Of a model's loss curve $H(X)$ is not known:
+    schedules are compared by differences. An information curve has the loss of the perfect denoiser: there
+    it is `curve.entropy + expected_kl(curve, schedule)`.
 
-    >>> float(nll(jnp.array([3.0, 2.0, 1.0]), Schedule([1, 2])))
+    Raises:
+        InvalidInputError: what is no curve, or counts that do not sum to its `n`.
+
+    >>> from mdmjax import LossCurve
+    >>> float(nll(LossCurve([3.0, 2.0, 1.0]), Schedule([1, 2])))
     7.0
     """
-    check_total(schedule, loss.shape[0])
-    return jnp.sum(loss[schedule.starts])
+    check_curve(curve)
+    check_total(schedule, curve.n)
+    return jnp.sum(curve.loss[schedule.starts])
 
 
 def check_total(schedule: Schedule, n: int) -> None:
     """Refuse a schedule whose counts do not sum to `n`."""
     if schedule.n != n:
         refuse("counts", f"of sum {schedule.n}", f"a sum of n = {n}", "one count for every token")
-
-
-def gap_of_starts(values: Float[Array, " n"], is_start: Bool[Array, " n"]) -> Float[Array, ""]:
-    """`step_gap` of the schedule whose steps start where `is_start[m]` (and at 0): traceable, vmaps.
-
-    A schedule of `n` tokens is a subset of `1..n-1`; as a mask it has one shape for every number of
-    steps, so that very many schedules are evaluated by one `vmap`: `n` vector operations over all.
-
-    >>> float(gap_of_starts(jnp.array([0.0, 1.0, 3.0]), jnp.array([True, False, True])))
-    1.0
-    """
-
-    def reveal(state, position):
-        seen, total = state
-        value, starts = position
-        seen = jnp.where(starts, value, seen)
-        return (seen, total + (value - seen)), None
-
-    start = (values[0], jnp.zeros_like(values[0]))
-    (_, total), _ = jax.lax.scan(reveal, start, (values, is_start))
-    return total

@@ -1,1 +1,1 @@
-"""Studies: library objects in, a frozen report out, for the command line, experiments and notebooks."""
+"""What the commands do, as library functions: objects in, a frozen report out that shows itself."""

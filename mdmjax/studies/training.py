@@ -4,9 +4,10 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .._errors import InvalidInputError, refuse
@@ -28,6 +29,8 @@ from ..training.fit import (
 from ..training.loss import mean_loss
 from ..training.plan import MAX_TRAINING_BYTES, TrainingPlan, check_training
 from .examples import Examples
+from .report import AbstractReport
+from .table import Part
 
 SAVE_SECONDS = 30.0
 """A checkpoint is written when the last one is this old (our choice)."""
@@ -36,9 +39,11 @@ HELD_OUT_BATCH, HELD_OUT_BATCHES = 64, 64
 """Sequences that the final loss is measured on (our choice)."""
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainingReport:
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainingReport(AbstractReport):
     """What a training came to. Losses are in nats a token, one token a step in random order."""
+
+    schema: ClassVar[str] = "mdmjax.report.training"
 
     title: str
     n: int
@@ -60,9 +65,23 @@ class TrainingReport:
     folder: str
     files: tuple[str, ...] = (MODEL, CHECKPOINT, LOG)
 
-    def to_json(self) -> dict[str, Any]:
-        """The report as JSON has it."""
-        return dataclasses.asdict(self) | {"files": list(self.files)}
+    def fields(self) -> dict[str, Any]:
+        """What JSON has: the fields, and the commands that come next."""
+        following = [f"mdmjax {verb} {self.folder}" for verb in ("loss-curve", "decode")]
+        return super().fields() | {"next": following}
+
+    def tables(self) -> list[Part]:
+        """The summary in words."""
+        rate = f" ({self.tokens / self.seconds:.0f} a second)" if self.seconds else ""
+        lines = [f"{self.tokens} tokens in {self.seconds:.1f} s{rate}"]
+        if self.held_out_loss is not None:
+            lines.append(
+                f"held-out loss {self.held_out_loss:.4f} +- {self.held_out_stderr:.4f} nats a token, "
+                "one token a step in random order; to compare:"
+            )
+            lines += [f"  {value:.4f}  {what}" for what, value in self.compare.items()]
+        lines.append(f"written to {self.folder}: {', '.join(self.files)}")
+        return ["\n".join([*lines, "next:", *(f"  {command}" for command in self.fields()["next"])])]
 
 
 def training_study(
@@ -119,7 +138,7 @@ def training_study(
     sharding = batch_sharding(devices[:used]) if used > 1 else None
     training, state = on_every_device((examples.training, state), sharding)
     book = _Book(folder, header, plan, config.n, before, callback or (lambda _: False), begun)
-    nothing = StepLog(*(np.zeros(0, np.float32) for _ in StepLog._fields))
+    nothing = jax.device_get(StepLog(*(jnp.zeros(0, jnp.float32) for _ in StepLog._fields)))
     stopped = book.callback(Progress(begun, nothing, 0.0, state))
     if not stopped:
         try:

@@ -11,9 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from mdmjax.cli import errors, main
-from mdmjax.cli.result import BASELINES, plain, shown_steps
-from mdmjax.cli.table import _number, run_lengths, show
+from mdmjax.cli import main
 from mdmjax.distributions.joint import Joint
 from mdmjax.files.schedule_files import read_schedule
 from mdmjax.information.closed_form import mds_curve, pairs_curve
@@ -22,6 +20,9 @@ from mdmjax.information.enumeration import information_curve
 from mdmjax.schedules.named import NAMED
 from mdmjax.schedules.optimal import optimal_schedule
 from mdmjax.schedules.schedule import Schedule, expected_kl
+from mdmjax.studies.report import four_decimals, run_lengths
+from mdmjax.studies.schedule import BASELINES, listed_steps, schedule_study
+from mdmjax.studies.table import as_text
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +43,8 @@ def run_json(capsys, *words):
 
 
 SCHEMA = {
+    "schema": str,
+    "version": int,
     "source": dict,
     "title": str,
     "method": str,
@@ -49,7 +52,8 @@ SCHEMA = {
     "units": str,
     "n": int,
     "criterion": str,
-    "steps": list,
+    "counts": list,
+    "steps": int,
     "expected_kl": float | None,
     "nll": float | None,
     "information_curve": list | None,
@@ -101,9 +105,9 @@ def test_every_source_gives_the_documented_json(capsys, inputs, source):
     assert result["exact"] == (source != "loss-curve")
     values = result["information_curve"] if result["exact"] else result["loss_curve"]
     for entry in [result, *result["baselines"].values()]:
-        assert sum(entry["steps"]) == result["n"] == len(values)
-        assert len(entry["steps"]) <= 3
-        starts = np.repeat(np.cumsum(entry["steps"]) - entry["steps"], entry["steps"])
+        assert sum(entry["counts"]) == result["n"] == len(values)
+        assert len(entry["counts"]) <= 3
+        starts = np.repeat(np.cumsum(entry["counts"]) - entry["counts"], entry["counts"])
         seen = np.array(values)[starts]
         score = np.sum(values - seen) if result["exact"] else np.sum(seen)
         assert entry[key] == pytest.approx(score, abs=1e-12)
@@ -116,11 +120,11 @@ def test_closed_forms_are_those_of_the_library(capsys):
     code = run_json(capsys, "reed-solomon", "--n", "6", "--q", "7", "--dim", "2", "--steps", "2")
     curve = mds_curve(6, 2, 7)
     np.testing.assert_allclose(code["information_curve"], curve.information)
-    assert code["steps"] == [2, 4]
+    assert code["counts"] == [2, 4]
     assert code["expected_kl"] == 0
     assert code["total_correlation"] == pytest.approx(4 * np.log(7))
     pairs = run_json(capsys, "pairs", "--n", "128", "--steps", "16")
-    assert pairs["steps"] == [8] * 16
+    assert pairs["counts"] == [8] * 16
     assert pairs["expected_kl"] == pytest.approx(2.445, abs=5e-4)  # peers' published value
     assert pairs["baselines"]["pyramid"]["expected_kl"] == pytest.approx(3.275, abs=5e-4)
     assert pairs["information_curve"] == pairs_curve(128, 2).information.tolist()
@@ -151,19 +155,19 @@ def test_the_frontier_has_every_number_of_steps(capsys):
     assert scores[0] == pytest.approx(result["total_correlation"])
     assert scores[-1] == 0
     for k, entry in result["frontier"].items():
-        assert len(entry["steps"]) == int(k)
+        assert len(entry["counts"]) == int(k)
         assert list(entry["baselines"]) == list(NAMED)
         assert min(entry["baselines"].values()) >= entry["expected_kl"] - 1e-12
-    chosen = len(result["steps"])
-    assert result["steps"] == result["frontier"][str(chosen)]["steps"]
+    chosen = len(result["counts"])
+    assert result["counts"] == result["frontier"][str(chosen)]["counts"]
     assert scores[chosen - 1] <= 0.05 * scores[0] < scores[chosen - 2]
 
 
 def test_a_long_frontier_is_thinned(capsys):
-    assert shown_steps(64, 64) == list(range(1, 65))
-    assert shown_steps(100, 100) == [*range(1, 17), 23, 32, 45, 64, 91]
+    assert listed_steps(64, 64) == list(range(1, 65))
+    assert listed_steps(100, 100) == [*range(1, 17), 23, 32, 45, 64, 91]
     result = run_json(capsys, "parity", "--n", "100000")
-    assert result["steps"] == [99_999, 1]
+    assert result["counts"] == [99_999, 1]
     assert result["expected_kl"] == 0
     assert list(result["frontier"]) == [str(k) for k in [*range(1, 17), 23, 32, 45, 64]]
 
@@ -171,7 +175,7 @@ def test_a_long_frontier_is_thinned(capsys):
 def test_epsilon_takes_the_fewest_steps(capsys):
     result = run_json(capsys, "permutation", "--n", "9", "--epsilon", "0.7")
     curve = InformationCurve(jax.numpy.asarray(result["information_curve"]), jax.numpy.asarray(np.log(9)))
-    fewer = optimal_schedule(curve.information, len(result["steps"]) - 1)
+    fewer = optimal_schedule(curve, len(result["counts"]) - 1)
     assert result["expected_kl"] <= 0.7 < float(expected_kl(curve, fewer))
 
 
@@ -180,12 +184,12 @@ def test_a_loss_curve_with_a_known_optimum(capsys, tmp_path):
     rows = [(k, 3.0 if k > 5 else 1.0) for k in range(1, 9)]
     write_csv(tmp_path / "l.csv", ("n_masked", "loss"), rows)
     result = run_json(capsys, "loss-curve", "l.csv", "--steps", "2")
-    assert result["steps"] == [3, 5]
+    assert result["counts"] == [3, 5]
     assert result["nll"] == 3 * 3 + 5 * 1 == result["nll_one_by_one"]
-    assert result["baselines"]["llada_uniform"] == {"steps": [4, 4], "nll": 4 * 3 + 4 * 1}
+    assert result["baselines"]["llada_uniform"] == {"counts": [4, 4], "steps": 2, "nll": 4 * 3 + 4 * 1}
     assert result["interpolated"] == 0
     found = run_json(capsys, "loss-curve", "l.csv", "--epsilon", "0.5")
-    assert found["steps"] == [3, 5]
+    assert found["counts"] == [3, 5]
     assert "expected_kl" not in found["baselines"]["dream"]
 
 
@@ -253,33 +257,18 @@ def test_no_number_is_cut_at_any_width(capsys, monkeypatch, inputs, words):
     result = run_json(capsys, *words.split())
     key = "expected_kl" if result["exact"] else "nll"
     for width in (40, 60, 80, 120):
-        monkeypatch.setattr("mdmjax.cli.table.PLAIN_WIDTH", width)
-        stream = io.StringIO()
-        show(result, stream)
-        out = stream.getvalue()
+        monkeypatch.setattr("mdmjax.studies.table.PLAIN_WIDTH", width)
+        out = run(capsys, "schedule", *words.split())
         assert "\N{HORIZONTAL ELLIPSIS}" not in out
         assert max(map(len, out.splitlines())) <= width
         tables = [line.split("|") for line in out.splitlines() if "|" in line]
         found = {cells[0].strip(): cells[1].strip() for cells in tables}
-        assert found["best"] == _number(result[key])
+        assert found["best"] == four_decimals(result[key])
         for name, entry in result["baselines"].items():
-            assert found[name] == _number(entry[key])
+            assert found[name] == four_decimals(entry[key])
         for steps, entry in result.get("frontier", {}).items():
-            assert found[steps] == _number(entry[key])
-        assert run_lengths(result["steps"]) in " ".join(out.split())
-
-
-def test_run_lengths():
-    assert run_lengths([3]) == "3"
-    assert run_lengths([1, 1, 2, 1]) == "1x2 2 1"
-
-
-def test_plain_keeps_infinities_out_of_json():
-    assert plain({"a": np.array([1.0, np.inf]), "b": float("nan"), "c": (True, "s", None)}) == {
-        "a": [1.0, None],
-        "b": None,
-        "c": [True, "s", None],
-    }
+            assert found[steps] == four_decimals(entry[key])
+        assert run_lengths(result["counts"]) in " ".join(out.split())
 
 
 @pytest.mark.parametrize("kind", ["png", "pdf"])
@@ -294,7 +283,7 @@ def test_a_picture_is_written(capsys, tmp_path, inputs, kind, source):
 
 def test_an_export_is_written_and_comes_back(capsys, tmp_path):
     result = run_json(capsys, "permutation", "--n", "9", "--steps", "3", "--export", "out")
-    assert read_schedule(tmp_path / "out").counts.tolist() == result["steps"]
+    assert read_schedule(tmp_path / "out").counts.tolist() == result["counts"]
     document = json.loads((tmp_path / "out" / "schedule.json").read_text())
     assert document["metadata"]["expected_kl"] == result["expected_kl"]
     assert document["metadata"]["source"]["name"] == "permutation"
@@ -465,11 +454,6 @@ def test_matplotlib_is_asked_for_before_any_work(capsys, monkeypatch):
     assert "pip install 'mdmjax[figures]'" in capsys.readouterr().err
 
 
-def test_condense_takes_any_box_apart():
-    assert errors.condense("╭─ Title ─╮\n│ Something │\n│ else.     │\n╰───────────╯") == "Something else"
-    assert errors.condense(" Title \n ------ \n Expected --x. \n ----- \n") == "Expected --x"
-
-
 def in_a_process(*words):
     return subprocess.run(
         [sys.executable, "-c", "import sys; from mdmjax.cli import main; sys.exit(main())", *words],
@@ -523,6 +507,6 @@ def test_help_imports_nothing_heavy():
 
 def test_counts_of_the_best_schedule_are_a_schedule(capsys):
     result = run_json(capsys, "noisy-bit", "--n", "128", "--steps", "16")
-    assert Schedule(result["steps"]).n == 128
+    assert Schedule(result["counts"]).n == 128
     assert result["expected_kl"] == pytest.approx(0.0003, abs=5e-5)  # peers' published value
     assert result["baselines"]["llada_uniform"]["expected_kl"] == pytest.approx(2.271, abs=5e-4)

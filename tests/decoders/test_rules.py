@@ -21,6 +21,7 @@ from _strategies import counts_of, probabilities
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import mdmjax as mj
 from mdmjax import (
     ConfidenceFactor,
     ConfidenceThreshold,
@@ -53,13 +54,13 @@ SCORES = {
 
 
 @eqx.filter_jit
-def choose(decoder, key, probs, tokens):
-    return decoder.choose(key, jnp.log(probs), tokens, jnp.array(0))
+def choose(rule, key, probs, tokens):
+    return rule.choose(key, jnp.log(probs), tokens, jnp.array(0))
 
 
-def chosen(decoder, probs, tokens, key=None):
+def chosen(rule, probs, tokens, key=None):
     key = jax.random.key(0) if key is None else key
-    return set(np.flatnonzero(choose(decoder, key, jnp.asarray(probs), jnp.asarray(tokens))).tolist())
+    return set(np.flatnonzero(choose(rule, key, jnp.asarray(probs), jnp.asarray(tokens))).tolist())
 
 
 def states(data):
@@ -112,9 +113,9 @@ def test_early_commit(data):
     if rows.shape[1] == 1:
         return
     thresholds = data.draw(st.sampled_from([(7.5, 5.0, 2.5), (1.0, 0.5, 0.1), (0.1, 0.9, 3.0)]))
-    decoder = EarlyCommit(ConfidenceThreshold(0.9), thresholds)
+    rule = EarlyCommit(ConfidenceThreshold(0.9), thresholds)
     expected = early_commit_choice(rows, masked, threshold_choice(rows, masked, 0.9), thresholds)
-    assert chosen(decoder, rows, tokens) == expected
+    assert chosen(rule, rows, tokens) == expected
 
 
 @given(st.data())
@@ -133,8 +134,8 @@ def test_random_rules_choose_only_masked_positions(data):
 
 def test_random_subsets_are_uniform():
     keys, tokens = jax.random.split(jax.random.key(1), 20000), jnp.array([2, 0, 2, 2, 2])
-    decoder = RandomSubset(Schedule([1, 2, 2]))
-    sets = jax.vmap(lambda key: decoder.choose(key, jnp.zeros((5, 2)), tokens, jnp.array(1)))(keys)
+    rule = RandomSubset(Schedule([1, 2, 2]))
+    sets = jax.vmap(lambda key: rule.choose(key, jnp.zeros((5, 2)), tokens, jnp.array(1)))(keys)
     counts = np.bincount(np.asarray(sets) @ (1 << np.arange(5)), minlength=32)
     pairs = [(1 << i) + (1 << j) for i, j in itertools.combinations([0, 2, 3, 4], 2)]
     assert counts[pairs].sum() == 20000
@@ -170,11 +171,11 @@ def test_fixed_orders():
 
 def test_semi_autoregressive_sees_its_block_only():
     rows = np.array([[0.6, 0.4], [0.5, 0.5], [0.9, 0.1], [0.8, 0.2], [1.0, 0.0], [0.7, 0.3]])
-    decoder = SemiAutoregressive(Ranked(confidence, Schedule([2, 1])), 3)
-    assert chosen(decoder, rows, [2] * 6) == {0, 2}
-    assert chosen(decoder, rows, [0, 2, 0, 2, 2, 2]) == {1}
-    assert chosen(decoder, rows, [0, 0, 0, 2, 2, 2]) == {3, 4}
-    assert not decoder.is_random
+    rule = SemiAutoregressive(Ranked(confidence, Schedule([2, 1])), 3)
+    assert chosen(rule, rows, [2] * 6) == {0, 2}
+    assert chosen(rule, rows, [0, 2, 0, 2, 2, 2]) == {1}
+    assert chosen(rule, rows, [0, 0, 0, 2, 2, 2]) == {3, 4}
+    assert not rule.is_random
     assert SemiAutoregressive(RandomSubset(Schedule([2, 1])), 3).is_random
 
 
@@ -213,7 +214,36 @@ def test_refusals():
         ),
         (lambda: chosen(Ranked(margin, Schedule([2])), rows, masked), "counts is for 2 positions"),
         (lambda: chosen(left_to_right(Schedule([4])), rows, masked), "blocks is for 4 positions"),
-        (lambda: chosen(EntropySum(1.0, [1, 0]), rows, masked), "order is of 2 positions"),
+        (lambda: chosen(EntropySum(1.0, [1, 0]), rows, masked), "order is for 2 positions"),
     ]:
         with pytest.raises(InvalidInputError, match=line):
             make()
+
+
+class Mine(mj.AbstractRule):
+    """A rule as a user writes it: every position that is sure, and the surest."""
+
+    level: float = 0.7
+    is_random = False
+
+    def choose(self, key, log_probs, tokens, step):
+        masked = tokens == log_probs.shape[1]
+        best = jnp.where(masked, jnp.exp(log_probs.max(axis=1)), -1.0)
+        return (best >= self.level) | (jnp.arange(tokens.size) == jnp.argmax(best))
+
+
+@pytest.mark.parametrize("draws", [20_000, 1_000_000])
+def test_a_rule_of_ones_own(draws, key):
+    """Its law is that of the built-in rule that it copies, and of its draws within 5 standard errors."""
+    table = np.random.default_rng(4).dirichlet(np.full(8, 0.5)).reshape(2, 2, 2)
+    model = mj.tabulate_denoiser(mj.Oracle(mj.Joint(jnp.asarray(table))))
+    law = mj.exact_law(model, mj.Reveal(Mine()))
+    built_in = mj.exact_law(model, mj.Reveal(mj.ConfidenceThreshold(0.7)))
+    np.testing.assert_array_equal(law.probs, built_in.probs)
+    np.testing.assert_array_equal(law.calls, built_in.calls)
+    assert 1 < float(law.expected_calls) < 3
+    found = mj.decode_many(key, model, mj.Reveal(Mine()), draws, batch=10_000)
+    words = np.asarray(found.tokens) @ np.array([4, 2, 1])
+    for values, p in [(words, np.asarray(law.probs).reshape(-1)), (found.calls, np.asarray(law.calls))]:
+        counts = np.bincount(np.asarray(values), minlength=p.size) / draws
+        assert np.all(np.abs(counts - p) <= 5 * np.sqrt(p * np.maximum(1 - p, 0) / draws))

@@ -23,13 +23,12 @@ from hypothesis import strategies as st
 
 from mdmjax import (
     AnySubsetSpeculative,
-    Argmax,
-    ChosenBy,
     DraftAndVerify,
     InvalidInputError,
     Joint,
     Oracle,
     Ranked,
+    Reveal,
     Schedule,
     TableDenoiser,
     confidence,
@@ -106,8 +105,8 @@ def test_drafts_write_what_greedy_decoding_writes(data):
 @pytest.mark.parametrize("drafts", [1, 2, 4])
 def test_greedy_decoding_of_the_library(drafts, key):
     denoiser = denoiser_of(incoherent_rows(4, 2, 7))
-    greedy = ChosenBy(Ranked(confidence, Schedule([1] * 4)), denoiser)
-    wanted = exact_law(Argmax(denoiser), greedy)
+    greedy = Reveal(Ranked(confidence, Schedule([1] * 4)), temperature=0)
+    wanted = exact_law(denoiser, greedy)
     found = exact_law(denoiser, DraftAndVerify(drafts))
     assert np.array_equal(found.probs, wanted.probs)
     assert float(found.expected_calls) <= float(wanted.expected_calls) == 4
@@ -189,15 +188,15 @@ def test_drafts_of_a_product_are_all_accepted():
 def test_draws_of_a_step_follow_its_branches(drafts, key):
     """From a state with a token in the middle of the order."""
     denoiser = denoiser_of(incoherent_rows(4, 3, 5))
-    kernel, tokens, draws = AnySubsetSpeculative([3, 1, 0, 2], drafts), jnp.array([3, 1, 3, 3]), 20000
-    branches = kernel.branches(denoiser, tokens, jnp.array(0))
+    decoder, tokens, draws = AnySubsetSpeculative([3, 1, 0, 2], drafts), jnp.array([3, 1, 3, 3]), 20000
+    branches = decoder.branches(denoiser, tokens, jnp.array(0))
     np.testing.assert_allclose(branches.weights.sum(), 1, rtol=1e-13)
     law = {}
     for weight, rows in zip(branches.weights.tolist(), np.asarray(branches.rows), strict=True):
         assert np.array_equal(np.sort(rows, axis=1), np.tile([0, 0, 0, 1], (4, 1)))
         word = tuple(rows.argmax(1).tolist())
         law[word] = law.get(word, 0.0) + weight
-    step = jax.jit(jax.vmap(lambda k: kernel.draw(k, denoiser, tokens, jnp.array(0))))
+    step = jax.jit(jax.vmap(lambda k: decoder.draw(k, denoiser, tokens, jnp.array(0))))
     words, counts = np.unique(step(jax.random.split(key, draws)), axis=0, return_counts=True)
     counts = dict(zip(map(tuple, words.tolist()), counts.tolist(), strict=True))
     assert set(counts) <= {word for word, p in law.items() if p > 0}
@@ -208,9 +207,9 @@ def test_draws_of_a_step_follow_its_branches(drafts, key):
 @pytest.mark.parametrize("drafts", [2, 3])
 def test_draws_follow_the_law(drafts, key):
     denoiser = denoiser_of(incoherent_rows(3, 3, 11))
-    kernel = AnySubsetSpeculative([2, 0, 1], drafts)
-    run = jax.jit(jax.vmap(lambda k: decode(k, denoiser, kernel)))
-    law = exact_law(denoiser, kernel)
+    decoder = AnySubsetSpeculative([2, 0, 1], drafts)
+    run = jax.jit(jax.vmap(lambda k: decode(k, denoiser, decoder)))
+    law = exact_law(denoiser, decoder)
     assert np.count_nonzero(np.asarray(law.calls) > 0.01) == (1 if drafts == 2 else 2)
     assert_draws(run(jax.random.split(key, 20000)), law, 3, 3)
 
@@ -230,11 +229,11 @@ def test_refusals():
     with pytest.raises(InvalidInputError, match="drafts is 0: want an integer >= 1"):
         AnySubsetSpeculative([0, 1], 0)
     chain = symmetric_chain(3, 2, 0.2)
-    with pytest.raises(InvalidInputError, match="order is of 2 positions: want n = 3"):
+    with pytest.raises(InvalidInputError, match="order is for 2 positions: want n = 3"):
         exact_law(Oracle(chain), AnySubsetSpeculative([0, 1], 2))
-    kernel, large = AnySubsetSpeculative(range(12), 9), Oracle(symmetric_chain(12, 12, 0.2))
+    decoder, large = AnySubsetSpeculative(range(12), 9), Oracle(symmetric_chain(12, 12, 0.2))
     with pytest.raises(InvalidInputError, match=r"drafts is 9: want branches of at most 2.0 GiB"):
-        kernel.branches(large, jnp.full((12,), 12), jnp.array(0))
+        decoder.branches(large, jnp.full((12,), 12), jnp.array(0))
     rows = incoherent_rows(2, 2, 0)
     rows[8] = [[0.9, 0.1], [0.6, 0.4]]
     rows[2, 1] = np.nan  # [0 _]

@@ -35,8 +35,8 @@ def test_the_law_is_the_target_and_calls_count_blocks(data):
     table = data.draw(probabilities(q**n)).reshape((q,) * n)
     partition = partitions(data, n)
     rows = incoherent_rows(n, q, data.draw(st.integers(0, 99)), zeros=False)
-    kernel = BlockVerification(Joint(jnp.asarray(table)), partition)
-    law = exact_law(TableDenoiser(jnp.log(jnp.asarray(rows))), kernel)  # it is not looked at
+    decoder = BlockVerification(Joint(jnp.asarray(table)), partition)
+    law = exact_law(TableDenoiser(jnp.log(jnp.asarray(rows))), decoder)  # it is not looked at
     np.testing.assert_allclose(law.probs, table, rtol=0, atol=1e-14)
     assert np.all(np.asarray(law.probs)[table == 0] == 0)
     found = sampler_law(n, q, verified_step(table, partition), n)
@@ -63,9 +63,9 @@ def test_block_hmm(eta):
 def test_words_of_a_block_that_is_partly_revealed():
     """Revealed tokens stay, and the words of the free ones have the conditional of both."""
     table = np.random.default_rng(0).dirichlet(np.ones(27)).reshape(3, 3, 3)
-    kernel = BlockVerification(Joint(jnp.asarray(table)), [[2, 0], [1]])
+    decoder = BlockVerification(Joint(jnp.asarray(table)), [[2, 0], [1]])
     tokens = jnp.array([3, 3, 1])
-    branches = kernel.branches(Oracle(Joint(jnp.asarray(table))), tokens, jnp.array(0))
+    branches = decoder.branches(Oracle(Joint(jnp.asarray(table))), tokens, jnp.array(0))
     assert branches.rows.shape == (9, 3, 4)
     np.testing.assert_allclose(branches.weights.sum(), 1, rtol=1e-14)
     row = jnp.tensordot(branches.weights, branches.rows, axes=1)
@@ -90,8 +90,8 @@ def test_draws_follow_the_law(key):
     table[0, 1, 0] = 0
     table /= table.sum()
     joint, draws = Joint(jnp.asarray(table)), 20000
-    kernel = BlockVerification(joint, [[2, 0], [1]])
-    found = jax.jit(jax.vmap(lambda k: decode(k, Oracle(joint), kernel)))(jax.random.split(key, draws))
+    decoder = BlockVerification(joint, [[2, 0], [1]])
+    found = jax.jit(jax.vmap(lambda k: decode(k, Oracle(joint), decoder)))(jax.random.split(key, draws))
     counts = np.bincount(np.asarray(found.tokens) @ [4, 2, 1], minlength=8)
     p = table.reshape(-1)
     assert np.all(np.abs(counts - draws * p) <= 5 * np.sqrt(draws * p * (1 - p)))
@@ -99,27 +99,27 @@ def test_draws_follow_the_law(key):
     assert np.all(np.asarray(found.finalised) == [0, 1, 0])
 
 
-@pytest.mark.parametrize("kernel", [BlockVerification, BlockRejection])
-def test_refusals(kernel):
+@pytest.mark.parametrize("decoder", [BlockVerification, BlockRejection])
+def test_refusals(decoder):
     chain = symmetric_chain(3, 2, 0.2)
     for partition in ([[0, 1]], [[0], [1], [2], [3]]):
         with pytest.raises(InvalidInputError, match=r"want n = 3 positions"):
-            kernel(chain, partition)
+            decoder(chain, partition)
     for partition in ([], [[0, 1], [1, 2]], [[0, 1, 2], []]):
         with pytest.raises(InvalidInputError, match=r"each of 0\.\.n-1 once, and no empty block"):
-            kernel(chain, partition)
+            decoder(chain, partition)
     with pytest.raises(InvalidInputError, match=r"up to 30: want .* 2.0 GiB"):
-        kernel(symmetric_chain(30, 2, 0.2), [list(range(30))])
+        decoder(symmetric_chain(30, 2, 0.2), [list(range(30))])
     with pytest.raises(InvalidInputError, match=r"denoiser is of n, q = \(3, 3\): want n, q = \(3, 2\)"):
-        exact_law(Oracle(symmetric_chain(3, 3, 0.2)), kernel(chain, [[0, 1, 2]]))
+        exact_law(Oracle(symmetric_chain(3, 3, 0.2)), decoder(chain, [[0, 1, 2]]))
 
 
-def test_words_that_do_not_fit_are_refused_and_a_joint_of_the_kernel_is_a_table():
+def test_words_that_do_not_fit_are_refused_and_a_joint_of_the_decoder_is_a_table():
     large = Joint(jnp.full((2,) * 18, 2.0**-18))
     halves = [list(range(9)), list(range(9, 18))]
     with pytest.raises(InvalidInputError, match="weighing of the blocks' words is of 256.0 GiB"):
         exact_law(Oracle(large), BlockVerification(large, halves))
     small = Joint(jnp.full((2,) * 2, 0.25))
-    denoiser, kernel = with_tables((Oracle(small), BlockVerification(small, [[0, 1]])))
-    assert kernel.distribution is denoiser.distribution
-    assert float(kernel.distribution.log_marginal(jnp.array([0, 2]))) == pytest.approx(np.log(0.5))
+    denoiser, decoder = with_tables((Oracle(small), BlockVerification(small, [[0, 1]])))
+    assert decoder.distribution is denoiser.distribution
+    assert float(decoder.distribution.log_marginal(jnp.array([0, 2]))) == pytest.approx(np.log(0.5))

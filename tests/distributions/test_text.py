@@ -139,7 +139,10 @@ SYMBOLS = [np.array([0, 1, 2, 3])]
         (lambda: Empirical(SAMPLES, COUNTS * np.nan, 3), "counts is nan at an entry"),
         (lambda: Empirical(SAMPLES, COUNTS * 0, 3), "counts is 0 at every entry"),
         (lambda: empirical_joint(np.zeros((1, 40), int), np.ones(1), 2), "n, q is 40, 2.*8.0 TiB"),
-        (lambda: text_joint(SYMBOLS, 20, 4), "n, q is 20, 4"),
+        (
+            lambda: text_joint(SYMBOLS, 20, 4),
+            "window, q is 20, 4: want a table .* 8.0 TiB are needed",
+        ),
         (lambda: text_joint(SYMBOLS, 2, 3), "symbol_arrays is holding 3: want symbols 0..2"),
         (lambda: text_windows(SYMBOLS, 5, 4), "window is 5: want at most the length"),
         (lambda: text_windows(SYMBOLS, 0, 4), "window is 0"),

@@ -11,6 +11,7 @@ import pytest
 
 from mdmjax._errors import InvalidInputError
 from mdmjax.distributions.joint import Joint
+from mdmjax.information.blocks import blocks_curve
 from mdmjax.information.closed_form import (
     curve_from_steps,
     dual_curve,
@@ -21,6 +22,10 @@ from mdmjax.information.closed_form import (
     repetition_curve,
 )
 from mdmjax.information.enumeration import information_curve
+from mdmjax.information.exchangeable import noisy_bit_curve
+from mdmjax.information.loss_curve import LossTable
+from mdmjax.information.markov import markov_curve, symmetric_chain_curve
+from mdmjax.schedules.bounds import lower_bound_curve
 
 EPS = np.finfo(float).eps
 
@@ -159,6 +164,29 @@ def test_refuses(make, argument):
     with pytest.raises(InvalidInputError, match=argument) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+CURVES_OF_N = {
+    "mds": lambda n: mds_curve(n, 2, 2),
+    "repetition": lambda n: repetition_curve(n, 2),
+    "parity": lambda n: parity_curve(n, 2),
+    "permutation": permutation_curve,
+    "pairs": lambda n: pairs_curve(n, 2),
+    "steps": lambda n: curve_from_steps([1.0], [2], n),
+    "noisy bit": lambda n: noisy_bit_curve(n, 0.1),
+    "markov": lambda n: markov_curve([[0.9, 0.1], [0.1, 0.9]], n),
+    "symmetric chain": lambda n: symmetric_chain_curve(n, 2, 0.1),
+    "blocks": lambda n: blocks_curve([repetition_curve(2, 2)], [n // 2]),
+    "lower bound": lambda n: lower_bound_curve(n, 0.1),
+    "loss table": lambda n: LossTable(n, np.array([1, 2]), np.ones(2)),
+}
+
+
+@pytest.mark.parametrize("n", [2**24 + 2, 10**11, 10**18, 10**40])
+@pytest.mark.parametrize("name", CURVES_OF_N)
+def test_absurd_lengths_are_refused_with_their_bytes(name, n):
+    with pytest.raises(InvalidInputError, match=f"^n is {n}: want at most 16777216; .* need .*B$"):
+        CURVES_OF_N[name](n)
 
 
 def test_a_million_positions():

@@ -21,6 +21,7 @@ from mdmjax.information.closed_form import (
 )
 from mdmjax.information.curve import InformationCurve, curve_from_mean_entropies
 from mdmjax.information.enumeration import information_curve
+from mdmjax.information.loss_curve import LossCurve
 
 EPS = np.finfo(float).eps
 BIT = math.log(2)
@@ -135,7 +136,7 @@ def test_mean_entropies_and_conditional_entropies_by_the_chain_rule():
     curve = information_curve(Joint(jnp.asarray(table)))
     positive = table[table > 0]
     np.testing.assert_allclose(curve.entropy, -np.sum(positive * np.log(positive)), 1e-13)
-    np.testing.assert_allclose(np.diff(curve.mean_entropies), curve.conditional_entropies, 1e-12)
+    np.testing.assert_allclose(np.diff(curve.mean_entropies), curve.loss, 1e-12)
     again = curve_from_mean_entropies(curve.mean_entropies)
     np.testing.assert_allclose(again.information, curve.information, 0, 64 * EPS)
     assert float(again.marginal_entropy) == float(curve.mean_entropies[1])
@@ -146,6 +147,17 @@ def test_refuses_what_is_not_a_curve(shape):
     # The annotation is checked before the message when run-time types are on, as they are here.
     with pytest.raises((InvalidInputError, TypeError)):
         InformationCurve(jnp.zeros(shape), jnp.array(0.0))
+
+
+def test_curves_take_lists_and_numpy():
+    curve = InformationCurve([0, 0.5, 1], np.float64(1))
+    assert curve.information.dtype == curve.marginal_entropy.dtype == jnp.float64
+    assert InformationCurve(np.zeros(2, np.float32), 1.0).loss.dtype == jnp.float32
+    assert LossCurve([2, 1]).loss.tolist() == [2.0, 1.0]
+    assert LossCurve([2, 1]).measured.tolist() == [True, True]
+    for stderr in ([0.1], [[0.1, 0.2]]):
+        with pytest.raises(InvalidInputError, match="stderr is of shape"):
+            LossCurve([2.0, 1.0], stderr)
 
 
 def test_float32_summaries_of_a_million_positions():

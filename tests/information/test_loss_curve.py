@@ -76,23 +76,23 @@ def test_a_perfect_models_table_gives_the_schedule_of_the_information_curve():
     """c(m) = H_1 - Z_{m+1}: the best NLL schedule is the best KL schedule, NLL = H(X) + KL."""
     exact = permutation_curve(12)
     n_masked = np.arange(12, 0, -1)
-    table = LossTable(12, n_masked, np.asarray(exact.conditional_entropies))
+    table = LossTable(12, n_masked, np.asarray(exact.loss))
     curve = curve_from_table(table)
     for steps in (2, 4, 7):
-        best = optimal_schedule(-curve.loss, steps)
+        best = optimal_schedule(curve, steps)
         assert float(expected_kl(exact, best)) == pytest.approx(
-            float(expected_kl(exact, optimal_schedule(exact.information, steps))), rel=1e-12
+            float(expected_kl(exact, optimal_schedule(exact, steps))), rel=1e-12
         )
         total = float(exact.entropy + expected_kl(exact, best))
-        assert float(nll(curve.loss, best)) == pytest.approx(total, rel=1e-13)
+        assert float(nll(curve, best)) == pytest.approx(total, rel=1e-13)
 
 
 def test_the_best_schedule_of_a_curve_that_rises_beats_every_composition():
-    loss = jnp.array([2.0, 0.9, 1.6, 0.4, 0.7, 0.1])
+    loss = LossCurve([2.0, 0.9, 1.6, 0.4, 0.7, 0.1])
     for steps in range(1, 7):
         cuts = itertools.combinations(range(1, 6), steps - 1)
         scores = [float(nll(loss, Schedule(np.diff([0, *inside, 6]).tolist()))) for inside in cuts]
-        best = float(nll(loss, optimal_schedule(-loss, steps)))
+        best = float(nll(loss, optimal_schedule(loss, steps)))
         assert best == pytest.approx(min(scores), rel=1e-14)
 
 
@@ -172,8 +172,8 @@ def measured(generator, noise, *, rows=1, stderr=True):
 def test_bootstrap_without_noise_has_intervals_of_no_width(key):
     table = LossTable(N, N - np.arange(N), TRUTH, stderr=np.zeros(N))
     found = bootstrap_gain(key, table, STEPS, 5)
-    loss = jnp.asarray(TRUTH)
-    best = optimal_schedule(-loss, STEPS)
+    loss = LossCurve(TRUTH)
+    best = optimal_schedule(loss, STEPS)
     gain = float(nll(loss, llada_uniform(N, STEPS)) - nll(loss, best))
     assert found.gain == pytest.approx(gain, rel=1e-14)
     np.testing.assert_allclose(found.gain_interval, [gain, gain], rtol=1e-12)

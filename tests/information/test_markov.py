@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from mdmjax._errors import InvalidInputError
 from mdmjax.distributions.joint import tabulate
-from mdmjax.distributions.markov import MarkovChain
+from mdmjax.distributions.markov import MarkovChain, symmetric_chain
 from mdmjax.information import markov
 from mdmjax.information.closed_form import repetition_curve
 from mdmjax.information.enumeration import information_curve
-from mdmjax.information.markov import markov_curve, stationary_distribution
+from mdmjax.information.markov import markov_curve, stationary_distribution, symmetric_chain_curve
 
 STICKY = [[0.9, 0.1], [0.2, 0.8]]
 CYCLE = [[0.1, 0.9, 0.0], [0.0, 0.2, 0.8], [0.7, 0.0, 0.3]]
@@ -155,6 +155,66 @@ def test_refuses_many_states_that_mix_slowly_and_takes_those_that_mix(monkeypatc
     with pytest.raises(InvalidInputError, match="remembers more than 200 steps"):
         markov_curve([[0.999, 0.001], [0.001, 0.999]], 10**4)
     assert markov_curve(STICKY, 10**4).n == 10**4
+
+
+SYMMETRIC = [(2, 2, 0.3), (9, 2, 0.1), (9, 2, 1.0), (6, 3, 0.2), (5, 4, 0.9), (7, 2, 1e-9), (5, 3, 1e-12)]
+
+
+@pytest.mark.parametrize(("n", "q", "flip"), SYMMETRIC)
+def test_the_symmetric_chain_equals_enumeration_to_1e_12(n, q, flip):
+    transition = np.full((q, q), flip / (q - 1))
+    np.fill_diagonal(transition, 1 - flip)
+    exact = _oracles.information_by_subsets(_oracles.markov_table(transition, n)).astype(float)
+    curve = symmetric_chain_curve(n, q, flip)
+    assert float(curve.information[0]) == 0
+    np.testing.assert_allclose(curve.information[1:], exact[1:], 1e-12)
+    assert float(curve.marginal_entropy) == math.log(q)
+
+
+@pytest.mark.parametrize(
+    ("n", "q", "flip"), [(500, 2, 0.01), (2000, 5, 0.9), (300, 40, 0.3), (9, 900, 0.1)]
+)
+def test_the_symmetric_chain_is_a_markov_chain(n, q, flip):
+    whole = markov_curve(symmetric_chain(n, q, flip).transition, n)
+    np.testing.assert_allclose(symmetric_chain_curve(n, q, flip).information, whole.information, 1e-12)
+
+
+def test_the_symmetric_chain_of_a_million_symbols_by_its_entropies():
+    q, n = 10**6, 10**6
+
+    def apart(g, flip):  # log q less the entropy of a row of A^g
+        same = 1 / q + (1 - 1 / q) * (1 - flip * q / (q - 1)) ** g
+        other = (1 - same) / (q - 1)
+        return math.log(q) + same * math.log(same) + (q - 1) * other * math.log(other)
+
+    curve = symmetric_chain_curve(n, q, 0.3)
+    last = ((n - 2) * (2 * apart(1, 0.3) - apart(2, 0.3)) + 2 * apart(1, 0.3)) / n
+    np.testing.assert_allclose(curve.information[-1], last, 1e-12)
+    assert np.all(np.diff(curve.information) >= 0)
+    few = symmetric_chain_curve(3, q, 0.3).information
+    np.testing.assert_allclose(few[1], (2 * apart(1, 0.3) + apart(2, 0.3)) / 3, 1e-12)
+
+
+def test_the_ends_of_the_flip():
+    for n, q in ((1, 2), (9, 7), (10**6, 50_000)):
+        same = symmetric_chain_curve(n, q, 0.0).information
+        assert same.tolist() == repetition_curve(n, q).information.tolist()
+    for flip in (5e-324, 1e-300, 1e-17):
+        tiny = symmetric_chain_curve(3000, 9, flip).information
+        np.testing.assert_allclose(tiny, repetition_curve(3000, 9).information, 1e-12)
+    for q in (2, 3, 1000):  # independent
+        assert np.max(symmetric_chain_curve(50, q, 1 - 1 / q).information) < 1e-30
+    weak = symmetric_chain_curve(2, 5, 0.8 * (1 - 1e-9)).information[1]
+    np.testing.assert_allclose(weak, 4 * 1e-18 / 2, 1e-6)  # (q-1) lambda^2 / 2; lambda has lost digits
+
+
+@pytest.mark.parametrize(
+    ("n", "q", "flip", "words"),
+    [(0, 2, 0.1, "n is 0"), (5, 1, 0.1, "q is 1"), (5, 2, 1.5, "flip is 1.5"), (5, 2, [0.1], "flip is of")],
+)
+def test_the_symmetric_chain_refuses(n, q, flip, words):
+    with pytest.raises(InvalidInputError, match=words):
+        symmetric_chain_curve(n, q, flip)
 
 
 def test_float32_is_good_to_1e_5():

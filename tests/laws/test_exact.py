@@ -20,13 +20,14 @@ from mdmjax import (
     LowConfidence,
     Mixed,
     Oracle,
+    ReMDM,
+    Reveal,
     Schedule,
     Sweeps,
     TableDenoiser,
     Wino,
     decode,
     exact_law,
-    remdm_conf,
     symmetric_chain,
 )
 from mdmjax._contexts import states_with
@@ -38,9 +39,9 @@ SHAPES = st.sampled_from([(1, 3), (2, 3), (3, 2), (4, 2)])
 
 FLOAT32 = {
     "low-confidence": lambda: LowConfidence(Schedule([1, 2])),
-    "remdm-conf": lambda: remdm_conf([0.0, 0.4, 0.4, 0.75, 1.0]),
+    "remdm-conf": lambda: ReMDM.conf([0.0, 0.4, 0.4, 0.75, 1.0]),
     "wino": lambda: Wino(0.5, 0.7),
-    "edited": lambda: Edited(EntropySum(0.6), Sweeps([[1], [0, 2]], 1)),
+    "edited": lambda: Edited(Reveal(EntropySum(0.6)), Sweeps([[1], [0, 2]], 1)),
     "speculative": lambda: AnySubsetSpeculative([2, 0, 1], 2),
 }
 
@@ -80,9 +81,9 @@ def test_any_rule_against_its_decision_tree(data):
     probs, calls, finalised = decision_tree_law(np.asarray(joint.probs), wishes)
     if probs is None:
         with pytest.raises(InvalidInputError, match="is NaN: want probabilities"):
-            exact_law(Oracle(joint), Lookup(jnp.asarray(wishes)))
+            exact_law(Oracle(joint), Reveal(Lookup(jnp.asarray(wishes))))
         return
-    law = exact_law(Oracle(joint), Lookup(jnp.asarray(wishes)))
+    law = exact_law(Oracle(joint), Reveal(Lookup(jnp.asarray(wishes))))
     steps = law.finalised.shape[1]
     np.testing.assert_allclose(law.probs, probs, rtol=0, atol=1e-14)
     np.testing.assert_allclose(law.calls, calls[: steps + 1], rtol=0, atol=1e-14)
@@ -95,7 +96,8 @@ def test_any_rule_against_its_decision_tree(data):
 def test_the_table_of_an_oracle_changes_nothing(width):
     table = np.random.default_rng(width).dirichlet(np.full(64, 0.3)).reshape((2,) * 6)
     joint = Joint(jnp.asarray(table))
-    fast, slow = exact_law(Oracle(joint), Surest(width)), exact_law(Slow(joint), Surest(width), batch=3)
+    fast = exact_law(Oracle(joint), Reveal(Surest(width)))
+    slow = exact_law(Slow(joint), Reveal(Surest(width)), batch=3)
     np.testing.assert_allclose(fast.probs, slow.probs, rtol=1e-12)
     np.testing.assert_allclose(float(fast.probs.sum()), 1, atol=1e-14)
     if width == 1:
@@ -122,7 +124,7 @@ def test_a_chain_bisected_is_exact():
     chain = symmetric_chain(7, 2, 0.2)
     wishes = np.zeros((7, 3**7, 7), bool)
     wishes[0, :, 3], wishes[1, :, [1, 5]], wishes[2:] = True, True, True
-    law = exact_law(Oracle(chain), Lookup(jnp.asarray(wishes)))
+    law = exact_law(Oracle(chain), Reveal(Lookup(jnp.asarray(wishes))))
     words = jnp.asarray(states_with(7, 7, 2))
     np.testing.assert_allclose(law.probs.reshape(-1), jnp.exp(jax.vmap(chain.log_prob)(words)), rtol=1e-12)
     assert law.calls.tolist() == pytest.approx([0, 0, 0, 1])
@@ -130,7 +132,7 @@ def test_a_chain_bisected_is_exact():
 
 def test_float32_rows_are_normalised():
     rows = jnp.log(jnp.asarray([[[1.0, 0.0]], [[0.0, 1.0]], [[0.3, 0.7]]], jnp.float32))
-    law = exact_law(TableDenoiser(rows), Surest())
+    law = exact_law(TableDenoiser(rows), Reveal(Surest()))
     np.testing.assert_allclose(law.probs, [0.3, 0.7], rtol=1e-6)
     np.testing.assert_allclose(float(law.probs.sum()), 1, atol=1e-15)
 
@@ -155,15 +157,15 @@ def test_kernels_without_64_bit_types(name):
 def test_refusals():
     joint = Joint(jnp.asarray([[0.5, 0.0], [0.25, 0.25]]))
     with pytest.raises(InvalidInputError, match=r"Idle at \[_ _\] is empty"):
-        exact_law(Oracle(joint), Idle())
+        exact_law(Oracle(joint), Reveal(Idle()))
     with pytest.raises(InvalidInputError, match="define Random.choice_law"):
-        exact_law(Oracle(joint), Random())
-    with pytest.raises(InvalidInputError, match=r"max_states is 3: want at least 4; .* 256 bytes"):
-        exact_law(Oracle(joint), Surest(2), max_states=3)
+        exact_law(Oracle(joint), Reveal(Random()))
+    with pytest.raises(InvalidInputError, match="is of at least 4 states: want at most 3; use fewer"):
+        exact_law(Oracle(joint), Reveal(Surest(2)), max_states=3)
     with pytest.raises(InvalidInputError, match="2.0 GiB"):
-        exact_law(Oracle(symmetric_chain(40, 2, 0.2)), Surest())
+        exact_law(Oracle(symmetric_chain(40, 2, 0.2)), Reveal(Surest()))
 
-    first = Lookup(jnp.tile(jnp.array([True, False]), (2, 9, 1)))
+    first = Reveal(Lookup(jnp.tile(jnp.array([True, False]), (2, 9, 1))))
 
     class Bad(Slow):
         row: float = eqx.field()

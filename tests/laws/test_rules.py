@@ -20,14 +20,13 @@ from _oracles import (
     table_conditionals,
     threshold_choice,
 )
+from _rules import Idle
 from _strategies import probabilities
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdmjax import (
-    AbstractRule,
     Argmax,
-    ChosenBy,
     ConfidenceFactor,
     ConfidenceThreshold,
     EarlyCommit,
@@ -39,6 +38,7 @@ from mdmjax import (
     Oracle,
     RandomSubset,
     Ranked,
+    Reveal,
     Schedule,
     SemiAutoregressive,
     TableDenoiser,
@@ -145,17 +145,24 @@ CASES = {
         EarlyCommit(RandomSubset(Schedule([1, 1, 1])), (2.0, 1.0, 0.5)),
         random_commit_rule([1, 1, 1], (2.0, 1.0, 0.5)),
     ),
-    "chosen-by": (
-        ChosenBy(Ranked(margin, Schedule([1, 2])), OTHER_MODEL),
+    "judged": (
+        Reveal(Ranked(margin, Schedule([1, 2])), judge=OTHER_MODEL),
         lambda _, masked, tokens: ranked_rule(margin, [1, 2])(
             table_conditionals(OTHER, tokens), masked, tokens
         ),
     ),
-    "random-chosen-by": (
-        ChosenBy(EntropySum(0.6), OTHER_MODEL),
+    "random-judged": (
+        Reveal(EntropySum(0.6), judge=OTHER_MODEL),
         lambda _, masked, tokens: entropy_sum_rule(0.6)(table_conditionals(OTHER, tokens), masked, tokens),
     ),
 }
+
+
+RULES = {name: rule for name, (rule, _) in CASES.items() if not isinstance(rule, Reveal)}
+
+
+def decoder_of(rule):
+    return rule if isinstance(rule, Reveal) else Reveal(rule)
 
 
 def law_of(traces, n, q):
@@ -171,7 +178,7 @@ def test_exact_laws_of_all_rules(data):
     table = data.draw(probabilities(8)).reshape(2, 2, 2)
     denoiser = Oracle(Joint(jnp.asarray(table)))
     name = data.draw(st.sampled_from(list(CASES)))
-    decoder, rule = CASES[name]
+    decoder, rule = decoder_of(CASES[name][0]), CASES[name][1]
 
     def rows_of(tokens):
         rows = table_conditionals(table, tokens)
@@ -233,7 +240,7 @@ FOUR = {
 @pytest.mark.parametrize("name", FOUR)
 def test_four_positions_of_three_symbols(name):
     table = np.random.default_rng(6).dirichlet(np.full(81, 0.3)).reshape((3,) * 4)
-    decoder, rule = FOUR[name]
+    decoder, rule = Reveal(FOUR[name][0]), FOUR[name][1]
     traces = decoder_traces(4, 3, lambda tokens: table_conditionals(table, tokens), rule)
     law = exact_law(Oracle(Joint(jnp.asarray(table))), decoder)
     np.testing.assert_allclose(law.probs, law_of(traces, 4, 3), rtol=0, atol=1e-14)
@@ -246,7 +253,7 @@ def test_four_positions_of_three_symbols(name):
 @pytest.mark.parametrize("name", CASES)
 def test_draws_follow_the_law(name, key):
     """Output and steps together: words and their finalisation, within 5 standard errors."""
-    decoder, rule = CASES[name]
+    decoder, rule = decoder_of(CASES[name][0]), CASES[name][1]
     traces = decoder_traces(3, 2, lambda tokens: table_conditionals(TABLE, tokens), rule)
     assert_draws(key, TABULATED, decoder, traces)
 
@@ -254,7 +261,7 @@ def test_draws_follow_the_law(name, key):
 @pytest.mark.parametrize("name", ["semi-autoregressive", "random-semi-autoregressive"])
 def test_draws_in_blocks_follow_the_law(name, key):
     table = np.random.default_rng(7).dirichlet(np.full(16, 2.0)).reshape((2,) * 4)
-    decoder, rule = FOUR[name]
+    decoder, rule = Reveal(FOUR[name][0]), FOUR[name][1]
     traces = decoder_traces(4, 2, lambda tokens: table_conditionals(table, tokens), rule)
     assert_draws(key, tabulate_denoiser(Oracle(Joint(jnp.asarray(table)))), decoder, traces)
 
@@ -269,17 +276,22 @@ def test_tempered_writing_with_the_models_confidences(key):
     def rule(_, masked, tokens):
         return [(1.0, threshold_choice(table_conditionals(TABLE, tokens), masked, 0.7))]
 
-    denoiser, decoder = Tempered(TABULATED, 0.5), ChosenBy(ConfidenceThreshold(0.7), TABULATED)
+    threshold = ConfidenceThreshold(0.7)
     traces = decoder_traces(3, 2, tempered, rule)
-    law = exact_law(denoiser, decoder)
-    np.testing.assert_allclose(law.probs, law_of(traces, 3, 2), rtol=0, atol=1e-14)
-    assert_draws(key, denoiser, decoder, traces)
+    for denoiser, decoder in (
+        (TABULATED, Reveal(threshold, temperature=0.5)),
+        (Tempered(TABULATED, 0.5), Reveal(threshold, judge=TABULATED)),
+    ):
+        law = exact_law(denoiser, decoder)
+        np.testing.assert_allclose(law.probs, law_of(traces, 3, 2), rtol=0, atol=1e-14)
+        assert_draws(key, denoiser, decoder, traces)
+        assert chex.assert_trees_all_equal(decoder.writer(denoiser), Tempered(TABULATED, 0.5)) is None
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if CASES[name][0].is_random])
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.is_random])
 def test_where_nothing_is_masked_nothing_is_chosen(name):
     """So that a decoder may idle: the empty set is certain."""
-    law = CASES[name][0].choice_law(TABULATED(jnp.array([0, 1, 0])), jnp.array([0, 1, 0]), jnp.array(2))
+    law = RULES[name].choice_law(TABULATED(jnp.array([0, 1, 0])), jnp.array([0, 1, 0]), jnp.array(2))
     assert law.tolist() == [1.0] + [0.0] * 7
 
 
@@ -306,8 +318,8 @@ def many(keys, denoiser, decoder):
 def test_a_step_draws_from_the_state_before_it(key):
     """Two equal bits in one step are independent; one after another they would be equal."""
     same = tabulate_denoiser(Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))))
-    for decoder in (RandomSubset(Schedule([2])), EntropyBounded(9.0)):
-        tokens = np.asarray(many(jax.random.split(key, 4000), same, decoder).tokens)
+    for rule in (RandomSubset(Schedule([2])), EntropyBounded(9.0)):
+        tokens = np.asarray(many(jax.random.split(key, 4000), same, Reveal(rule)).tokens)
         assert abs((tokens[:, 0] != tokens[:, 1]).mean() - 0.5) < 5 * 0.5 / np.sqrt(4000)
 
 
@@ -318,7 +330,7 @@ def test_random_subset_against_the_exact_mixture():
 
 
 @pytest.mark.parametrize(
-    "decoders",
+    "rules",
     [
         [ConfidenceThreshold(x) for x in (0.1, 0.5, 1.0)],
         [RandomSubset(Schedule(counts)) for counts in ([3], [1, 2], [1, 1, 1])],
@@ -327,11 +339,11 @@ def test_random_subset_against_the_exact_mixture():
     ],
     ids=["threshold", "random", "ranked", "partition"],
 )
-def test_one_compilation_for_all_keys_thresholds_and_schedules(decoders, key):
+def test_one_compilation_for_all_keys_thresholds_and_schedules(rules, key):
     chex.clear_trace_counter()
     run = jax.jit(chex.assert_max_traces(lambda key, decoder: decode(key, TABULATED, decoder), n=1))
-    for i, decoder in enumerate(decoders):
-        trace = run(jax.random.fold_in(key, i), decoder)
+    for i, rule in enumerate(rules):
+        trace = run(jax.random.fold_in(key, i), Reveal(rule))
         assert int(trace.calls) == len(set(trace.finalised.tolist()))
 
 
@@ -345,7 +357,7 @@ def test_argmax_writes_the_first_maximum():
 
 
 def test_greedy_writing_with_the_models_confidences(key):
-    """Argmax rows alone make every position certain; ChosenBy gives the rule the model's rows."""
+    """Argmax rows alone make every position certain; at temperature 0 the rule sees the model's rows."""
     model = TABULATED
     rule = Ranked(confidence, Schedule([1, 1, 1]))
     tokens, when = [2, 2, 2], [3, 3, 3]
@@ -353,27 +365,24 @@ def test_greedy_writing_with_the_models_confidences(key):
         rows = table_conditionals(TABLE, tokens)
         i = best_first([max(row) for row in rows], [i for i in range(3) if tokens[i] == 2])[0]
         tokens[i], when[i] = int(np.argmax(rows[i])), step
-    trace = decode(key, Argmax(model), ChosenBy(rule, model))
-    assert (trace.tokens.tolist(), trace.finalised.tolist()) == (tokens, when)
-    assert float(exact_law(Argmax(model), ChosenBy(rule, model)).probs[tuple(tokens)]) == 1
-    assert int(decode(key, Argmax(model), ConfidenceThreshold(1.0)).calls) == 1
-    assert int(decode(key, Argmax(model), ChosenBy(ConfidenceThreshold(1.0), model)).calls) == 3
-    assert ChosenBy(RandomSubset(Schedule([3])), model).is_random
+    greedy, judged = (model, Reveal(rule, temperature=0)), (Argmax(model), Reveal(rule, judge=model))
+    for denoiser, decoder in (greedy, judged):
+        trace = decode(key, denoiser, decoder)
+        assert (trace.tokens.tolist(), trace.finalised.tolist()) == (tokens, when)
+        assert float(exact_law(denoiser, decoder).probs[tuple(tokens)]) == 1
+    sure = ConfidenceThreshold(1.0)
+    assert int(decode(key, Argmax(model), Reveal(sure)).calls) == 1
+    assert int(decode(key, Argmax(model), Reveal(sure, judge=model)).calls) == 3
+    assert int(decode(key, model, Reveal(sure, temperature=0)).calls) == 3
 
 
-def test_a_decoder_that_chooses_nothing_stops(key):
-    class Idle(AbstractRule):
-        is_random = False
-
-        def choose(self, key, log_probs, tokens, step):
-            return jnp.zeros_like(tokens, bool)
-
-    trace = decode(key, TABULATED, Idle())
+def test_a_rule_that_chooses_nothing_stops(key):
+    trace = decode(key, TABULATED, Reveal(Idle()))
     assert (trace.tokens.tolist(), trace.finalised.tolist()) == ([2, 2, 2], [3, 3, 3])
     assert int(trace.calls) == 3
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", RULES)
 def test_rows_of_nan_still_make_progress(name, key):
     rows, masked = jnp.full((3, 2), jnp.nan), jnp.array([2, 2, 2])
-    assert CASES[name][0].choose(key, rows, masked, jnp.array(0)).any()
+    assert RULES[name].choose(key, rows, masked, jnp.array(0)).any()

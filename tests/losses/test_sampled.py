@@ -18,13 +18,12 @@ from mdmjax.information.estimate import estimate
 from mdmjax.information.loss_curve import curve_from_table
 from mdmjax.losses.circulation import local_circulation, sampled_circulation
 from mdmjax.losses.exact import denoiser_loss_curve
-from mdmjax.losses.paths import path_nll, path_nlls
+from mdmjax.losses.paths import path_nlls
 from mdmjax.losses.sampled import (
     MaskedLosses,
     joined,
     mask_counts,
     masked_losses,
-    measured_loss_table,
 )
 from mdmjax.schedules.schedule import Schedule, nll
 
@@ -65,11 +64,11 @@ def test_the_mean_is_the_exact_curve_and_errors_are_calibrated():
     """Of 60 tables by 4 mask counts, z-scores have mean 0 and variance 1."""
     joint = table_of(4, 2)
     denoiser = wrong(joint)
-    exact = np.asarray(denoiser_loss_curve(joint, denoiser))
+    exact = np.asarray(denoiser_loss_curve(joint, denoiser).loss)
     pool, scores = draws(joint, 2000), []
     for seed in range(60):
         sequences = jax.random.choice(jax.random.key(seed), pool, (200,))
-        table = measured_loss_table(jax.random.key(seed), denoiser, sequences, batch=100)
+        table = masked_losses(jax.random.key(seed), denoiser, sequences, batch=100).table()
         curve = curve_from_table(table)
         scores.append((np.asarray(curve.loss) - exact) / np.asarray(curve.stderr))
         assert table.count.tolist() == [50] * 4
@@ -129,8 +128,8 @@ def test_a_network_is_measured_in_batches():
     config = TransformerConfig(n=4, q=3, width=16, depth=1, heads=2, hidden=16)
     network = Transformer.create(jax.random.key(0), config)
     sequences = jax.random.randint(jax.random.key(1), (20, 4), 0, 3)
-    one = measured_loss_table(jax.random.key(2), network, sequences, batch=7)
-    two = measured_loss_table(jax.random.key(2), network, sequences, batch=20)
+    one = masked_losses(jax.random.key(2), network, sequences, batch=7).table()
+    two = masked_losses(jax.random.key(2), network, sequences, batch=20).table()
     assert one.loss == pytest.approx(two.loss, rel=1e-5)
     assert one.stderr == pytest.approx(two.stderr, rel=1e-3)
     rows = path_nlls(jax.random.key(2), network, sequences, [Schedule([4])], batch=5)
@@ -159,17 +158,20 @@ def test_path_nll_averages_to_nll(counts):
 
 
 def test_path_nlls_share_their_orders():
-    """Each entry is `path_nll` with the key of its row, and one step has no order."""
+    """Each row goes along the order of its key, and one step has no order."""
     joint = table_of(4, 2)
     denoiser = wrong(joint)
     schedules = [Schedule([4]), Schedule([1, 3]), Schedule([2, 1, 1])]
     sequences, key = draws(joint, 5), jax.random.key(0)
     found = path_nlls(key, denoiser, sequences, schedules, batch=3)
-    for row, (row_key, tokens) in enumerate(zip(jax.random.split(key, 5), sequences, strict=True)):
-        if row < 2:
-            expected = [float(path_nll(row_key, denoiser, tokens, schedule)) for schedule in schedules]
-            assert found[row] == pytest.approx(expected, rel=1e-12)
-    log_probs = rows_of(denoiser)[(2,) * 4]
+    rows = rows_of(denoiser)
+    for spent, row_key, tokens in zip(found, jax.random.split(key, 5), sequences.tolist(), strict=True):
+        order = jax.random.permutation(row_key, 4).tolist()
+        for nats, schedule in zip(spent, schedules, strict=True):
+            seen = [masked(tokens, order[:start], 2) for start in schedule.starts]
+            expected = -sum(rows[state][i, tokens[i]] for state, i in zip(seen, order, strict=True))
+            assert nats == pytest.approx(expected, rel=1e-12)
+    log_probs = rows[(2,) * 4]
     marginal = [-sum(log_probs[i, a] for i, a in enumerate(x)) for x in np.asarray(sequences).tolist()]
     assert found[:, 0] == pytest.approx(marginal)
     again = path_nlls(jax.random.key(1), denoiser, sequences, schedules, batch=20)
@@ -242,15 +244,16 @@ def test_bad_input_is_refused():
     denoiser, key, good = Oracle(joint), jax.random.key(0), draws(joint, 12)
     steps, few = Schedule([3]), MaskedLosses(3, np.array([0, 1]), np.array([1, 2]), np.ones(2))
     for call, message in {
-        lambda: measured_loss_table(key, denoiser, good[:5]): "give 6 sequences, or rounds = 2",
-        lambda: measured_loss_table(key, denoiser, good[:, :2]): "shape",
+        lambda: masked_losses(key, denoiser, good[:5]).table(): "give more sequences or rounds",
+        lambda: masked_losses(key, denoiser, good[:, :2]).table(): "shape",
         lambda: masked_losses(key, denoiser, good + 1): "symbols 0..1",
         lambda: masked_losses(key, denoiser, good, rounds=0): "rounds is 0",
+        lambda: masked_losses(key, denoiser, good, rounds=10**18): "PiB: want at most 4.0 GiB; use fewer",
         lambda: masked_losses(key, denoiser, good, batch=0): "batch is 0",
         lambda: path_nlls(key, denoiser, good, []): "schedules is none",
         lambda: path_nlls(key, denoiser, good, [steps], batch=0): "batch is 0",
         lambda: path_nlls(key, denoiser, good, [Schedule([2])]): "a sum of n = 3",
-        lambda: path_nll(key, denoiser, good[0], Schedule([4])): "a sum of n = 3",
+        lambda: path_nlls(key, denoiser, good, [steps, Schedule([4])]): "a sum of n = 3",
         lambda: sampled_circulation(key, denoiser, good, [2]): "numbers in 0..1",
         lambda: sampled_circulation(key, denoiser, good[:1], [0]): "at least two",
         lambda: sampled_circulation(key, denoiser, good, [0], batch=0): "batch is 0",
@@ -266,4 +269,4 @@ def test_bad_input_is_refused():
 def test_a_denoiser_that_rules_out_what_occurs_is_refused():
     certain = Oracle(Joint(jnp.array([[1.0, 0.0], [0.0, 0.0]])))
     with pytest.raises(InvalidInputError, match="rules out what occurs"):
-        measured_loss_table(jax.random.key(0), certain, jnp.ones((8, 2), int))
+        masked_losses(jax.random.key(0), certain, jnp.ones((8, 2), int))

@@ -22,8 +22,11 @@ from mdmjax import (
     InvalidInputError,
     Joint,
     Oracle,
+    Reveal,
     TableDenoiser,
+    any_policy,
     exact_law,
+    fixed_partition,
     kl,
     optimal_policy,
     optimal_policy_calls,
@@ -31,6 +34,7 @@ from mdmjax import (
 )
 
 SHAPES = st.sampled_from([(2, 3), (3, 2), (4, 2)])
+CLASSES = st.sampled_from([any_policy, fixed_partition])
 
 
 def draw_table(data, zeros=False):
@@ -57,7 +61,7 @@ def test_five_positions_and_three_symbols(n, q):
     joint = Joint(jnp.asarray(table))
     brute = [best_decision_tree(table, k) for k in range(1, n + 1)]
     np.testing.assert_allclose(optimal_policy_frontier(joint, n), brute, rtol=0, atol=1e-13)
-    fixed = optimal_policy_frontier(joint, n, adaptive=False)
+    fixed = optimal_policy_frontier(joint, n, among=fixed_partition)
     for steps in range(1, n + 1):
         laws = [partition_law(table, p) for p in ordered_partitions(range(n), steps)]
         assert float(fixed[steps - 1]) == pytest.approx(min(kl_by_sum(table, x) for x in laws), abs=1e-13)
@@ -74,17 +78,17 @@ def test_the_priced_optimum_is_the_least_of_all_decision_trees(data, price):
     assert float(policy.kl) == pytest.approx(kl_by_sum(table, np.asarray(law.probs)), abs=1e-10)
 
 
-@given(st.data(), st.booleans())
+@given(st.data(), CLASSES)
 @settings(deadline=None, max_examples=8)
-def test_the_policy_does_what_it_promises(data, adaptive):
+def test_the_policy_does_what_it_promises(data, among):
     table = draw_table(data)
     joint = Joint(jnp.asarray(table))
     steps = data.draw(st.integers(1, table.ndim))
-    policy = optimal_policy(joint, steps, adaptive=adaptive)
+    policy = optimal_policy(joint, steps, among=among)
     law = exact_law(Oracle(joint), policy.decoder)
     assert kl_by_sum(table, np.asarray(law.probs)) == pytest.approx(float(policy.kl), abs=1e-10)
     assert law.calls.shape[0] <= steps + 1
-    frontier = optimal_policy_frontier(joint, steps, adaptive=adaptive)
+    frontier = optimal_policy_frontier(joint, steps, among=among)
     assert float(frontier[-1]) == pytest.approx(float(policy.kl), abs=1e-14)
 
 
@@ -94,7 +98,7 @@ def test_fixed_partitions(data):
     """The least over all ordered partitions, and never less than the adaptive optimum."""
     table = draw_table(data)
     joint = Joint(jnp.asarray(table))
-    fixed = optimal_policy_frontier(joint, table.ndim, adaptive=False)
+    fixed = optimal_policy_frontier(joint, table.ndim, among=fixed_partition)
     adaptive = optimal_policy_frontier(joint, table.ndim)
     for steps in range(1, table.ndim + 1):
         brute = min(
@@ -113,7 +117,7 @@ def test_no_policy_is_better(data, seed, density):
     wishes = np.random.default_rng(seed).random((n, (q + 1) ** n, n)) < density
     frontier = optimal_policy_frontier(joint, n)
     for decoder in (Lookup(jnp.asarray(wishes)), Surest(1), Surest(2)):
-        law = exact_law(Oracle(joint), decoder)
+        law = exact_law(Oracle(joint), Reveal(decoder))
         kl = kl_by_sum(table, np.asarray(law.probs))
         most = int(np.flatnonzero(law.calls)[-1])
         assert float(frontier[most - 1]) <= kl + 1e-13
@@ -126,10 +130,10 @@ def test_the_priced_optimum_is_below_every_frontier_policy(price):
     best = optimal_policy_calls(joint, price)
     least = float(best.kl) + price * float(best.expected_calls)
     for steps in (1, 2, 3):
-        for adaptive in (True, False):
-            policy = optimal_policy(joint, steps, adaptive=adaptive)
+        for among in (any_policy, fixed_partition):
+            policy = optimal_policy(joint, steps, among=among)
             assert least <= float(policy.kl) + price * float(policy.expected_calls) + 1e-14
-            if not adaptive:
+            if not among.adaptive:
                 assert float(policy.expected_calls) == pytest.approx(steps)
 
 
@@ -144,7 +148,7 @@ def test_adapting_helps():
         table[word] = all(word[i] == word[j] for i, j in pairings[word[0]]) / 27
     joint = Joint(jnp.asarray(table))
     adaptive = np.asarray(optimal_policy_frontier(joint, 3))
-    fixed = np.asarray(optimal_policy_frontier(joint, 3, adaptive=False))
+    fixed = np.asarray(optimal_policy_frontier(joint, 3, among=fixed_partition))
     assert adaptive[2] == pytest.approx(0, abs=1e-13)
     assert fixed[2] > 0.1
 
@@ -185,7 +189,7 @@ def test_with_any_denoiser_the_least_of_all_decision_trees(data, seed):
     frontier = optimal_policy_frontier(joint, table.ndim, denoiser=denoiser)
     brute = [best_tree_of_rows(table, rows_of, k) for k in range(1, table.ndim + 1)]
     np.testing.assert_allclose(frontier, brute, rtol=0, atol=1e-12)
-    fixed = optimal_policy_frontier(joint, table.ndim, adaptive=False, denoiser=denoiser)
+    fixed = optimal_policy_frontier(joint, table.ndim, among=fixed_partition, denoiser=denoiser)
     for most in range(1, table.ndim + 1):
         brute = min(
             divergences_by_loops(table, block_decoder_law(joint.n, joint.q, rows_of, p))["kl"]
@@ -199,13 +203,13 @@ def test_with_any_denoiser_the_least_of_all_decision_trees(data, seed):
     np.testing.assert_allclose(total, brute, rtol=0, atol=1e-12)
 
 
-@given(st.data(), SEEDS, st.booleans())
+@given(st.data(), SEEDS, CLASSES)
 @settings(deadline=None, max_examples=8)
-def test_with_any_denoiser_the_policy_does_what_it_promises(data, seed, adaptive):
+def test_with_any_denoiser_the_policy_does_what_it_promises(data, seed, among):
     joint = Joint(jnp.asarray(draw_table(data)))
     denoiser, _ = any_denoiser(np.asarray(joint.probs), seed)
     steps = data.draw(st.integers(1, joint.n))
-    policy = optimal_policy(joint, steps, adaptive=adaptive, denoiser=denoiser)
+    policy = optimal_policy(joint, steps, among=among, denoiser=denoiser)
     law = exact_law(denoiser, policy.decoder)
     np.testing.assert_allclose(policy.kl, kl(joint, law), rtol=0, atol=1e-12)
     assert law.calls.shape[0] <= steps + 1
@@ -214,9 +218,9 @@ def test_with_any_denoiser_the_policy_does_what_it_promises(data, seed, adaptive
 def test_the_exact_denoiser_is_no_denoiser():
     table = np.random.default_rng(2).dirichlet(np.full(32, 0.3)).reshape((2,) * 5)
     joint = Joint(jnp.asarray(table))
-    for adaptive in (True, False):
-        plain = optimal_policy_frontier(joint, 5, adaptive=adaptive)
-        given_one = optimal_policy_frontier(joint, 5, adaptive=adaptive, denoiser=Oracle(joint))
+    for among in (any_policy, fixed_partition):
+        plain = optimal_policy_frontier(joint, 5, among=among)
+        given_one = optimal_policy_frontier(joint, 5, among=among, denoiser=Oracle(joint))
         np.testing.assert_allclose(given_one, plain, rtol=0, atol=1e-14)
 
 
@@ -243,7 +247,7 @@ def test_an_infinite_cost_is_infinite():
     for policy in (
         optimal_policy(joint, 2, denoiser=denoiser),
         optimal_policy_calls(joint, 0.1, denoiser=denoiser),
-        optimal_policy(joint, 1, adaptive=False, denoiser=denoiser),
+        optimal_policy(joint, 1, among=fixed_partition, denoiser=denoiser),
     ):
         assert float(policy.kl) == np.inf
         assert float(kl(joint, exact_law(denoiser, policy.decoder))) == np.inf

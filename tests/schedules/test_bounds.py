@@ -133,7 +133,7 @@ def test_bounds_of_a_float32_curve_are_float32():
 def test_the_square_root_rule_on_the_curve_of_512_positions():
     profile = 2 / (1 + 8 * np.arange(512) / 512)
     curve = as_curve(profile[0] - profile)
-    optimum = frontier(curve.information, 64).gaps
+    optimum = frontier(curve, 64).gaps
     # (steps, optimum, rule, uniform) in nats; the rule's integers are ours, so is its last digit.
     for steps, best, rule, uniform in ((8, 41.526, 41.527, 65.75), (64, 4.014, 4.030, 6.384)):
         schedule = square_root_rule(curve, steps)
@@ -184,7 +184,7 @@ def test_the_curve_of_appendix_e_needs_log_n_over_epsilon_steps(epsilon):
         assert float(curve.dual_total_correlation) <= correlation
         assert float(backwards.total_correlation) <= correlation
         for name, hard in (("forwards", curve), ("backwards", backwards)):
-            gaps = np.asarray(frontier(hard.information, 24).gaps)
+            gaps = np.asarray(frontier(hard, 24).gaps)
             assert gaps[-1] <= epsilon
             fewest[name].append(int(np.argmax(gaps <= epsilon)) + 1)
             # k pieces over log n cost at least log(n) / (8 k) in the continuum: 1/8, less the

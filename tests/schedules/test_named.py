@@ -1,11 +1,10 @@
 import math
 from fractions import Fraction
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mdmjax import NAMED, InvalidInputError, Schedule, step_gap
+from mdmjax import NAMED, InformationCurve, InvalidInputError, Schedule, step_gap
 from mdmjax.schedules.named import dllm_counts
 
 # What these samplers were seen to do, as (n, steps) -> counts.
@@ -49,7 +48,7 @@ def test_the_counts_of_the_peers(name):
 @pytest.mark.parametrize("name", TABLE)
 @pytest.mark.parametrize("curve", CURVES)
 def test_the_table_of_128_tokens_in_16_steps(name, curve):
-    gap = float(step_gap(jnp.asarray(CURVES[curve]), NAMED[name](128, 16)))
+    gap = float(step_gap(InformationCurve(CURVES[curve], math.log(256)), NAMED[name](128, 16)))
     assert round(gap, DIGITS[curve]) == TABLE[name][curve]
 
 
@@ -61,6 +60,12 @@ def test_every_builder_reveals_n_tokens_in_at_most_the_steps_asked(name):
             assert schedule.n == n
             assert schedule.steps <= steps
         assert NAMED[name](n, 1).counts.tolist() == [n]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_steps_that_fill_the_memory_are_refused(name):
+    with pytest.raises(InvalidInputError, match="steps is 100000000000: want at most 16777216"):
+        NAMED[name](10**18, 10**11)
 
 
 @pytest.mark.parametrize("name", NAMED)

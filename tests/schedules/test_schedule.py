@@ -12,13 +12,21 @@ from mdmjax import (
     InformationCurve,
     InvalidInputError,
     Joint,
+    LossCurve,
     Schedule,
+    austin_bound,
+    best_of_sweep,
     expected_kl,
+    fewest_steps,
+    frontier,
     information_curve,
     nll,
+    optimal_schedule,
+    square_root_rule,
+    square_root_rule_error,
     step_gap,
+    wainwright_bound,
 )
-from mdmjax.schedules.schedule import gap_of_starts
 
 # The second has zeros, so that some contexts cannot occur; the third is as uneven as they come.
 SIZES = [(1, 3), (2, 3), (3, 2), (3, 3), (4, 2)]
@@ -63,9 +71,12 @@ def test_step_gap_matches_loops(data, n):
     values = data.draw(st.lists(st.floats(-5, 5), min_size=n, max_size=n))
     schedule = Schedule(counts)
     wanted = step_gap_by_loops(values, counts)
-    assert float(step_gap(jnp.array(values), schedule)) == pytest.approx(wanted, abs=1e-12)
-    is_start = jnp.zeros(n, bool).at[schedule.boundaries[:-1]].set(True)
-    assert float(gap_of_starts(jnp.array(values), is_start)) == pytest.approx(wanted, abs=1e-12)
+    for curve in InformationCurve(values, 5.0), LossCurve(-np.array(values)):
+        assert float(step_gap(curve, schedule)) == pytest.approx(wanted, abs=1e-12)
+        steps = zip(schedule.boundaries.tolist(), counts, strict=False)
+        assert sum(float(curve.step_cost(*step)) for step in steps) == pytest.approx(wanted, abs=1e-12)
+        total = schedule.weights @ np.asarray(curve.loss)
+        assert float(nll(curve, schedule)) == pytest.approx(total, abs=1e-12)
 
 
 @settings(deadline=None, max_examples=40)
@@ -75,14 +86,15 @@ def test_nll_is_the_entropy_plus_expected_kl_for_the_perfect_model(data, n):
     schedule = Schedule(data.draw(counts_of(n)))
     curve = InformationCurve(jnp.asarray(information), jnp.asarray(information[-1] + 0.5))
     total = float(curve.entropy + expected_kl(curve, schedule))
-    assert float(nll(curve.conditional_entropies, schedule)) == pytest.approx(total, rel=1e-12)
+    assert float(nll(curve, schedule)) == pytest.approx(total, rel=1e-12)
+    perfect = LossCurve(curve.loss)
+    assert float(nll(perfect, schedule)) == float(nll(curve, schedule))
+    paid = float(step_gap(perfect, schedule))
+    assert paid == pytest.approx(float(expected_kl(curve, schedule)), abs=1e-12 * (1 + total))
 
 
-def test_single_tokens_cost_nothing_and_a_mask_without_0_still_starts_there():
-    values = jnp.array([0.3, 0.5, 2.0])
-    assert float(step_gap(values, Schedule([1, 1, 1]))) == 0
-    whole = float(step_gap(values, Schedule([3])))
-    assert float(gap_of_starts(values, jnp.zeros(3, bool))) == pytest.approx(whole)
+def test_single_tokens_cost_nothing():
+    assert float(step_gap(InformationCurve([0.3, 0.5, 2.0], 2.0), Schedule([1, 1, 1]))) == 0
 
 
 def test_float32_values_give_a_float32_gap():
@@ -93,12 +105,13 @@ def test_float32_values_give_a_float32_gap():
 
 
 def test_very_many_schedules_are_one_vmap():
-    values = jnp.array([0.0, 1.0, 3.0, 4.0])
-    masks = jnp.array([[True, b, c, d] for b in (0, 1) for c in (0, 1) for d in (0, 1)], bool)
-    gaps = jax.vmap(gap_of_starts, (None, 0))(values, masks)
-    for mask, gap in zip(np.asarray(masks), np.asarray(gaps), strict=True):
-        counts = np.diff([*np.flatnonzero(mask), 4]).tolist()
-        assert gap == pytest.approx(step_gap_by_loops(values, counts))
+    curve = InformationCurve([0.0, 1.0, 3.0, 4.0], 4.0)
+    schedules = [Schedule(counts) for steps in range(1, 5) for counts in all_compositions(4, steps)]
+    gaps = jax.jit(jax.vmap(curve.total_cost))(np.stack([schedule.starts for schedule in schedules]))
+    for schedule, gap in zip(schedules, np.asarray(gaps), strict=True):
+        assert gap == pytest.approx(step_gap_by_loops([0, 1, 3, 4], schedule.counts))
+    costs = jax.vmap(curve.step_cost)(jnp.array([0, 1]), jnp.array([1, 3]))
+    assert costs.tolist() == [0.0, 5.0]
 
 
 def test_schedule_properties():
@@ -135,7 +148,39 @@ def unchecked_types():
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
-@pytest.mark.parametrize("cost", [step_gap, nll])
+@pytest.mark.parametrize("cost", [step_gap, nll, expected_kl])
 def test_a_schedule_of_another_length_is_refused(cost):
     with pytest.raises(InvalidInputError, match=r"counts is of sum 4: want a sum of n = 3"):
-        cost(jnp.zeros(3), Schedule([2, 2]))
+        cost(InformationCurve(jnp.zeros(3), 0.0), Schedule([2, 2]))
+
+
+CALLS = {
+    step_gap: Schedule([2, 2]),
+    nll: Schedule([2, 2]),
+    expected_kl: Schedule([2, 2]),
+    optimal_schedule: 2,
+    frontier: 2,
+    fewest_steps: 0.5,
+    square_root_rule: 2,
+    square_root_rule_error: 2,
+    austin_bound: 2,
+    wainwright_bound: Schedule([2, 2]),
+}
+
+
+@pytest.mark.parametrize("function", CALLS, ids=lambda f: f.__name__)
+def test_an_array_is_refused_with_what_to_pass(function, unchecked_types):
+    for numbers, said in ((np.zeros(4), "an array"), (jnp.zeros(4), "an array"), ([0.0] * 4, "a list")):
+        with pytest.raises(InvalidInputError) as refusal:
+            function(numbers, CALLS[function])
+        assert str(refusal.value) == (
+            f"curve is {said}: want an InformationCurve or a LossCurve; "
+            "pass InformationCurve(information, marginal_entropy) or LossCurve(loss), in nats"
+        )
+
+
+def test_the_expected_kl_of_a_loss_is_refused(unchecked_types):
+    with pytest.raises(InvalidInputError, match="curve is a LossCurve: want an InformationCurve"):
+        expected_kl(LossCurve([3.0, 2.0]), Schedule([2]))
+    with pytest.raises(InvalidInputError, match="curve is a LossCurve: want an InformationCurve"):
+        best_of_sweep(LossCurve([3.0, 2.0]), 2, 1.0)

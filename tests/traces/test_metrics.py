@@ -8,11 +8,11 @@ import pytest
 from scipy.stats import kendalltau
 
 from mdmjax._errors import InvalidInputError
-from mdmjax.decoders.base import Reveal
 from mdmjax.decoders.orders import RandomSubset, left_to_right
-from mdmjax.decoders.parallel import ConfidenceThreshold
-from mdmjax.decoders.ranked import ChosenBy, Ranked, confidence
+from mdmjax.decoders.ranked import Ranked, confidence
+from mdmjax.decoders.reveal import Reveal
 from mdmjax.decoders.run import Trace, decode, decode_many
+from mdmjax.decoders.thresholds import ConfidenceThreshold
 from mdmjax.denoisers.argmax import Argmax
 from mdmjax.denoisers.perturbed import Tempered
 from mdmjax.denoisers.table import TableDenoiser, tabulate_denoiser
@@ -62,7 +62,7 @@ def test_statistics_are_those_of_scipy(n):
 
 
 def test_draws_are_those_of_one_by_one(table):
-    decoder, key = RandomSubset(llada_uniform(5, 2)), jax.random.key(3)
+    decoder, key = Reveal(RandomSubset(llada_uniform(5, 2))), jax.random.key(3)
     many = decode_many(key, table, decoder, 5, batch=2)
     for row, one in enumerate(jax.random.split(key, 5)):
         alone = decode(one, table, decoder)
@@ -73,14 +73,15 @@ def test_draws_are_those_of_one_by_one(table):
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("decoder", [Ranked(confidence, Schedule([2, 3])), ConfidenceThreshold(0.7)])
-def test_a_temperature_costs_one_call(table, temperature, decoder):
+@pytest.mark.parametrize("rule", [Ranked(confidence, Schedule([2, 3])), ConfidenceThreshold(0.7)])
+def test_a_temperature_costs_one_call(table, temperature, rule):
     """The same law as with a second, wrapped denoiser; and draws of it."""
     writer = Argmax(table) if temperature == 0 else Tempered(table, temperature)
-    slow = exact_law(writer, ChosenBy(decoder, table))
-    fast = exact_law(table, Reveal(decoder, temperature))
+    decoder = Reveal(rule, temperature=temperature)
+    slow = exact_law(writer, Reveal(rule, judge=table))
+    fast = exact_law(table, decoder)
     assert fast.probs == pytest.approx(np.asarray(slow.probs), abs=1e-12)
-    tokens = np.asarray(decode_many(jax.random.key(0), table, Reveal(decoder, temperature), 2000).tokens)
+    tokens = np.asarray(decode_many(jax.random.key(0), table, decoder, 2000).tokens)
     drawn = np.bincount(tokens @ (2 ** np.arange(4, -1, -1)), minlength=32) / 2000
     law = np.asarray(fast.probs).reshape(-1)
     assert np.all(np.abs(drawn - law) <= 5 * np.sqrt(law * (1 - law) / 2000) + 1e-9)
@@ -88,7 +89,7 @@ def test_a_temperature_costs_one_call(table, temperature, decoder):
 
 def test_no_temperature_is_refused():
     with pytest.raises(InvalidInputError, match="temperature is -1"):
-        Reveal(ConfidenceThreshold(0.5), -1.0)
+        Reveal(ConfidenceThreshold(0.5), temperature=-1.0)
 
 
 def test_the_exact_law_of_a_network_is_what_it_draws(network, table):
@@ -98,7 +99,7 @@ def test_the_exact_law_of_a_network_is_what_it_draws(network, table):
     """
     own = tabulate_denoiser(network)
     assert (own.log_probs.dtype, table.log_probs.dtype) == (np.float32, np.float64)
-    decoder = left_to_right(llada_uniform(5, 3))
+    decoder = Reveal(left_to_right(llada_uniform(5, 3)))
     laws = [exact_law(denoiser, decoder) for denoiser in (network, own, table)]
     for law in laws:
         assert float(law.probs.sum()) == pytest.approx(1, abs=1e-12)
@@ -127,5 +128,5 @@ def test_a_table_is_normalised_again():
 
 
 def test_left_to_right_is_in_order(table):
-    trace = decode(jax.random.key(0), table, left_to_right(Schedule([1] * 5)))
+    trace = decode(jax.random.key(0), table, Reveal(left_to_right(Schedule([1] * 5))))
     assert [float(x) for x in trace_statistics(trace, 2)] == [1, 1, 0]

@@ -112,7 +112,7 @@ def test_loss_against_loops(key, network, law):
 @pytest.fixture(scope="module")
 def exact(network):
     """The mean of the network's exact loss curve on a chain."""
-    return float(denoiser_loss_curve(tabulate(CHAIN), network).mean())
+    return float(denoiser_loss_curve(tabulate(CHAIN), network).loss.mean())
 
 
 def test_mean_over_all_masks_and_data_is_the_mean_of_the_exact_loss_curve(network, exact):
@@ -382,7 +382,7 @@ def test_the_curve_of_a_parity_code_is_learned():
     code = parity_code(4, 2)
     state, _ = train_steps(KEY, TrainState.create(KEY, plan, config), Draws(code), plan, 1000)
     learned = denoiser_loss_curve(tabulate(code), state.ema)
-    np.testing.assert_allclose(learned, parity_curve(4, 2).conditional_entropies, atol=0.02)
+    np.testing.assert_allclose(learned.loss, parity_curve(4, 2).loss, atol=0.02)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,245 @@
+"""The one registry of families of distributions: what `schedule`, `law`, `train` and sweeps know by a name.
+
+A new family is one entry here and one class in `distributions`; its curve, if it is a formula, is one
+function in `information`. What an entry names is imported when it is called: to read the list imports
+nothing.
+"""
+
+import importlib
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ._errors import readable_bytes, refuse
+
+if TYPE_CHECKING:
+    from .distributions.base import AbstractDistribution
+    from .information.curve import InformationCurve
+
+Use = Literal["curve", "law", "paper"]
+"""What default sizes are for: a schedule; a law or a training; the decoders of the family's paper."""
+
+MAX_POSITIONS = 2**24
+"""The longest sequence (our choice: its curve and schedules take 1 GiB)."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A number of a family: its type, its default for each use, and the bounds it is within.
+
+    Laws have smaller sizes: the largest at which every decoder takes seconds (our choice). `cost` is the
+    bytes that one more of it takes.
+    """
+
+    name: str
+    kind: type[int] | type[float]
+    curve: int | float
+    law: int | float
+    least: int | float
+    most: int | float
+    help: str
+    paper: int | None = None
+    cost: int = 0
+
+    def checked(self, value: Any) -> int | float:
+        """The value as its type; refused if it is none, or out of bounds."""
+        try:
+            number = operator.index(value) if self.kind is int else float(value)
+        except (TypeError, ValueError, OverflowError):
+            refuse(self.name, repr(value), "an integer" if self.kind is int else "a number")
+        if self.kind is float and not self.least <= number <= self.most:
+            refuse(self.name, value, f"a number in [{self.least:g}, {self.most:g}]")
+        if number < self.least:
+            refuse(self.name, value, f"an integer >= {self.least}")
+        if number > self.most:
+            need = f"{readable_bytes(self.cost * int(number))} are needed" if self.cost else ""
+            refuse(self.name, value, f"at most {self.most}", need)
+        return number
+
+
+@dataclass(frozen=True)
+class Family:
+    """Distributions that differ in a few numbers.
+
+    `distribution`, `curve`, `title` and `q` take every parameter by keyword. `curve` is the information
+    curve in closed form, `None` where there is none; `q` is the size of the alphabet; `rule` refuses values
+    that are within their bounds and still do not fit together.
+
+    >>> chain = FAMILIES["markov"]
+    >>> values = chain.values("law", flip=0.25)
+    >>> values, chain.title(**values)
+    ({'n': 8, 'q': 2, 'flip': 0.25}, 'Markov chain, flip 0.25')
+    >>> chain.distribution(**values).n, chain.curve(**values).n
+    (8, 8)
+    """
+
+    name: str
+    help: str
+    parameters: tuple[Parameter, ...]
+    title: Callable[..., str]
+    distribution: Callable[..., "AbstractDistribution"]
+    curve: Callable[..., "InformationCurve"] | None = None
+    q: Callable[..., int] = lambda q, **others: q
+    rule: Callable[..., None] = lambda **values: None
+
+    def values(self, use: Use, **given: Any) -> dict[str, Any]:
+        """Every parameter, checked: as it is given, or the default of a use; `None` is not given.
+
+        The sizes of the paper come together: where one of them is given, the others are those of a law.
+        """
+        given = {name: value for name, value in given.items() if value is not None}
+        if use == "paper" and any(p.paper is not None and p.name in given for p in self.parameters):
+            use = "law"
+        defaults = {p.name: p.law if getattr(p, use) is None else getattr(p, use) for p in self.parameters}
+        return self.check(**defaults | given)
+
+    def check(self, **values: Any) -> dict[str, Any]:
+        """The values, each as its type; refused, by the parameter's name, where no member has them.
+
+        Raises:
+            InvalidInputError: a parameter that is unknown, missing, of another type or out of bounds.
+
+        >>> FAMILIES["pairs"].check(n=7, q=2)
+        Traceback (most recent call last):
+            ...
+        mdmjax._errors.InvalidInputError: n is 7: want an even integer; pairs take two positions each
+        """
+        known = {parameter.name: parameter for parameter in self.parameters}
+        for name in values.keys() - known.keys():
+            refuse(name, values[name], f"only {', '.join(known)}", f"{self.name} has no other parameters")
+        for name in known.keys() - values.keys():
+            refuse(name, "not given", known[name].help)
+        found = {name: known[name].checked(values[name]) for name in known}
+        self.rule(**found)
+        return found
+
+
+def _at(file: str, name: str) -> Callable[..., Any]:
+    """The function of that name in a file of the package, which is imported when it is called."""
+
+    def call(**values: Any) -> Any:
+        return getattr(importlib.import_module(f".{file}", __package__), name)(**values)
+
+    return call
+
+
+def _size(
+    name: str, curve: int, law: int, help: str, least: int = 1, paper: int | None = None
+) -> Parameter:
+    """A number of positions, or of what makes them: a curve and its schedules take 64 bytes of each."""
+    return Parameter(name, int, curve, law, least, MAX_POSITIONS, help, paper, cost=64)
+
+
+def _probability(name: str, default: float, help: str) -> Parameter:
+    return Parameter(name, float, default, default, 0.0, 1.0, help)
+
+
+def _reed_solomon_rule(n: int, q: int, dim: int) -> None:
+    from .distributions.fields import prime_power
+
+    if prime_power(q) is None:
+        refuse("q", q, "a prime power", "the code lives on a field of q elements")
+    if n > q:
+        refuse("n", n, f"at most q = {q}", "every position is a field element")
+    if dim > n:
+        refuse("dim", dim, f"at most n = {n}", "no more symbols are free than there are")
+
+
+def _pairs_rule(n: int, q: int) -> None:
+    if n % 2:
+        refuse("n", n, "an even integer", "pairs take two positions each")
+
+
+_N = _size("n", 16, 8, "Number of positions.")
+_Q = Parameter("q", int, 2, 2, 2, 2**63 - 1, "Size of the alphabet.")
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Family(
+            "block-hmm",
+            "Blocks of bits with a parity bit, driven by a hidden Markov chain (arXiv 2602.00286).",
+            (
+                _size("blocks", 2, 2, "Number of blocks.", paper=8),
+                _size("block_size", 8, 4, "Bits in a block, with its parity.", paper=8),
+                _probability("eta", 1e-8, "Probability that a parity bit is wrong."),
+            ),
+            "Block-HMM, {blocks} blocks of {block_size} bits, parity noise {eta:g}".format,
+            _at("distributions.block_hmm", "BlockHMM"),
+            q=lambda **values: 2,
+        ),
+        Family(
+            "markov",
+            "Stationary Markov chain that keeps its symbol or moves to a uniformly random other one.",
+            (
+                _N,
+                _Q,
+                _probability("flip", 0.1, "Probability of moving to another symbol."),
+            ),
+            "Markov chain, flip {flip:g}".format,
+            _at("distributions.markov", "symmetric_chain"),
+            _at("information.markov", "symmetric_chain_curve"),
+        ),
+        Family(
+            "repetition",
+            "One uniform symbol, repeated at every position.",
+            (_N, _Q),
+            "repetition code".format,
+            _at("distributions.codes", "repetition_code"),
+            _at("information.closed_form", "repetition_curve"),
+        ),
+        Family(
+            "parity",
+            "Uniform symbols that sum to zero.",
+            (_size("n", 16, 8, "Number of positions.", least=2), _Q),
+            "parity code".format,
+            _at("distributions.codes", "parity_code"),
+            _at("information.closed_form", "parity_curve"),
+        ),
+        Family(
+            "reed-solomon",
+            "Uniform codeword of a Reed-Solomon code: any DIM symbols are free and fix the rest.",
+            (
+                _size("n", 16, 4, "Number of positions, at most q."),
+                Parameter("q", int, 17, 5, 2, 2**40, "Size of the field: a prime power."),
+                _size("dim", 8, 2, "Dimension of the code."),
+            ),
+            "Reed-Solomon code of dimension {dim}".format,
+            _at("distributions.codes", "reed_solomon_code"),
+            _at("information.closed_form", "mds_curve"),
+            rule=_reed_solomon_rule,
+        ),
+        Family(
+            "permutation",
+            "Uniform permutation of n symbols.",
+            (_size("n", 16, 5, "Number of positions, and of symbols."),),
+            "uniform permutation".format,
+            _at("distributions.permutation", "UniformPermutation"),
+            _at("information.closed_form", "permutation_curve"),
+            q=lambda n: n,
+        ),
+        Family(
+            "pairs",
+            "Independent pairs of equal symbols.",
+            (_size("n", 16, 8, "Number of positions, even.", least=2), _Q),
+            lambda n, q: f"{n // 2} equal pairs",
+            _at("distributions.codes", "pairs_code"),
+            _at("information.closed_form", "pairs_curve"),
+            rule=_pairs_rule,
+        ),
+        Family(
+            "noisy-bit",
+            "One uniform bit, repeated at every position and flipped there independently.",
+            (
+                _N,
+                _probability("flip", 0.1, "Probability that a position shows the other bit."),
+            ),
+            "noisy repeated bit, flip {flip:g}".format,
+            _at("distributions.mixtures", "noisy_repeated_bit"),
+            _at("information.exchangeable", "noisy_bit_curve"),
+            q=lambda **values: 2,
+        ),
+    )
+}
+"""Every family by its name."""

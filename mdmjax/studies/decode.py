@@ -1,0 +1,151 @@
+"""Sequences of a denoiser by any decoder, and what their traces say: what `mdmjax decode` shows."""
+
+import dataclasses
+import math
+import time
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+
+from .._types import Array, Float, Key
+from ..decoders.run import Trace, decode_many
+from ..denoisers.base import AbstractDenoiser
+from ..distributions.alphabet import AbstractAlphabet
+from ..schedules.schedule import Schedule
+from ..traces.metrics import trace_statistics
+from .law_report import Named
+from .report import AbstractReport, run_lengths
+from .table import Column, Part, Table
+
+SHOWN = 8
+"""Most sequences that are printed; JSON has all."""
+
+LABELS = {
+    "calls": "calls of the model (NFE)",
+    "parallelism": "tokens finalised a step that finalises any (AFP)",
+    "kendall_tau": "Kendall's tau-b of position and step (1: left to right)",
+    "tie_fraction": "pairs of positions finalised in one step",
+}
+"""What each statistic is."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DecodeReport(AbstractReport):
+    """Traces with a leading axis, and the mean and standard error of each statistic over sequences.
+
+    Kendall's tau of a sequence that was finalised in one step has no order: it is left out of the mean, and
+    undefined where no sequence has one.
+    """
+
+    schema: ClassVar[str] = "mdmjax.report.decode"
+
+    traces: Trace
+    q: int
+    decoder: Named
+    schedule: Schedule
+    schedule_of: str
+    seconds: float
+    temperature: float = 1.0
+    alphabet: AbstractAlphabet | None = None
+    model: str | None = None
+    seed: int | None = None
+    out: str | None = None
+
+    @property
+    def statistics(self) -> dict[str, dict[str, float]]:
+        """`mean`, `stderr` and `of` how many sequences, of every statistic."""
+        found = jax.vmap(lambda trace: trace_statistics(trace, self.q))(self.traces)
+        values = {"calls": self.traces.calls, **found._asdict()}
+        return {name: _summary(np.asarray(value, np.float64)) for name, value in values.items()}
+
+    def fields(self) -> dict[str, Any]:
+        """Everything that JSON has."""
+        tokens, n = np.asarray(self.traces.tokens), self.traces.tokens.shape[1]
+        alphabet = self.alphabet
+        return {
+            "model": self.model,
+            "n": n,
+            "q": self.q,
+            "decoder": self.decoder.to_json(),
+            "temperature": self.temperature,
+            "seed": self.seed,
+            "samples": tokens.shape[0],
+            "text": None if alphabet is None else [alphabet.decode(row) for row in tokens],
+            "tokens": tokens,
+            "finalised": self.traces.finalised,
+            "statistics": self.statistics,
+            "still_masked": int(np.sum(tokens == self.q)),
+            "counts": self.schedule.counts,
+            "steps": self.schedule.steps,
+            "schedule": self.schedule_of,
+            "seconds": self.seconds,
+            "out": self.out,
+        }
+
+    def tables(self) -> list[Part]:
+        """The sequences, and the means of what their traces say."""
+        tokens, parts = np.asarray(self.traces.tokens), list[Part]()
+        for number, row in enumerate(tokens[:SHOWN], 1):
+            plain = " ".join("_" if token == self.q else str(token) for token in row)
+            parts.append(f"--- {number}\n{plain if self.alphabet is None else self.alphabet.decode(row)}")
+        if len(tokens) > SHOWN:
+            parts.append(f"--- and {len(tokens) - SHOWN} more (--json and --out have all)")
+        statistics = self.statistics
+        rows = [{"label": label} | statistics[name] for name, label in LABELS.items()]
+        columns = [
+            Column(self.decoder.name, "label", justify="left"),
+            Column("mean", "mean", "{:.4f}".format),
+            Column("stderr", "stderr", "{:.4f}".format),
+        ]
+        notes = [f"Means of {len(tokens)} sequences, with standard errors over them."]
+        if math.isnan(statistics["kendall_tau"]["mean"]):
+            notes.append("tau is undefined: every sequence was finalised in one step, which has no order")
+        masked = int(np.sum(tokens == self.q))
+        if masked:
+            notes.append(f"{masked} positions were still masked when the steps ended")
+        counts = run_lengths(self.schedule.counts)
+        notes.append(f"schedule where the decoder takes one: {self.schedule_of}: {counts}")
+        notes.append(f"{self.seconds:.1f} s, compiling too" + (f"; {self.out}" if self.out else ""))
+        return [*parts, "---", Table(columns, rows), *notes]
+
+
+def decode_study(
+    key: Key[Array, ""],
+    denoiser: AbstractDenoiser,
+    decoder: Named,
+    samples: int,
+    *,
+    schedule: Schedule,
+    schedule_of: str = "as given",
+    batch: int = 64,
+    **about: Any,
+) -> DecodeReport:
+    """`samples` sequences, with what their traces say of the decoder.
+
+    `schedule` is what the decoder was made with, for the reader; `about` are other fields of the report.
+
+    Raises:
+        InvalidInputError: as `decode_many`.
+
+    >>> import mdmjax as mj
+    >>> counts = mj.Schedule([1, 1, 1])
+    >>> decoder = Named(mj.Reveal(mj.left_to_right(counts)), "l2r")
+    >>> bits = mj.Oracle(mj.noisy_repeated_bit(3, 0.1))
+    >>> report = decode_study(jax.random.key(0), bits, decoder, 4, schedule=counts)
+    >>> report.statistics["kendall_tau"]
+    {'mean': 1.0, 'stderr': 0.0, 'of': 4}
+    """
+    start = time.monotonic()
+    traces = jax.block_until_ready(decode_many(key, denoiser, decoder.decoder, samples, batch=batch))
+    seconds = time.monotonic() - start
+    return DecodeReport(traces, denoiser.q, decoder, schedule, schedule_of, seconds, **about)
+
+
+def _summary(values: Float[np.ndarray, " samples"]) -> dict[str, Any]:
+    """The mean of the values that are numbers, its standard error, and how many they are."""
+    known = values[~np.isnan(values)]
+    if known.size == 0:
+        return {"mean": math.nan, "stderr": math.nan, "of": 0}
+    error = known.std(ddof=1) / math.sqrt(known.size) if known.size > 1 else math.nan
+    return {"mean": float(known.mean()), "stderr": float(error), "of": known.size}

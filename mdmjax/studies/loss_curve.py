@@ -1,0 +1,127 @@
+"""The masked-loss curve of a denoiser, measured on data: what `mdmjax loss-curve` shows."""
+
+import dataclasses
+import time
+from typing import Any, ClassVar
+
+import jax
+
+from .._errors import refuse
+from .._types import Array, Key
+from ..denoisers.base import AbstractDenoiser
+from ..losses.sampled import MaskedLosses, joined, masked_losses
+from ..schedules.schedule import Schedule
+from ..training.data import AbstractData, draw_batch
+from .report import AbstractReport
+from .subject import Track, untracked
+from .table import Column, Part, Table
+
+LEAST_CALLS, LEAST_SEQUENCES = 4096, 64
+"""Calls that a curve takes, and sequences that it is measured on, if nothing is said: at least so many
+(our choice)."""
+
+PARTS = 16
+"""Most steps of the progress bar."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LossCurveReport(AbstractReport):
+    """Losses in nats a masked token by number of masked tokens, each sequence masked at every number.
+
+    `calls_per_second` is the rate of all but the first part, which compiles.
+    """
+
+    schema: ClassVar[str] = "mdmjax.report.loss_curve"
+
+    losses: MaskedLosses
+    calls: int
+    seconds: float
+    calls_per_second: float
+    model: str | None = None
+    file: str | None = None
+
+    @property
+    def sequences(self) -> int:
+        """How many sequences it was measured on."""
+        return self.calls // self.losses.n
+
+    def fields(self) -> dict[str, Any]:
+        """Everything that JSON has."""
+        table, n = self.losses.table(), self.losses.n
+        one_by_one = self.losses.nll(Schedule([1] * n))
+        return {
+            "model": self.model,
+            "file": self.file,
+            "n": n,
+            "sequences": self.sequences,
+            "n_masked": table.n_masked,
+            "loss": table.loss,
+            "stderr": table.stderr,
+            "count": table.count,
+            "nll_one_by_one": one_by_one.mean,
+            "nll_one_by_one_stderr": one_by_one.stderr,
+            "seconds": self.seconds,
+            "calls": self.calls,
+            "calls_per_second": self.calls_per_second,
+            "next": f"mdmjax schedule loss-curve {self.file} --isotonic",
+        }
+
+    def tables(self) -> list[Part]:
+        """A short table: one token masked, half of them, all of them."""
+        found, n = self.fields(), self.losses.n
+        shown = sorted({1, -(-n // 4), -(-n // 2), -(-3 * n // 4), n})
+        rows = [(m, found["loss"][m - 1], found["stderr"][m - 1]) for m in shown]
+        columns = [
+            Column("masked tokens", 0),
+            Column("nats each", 1, "{:.4f}".format),
+            Column("stderr", 2, "{:.4f}".format),
+        ]
+        nll, error = found["nll_one_by_one"], found["nll_one_by_one_stderr"]
+        written = [f"written to {self.file}; next:\n  {found['next']}"] if self.file else []
+        return [
+            f"{self.sequences} held-out sequences of {n} tokens, with every number of them masked",
+            Table(columns, rows),
+            f"One token a step in random order: NLL {nll:.4f} +- {error:.4f} nats a sequence, "
+            f"{nll / n:.4f} a token (+-: standard error over sequences).",
+            f"{self.calls} calls of the model in {self.seconds:.1f} s, "
+            f"{self.calls_per_second:.0f} a second once compiled.",
+            *written,
+        ]
+
+
+def loss_curve_study(
+    key: Key[Array, ""],
+    denoiser: AbstractDenoiser,
+    data: AbstractData,
+    *,
+    sequences: int | None = None,
+    batch: int = 64,
+    track: Track = untracked,
+) -> LossCurveReport:
+    """The masked losses of sequences drawn from `data`, each at every number of masked tokens.
+
+    Raises:
+        InvalidInputError: fewer than two sequences, a batch below 1.
+
+    >>> from mdmjax import Draws, Mixed, Oracle, noisy_repeated_bit
+    >>> bits = noisy_repeated_bit(3, 0.1)
+    >>> report = loss_curve_study(jax.random.key(0), Oracle(bits), Draws(bits), sequences=100)
+    >>> report.calls, report.losses.table().n_masked.tolist()
+    (300, [1, 2, 3])
+    """
+    if sequences is not None and sequences < 2:
+        refuse("sequences", sequences, "an integer >= 2", "a standard error needs two")
+    if batch < 1:
+        refuse("batch", batch, "an integer >= 1")
+    n = denoiser.n
+    size = max(LEAST_SEQUENCES, -(-LEAST_CALLS // n)) if sequences is None else sequences
+    parts = max(p for p in range(1, PARTS + 1) if size % p == 0)
+    found, times = [], [time.monotonic()]
+    for part in track(range(parts), "measuring"):
+        drawing, masking = jax.random.split(jax.random.fold_in(key, part))
+        drawn = draw_batch(drawing, data, size // parts)
+        found.append(masked_losses(masking, denoiser, drawn, rounds=n, batch=batch))
+        times.append(time.monotonic())
+    calls, seconds = size * n, times[-1] - times[0]
+    rate = calls / parts * (parts - 1) / (times[-1] - times[1]) if parts > 1 else calls / seconds
+    return LossCurveReport(joined(found), calls, seconds, rate)

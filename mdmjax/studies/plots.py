@@ -1,0 +1,148 @@
+"""The pictures of reports, as matplotlib figures: drawn from the report alone."""
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .law_report import ComparisonReport, LawReport
+from .schedule import ScheduleReport
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LONG = 4096
+"""Positions, or sequences the most probable first, beyond which as many only are drawn (our choice)."""
+
+MARKERS = "osD^v<>Pp*hX"
+
+
+def figure_of(report: ScheduleReport | LawReport | ComparisonReport) -> "Figure":
+    """The picture of a report: a curve with its steps, a law beside the truth, or KL against calls."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    is_schedule = isinstance(report, ScheduleReport)
+    figure = Figure(figsize=(6.4, 4.0) if is_schedule else (8.0, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    if isinstance(report, ScheduleReport):
+        _draw_schedule(figure, report)
+    elif isinstance(report, LawReport):
+        _draw_law(figure, report)
+    else:
+        _draw_comparison(figure, report)
+    return figure
+
+
+def picture(report: ScheduleReport | LawReport | ComparisonReport, kind: str) -> bytes:
+    """The picture as the bytes of a `kind` (`png` or `pdf`) file."""
+    stream = io.BytesIO()
+    figure_of(report).savefig(stream, format=kind, dpi=200)
+    return stream.getvalue()
+
+
+def _draw_schedule(figure: "Figure", report: ScheduleReport) -> None:
+    """A curve, its step approximation, and the error between them (arXiv 2511.04647, Fig. 1).
+
+    The area is the expected KL; for a loss curve, the NLL in excess of one token a step.
+    """
+    exact, counts = report.exact, report.schedule.counts
+    values = np.asarray(report.curve.information if exact else report.curve.loss)
+    starts, n = np.cumsum(counts) - counts, values.size
+    shown = np.unique(np.linspace(0, n - 1, min(n, LONG)).astype(int))
+    edges, curve = np.append(shown, n), values[shown]
+    steps = values[np.repeat(starts, counts)[shown]]
+    axes = figure.add_subplot()
+    ends = (np.append(curve, curve[-1]), np.append(steps, steps[-1]))
+    hatch: dict[str, Any] = {"facecolor": "0.85", "edgecolor": "0.55", "hatch": "////", "linewidth": 0}
+    axes.fill_between(edges, *ends, step="post", label=_area(report), **hatch)
+    name = "information curve" if exact else "loss curve"
+    axes.stairs(curve, edges, baseline=None, color="black", linewidth=1.8, label=name)
+    seen = {"color": "C0", "linewidth": 1.4, "linestyle": "--", "label": f"what {counts.size} steps see"}
+    axes.stairs(steps, edges, baseline=None, **seen)
+    axes.plot(starts, values[starts], "o", color="C0", markersize=4)
+    axes.set_xlim(0, n)
+    axes.set_xlabel("tokens revealed")
+    axes.set_ylabel(
+        "information on the next token $Z$ (nats)" if exact else "loss of a masked token $c$ (nats)"
+    )
+    axes.set_title(report.subject.title, fontsize="medium", wrap=True)
+    axes.legend(frameon=False, fontsize="small", loc="best")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _area(report: ScheduleReport) -> str:
+    score = report.score(report.schedule)
+    if report.exact:
+        return f"expected KL = {score:.4g} nats"
+    return f"excess over one token a step = {score - float(report.curve.loss.sum()):.4g} nats"
+
+
+def _draw_law(figure: "Figure", report: LawReport) -> None:
+    """Left: the law against the truth, by sequence. Right: when each position is finalised."""
+    left, right = figure.subplots(1, 2)
+    tables, law = report.whole(), report.law
+    truth, made = (np.asarray(tables[name]) for name in ("truth", "law"))
+    order = np.argsort(-truth, kind="stable")[:LONG]
+    place = np.arange(1, order.size + 1)
+    name = report.decoder.name
+    left.plot(place, _positive(made[order]), ".", color="C1", markersize=4, label=name)
+    left.step(place, _positive(truth[order]), color="black", linewidth=1.5, where="mid", label="truth p")
+    left.set_yscale("log")
+    left.set_xlabel("sequence, by its probability under p")
+    left.set_ylabel("probability")
+    left.legend(frameon=False, fontsize="small")
+    forward = float(report.divergences["forward_kl"])
+    left.set_title(f"forward KL(p || law) {forward:.4g} nats", fontsize="small")
+    left.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(report.subject.title, fontsize="medium")
+    grid = np.asarray(law.finalised)
+    if not grid.size:
+        right.set_axis_off()
+        return
+    image = right.imshow(grid, aspect="auto", cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
+    figure.colorbar(image, ax=right, label="probability")
+    right.set_xlabel("step")
+    right.xaxis.get_major_locator().set_params(integer=True)
+    right.yaxis.get_major_locator().set_params(integer=True)
+    right.set_ylabel("position")
+    right.set_title("step in which a position is finalised", fontsize="small")
+
+
+def _draw_comparison(figure: "Figure", report: ComparisonReport) -> None:
+    """Every decoder at its calls and forward KL, and the hull of the best policies."""
+    axes = figure.subplots()
+    rows = [row for row in report.rows if isinstance(row, LawReport)]
+    finite = [row for row in rows if np.isfinite(float(row.divergences["forward_kl"]))]
+    drawn = {id(row) for row in finite}
+    infinite = [row.decoder.name for row in rows if id(row) not in drawn]
+    # Between vertices a mixture of two policies: straight on a linear axis, and so curved on this one.
+    vertices, kl = np.asarray(report.hull.calls), np.asarray(report.hull.kl)
+    calls = np.union1d(np.linspace(vertices[0], vertices[-1], 2**10), vertices)
+    least = np.interp(calls, vertices, kl)
+    axes.plot(calls, least, "-", color="black", linewidth=1.5, label="best policies (Bellman)")
+    for number, row in enumerate(finite):
+        axes.plot(
+            float(row.law.expected_calls),
+            float(row.divergences["forward_kl"]),
+            MARKERS[number % len(MARKERS)],
+            markersize=6,
+            markerfacecolor="none" if number >= len(MARKERS) else None,
+            label=row.decoder.name,
+            clip_on=False,
+            zorder=3,
+        )
+    if infinite:
+        axes.set_title(f"infinite KL, not drawn: {', '.join(infinite)}", fontsize="small")
+    axes.set_yscale("symlog", linthresh=1e-3)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("expected calls of the denoiser (NFE)")
+    axes.set_ylabel("forward KL(p || law), nats")
+    axes.legend(frameon=False, fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(report.subject.title, fontsize="medium")
+
+
+def _positive(values: np.ndarray) -> np.ndarray:
+    """Zeros are not drawn on a logarithmic axis."""
+    return np.where(values > 0, values, np.nan)

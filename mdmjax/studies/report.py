@@ -1,0 +1,96 @@
+"""Reports: what a study found, as JSON, as text for a terminal or a file, and as HTML in a notebook."""
+
+import abc
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import PurePath
+from typing import Any, ClassVar
+
+from .table import Part, as_html, as_text, rendered
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class AbstractReport(abc.ABC):
+    """What a study found: numbers, lists and arrays in the fields of a frozen dataclass.
+
+    In JSON, numbers with a unit are in nats; an infinity is the string "inf" or "-inf"; NaN, a number that
+    is not defined, is null. A field of metadata `{"json": False}` is left out. `print(report)` shows its
+    `tables`, and so does a notebook. With `eq=False`, as here, fields may be arrays.
+    """
+
+    schema: ClassVar[str]
+    """What the JSON object is, as "mdmjax.law"."""
+    version: ClassVar[int] = 1
+    """Raised when a key changes its meaning, or goes."""
+
+    @abc.abstractmethod
+    def tables(self) -> list[Part]:
+        """What to show, from top to bottom: paragraphs and tables."""
+
+    def fields(self) -> dict[str, Any]:
+        """What JSON has, by name: the fields of the dataclass, unless a report says otherwise."""
+        told = [field.name for field in dataclasses.fields(self) if field.metadata.get("json", True)]
+        return {name: getattr(self, name) for name in told}
+
+    def to_json(self) -> dict[str, Any]:
+        """One object of plain values: `schema`, `version`, `units`, and the `fields`."""
+        return {"schema": self.schema, "version": self.version, "units": "nats"} | to_plain(self.fields())
+
+    def __str__(self) -> str:
+        return as_text(self.tables())
+
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        yield from rendered(self.tables())
+
+    def _repr_html_(self) -> str:
+        return as_html(self.tables())
+
+
+def to_plain(value: Any) -> Any:
+    """`value` as JSON has it: arrays are lists, dataclasses and NamedTuples are objects of their fields.
+
+    >>> to_plain({"kl": math.inf, "regret": math.nan, "counts": (1, 2)})
+    {'kl': 'inf', 'regret': None, 'counts': [1, 2]}
+    """
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, PurePath):
+        return str(value)
+    if dataclasses.is_dataclass(value):
+        told = [field.name for field in dataclasses.fields(value) if field.metadata.get("json", True)]
+        return {name: to_plain(getattr(value, name)) for name in told}
+    value = value._asdict() if hasattr(value, "_asdict") else value
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(one) for one in value]
+    raise TypeError(f"JSON has nothing for a {type(value).__name__}")
+
+
+def four_decimals(value: float) -> str:
+    """A number that compares schedules: `0.6931`, `1.2e-05`; below 1e-12 it is rounding."""
+    if abs(value) < 1e-12:
+        return "0.0000"
+    return f"{value:.4f}" if abs(value) >= 0.001 else f"{value:.1e}"
+
+
+def six_decimals(value: float) -> str:
+    """A number of a law: `0.693147`, `1.200e-05`; below 1e-12 it is rounding."""
+    if abs(value) < 1e-12:
+        return "0"
+    return f"{value:.6f}" if 1e-4 <= abs(value) < 1e6 else f"{value:.3e}"
+
+
+def run_lengths(counts: Sequence[int]) -> str:
+    """Counts with repeats written once: `1x12` is twelve steps of one token.
+
+    >>> run_lengths([1, 1, 1, 2, 9])
+    '1x3 2 9'
+    """
+    runs = [(value, len(list(run))) for value, run in groupby(counts)]
+    return " ".join(f"{value}x{times}" if times > 1 else str(value) for value, times in runs)

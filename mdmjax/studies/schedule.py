@@ -1,0 +1,204 @@
+"""The best schedule of a curve, beside those in use: what `mdmjax schedule` shows."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .._errors import refuse
+from ..information.curve import AbstractCurve, InformationCurve
+from ..schedules.bootstrap import BootstrapGain
+from ..schedules.guaranteed import austin_for_steps, theorem9_dtc_for_steps, theorem9_tc_for_steps
+from ..schedules.named import NAMED
+from ..schedules.optimal import Frontier, fewest_steps, frontier, optimal_schedule
+from ..schedules.schedule import Schedule, expected_kl, nll
+from .report import AbstractReport
+from .schedule_table import parts_of
+from .subject import Subject
+from .table import Part
+
+BASELINES: dict[str, Callable[[int, int], Schedule]] = NAMED | {
+    "theorem9_tc": theorem9_tc_for_steps,
+    "theorem9_dtc": theorem9_dtc_for_steps,
+    "austin": austin_for_steps,
+}
+"""Schedules that are shown beside the optimum: those in use, and those with a guarantee."""
+
+ENOUGH = 0.05
+"""Without `steps` and `epsilon`: the share of the one-step error that may remain (our choice)."""
+
+FRONTIER_WORK = 2**23
+"""Steps times `n` of the longest frontier of an information curve that is not asked for (our choice)."""
+
+DENSE_FRONTIER_WORK = 2**30
+"""Steps times `n^2` of that of a loss curve, which may fall and rise (our choice)."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ScheduleReport(AbstractReport):
+    r"""The optimum of a curve, every baseline of as many steps, and the optimum of every number of steps.
+
+    Schedules of an `InformationCurve` are judged by `expected_kl`, the mean over random ordered
+    partitions of $\mathrm{KL}(p \| \text{law given the partition})$ in nats (arXiv 2511.04647, Thm 4; the
+    mixture's KL is no larger); those of a `LossCurve` by `nll` in nats a sequence, of which only
+    differences are comparable.
+    """
+
+    schema: ClassVar[str] = "mdmjax.report.schedule"
+
+    subject: Subject
+    curve: AbstractCurve
+    schedule: Schedule
+    criterion: str
+    frontier: Frontier | None = None
+    bootstrap: BootstrapGain | None = None
+    replicates: Mapping[str, int] | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether the curve is that of a distribution; a loss curve is measured."""
+        return isinstance(self.curve, InformationCurve)
+
+    @property
+    def key(self) -> str:
+        """The name of the number that judges."""
+        return "expected_kl" if self.exact else "nll"
+
+    def score(self, schedule: Schedule) -> float:
+        """What a schedule costs in nats."""
+        return float((expected_kl if self.exact else nll)(self.curve, schedule))
+
+    def entry(self, schedule: Schedule) -> dict[str, Any]:
+        """A schedule with its cost, for JSON."""
+        return {"counts": schedule.counts, "steps": schedule.steps, self.key: self.score(schedule)}
+
+    def fields(self) -> dict[str, Any]:
+        """Everything that JSON has."""
+        n, chosen = self.curve.n, self.entry(self.schedule)
+        found = {
+            **self.subject.head(),
+            "exact": self.exact,
+            "n": n,
+            "q": self.subject.q,
+            **self.subject.facts,
+            "criterion": self.criterion,
+            "counts": chosen["counts"],
+            "steps": chosen["steps"],
+            "expected_kl": chosen.get("expected_kl"),
+            "nll": chosen.get("nll"),
+            **_of_curve(self.curve),
+            "baselines": {
+                name: self.entry(make(n, self.schedule.steps)) for name, make in BASELINES.items()
+            },
+        }
+        if self.frontier is not None:
+            found["frontier"] = {str(k): self._of_steps(k) for k in self.shown_steps()}
+        if self.bootstrap is not None:
+            found["bootstrap"] = {**(self.replicates or {}), **_intervals(self.bootstrap)}
+        return found
+
+    def shown_steps(self) -> list[int]:
+        """The numbers of steps of the frontier that are listed."""
+        return [] if self.frontier is None else listed_steps(self.curve.n, self.frontier.gaps.size)
+
+    def _of_steps(self, steps: int) -> dict[str, Any]:
+        """The optimum of a number of steps, and what the schedules in use cost."""
+        best = self.frontier.schedule(steps)  # type: ignore[union-attr]
+        others = {name: self.score(make(self.curve.n, steps)) for name, make in NAMED.items()}
+        return self.entry(best) | {"baselines": others}
+
+    def tables(self) -> list[Part]:
+        """What a reader is shown: the frontier, the baselines, a legend."""
+        return parts_of(self.fields())
+
+
+def schedule_study(
+    curve: AbstractCurve,
+    *,
+    steps: int | None = None,
+    epsilon: float | None = None,
+    subject: Subject | None = None,
+) -> ScheduleReport:
+    """The best schedule of `steps` steps, or of the fewest that cost at most `epsilon` nats, or of all.
+
+    With neither, the optimum of every number of steps (as far as that takes seconds), of which the fewest
+    steps that leave at most `ENOUGH` of the one-step error are chosen.
+
+    Raises:
+        InvalidInputError: both, `steps` outside `1..n`, `epsilon` not a finite number above 0.
+
+    >>> from mdmjax import permutation_curve
+    >>> schedule_study(permutation_curve(8), steps=3).schedule.counts.tolist()
+    [4, 3, 1]
+    """
+    subject = subject or Subject.of(curve)
+    if steps is not None and epsilon is not None:
+        refuse("steps, epsilon", f"{steps}, {epsilon}", "only one of the two")
+    if steps is not None:
+        best = optimal_schedule(curve, steps)
+        return ScheduleReport(subject, curve, best, f"{steps} steps were asked for")
+    if epsilon is not None:
+        best = fewest_steps(curve, epsilon)
+        is_exact = isinstance(curve, InformationCurve)
+        error = "an expected KL" if is_exact else "an excess over one token a step"
+        criterion = f"the fewest steps with {error} of at most {epsilon:g} nats"
+        return ScheduleReport(subject, curve, best, criterion)
+    table = frontier(curve, _longest(curve))
+    reached = np.flatnonzero(table.gaps <= ENOUGH * table.gaps[0])
+    if not reached.size:
+        best, criterion = table.schedule(table.gaps.size), "the most steps of the frontier"
+        return ScheduleReport(subject, curve, best, criterion, table)
+    criterion = f"the fewest steps that leave at most {ENOUGH:.0%} of the error of one step"
+    return ScheduleReport(subject, curve, table.schedule(int(reached[0]) + 1), criterion, table)
+
+
+def listed_steps(n: int, longest: int) -> list[int]:
+    """Numbers of steps that are listed: all if `n <= 64`, else 1 to 16 and then by factors of sqrt 2.
+
+    >>> listed_steps(100, 100)[-6:]
+    [16, 23, 32, 45, 64, 91]
+    """
+    if n <= 64:
+        return list(range(1, longest + 1))
+    later = (round(16 * 2 ** (i / 2)) for i in range(1, 64))
+    return [*range(1, min(16, longest) + 1), *(k for k in later if k <= longest)]
+
+
+def _longest(curve: AbstractCurve) -> int:
+    """The most steps of a frontier that takes seconds: all up to `n = 1024`."""
+    n, is_exact = curve.n, isinstance(curve, InformationCurve)
+    return min(n, max(16, FRONTIER_WORK // n if is_exact else DENSE_FRONTIER_WORK // n**2))
+
+
+def _of_curve(curve: AbstractCurve) -> dict[str, Any]:
+    """What is known of the distribution; the same keys for a loss curve, where most is not."""
+    if isinstance(curve, InformationCurve):
+        return {
+            "information_curve": curve.information,
+            "total_correlation": curve.total_correlation,
+            "dual_total_correlation": curve.dual_total_correlation,
+            "entropy": curve.entropy,
+            "marginal_entropy": curve.marginal_entropy,
+        }
+    return {
+        "information_curve": None,
+        "total_correlation": None,
+        "dual_total_correlation": None,
+        "loss_curve": curve.loss,
+        "measured_points": curve.measured,
+        "nll_one_by_one": curve.loss.sum(),
+    }
+
+
+def _intervals(found: BootstrapGain) -> dict[str, Any]:
+    """The bootstrap for JSON; every interval is of level 95%."""
+    return {
+        "level": 0.95,
+        "gain_over_uniform": found.gain,
+        "gain_interval": found.gain_interval,
+        "fixed_schedule_interval": found.fixed_interval,
+        "optimism": found.optimism,
+        "boundaries": found.schedule.boundaries[1:-1],
+        "boundary_intervals": found.boundary_intervals,
+    }

@@ -1,0 +1,168 @@
+"""What a reader is shown of a schedule report: the frontier, the baselines, and what is what."""
+
+from typing import Any
+
+from .report import four_decimals, run_lengths
+from .table import Column, Part, Table
+
+COMPARED = ("llada_uniform", "dllm_cosine", "pyramid")
+"""Baselines that are shown for every number of steps; JSON has them all."""
+
+
+def parts_of(found: dict[str, Any]) -> list[Part]:
+    """The heading, one or two tables, and the legend, from what JSON has."""
+    steps = found["steps"]
+    parts: list[Part] = [_heading(found)]
+    if "frontier" in found:
+        parts += ["The best schedule of every number of steps:", _frontier(found)]
+    parts.append(f"{steps} step{'s' * (steps > 1)}: {found['criterion']}.")
+    parts.append(_baselines(found))
+    return [*parts, *_legend(found)]
+
+
+def _heading(found: dict[str, Any]) -> str:
+    sizes = f"n = {found['n']} positions" + (f", q = {found['q']} symbols" if found["q"] else "")
+    lines = [found["title"], f"{sizes}; {found['method']}"]
+    if "classes" in found:
+        skipped = f"; {found['skipped_files']} files are not UTF-8" if found["skipped_files"] else ""
+        lines.append(
+            f"{found['files']} files, {found['characters']} characters, "
+            f"classes: {', '.join(found['classes'])}{skipped}"
+        )
+    if found["exact"]:
+        names = {
+            "entropy H(X)": "entropy",
+            "total correlation": "total_correlation",
+            "dual total correlation": "dual_total_correlation",
+        }
+        told = (f"{name} {four_decimals(float(found[key]))}" for name, key in names.items())
+        lines.append(", ".join(told) + " nats")
+    elif "rows" in found:
+        lines.append(_measured(found, found["n"]))
+    return "\n".join(lines)
+
+
+def _measured(facts: dict, n: int) -> str:
+    """How much of a loss curve was measured."""
+    line = (
+        f"{facts['rows']} rows; {facts['measured']} of {n} mask counts measured, "
+        f"{facts['interpolated']} interpolated"
+    )
+    if facts["repeated"]:
+        line += f", {facts['repeated']} averaged over repeated rows"
+    if not facts["length_given"]:
+        line += "; n is the largest n_masked (--length sets it)"
+    if facts["isotonic"]:
+        line += "; isotonic fit"
+    if facts["rises"]:
+        line += (
+            f"\nThe loss rises at {facts['rises']} measured points where more tokens are known, as no "
+            "perfect model's does: the best schedule uses the dips, which may be noise (see --isotonic)"
+        )
+    return line
+
+
+def _frontier(found: dict[str, Any]) -> Table:
+    """The best schedule of every number of steps, beside as many of `COMPARED` as fit."""
+    key, rows = _key(found), []
+    for steps, entry in found["frontier"].items():
+        best = entry[key]
+        others = (_beside(entry["baselines"][name], best, found["exact"]) for name in COMPARED)
+        rows.append((steps, four_decimals(best), *others, run_lengths(entry["counts"])))
+    columns = [
+        Column("steps", 0),
+        Column(f"{_unit(found)} best", 1),
+        *(Column(name, place, optional=True) for place, name in enumerate(COMPARED, 2)),
+        Column("best counts", len(COMPARED) + 2, justify="left", shorten=True),
+    ]
+    return Table(columns, rows, bold=lambda row: row[0] == str(found["steps"]))
+
+
+def _baselines(found: dict[str, Any]) -> Table:
+    """The best schedule and every baseline of as many steps, best first."""
+    key = _key(found)
+    best, counts = found[key], run_lengths(found["counts"])
+    rows = [("best", four_decimals(best), "", counts)]
+    for name, entry in sorted(found["baselines"].items(), key=lambda item: item[1][key]):
+        beside = _ratio(entry[key], best) if found["exact"] else f"{entry[key] - best:+.4f}"
+        rows.append((name, four_decimals(entry[key]), beside, run_lengths(entry["counts"])))
+    columns = [
+        Column("schedule", 0, justify="left"),
+        Column(_unit(found), 1),
+        Column("ratio" if found["exact"] else "excess", 2),
+        Column("tokens revealed at each step", 3, justify="left", shorten=True),
+    ]
+    in_full = f"The best {found['steps']}: {counts}."
+    return Table(columns, rows, bold=lambda row: row[0] == "best", in_full=in_full)
+
+
+def _legend(found: dict[str, Any]) -> list[str]:
+    """What to take from the tables, and what each number is."""
+    counts = "1x3 means three steps of one token."
+    lines = [_as_good(found)] if "frontier" in found else []
+    if "bootstrap" in found:
+        lines.append(_intervals(found["bootstrap"]))
+    if found["exact"]:
+        return [
+            *lines,
+            "KL: expected KL(data || sampler) in nats, the mean over random ordered partitions of the "
+            "positions, exact for a perfect denoiser (arXiv 2511.04647, Thm 4). "
+            f"x2.00: twice the KL of the best. {counts}",
+        ]
+    return [
+        *lines,
+        "NLL: mean negative log-likelihood in nats of a sequence under the random-order sampler of "
+        "this model, from its loss curve. The entropy of the data is not known, so that only "
+        "differences (+: excess over the best) say how good a schedule is; they flatter the best, "
+        "which is chosen on the curve that judges it. One token a step has "
+        f"{float(found['nll_one_by_one']):.4f}. {counts}",
+    ]
+
+
+def _as_good(found: dict[str, Any]) -> str:
+    """How many steps the compared baselines need for what the best schedule reaches."""
+    best, frontier = found[_key(found)], found["frontier"]
+    slack, needs = best + 1e-12 * abs(best), []
+    for name in COMPARED:
+        good = (k for k, entry in frontier.items() if entry["baselines"][name] <= slack)
+        needs.append(f"{name} {next(good, 'more than ' + list(frontier)[-1])}")
+    some = "" if len(frontier) == found["n"] else ", of the numbers of steps listed"
+    return f"Steps needed to do as well as the best {found['steps']}: {', '.join(needs)}{some}."
+
+
+def _intervals(found: dict[str, Any]) -> str:
+    """The bootstrap in words."""
+    boundaries = ", ".join(
+        f"{at} [{low:g}, {high:g}]"
+        for at, (low, high) in zip(found["boundaries"], found["boundary_intervals"], strict=True)
+    )
+    own, fixed = (
+        "[{:.4f}, {:.4f}]".format(*found[key]) for key in ("gain_interval", "fixed_schedule_interval")
+    )
+    return (
+        f"Gain over llada_uniform: {found['gain_over_uniform']:.4f} nats; 95% percentile intervals of "
+        f"{found['replicates']} bootstrap replicates: {fixed} for this schedule, {own} when it is chosen "
+        f"again on each replicate. Choosing and judging on the same data flatters it by about "
+        f"{found['optimism']:.4f}. Tokens revealed before each later step: {boundaries or 'none'}."
+    )
+
+
+def _key(found: dict[str, Any]) -> str:
+    """The name of the number that schedules are judged by."""
+    return "expected_kl" if found["exact"] else "nll"
+
+
+def _unit(found: dict[str, Any]) -> str:
+    return "KL" if found["exact"] else "NLL"
+
+
+def _beside(score: float, best: float, exact: bool) -> str:
+    """A baseline's number, and how it compares with the best."""
+    return f"{four_decimals(score)} {_ratio(score, best):>7}" if exact else f"{score - best:+.4f}"
+
+
+def _ratio(score: float, best: float) -> str:
+    """`score / best` where that means something: not where the best is zero up to rounding."""
+    if best <= 1e-12 or score <= 1e-12:
+        return ""
+    return f"x{score / best:.2f}" if score < 100 * best else f"x{score / best:.1e}"

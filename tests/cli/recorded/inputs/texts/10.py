@@ -1,0 +1,12 @@
+x = 10 # abc
+x = 10 # abc
+x = 10 # abc
+x = 10 # abc
+x = 10 # abc
+x = 10 # abc
+x = 10 # abc
+x = 10 # abc
+x = 10 # abc
+x = 10 # abc
+x = 10 # abc
+x = 10 # abc

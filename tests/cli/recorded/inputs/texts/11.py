@@ -1,0 +1,13 @@
+x = 11 # abc
+x = 11 # abc
+x = 11 # abc
+x = 11 # abc
+x = 11 # abc
+x = 11 # abc
+x = 11 # abc
+x = 11 # abc
+x = 11 # abc
+x = 11 # abc
+x = 11 # abc
+x = 11 # abc
+x = 11 # abc

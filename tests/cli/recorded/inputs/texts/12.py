@@ -1,0 +1,14 @@
+x = 12 # abc
+x = 12 # abc
+x = 12 # abc
+x = 12 # abc
+x = 12 # abc
+x = 12 # abc
+x = 12 # abc
+x = 12 # abc
+x = 12 # abc
+x = 12 # abc
+x = 12 # abc
+x = 12 # abc
+x = 12 # abc
+x = 12 # abc

@@ -1,0 +1,15 @@
+x = 13 # abc
+x = 13 # abc
+x = 13 # abc
+x = 13 # abc
+x = 13 # abc
+x = 13 # abc
+x = 13 # abc
+x = 13 # abc
+x = 13 # abc
+x = 13 # abc
+x = 13 # abc
+x = 13 # abc
+x = 13 # abc
+x = 13 # abc
+x = 13 # abc

@@ -1,0 +1,16 @@
+x = 14 # abc
+x = 14 # abc
+x = 14 # abc
+x = 14 # abc
+x = 14 # abc
+x = 14 # abc
+x = 14 # abc
+x = 14 # abc
+x = 14 # abc
+x = 14 # abc
+x = 14 # abc
+x = 14 # abc
+x = 14 # abc
+x = 14 # abc
+x = 14 # abc
+x = 14 # abc

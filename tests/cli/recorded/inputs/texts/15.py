@@ -1,0 +1,17 @@
+x = 15 # abc
+x = 15 # abc
+x = 15 # abc
+x = 15 # abc
+x = 15 # abc
+x = 15 # abc
+x = 15 # abc
+x = 15 # abc
+x = 15 # abc
+x = 15 # abc
+x = 15 # abc
+x = 15 # abc
+x = 15 # abc
+x = 15 # abc
+x = 15 # abc
+x = 15 # abc
+x = 15 # abc

@@ -1,0 +1,4 @@
+x = 2 # abc
+x = 2 # abc
+x = 2 # abc
+x = 2 # abc

@@ -1,0 +1,5 @@
+x = 3 # abc
+x = 3 # abc
+x = 3 # abc
+x = 3 # abc
+x = 3 # abc

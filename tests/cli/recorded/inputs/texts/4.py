@@ -1,0 +1,6 @@
+x = 4 # abc
+x = 4 # abc
+x = 4 # abc
+x = 4 # abc
+x = 4 # abc
+x = 4 # abc

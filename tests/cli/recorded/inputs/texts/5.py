@@ -1,0 +1,7 @@
+x = 5 # abc
+x = 5 # abc
+x = 5 # abc
+x = 5 # abc
+x = 5 # abc
+x = 5 # abc
+x = 5 # abc

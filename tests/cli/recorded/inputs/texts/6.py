@@ -1,0 +1,8 @@
+x = 6 # abc
+x = 6 # abc
+x = 6 # abc
+x = 6 # abc
+x = 6 # abc
+x = 6 # abc
+x = 6 # abc
+x = 6 # abc

@@ -1,0 +1,9 @@
+x = 7 # abc
+x = 7 # abc
+x = 7 # abc
+x = 7 # abc
+x = 7 # abc
+x = 7 # abc
+x = 7 # abc
+x = 7 # abc
+x = 7 # abc

@@ -1,0 +1,10 @@
+x = 8 # abc
+x = 8 # abc
+x = 8 # abc
+x = 8 # abc
+x = 8 # abc
+x = 8 # abc
+x = 8 # abc
+x = 8 # abc
+x = 8 # abc
+x = 8 # abc

@@ -1,0 +1,11 @@
+x = 9 # abc
+x = 9 # abc
+x = 9 # abc
+x = 9 # abc
+x = 9 # abc
+x = 9 # abc
+x = 9 # abc
+x = 9 # abc
+x = 9 # abc
+x = 9 # abc
+x = 9 # abc

@@ -1,0 +1,200 @@
+"""Every command of recorded/commands.txt against what it printed before the rebuild."""
+
+import gzip
+import json
+import math
+import os
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import pytest
+
+from mdmjax.cli import main
+
+RECORDED = Path(__file__).resolve().parent / "recorded"
+LINES = (RECORDED / "commands.txt").read_text().splitlines()
+VALUES = json.loads(gzip.decompress((RECORDED / "values.json.gz").read_bytes()))
+
+
+class Change(NamedTuple):
+    """An intended change of a recorded JSON: paths are keys with dots, `*` for any key or index of a list."""
+
+    old: str
+    new: str | None
+    """Where it is now, with as many `*`; None: it may be missing, and is not compared."""
+    reason: str
+    when: Callable[[list[str]], bool] = lambda words: True
+    """Which commands, by their words."""
+    to: Callable[[Any], Any] = lambda value: value
+    """The value it has now, from the recorded one."""
+
+
+INTENDED: list[Change] = [
+    # renamed:  Change("nll_one_by_one", "one_by_one.mean", "a mean and its error are one object"),
+    # removed:  Change("decoders.*.least_proposals", None, "nobody read it"),
+    # value:    Change("q", "q", "not known", when=lambda w: w[1] == "loss-curve", to=lambda old: None),
+    # draws:    Change("tokens", None, "other keys, other draws", when=lambda w: w[0] == "decode"),
+]
+
+WORDING = {"title", "method", "schedule", "criterion"}
+"""Keys whose text may change: compared for being text that is not empty."""
+
+ABSENT = {"seconds", "calls_per_second", "out"}
+"""Keys that were not recorded."""
+
+SUMMARY = {"length", "sum", "first", "last", "dot"}
+"""The keys that stand for an array of more than 300 numbers."""
+
+TOLERANCE, NETWORK_TOLERANCE = 1e-12, 2e-5
+"""Absolute plus relative, of float64 laws, and of what a float32 network says."""
+
+
+def uses_network(words: list[str]) -> bool:
+    return words[0] in ("loss-curve", "decode") or "--model" in words or words[:2] == ["schedule", "model"]
+
+
+def found_at(value: Any, path: list[str]):
+    """The wildcards and the holders of every place that fits a path."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in list(items):
+        if path[0] not in ("*", str(key)):
+            continue
+        stars = [key] if path[0] == "*" else []
+        if len(path) == 1:
+            yield stars, value, key
+        else:
+            for more, holder, last in found_at(inner, path[1:]):
+                yield stars + more, holder, last
+
+
+def place(value: Any, path: list[str], stars: list[Any], new: Any) -> None:
+    stars = iter(stars)
+    keys = [next(stars) if key == "*" else key for key in path]
+    for key in keys[:-1]:
+        value = value.setdefault(key, {}) if isinstance(value, dict) else value[key]
+    value[keys[-1]] = new
+
+
+def intended(value: Any, words: list[str]) -> Any:
+    """The recorded value after the intended changes."""
+    value = json.loads(json.dumps(value))
+    for change in INTENDED:
+        if not change.when(words):
+            continue
+        for stars, holder, key in list(found_at(value, change.old.split("."))):
+            old = holder[key]
+            if isinstance(holder, dict):
+                del holder[key]
+            if change.new is not None:
+                place(value, change.new.split("."), stars, change.to(old))
+    return value
+
+
+def as_number(value: Any) -> Any:
+    """The number that JSON has as a string, for one that is not finite."""
+    return float(value) if value in ("inf", "-inf", "nan") else value
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def differences(old: Any, new: Any, tolerance: float, path: str = "") -> list[str]:
+    """What differs, one line each."""
+    key = path.rpartition(".")[2]
+    wrong = [f"{path}: {new!r:.300} instead of {old!r:.300}"]
+    if isinstance(old, dict) and set(old) == SUMMARY and isinstance(new, list):
+        return of_summary(old, new, tolerance, path)
+    if isinstance(old, dict):
+        if not isinstance(new, dict):
+            return wrong
+        lines = [f"{path}.{name} is missing" for name in old if name not in new and name not in ABSENT]
+        for name in old.keys() & new.keys() - ABSENT:
+            lines += differences(old[name], new[name], tolerance, f"{path}.{name}")
+        return lines
+    if isinstance(old, list):
+        if not isinstance(new, list) or len(old) != len(new):
+            return wrong
+        pairs = enumerate(zip(old, new, strict=True))
+        return [line for i, (a, b) in pairs for line in differences(a, b, tolerance, f"{path}.{i}")]
+    if key in WORDING and isinstance(old, str):
+        return [] if isinstance(new, str) and new else wrong
+    old, new = as_number(old), as_number(new)
+    if is_number(old) and is_number(new):
+        if old == new or (math.isnan(old) and math.isnan(new)):
+            return []
+        return [] if abs(old - new) <= tolerance * (1 + abs(old)) < math.inf else wrong
+    return [] if type(old) is type(new) and old == new else wrong
+
+
+def of_summary(old: dict[str, Any], new: list[Any], tolerance: float, path: str) -> list[str]:
+    if old["length"] != len(new):
+        return [f"{path}: {len(new)} numbers instead of {old['length']}"]
+    found = {
+        "sum": math.fsum(new),
+        "first": new[0],
+        "last": new[-1],
+        "dot": math.fsum(x * math.cos(i) for i, x in enumerate(new)),
+    }
+    allowed = {"first": 1 + abs(new[0]), "last": 1 + abs(new[-1])}
+    rest = len(new) + math.fsum(map(abs, new))
+    return [
+        f"{path}.{name}: {value!r} instead of {old[name]!r}"
+        for name, value in found.items()
+        if not abs(value - old[name]) <= tolerance * allowed.get(name, rest)
+    ]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recorded") / "inputs"
+    shutil.copytree(RECORDED / "inputs", path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def ran():
+    """How many commands ran: what they compiled is forgotten from time to time."""
+    return []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(line, marks=[pytest.mark.slow] if VALUES[line]["seconds"] > 3 else [], id=line)
+        for line in LINES
+    ],
+)
+def test_recorded(folder, ran, capsys, monkeypatch, line):
+    monkeypatch.chdir(folder)
+    ran.append(line)
+    if len(ran) % 40 == 0:
+        jax.clear_caches()
+    words, recorded = shlex.split(line), VALUES[line]
+    try:
+        code = main([*words, "--json"])
+    except SystemExit as leave:
+        code = leave.code
+    out, err = capsys.readouterr()
+    assert code == recorded["code"], err
+    if code:
+        assert out == ""
+        assert err.startswith("mdmjax: error: ")
+        assert err.count("\n") == 1
+        assert err.endswith("\n")
+        return
+    assert err == ""
+    new = json.loads(out, parse_constant=pytest.fail)
+    tolerance = NETWORK_TOLERANCE if uses_network(words) else TOLERANCE
+    lines = differences(intended(recorded["json"], words), new, tolerance)
+    assert not lines, os.linesep.join(lines[:20])
+
+
+def test_every_command_has_a_value():
+    assert len(LINES) == len(set(LINES)) >= 200
+    assert set(LINES) == set(VALUES)
+    assert {value["code"] for value in VALUES.values()} == {0, 2}
