@@ -101,7 +101,7 @@ class AbstractDecoder(eqx.Module):
 
     def start(self, n: int, q: int) -> Branches:
         """The law of the tokens before step 0: all masked, unless a decoder says otherwise."""
-        rows = kept_rows(jnp.full((n,), q), q, jnp.dtype(float))
+        rows = kept_rows(jnp.full((n,), q), q, jnp.result_type(float))
         return Branches(jnp.ones((1,)), rows[None])
 
     def writer(self, denoiser: AbstractDenoiser) -> AbstractDenoiser:
