@@ -82,7 +82,8 @@ def stationary_law(
     meets = one_pass.meeting_chance()
     bound = residual * (1 - meets) / meets if meets > 0 else np.inf
     dtype = jnp.result_type(float)
-    return StationaryLaw(*(jnp.asarray(x, dtype) for x in (law, residual, bound)), passes)
+    known = [jnp.asarray(x, dtype) for x in (law, residual, bound)]
+    return StationaryLaw(known[0], known[1], known[2], passes)
 
 
 def sweep_laws(
