@@ -34,6 +34,14 @@ def key():
     return jax.random.key(0)
 
 
+@pytest.fixture
+def without_type_checks(monkeypatch):
+    """Types as users have them, whose arguments nothing checks before our own code does."""
+    import jaxtyping
+
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def forget_programs():
     """A compiled program takes some 20 memory maps; a process that wants over 65530 of them is ended."""

@@ -51,7 +51,7 @@ def read_npz(argument: str, path: Path, *, limit: int) -> dict[str, np.ndarray]:
         InvalidInputError: a file that is missing or not an `.npz`; an array of anything but real
             numbers; arrays of more than `limit` bytes together, known from the file's index.
     """
-    check_size(argument, path, limit)
+    check_readable(argument, path)
     wanted = "an .npz file of real numbers of at most 64 bits, as numpy.savez writes it"
     try:
         with zipfile.ZipFile(path) as archive:

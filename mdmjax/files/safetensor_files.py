@@ -18,7 +18,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from .._errors import InvalidInputError, check_bytes, refuse, shown
+from .._errors import InvalidInputError, readable_bytes, refuse, shown
 from ..denoisers.transformer import MAX_NETWORK_BYTES, Block, Transformer, TransformerConfig
 from . import atomic
 from .arrays import check_size
@@ -72,8 +72,11 @@ def read_model(path: Path, *, limit: int = MAX_NETWORK_BYTES) -> tuple[Transform
         with safetensors.safe_open(path, framework="numpy") as file:
             texts = file.metadata() or {}
             config, metadata = _described(path, texts)
-            check_bytes(config.sequence_bytes, limit, "model", f"{shown(path)} has n {config.n}")
-            tensors = _tensors(path, file, config)
+            _check_tensors(path, file, config)
+            if config.sequence_bytes > limit:
+                need = f"n {config.n}, {readable_bytes(config.sequence_bytes)} a sequence"
+                refuse("model", f"{path} with {need}", f"at most {readable_bytes(limit)}")
+            tensors = {name: _finite(path, name, file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
         if "sha256" in texts and texts["sha256"] != _digest(texts, np.memmap(path, np.uint8, "r")):
             refuse("model", path, "the file that was written", "it is damaged: its sha256 differs")
     except OSError as error:
@@ -171,8 +174,8 @@ def _described(path: Path, texts: dict[str, str]) -> tuple[TransformerConfig, di
         refuse("model", f"{path} with damaged metadata", f"JSON as a file of {FORMAT!r} has it")
 
 
-def _tensors(path: Path, file: Any, config: TransformerConfig) -> dict[str, np.ndarray]:
-    """The tensors that `config` asks for, all of them and no other, as finite float32."""
+def _check_tensors(path: Path, file: Any, config: TransformerConfig) -> None:
+    """Refuse all but the tensors that `config` asks for, as float32."""
     found, wanted = set(file.keys()), []
     for name, shape in llama_shapes(config):
         if name not in found:
@@ -184,8 +187,10 @@ def _tensors(path: Path, file: Any, config: TransformerConfig) -> dict[str, np.n
         wanted.append(name)
     for name in sorted(found - set(wanted)):
         refuse("model", f"{path} with a tensor {shown(name)}", "the tensors of its config, and no other")
-    tensors = {name: file.get_tensor(name) for name in wanted}
-    for name, values in tensors.items():
-        if not np.isfinite(values).all():
-            refuse("model", f"{path} with {name} not finite", "finite weights", "the file is damaged")
-    return tensors
+
+
+def _finite(path: Path, name: str, values: np.ndarray) -> np.ndarray:
+    """The values of a tensor, if they are finite."""
+    if not np.isfinite(values).all():
+        refuse("model", f"{path} with {name} not finite", "finite weights", "the file is damaged")
+    return values

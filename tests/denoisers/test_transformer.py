@@ -238,6 +238,47 @@ def test_what_is_no_shape_is_refused(change):
         dataclasses.replace(CONFIG, **change)
 
 
+WRONG = [
+    ("depth", 1.5, "an integer >= 1"),
+    ("depth", "x", "an integer >= 1"),
+    ("n", True, "an integer >= 1"),
+    ("n", 2**31, "an integer below 2"),
+    ("compute", "float64", "float32 or bfloat16"),
+    ("attention", "flash", "xla or cudnn or None"),
+    ("remat", 1, "True or False"),
+    ("learned_positions", None, "True or False"),
+    ("norm_epsilon", None, "a number in"),
+    ("norm_epsilon", -1.0, "a number in"),
+    ("norm_epsilon", float("nan"), "a number in"),
+    ("rotary_base", "x", "a number >= 1"),
+    ("rotary_base", 0.0, "a number >= 1"),
+    ("rotary_base", float("inf"), "a number >= 1"),
+]
+
+
+@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.parametrize(("field", "value", "wanted"), WRONG)
+def test_a_field_of_another_type_or_range_is_refused(field, value, wanted):
+    with pytest.raises(InvalidInputError, match=f"^{field} is {value!r}: want {wanted}"):
+        dataclasses.replace(CONFIG, **{field: value})
+
+
+@pytest.mark.usefixtures("without_type_checks")
+def test_numpy_integers_are_integers():
+    config = dataclasses.replace(CONFIG, depth=np.int64(2))
+    assert config == CONFIG
+    assert type(config.depth) is int
+
+
+def test_a_network_that_does_not_fit_is_refused_with_its_bytes(key):
+    config = dataclasses.replace(CONFIG, depth=10**12)
+    with pytest.raises(InvalidInputError, match="^network is of .* PiB: want at most 16.0 GiB"):
+        Transformer.create(key, config)
+    assert CONFIG.bytes == 4 * sum(x.size for x in jax.tree.leaves(Transformer.create(key, CONFIG)))
+    with pytest.raises(InvalidInputError, match="^network is of"):
+        Transformer.create(key, CONFIG, limit=CONFIG.bytes - 1)
+
+
 def test_the_named_sizes_are_what_they_say():
     """The sizes go from about 0.1 to several hundred million parameters; none is ever made here."""
     counts = {name: TransformerConfig(n=128, q=100, **size).parameters for name, size in SIZES.items()}

@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import sysconfig
 import zipfile
 from pathlib import Path
@@ -12,11 +15,14 @@ import pytest
 
 from mdmjax._errors import InvalidInputError
 from mdmjax.files import atomic
-from mdmjax.files.arrays import read_npz
+from mdmjax.files.arrays import check_readable, read_npz
+from mdmjax.files.checkpoint import read_header
 from mdmjax.files.corpus import corpus_files, read_corpus, standard_library_files
 from mdmjax.files.joint_table import read_joint
 from mdmjax.files.loss_table import read_loss_table
+from mdmjax.files.safetensor_files import read_model
 from mdmjax.files.schedule_files import export_schedule, read_schedule
+from mdmjax.files.training_log import begin_log
 from mdmjax.schedules.schedule import Schedule
 
 ROWS = [(4, 2.0), (2, 1.5), (1, 0.25)]
@@ -125,6 +131,157 @@ def test_an_exported_schedule_comes_back(tmp_path):
         read_schedule(tmp_path / "bad.json")
 
 
+# What is no file.
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """A pipe, a link to an endless device, a circle of links, a link to nothing; opening them may hang."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "nothing").symlink_to(tmp_path / "gone")
+    return tmp_path
+
+
+ODD = ["fifo", "zero", "loop", "nothing"]
+READERS = {
+    "csv": read_loss_table,
+    "npz": read_joint,
+    "json": read_schedule,
+    "safetensors": read_model,
+    "checkpoint": read_header,
+    "text": lambda path: read_corpus(corpus_files(path)),
+}
+
+
+@pytest.mark.parametrize("kind", READERS)
+@pytest.mark.parametrize("name", ODD)
+def test_what_is_no_file_is_never_opened(odd, kind, name):
+    path = (odd / name).rename(odd / f"{name}.{kind}")
+    if name == "loop":
+        path.unlink()
+        path.symlink_to(path)
+    with refused(rf"is .*{name}.{kind}: want a .*(this is not a file|leads to none|this is neither)"):
+        READERS[kind](path)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_is_no_file_is_never_written_over(odd, name):
+    with refused(f"out is .*{name}: want a file name; this (is a pipe|link leads to none)"):
+        atomic.check_writable("out", odd / name)
+    with refused(f"out is .*{name}: want a folder; (a file of this name exists|this link leads to none)"):
+        atomic.check_writable_folder("out", odd / name)
+    with refused("want a (file|folder) in an existing"):
+        atomic.check_writable("out", odd / name / "x")
+    with refused("want a (file|folder) in an existing"):
+        atomic.check_writable_folder("out", odd / name / "x")
+    with refused("log is .*: want a file name"):
+        begin_log(odd / name, 0)
+    assert sorted(os.listdir(odd)) == sorted(ODD)
+
+
+def test_no_name_is_too_odd_to_be_refused(tmp_path):
+    for name in ("x" * 5000, "a\0b"):
+        with refused("file is .*: want a file; no such file") as error:
+            check_readable("file", tmp_path / name)
+        assert str(error.value).isprintable()
+
+
+def test_what_is_no_file_in_a_folder_of_text_is_left_out(odd):
+    (odd / "real.txt").write_text("text")
+    for name in ODD:
+        (odd / name).rename(odd / f"{name}.txt")
+    (odd / "loop.txt").unlink()
+    (odd / "loop.txt").symlink_to(odd / "loop.txt")
+    (odd / "link.txt").symlink_to(odd / "real.txt")
+    assert [file.name for file in corpus_files(odd)] == ["link.txt", "real.txt"]
+
+
+def test_the_size_of_every_file_is_known_before_it_is_read(tmp_path):
+    """Files of 100 GB, which take no room on the disk, as they have nothing in them."""
+    for name in ("t.csv", "t.jsonl", "t.npz", "t.json", "t.txt", "model.safetensors"):
+        with (tmp_path / name).open("wb") as stream:
+            stream.truncate(10**11)
+    for read, name in [
+        (read_loss_table, "t.csv"),
+        (read_loss_table, "t.jsonl"),
+        (read_schedule, "t.json"),
+        (read_model, "model.safetensors"),
+    ]:
+        with refused(rf"is .*{name}, 93.1 GiB: want at most"):
+            read(tmp_path / name)
+    for read in (read_loss_table, read_joint):
+        with refused("t.npz: want an .npz file"):
+            read(tmp_path / "t.npz")
+    with refused("text is of 93.1 GiB: want at most 2.0 GiB"):
+        read_corpus(corpus_files(tmp_path / "t.txt"))
+    with refused("text is of 8 bytes: want at most 7 bytes"):
+        (tmp_path / "t.txt").write_text("four")
+        read_corpus([tmp_path / "t.txt"] * 2, limit=7)
+
+
+# What killed writers leave.
+
+
+def killed_while_writing(path, kind):
+    """A process that is killed while it writes `path`; what it leaves is there afterwards."""
+    write = {
+        "file": "half = atomic.opened(path); half.__enter__().write(b'half')",
+        "folder": "atomic.write_folder(path, Slow())",
+    }[kind]
+    code = f"""
+import os, signal, sys
+from pathlib import Path
+from mdmjax.files import atomic
+class Slow(dict):
+    def items(self):
+        yield "a", b"half"
+        os.kill(os.getpid(), signal.SIGKILL)
+path = Path(sys.argv[1])
+{write}
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+@pytest.mark.parametrize("exists", [False, True])
+def test_the_next_writer_removes_what_a_killed_one_left(tmp_path, kind, exists):
+    path = tmp_path / "out[1]"
+    write = {
+        "file": lambda: atomic.write_bytes(path, b"whole"),
+        "folder": lambda: atomic.write_folder(path, {"a": b"whole"}),
+    }[kind]
+    if exists:
+        write()
+    killed_while_writing(path, kind)
+    assert len(list(tmp_path.rglob("*.part"))) == 1
+    (tmp_path / ".other.abc.part").write_bytes(b"of another file")
+    write()
+    assert [part.name for part in tmp_path.rglob("*.part")] == [".other.abc.part"]
+    assert sorted(os.listdir(tmp_path)) == [".other.abc.part", "out[1]"]
+
+
+def test_a_part_that_is_being_written_is_left_alone(tmp_path):
+    path = tmp_path / "out"
+    with atomic.opened(path) as slow:
+        slow.write(b"slow")
+        atomic.write_bytes(path, b"fast")
+        assert path.read_bytes() == b"fast"
+    assert path.read_bytes() == b"slow"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_folder_that_could_not_be_filled_is_removed(tmp_path):
+    for made in (False, True):
+        with pytest.raises(IsADirectoryError), atomic.new_folder(tmp_path / "new"):
+            (tmp_path / "new").write_bytes(b"x")
+        assert (tmp_path / "new").exists() == made
+        (tmp_path / "new").mkdir(exist_ok=True)
+
+
 # Joint tables.
 
 
@@ -133,7 +290,7 @@ def saved(path, **arrays):
     return path
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int64])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int64, ">f8", ">f4"])
 def test_a_joint_of_any_number_type_is_read(tmp_path, dtype):
     table = np.array([[0, 1], [0, 0]]) if dtype is np.int64 else np.full((2, 2), 0.25)
     joint = read_joint(saved(tmp_path / "t.npz", probs=table.astype(dtype)))
@@ -159,6 +316,10 @@ def test_a_float32_joint_sums_to_one_in_float64(tmp_path):
         ({"probs": np.array([1.5, -0.5])}, "probs is -0.5 at its lowest"),
         ({"probs": np.array([0.5, 0.6])}, "probs is of sum 1.1"),
         ({"probs": np.array([0.5, 0.5], dtype=complex)}, "probs of type complex128"),
+        ({"probs": np.array([0.5, 0.5], dtype=np.longdouble)}, "probs of type float128"),
+        ({"probs": np.array([0.5, 0.5], dtype=np.clongdouble)}, "probs of type complex256"),
+        ({"probs": np.array(["2020-01-01"], dtype="M8[D]")}, "probs of type datetime64"),
+        ({"probs": np.array([True, False])}, "probs of type bool"),
         ({"probs": np.array(["a", "b"])}, "probs of type <U1"),
         ({"probs": np.array([Pickled(), 1], dtype=object)}, "arrays of objects are never loaded"),
     ],
@@ -270,6 +431,12 @@ def test_a_spreadsheets_csv_is_read(tmp_path):
         ("t.csv", "n_masked,loss\nnan,1\n2,1\n", "n_masked is nan in row 1"),
         ("t.csv", "n_masked,loss\n0,1\n2,1\n", "n_masked is 0 in row 1"),
         ("t.csv", "n_masked,loss\n2,1\n2,1\n", "want at least two different mask counts"),
+        ("t.csv", 'n_masked,loss\n1,1\n2,"1\n', "want comma-separated values; unexpected end"),
+        ("t.csv", 'n_masked,"loss\n1,1\n2,1\n', "want comma-separated values; unexpected end"),
+        ("t.csv", 'n_masked,loss\n1,"1"0\n2,1\n', "want comma-separated values"),
+        ("t.csv", "n_masked,loss,\x1b]0;title\x07\n1,1,1\n", r"columns is .x1b]0;title.x07 in"),
+        ("t.csv", f"n_masked,loss,{'x' * 10**5}\n1,1,1\n", r"columns is x{28}\.\.\.x{28} in"),
+        ("t.csv", f"n_masked,loss\n1,{'x' * 10**5}\n", r"loss is 'x{27}\.\.\.x{27}' in row 1"),
         ("t.jsonl", "", "file is .*t.jsonl, empty"),
         ("t.jsonl", "[1]\n", "line 1 is not a JSON object"),
         ("t.jsonl", '{"n_masked": 1, "loss": 1}\n{\n', "line 2 is not a JSON object"),

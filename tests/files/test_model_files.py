@@ -102,12 +102,52 @@ def test_a_checkpoint_cut_anywhere_is_refused(tmp_path, tree):
         with refused("checkpoint is .*checkpoint.eqx: want .*(cut off|damaged)") as error:
             checkpoint.read_checkpoint(path, tree)
         assert one_line(error)
+    for content in (whole + b"x", whole[: line + 1] + bytes(len(whole) - line - 1)):
+        path.write_bytes(content)
+        with refused("cut off or damaged"):
+            checkpoint.read_checkpoint(path, tree)
+
+
+def without_checksum(path):
+    """A checkpoint as it was written before there were checksums."""
+    line, rest = path.read_bytes().split(b"\n", 1)
+    first = json.loads(line)
+    assert len(first.pop("sha256")) == 64
+    path.write_bytes(json.dumps(first).encode() + b"\n" + rest)
+    return path.read_bytes()
+
+
+def test_a_checkpoint_without_a_checksum_is_read_or_refused_as_before(tmp_path, tree):
+    path = tmp_path / "checkpoint.eqx"
+    checkpoint.write_checkpoint(path, {"step": 7}, tree)
+    whole = without_checksum(path)
+    same(checkpoint.read_checkpoint(path, tree), tree)
+    line = whole.index(b"\n")
     path.write_bytes(whole + b"x")
     with refused("more follows its last array"):
         checkpoint.read_checkpoint(path, tree)
-    path.write_bytes(whole[: line + 1] + bytes(len(whole) - line - 1))
-    with refused("cut off or damaged"):
+    for content in (whole[:-1], whole[: line + 100], whole[: line + 1] + bytes(len(whole) - line - 1)):
+        path.write_bytes(content)
+        with refused("cut off or damaged"):
+            checkpoint.read_checkpoint(path, tree)
+
+
+@pytest.mark.parametrize("where", [0.1, 0.3, 0.6, 0.999])
+@pytest.mark.parametrize("bit", [0, 7])
+def test_a_flipped_bit_in_a_checkpoint_is_refused(tmp_path, tree, where, bit):
+    path = tmp_path / "checkpoint.eqx"
+    checkpoint.write_checkpoint(path, {"step": 7}, tree)
+    flip(path, where, bit)
+    with refused("checkpoint is ") as error:
         checkpoint.read_checkpoint(path, tree)
+    assert one_line(error)
+
+
+def flip(path, where, bit):
+    """One bit of a file turned over."""
+    data = bytearray(path.read_bytes())
+    data[int(where * len(data))] ^= 1 << bit
+    path.write_bytes(bytes(data))
 
 
 @pytest.mark.parametrize(
@@ -167,6 +207,9 @@ def test_arrays_of_objects_are_never_loaded(tmp_path):
     with path.open("wb") as stream:
         stream.write(line)
         np.save(stream, np.array([{}, 1, 2], object), allow_pickle=True)
+    with refused("cut off or damaged: its sha256"):
+        checkpoint.read_checkpoint(path, like)
+    without_checksum(path)
     with refused("cut off or damaged"):
         checkpoint.read_checkpoint(path, like)
 
@@ -214,7 +257,7 @@ def test_a_model_comes_back_bit_by_bit(tmp_path, network):
 def test_the_names_and_shapes_are_those_of_llama(network):
     tensors = safetensor_files.to_llama(network)
     shapes = {name: value.shape for name, value in tensors.items()}
-    assert shapes == safetensor_files.llama_shapes(CONFIG)
+    assert shapes == dict(safetensor_files.llama_shapes(CONFIG))
     assert sum(value.size for value in tensors.values()) == CONFIG.parameters
     assert shapes["model.layers.1.mlp.gate_proj.weight"] == (24, 16)
 
@@ -247,7 +290,7 @@ CHANGES = {
     "with damaged metada": lambda t, m: m.update(config='{"n": "4", "q": 2}'),
     "with damaged metad": lambda t, m: m.update(metadata="3"),
     "with damaged meta": lambda t, m: m.pop("metadata"),
-    "a config that is refused.*n is 0": lambda t, m: m.update(config='{"n": 0, "q": 2}'),
+    "with n 0: want an integer >= 1": lambda t, m: m.update(config='{"n": 0, "q": 2}'),
     "without a tensor lm_head.weight": lambda t, m: t.pop("lm_head.weight"),
     "with a tensor bias": lambda t, m: t.update(bias=np.zeros(2, np.float32)),
     r"norm.weight of shape \(3,\) and type F32: want shape \(16,\)": lambda t, m: t.update(
@@ -267,6 +310,117 @@ def test_a_model_of_another_program_or_config_is_refused(tmp_path, network, matc
     with refused(match) as error:
         safetensor_files.read_model(path)
     assert one_line(error)
+
+
+def rewritten(path, change):
+    """The file with its tensors and texts changed, and no checksum, as another program may write it."""
+    with safetensors.safe_open(path, framework="numpy") as file:
+        texts, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del texts["sha256"]
+    path.write_bytes(altered(tensors, texts, change))
+
+
+FIELDS = [
+    ("depth", 1.5, "with depth 1.5: want an integer >= 1"),
+    ("depth", "x", "with depth 'x': want an integer >= 1"),
+    ("depth", float("inf"), "with depth inf: want an integer >= 1"),
+    ("depth", True, "with depth True: want an integer >= 1"),
+    ("depth", 10**12, "without a tensor model.layers.2.input_layernorm.weight"),
+    ("depth", 1, "with a tensor model.layers.1.input_layernorm.weight"),
+    ("compute", "x", "with compute 'x': want float32 or bfloat16"),
+    ("compute", None, "with compute None: want float32 or bfloat16"),
+    ("norm_epsilon", None, r"with norm_epsilon None: want a number in \[1e-30, 1\]"),
+    ("norm_epsilon", -1, "with norm_epsilon -1: want a number in"),
+    ("norm_epsilon", float("nan"), "with norm_epsilon nan: want a number in"),
+    ("norm_epsilon", 0, "with norm_epsilon 0: want a number in"),
+    ("rotary_base", "x", "with rotary_base 'x': want a number >= 1"),
+    ("rotary_base", 0, "with rotary_base 0: want a number >= 1"),
+    ("rotary_base", 10**400, "with rotary_base 10.*: want a number >= 1"),
+    ("rotary_base", [1], r"with rotary_base \[1\]: want a number >= 1"),
+    ("heads", 0, "with heads 0: want an integer >= 1"),
+    ("heads", 10**12, r"with width 16: want a multiple of 2 \* heads"),
+    ("n", 10**18, "with n 1000000000000000000: want an integer below 2"),
+    (
+        "n",
+        2**30,
+        r"with model.embed_positions.weight of shape \(4, 16\) and type F32: want shape \(1073741824",
+    ),
+    ("q", 10**12, r"with model.embed_tokens.weight of shape \(3, 16\)"),
+    ("hidden", 10**20, r"with model.layers.0.mlp.gate_proj.weight of shape \(24, 16\)"),
+    ("learned_positions", 3, "with learned_positions 3: want True or False"),
+    ("remat", "\x1b]0;title\x07" * 100, r"with remat '.x1b]0;title.*: want True or False"),
+]
+
+
+@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.parametrize(("field", "value", "match"), FIELDS, ids=lambda x: str(x)[:20])
+def test_every_field_of_the_config_is_checked_at_the_door(tmp_path, network, field, value, match):
+    path = tmp_path / "model.safetensors"
+    safetensor_files.write_model(path, network, {})
+    rewritten(path, lambda t, m: m.update(config=json.dumps(json.loads(m["config"]) | {field: value})))
+    with refused(f"^model is .*model.safetensors {match}") as error:
+        safetensor_files.read_model(path)
+    assert one_line(error)
+    assert str(error.value).isprintable()
+
+
+def test_a_length_that_no_memory_holds_is_refused_with_its_bytes(tmp_path):
+    path = tmp_path / "model.safetensors"
+    config = TransformerConfig(n=4, q=2, width=16, depth=1, heads=2, hidden=24)
+    safetensor_files.write_model(path, Transformer.create(jax.random.key(0), config), {})
+    rewritten(path, lambda t, m: m.update(config=m["config"].replace('"n": 4', '"n": 1073741824')))
+    with refused("^model is .*with n 1073741824, 72.0 GiB a sequence: want at most 16.0 GiB"):
+        safetensor_files.read_model(path)
+
+
+def test_a_file_larger_than_the_limit_is_not_read(tmp_path, network):
+    path = tmp_path / "model.safetensors"
+    safetensor_files.write_model(path, network, {})
+    with refused("model.safetensors, .* KiB: want at most 1.0 KiB"):
+        safetensor_files.read_model(path, limit=1024)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["lm_head.weight", "model.layers.1.mlp.gate_proj.weight"])
+def test_a_weight_that_is_not_finite_is_refused(tmp_path, network, name, value):
+    def change(tensors, texts):
+        tensors[name] = tensors[name].copy()
+        tensors[name].flat[3] = value
+
+    path = tmp_path / "model.safetensors"
+    safetensor_files.write_model(path, network, {})
+    rewritten(path, change)
+    with refused(f"with {name} not finite: want finite weights"):
+        safetensor_files.read_model(path)
+
+
+def test_a_model_without_a_checksum_is_read(tmp_path, network):
+    path = tmp_path / "model.safetensors"
+    safetensor_files.write_model(path, network, {"a": 1})
+    rewritten(path, lambda t, m: None)
+    read, metadata = safetensor_files.read_model(path)
+    same(read, network)
+    assert metadata == {"a": 1}
+
+
+@pytest.mark.parametrize("where", [0.5, 0.9, 0.9999])
+@pytest.mark.parametrize("bit", [0, 3])
+def test_a_flipped_bit_in_the_weights_is_refused(tmp_path, network, where, bit):
+    path = tmp_path / "model.safetensors"
+    safetensor_files.write_model(path, network, {})
+    flip(path, where, bit)
+    with refused("model is .*: want the file that was written; it is damaged: its sha256 differs"):
+        safetensor_files.read_model(path)
+
+
+def test_a_changed_digit_of_the_config_is_refused(tmp_path, network):
+    path = tmp_path / "model.safetensors"
+    safetensor_files.write_model(path, network, {})
+    data = path.read_bytes()
+    assert b"10000.0" in data
+    path.write_bytes(data.replace(b"10000.0", b"10001.0"))
+    with refused("its sha256 differs"):
+        safetensor_files.read_model(path)
 
 
 def test_a_full_disk_keeps_the_old_model(tmp_path, network):
