@@ -73,7 +73,9 @@ def uses_network(words: list[str]) -> bool:
 
 def found_at(value: Any, path: list[str]):
     """The wildcards and the holders of every place that fits a path."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
     for key, inner in list(items):
         if path[0] not in ("*", str(key)):
             continue

@@ -8,19 +8,10 @@ from _strategies import partitions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdmjax import (
-    FixedPartition,
-    InvalidInputError,
-    Joint,
-    Oracle,
-    Reveal,
-    TableDenoiser,
-    check_law,
-    exact_law,
-    right_to_left,
-)
+from mdmjax import FixedPartition, InvalidInputError, Joint, Oracle, Reveal, exact_law, right_to_left
+from mdmjax.denoisers.table import TableDenoiser
 from mdmjax.laws import frontier
-from mdmjax.laws.exact import MAX_STATES
+from mdmjax.laws.exact import MAX_STATES, check_law
 from mdmjax.laws.fixed_order import blocks_of
 from mdmjax.schedules.schedule import Schedule
 

@@ -16,12 +16,12 @@ from mdmjax import (
     Reveal,
     Schedule,
     Sweeps,
-    TableDenoiser,
     confidence,
     decode,
     exact_law,
 )
 from mdmjax.decoders.base import AbstractDecoder, Branches, kept_rows, revealed_rows
+from mdmjax.denoisers.table import TableDenoiser
 
 STARTS = np.array([[[0.2, 0.8], [0.5, 0.5], [1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0], [0.3, 0.7]]])
 STEPS = 4

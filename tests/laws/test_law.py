@@ -22,19 +22,18 @@ from mdmjax import (
     Reveal,
     Schedule,
     Wino,
-    block_decoding,
-    check_law,
     confidence,
     exact_law,
     kl,
     left_to_right,
-    rejection_law,
     reverse_kl,
     symmetric_chain,
     tabulate,
 )
 from mdmjax.laws import frontier
-from mdmjax.laws.exact import MAX_STATES
+from mdmjax.laws.block_decoding import block_decoding
+from mdmjax.laws.exact import MAX_STATES, check_law
+from mdmjax.laws.rejection import rejection_law
 
 JOINT = Joint(jnp.asarray(np.random.default_rng(0).dirichlet(np.ones(16)).reshape((2,) * 4)))
 WRONG = Mixed(Oracle(JOINT), 0.2)

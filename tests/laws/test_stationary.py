@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdmjax import (
-    Argmax,
     Edited,
     FixedPartition,
     InvalidInputError,
@@ -21,17 +20,17 @@ from mdmjax import (
     Oracle,
     Reveal,
     Sweeps,
-    TableDenoiser,
     exact_law,
     kl,
     reverse_kl,
-    stationary_law,
-    support_mismatch,
-    sweep_laws,
     total_variation,
 )
 from mdmjax._contexts import tokens_of
+from mdmjax.denoisers.argmax import Argmax
 from mdmjax.denoisers.fallback import Fallback
+from mdmjax.denoisers.table import TableDenoiser
+from mdmjax.divergences.tables import support_mismatch
+from mdmjax.laws.stationary import stationary_law, sweep_laws
 
 SHAPES = st.sampled_from([(2, 3), (3, 2)])
 BLOCKS = {

@@ -11,20 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdmjax import (
-    Argmax,
     InvalidInputError,
     Joint,
     Oracle,
-    Policies,
     Schedule,
-    TableDenoiser,
     any_policy,
     decode,
     exact_law,
     expected_kl,
     fixed_partition,
     frontier,
-    given_sizes,
     information_curve,
     kl,
     noisy_repeated_bit,
@@ -35,8 +31,11 @@ from mdmjax import (
     random_order,
     tabulate,
     tabulate_denoiser,
-    teacher_forced_calls,
 )
+from mdmjax.denoisers.argmax import Argmax
+from mdmjax.denoisers.table import TableDenoiser
+from mdmjax.policies.bellman import Policies, given_sizes
+from mdmjax.policies.regret import teacher_forced_calls
 
 SKEWED = np.random.default_rng(0).dirichlet(np.full(16, 0.3)).reshape((2,) * 4)
 
