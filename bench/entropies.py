@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mdmjax import Joint, subset_entropies
+from mdmjax import Joint
 from mdmjax._numerics import neg_xlogx
+from mdmjax.information.enumeration import subset_entropies
 
 from ._timing import Row, once, seconds
 

@@ -17,12 +17,12 @@ from mdmjax import (
     Ranked,
     Reveal,
     Schedule,
-    block_decoding,
-    block_decoding_estimate,
     exact_law,
     negative_entropy,
     optimal_policy_frontier,
 )
+from mdmjax.laws.block_decoding import block_decoding
+from mdmjax.laws.block_estimate import block_decoding_estimate
 
 from ._timing import Row, once, seconds
 

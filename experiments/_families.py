@@ -2,21 +2,19 @@
 
 from mdmjax import (
     BlockHMM,
-    CharacterClasses,
     InformationCurve,
     information_curve,
     markov_curve,
-    mds_curve,
     noisy_bit_curve,
     pairs_curve,
     parity_curve,
     permutation_curve,
-    repetition_curve,
     symmetric_chain,
     tabulate,
-    text_joint,
 )
+from mdmjax.distributions.text import CharacterClasses, text_joint
 from mdmjax.files.corpus import read_corpus, standard_library_files
+from mdmjax.information.closed_form import mds_curve, repetition_curve
 
 from ._run import Progress
 

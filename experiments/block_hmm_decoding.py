@@ -8,7 +8,8 @@ import dataclasses
 
 import numpy as np
 
-from mdmjax import BlockHMM, block_decoding
+from mdmjax import BlockHMM
+from mdmjax.laws.block_decoding import block_decoding
 
 from ._run import Progress
 

@@ -12,7 +12,8 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
-from mdmjax import Joint, forward_ctc, reverse_ctc
+from mdmjax import Joint
+from mdmjax.divergences.total_correlation import forward_ctc, reverse_ctc
 
 from ._run import Progress
 

@@ -24,7 +24,6 @@ from mdmjax import (
     Reveal,
     Schedule,
     exact_law,
-    fixed_orders,
     left_to_right,
     negative_entropy,
     optimal_order,
@@ -32,6 +31,7 @@ from mdmjax import (
     right_to_left,
     row_entropy,
 )
+from mdmjax.policies.orders import fixed_orders
 
 from ._run import Progress
 

@@ -4,15 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from mdmjax import (
-    Schedule,
-    austin_for_steps,
-    expected_kl,
-    frontier,
-    li_cai_bound,
-    theorem9_dtc_for_steps,
-    theorem9_tc_for_steps,
-)
+from mdmjax import Schedule, expected_kl, frontier
+from mdmjax.schedules.bounds import li_cai_bound
+from mdmjax.schedules.guaranteed import austin_for_steps, theorem9_dtc_for_steps, theorem9_tc_for_steps
 from mdmjax.schedules.named import NAMED, llada_uniform
 
 from ._families import families

@@ -31,7 +31,6 @@ from mdmjax import (
     Ranked,
     Reveal,
     Schedule,
-    TableDenoiser,
     TrainingPlan,
     TrainState,
     TransformerConfig,
@@ -40,7 +39,6 @@ from mdmjax import (
     expected_kl,
     information_curve,
     kl,
-    learning_error_curve,
     left_to_right,
     llada_uniform,
     negative_entropy,
@@ -51,8 +49,10 @@ from mdmjax import (
     row_entropy,
     tabulate,
     tabulate_denoiser,
-    train_steps,
 )
+from mdmjax.denoisers.table import TableDenoiser
+from mdmjax.losses.exact import learning_error_curve
+from mdmjax.training.fit import train_steps
 
 from ._run import Progress
 

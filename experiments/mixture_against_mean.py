@@ -13,7 +13,6 @@ import numpy as np
 
 from mdmjax import (
     BlockHMM,
-    CharacterClasses,
     Joint,
     Oracle,
     RandomSubset,
@@ -25,12 +24,12 @@ from mdmjax import (
     information_curve,
     kl,
     noisy_repeated_bit,
-    pairs_code,
     symmetric_chain,
     tabulate,
-    text_joint,
 )
 from mdmjax.distributions.base import AbstractDistribution
+from mdmjax.distributions.codes import pairs_code
+from mdmjax.distributions.text import CharacterClasses, text_joint
 from mdmjax.files.corpus import read_corpus, standard_library_files
 
 from ._run import Progress

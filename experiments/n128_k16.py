@@ -8,15 +8,8 @@ import dataclasses
 
 import numpy as np
 
-from mdmjax import (
-    expected_kl,
-    frontier,
-    mds_curve,
-    noisy_bit_curve,
-    pairs_curve,
-    parity_curve,
-    permutation_curve,
-)
+from mdmjax import expected_kl, frontier, noisy_bit_curve, pairs_curve, parity_curve, permutation_curve
+from mdmjax.information.closed_form import mds_curve
 from mdmjax.schedules.named import NAMED
 
 from ._run import Progress

@@ -12,17 +12,9 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
-from mdmjax import (
-    BlockHMM,
-    Fallback,
-    Joint,
-    Oracle,
-    kl,
-    parity_code,
-    support_mismatch,
-    sweep_laws,
-    tabulate,
-)
+from mdmjax import BlockHMM, Fallback, Joint, Oracle, kl, parity_code, tabulate
+from mdmjax.divergences.tables import support_mismatch
+from mdmjax.laws.stationary import sweep_laws
 
 from ._run import Progress
 

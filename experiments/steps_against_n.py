@@ -18,17 +18,10 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
-from mdmjax import (
-    InformationCurve,
-    austin_for_steps,
-    dual_curve,
-    expected_kl,
-    fewest_steps,
-    lower_bound_curve,
-    theorem9_dtc,
-    theorem9_steps,
-    theorem9_tc,
-)
+from mdmjax import InformationCurve, expected_kl, fewest_steps, theorem9_dtc, theorem9_tc
+from mdmjax.information.closed_form import dual_curve
+from mdmjax.schedules.bounds import lower_bound_curve
+from mdmjax.schedules.guaranteed import austin_for_steps, theorem9_steps
 from mdmjax.schedules.named import llada_uniform
 
 from ._run import Progress

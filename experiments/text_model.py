@@ -29,27 +29,25 @@ import numpy as np
 
 from mdmjax import (
     LossCurve,
-    MaskedLosses,
     Schedule,
     TrainingPlan,
     TransformerConfig,
     curve_from_table,
     dllm_cosine,
-    estimate,
     frontier,
     isotonic_fit,
     llada_uniform,
     masked_losses,
     nll,
     path_nlls,
-    theorem9_dtc_for_steps,
-    theorem9_tc_for_steps,
 )
+from mdmjax.files.model_folder import LOG
+from mdmjax.information.estimate import estimate
+from mdmjax.losses.sampled import MaskedLosses, joined
+from mdmjax.schedules.guaranteed import theorem9_dtc_for_steps, theorem9_tc_for_steps
 from mdmjax.studies.text_sources import CorpusSource
 from mdmjax.studies.trained import Trained, open_model
 from mdmjax.studies.training import training_study
-from mdmjax.files.model_folder import LOG
-from mdmjax.losses.sampled import joined
 
 from ._run import Progress
 

@@ -7,7 +7,7 @@ import numpy as np
 from _oracles import partial_assignments, table_conditionals
 from hypothesis import strategies as st
 
-from mdmjax import TableDenoiser
+from mdmjax.denoisers.table import TableDenoiser
 
 
 def counts_of(n):

@@ -78,7 +78,7 @@ class AbstractDecoder(eqx.Module):
     r"""One step of a sampler as a law on what follows: reveal, write, mask again, stop.
 
     `branches` is that law, and `start` the law of what it starts from. `calls` is what a step costs, in
-    calls of the denoiser (batched calls on several drafts count once). `finished` says when to stop.
+    calls of the denoiser (NFE; batched calls on several drafts count once). `finished` says when to stop.
     `revises` is whether a token may change that is not masked. `draw` samples from `branches`; a decoder
     whose branches are many overrides it, with the same law. A decoder that remembers keeps it in cells
     after the first `n`: `start` makes them, `branches` shows the denoiser `tokens[:n]`, and `decode` runs

@@ -24,6 +24,7 @@ class EarlyCommit(AbstractRule):
     Raises:
         InvalidInputError: not three thresholds, or NaN among them.
 
+    >>> import jax
     >>> from mdmjax import ConfidenceThreshold
     >>> rule = EarlyCommit(ConfidenceThreshold(1.0), [2.0, 1.0, 1.0])
     >>> rows, step = jnp.log(jnp.array([[0.2, 0.8], [0.1, 0.9], [0.8, 0.2]])), jnp.array(0)

@@ -6,14 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from .._checks import Numbers, as_floats, check_probability
+from .._checks import Numbers, as_floats
 from .._errors import refuse
 from .._types import Array, Bool, Float, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
-from ..denoisers.perturbed import scalar
 from ..schedules.schedule import Schedule
 from .base import AbstractDecoder, Branches, kept_rows
 from .leave_one_out import leave_one_out
+from .thresholds import probability
 
 
 class ReMDM(AbstractDecoder):
@@ -75,7 +75,7 @@ class ReMDM(AbstractDecoder):
         [0.3, 0.3, 0.0]
         """
         alphas = _levels(levels)
-        return cls(alphas, np.minimum(_probability("eta", eta), most_remasked(alphas)))
+        return cls(alphas, np.minimum(float(probability("eta", eta)), most_remasked(alphas)))
 
     @classmethod
     def rescale(cls, levels: Schedule | Numbers, eta: Numbers) -> "ReMDM":
@@ -85,7 +85,7 @@ class ReMDM(AbstractDecoder):
         [0.3, 0.15, 0.0]
         """
         alphas = _levels(levels)
-        return cls(alphas, _probability("eta", eta) * most_remasked(alphas))
+        return cls(alphas, float(probability("eta", eta)) * most_remasked(alphas))
 
     @classmethod
     def conf(cls, levels: Schedule | Numbers) -> "ReMDM":
@@ -145,10 +145,3 @@ def _checked_levels(alphas: Float[Array, " levels"]) -> Float[np.ndarray, " leve
     if not (right and np.all(np.diff(values) >= 0) and np.all(values[:-1] < 1)):
         refuse("alphas", values.tolist(), "numbers that rise from 0 to 1, below 1 until the end")
     return values
-
-
-def _probability(argument: str, value: Numbers) -> Float[np.ndarray, ""]:
-    """One number in `[0, 1]`."""
-    number = scalar(argument, value)
-    check_probability(argument, number)
-    return np.asarray(number, np.float64)

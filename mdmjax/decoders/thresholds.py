@@ -34,8 +34,7 @@ class ConfidenceThreshold(AbstractRule):
     is_random = False
 
     def __init__(self, threshold: Numbers):
-        self.threshold = scalar("threshold", threshold)
-        check_probability("threshold", self.threshold)
+        self.threshold = probability("threshold", threshold)
 
     def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The confident positions."""
@@ -94,8 +93,7 @@ class EntropyBounded(AbstractRule):
     is_random = False
 
     def __init__(self, bound: Numbers):
-        self.bound = scalar("bound", bound)
-        _check_nats("bound", self.bound)
+        self.bound = _nats("bound", bound)
 
     def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The positions before which the others sum to at most `bound`."""
@@ -124,8 +122,7 @@ class EntropySum(AbstractRule):
     place: Int[Array, " n"] | None
 
     def __init__(self, threshold: Numbers, order: Numbers | None = None):
-        self.threshold = scalar("threshold", threshold)
-        _check_nats("threshold", self.threshold)
+        self.threshold = _nats("threshold", threshold)
         self.place = None if order is None else places_of(order)
 
     @property
@@ -173,7 +170,16 @@ def _sum_before(nats: Float[Array, " n"], place: Int[Array, " n"], bound: Float[
     return (comparable(before) <= comparable(bound.astype(nats.dtype)))[place]
 
 
-def _check_nats(argument: str, value: Float[Array, ""]) -> None:
-    """Refuse what is not a finite number of at least 0; a traced value passes."""
-    if not isinstance(value, Tracer) and not 0 <= float(value) < float("inf"):
-        refuse(argument, f"{float(value):.6g}", "a finite number of nats >= 0")
+def probability(argument: str, value: Numbers) -> Float[Array, ""]:
+    """The value as one number, refused if it is not in `[0, 1]`; a traced value passes."""
+    number = scalar(argument, value)
+    check_probability(argument, number)
+    return number
+
+
+def _nats(argument: str, value: Numbers) -> Float[Array, ""]:
+    """The value as one number, refused if it is not finite and at least 0; a traced value passes."""
+    number = scalar(argument, value)
+    if not isinstance(number, Tracer) and not 0 <= float(number) < float("inf"):
+        refuse(argument, f"{float(number):.6g}", "a finite number of nats >= 0")
+    return number

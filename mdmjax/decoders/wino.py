@@ -3,15 +3,14 @@
 import jax
 import jax.numpy as jnp
 
-from .._checks import Numbers, check_probability
+from .._checks import Numbers
 from .._numerics import comparable
 from .._types import Array, Bool, Float, Int, Positions, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
-from ..denoisers.perturbed import scalar
 from .base import Branches, kept_rows, revealed_rows
 from .leave_one_out import leave_one_out
 from .orders import first
-from .thresholds import ConfidenceThreshold
+from .thresholds import ConfidenceThreshold, probability
 from .writing import AbstractJudged
 
 
@@ -52,10 +51,9 @@ class Wino(AbstractJudged):
         temperature: float | int = 1.0,
         judge: AbstractDenoiser | None = None,
     ):
-        check_probability("draft_threshold", scalar("draft_threshold", draft_threshold))
-        self.draft, self.temperature, self.judge = ConfidenceThreshold(draft_threshold), temperature, judge
-        self.verify_threshold = scalar("verify_threshold", verify_threshold)
-        check_probability("verify_threshold", self.verify_threshold)
+        self.draft = ConfidenceThreshold(probability("draft_threshold", draft_threshold))
+        self.verify_threshold = probability("verify_threshold", verify_threshold)
+        self.temperature, self.judge = temperature, judge
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """One branch: drafts are drawn, failures are masked, the rest stays."""

@@ -108,7 +108,7 @@ class Stepper:
     def finished(self, frontier: Frontier, step: int) -> Bool[np.ndarray, " m"]:
         """Which states the decoder leaves before step `step`."""
         if isinstance(self.decoder, Reveal):
-            return np.all(tokens_of(frontier.codes, self.n, self.q) != self.q, axis=1)
+            return np.all(self._tokens(frontier.codes) != self.q, axis=1)
         done = [np.zeros(0, bool)]
         for block, padded in self._blocks(frontier.codes):
             found = np.asarray(_finished(self.decoder, padded, jnp.asarray(step), self.q))
@@ -130,11 +130,11 @@ class Stepper:
             if self.decoder.revises:
                 shares, shape = mass / frontier.mass[chunk][owner], (part.codes.size, block.shape[0])
                 flow = csr_array((shares, (which, owner)), shape)
-                tokens = tokens_of(part.codes, n, self.q)
+                tokens = self._tokens(part.codes)
                 last = _last_changes(frontier.last[chunk], frontier.mass[chunk], flow, block, tokens)
                 part = part._replace(last=last)
             else:
-                changed += mass @ (tokens_of(codes, n, self.q) != block[owner])
+                changed += mass @ (self._tokens(codes) != block[owner])
             parts.append(part)
             self._check(sum(part.codes.size for part in parts))
         return (merged(parts, size)[0] if len(parts) > 1 else parts[0]), changed
@@ -146,16 +146,20 @@ class Stepper:
         for block, padded in self._blocks(codes):
             found = _stepped(self.denoiser, self.decoder, padded, jnp.asarray(step))
             found = jax.tree.map(lambda x, count=block.shape[0]: np.asarray(x)[:count], found)
-            branches, calls, log_probs = found
+            (weights, rows), calls, log_probs = found
             if log_probs is not None:
                 checked_probs(log_probs, block)
-            yield Stepped(block, *self._checked(*branches, block), calls, log_probs)
+            owner, weights, rows = self._checked(weights, rows, block)
+            yield Stepped(block, owner, weights, rows, calls, log_probs)
+
+    def _tokens(self, codes: Int[np.ndarray, " m"]) -> Int[np.ndarray, "m n"]:
+        return np.asarray(tokens_of(codes, self.n, self.q))
 
     def _blocks(
         self, codes: Int[np.ndarray, " m"]
     ) -> Iterator[tuple[Int[np.ndarray, "m n"], Int[Array, "padded n"]]]:
         """The states in batches, and padded to few sizes so that compilations are few."""
-        return batches(tokens_of(codes, self.n, self.q), self.batch, SIZES)
+        return batches(self._tokens(codes), self.batch, SIZES)
 
     def _checked(
         self,
@@ -216,7 +220,7 @@ class Stepper:
     ) -> tuple[Int[np.ndarray, " next"], Int[np.ndarray, " next"], Float[np.ndarray, " next"]]:
         """Owners, codes and mass of what follows: one position at a time, impossible outcomes dropped."""
         owner = np.arange(codes.size)
-        before = tokens_of(codes, self.n, self.q)
+        before = self._tokens(codes)
         # Certain is no other symbol at all: a row of 1 may have others of 1e-300.
         possible = np.count_nonzero(rows, axis=2) == 1
         certain = possible & (np.take_along_axis(rows, before[:, :, None], axis=2)[:, :, 0] > 0)

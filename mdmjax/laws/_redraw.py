@@ -60,7 +60,7 @@ class Pass:
                 law = self._redrawn(law, block)
             return _normalised(law)
         parts = (w * self._redrawn(law, b) for b, w in enumerate(self.weights) if w > 0)
-        return _normalised(sum(parts))
+        return _normalised(sum(parts, np.zeros_like(law)))
 
     def meeting_chance(self) -> float:
         """A lower bound of the chance that two chains agree after a pass, whatever they were before."""

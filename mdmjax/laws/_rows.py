@@ -59,7 +59,9 @@ def with_tables(model: Model, *, limit: int = MAX_TABLE_BYTES, whole: bool = Fal
         if not isinstance(leaf, kind) or isinstance(leaf, _MarginalTable) or not has_table(leaf, limit):
             return leaf
         if id(leaf) not in made:
-            made[id(leaf)] = _MarginalTable(_log_marginals(tabulate(leaf).probs), leaf.n, leaf.q)
+            made[id(leaf)] = _MarginalTable(
+                log_marginals=_log_marginals(tabulate(leaf).probs), n=leaf.n, q=leaf.q
+            )
         return made[id(leaf)]
 
     return jax.tree.map(tabulated, model, is_leaf=lambda leaf: isinstance(leaf, kind))

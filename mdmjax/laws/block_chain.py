@@ -78,7 +78,7 @@ class BlockChainLaw(AbstractLaw):
         """None of the mass."""
         return jnp.zeros(())
 
-    def kl(self, p: BlockHMM) -> Float[Array, ""]:
+    def kl(self, p: object) -> Float[Array, ""]:
         r"""$\mathrm{KL}(p \| \text{law})$ in nats, for the model itself; 0 if verified.
 
         Raises:
@@ -87,7 +87,7 @@ class BlockChainLaw(AbstractLaw):
         self._check(p)
         return jnp.zeros(()) if self.verified else self.decoding.forward_kl
 
-    def reverse_kl(self, p: BlockHMM) -> Float[Array, ""]:
+    def reverse_kl(self, p: object) -> Float[Array, ""]:
         r"""$\mathrm{KL}(\text{law} \| p)$ in nats, for the model itself; `inf` at `eta = 0`."""
         self._check(p)
         return jnp.zeros(()) if self.verified else self.decoding.reverse_kl
@@ -114,7 +114,7 @@ class BlockChainLaw(AbstractLaw):
         model = eqx.tree_at(lambda model: model.eta, self.model, least)
         return decode(key, Fallback(Oracle(model)), Reveal(FixedPartition(_blocks(model)))).tokens
 
-    def _check(self, p: BlockHMM) -> None:
+    def _check(self, p: object) -> None:
         if not (isinstance(p, BlockHMM) and eqx.tree_equal(p, self.model)):
             remedy = f"a law of {self.n} bits has no table to compare with another"
             refuse("p", type(p).__name__, "the BlockHMM that this is the law of", remedy)

@@ -98,9 +98,9 @@ def block_decoding(
     """
     dtype = model.emission.dtype
     threshold = log_threshold_of(incoherence_threshold, dtype)
-    merge = float(jnp.finfo(dtype).eps) ** 0.4 if merge is None else merge
-    if not merge > 0:
-        refuse("merge", merge, "a positive width of log-odds")
+    cell = float(jnp.finfo(dtype).eps) ** 0.4 if merge is None else merge
+    if not cell > 0:
+        refuse("merge", cell, "a positive width of log-odds")
     a_context = 4 * (model.emission.shape[0] + 2) * model.block_size * dtype.itemsize
     if contexts is None:
         contexts = min(MAX_CONTEXTS, MAX_TABLE_BYTES // a_context)
@@ -109,7 +109,7 @@ def block_decoding(
     # Time grows with the room for contexts, and few are needed as a rule.
     room = min(2**14, contexts)
     while True:
-        result, most = _decoding(model, threshold, jnp.asarray(merge, dtype), room)
+        result, most = _decoding(model, threshold, jnp.asarray(cell, dtype), room)
         if int(most) <= room:
             return result
         if room == contexts or int(most) > contexts:
@@ -161,8 +161,8 @@ def _decoding(
             means = [jnp.sum(jnp.where(mass > 0, mass * value, 0.0)) for value in metrics(here)]
             children = mass[:, None] * jnp.exp(log_counts(here))
             following = here.following.reshape(children.size, odds.shape[1])
-            *law, cells = _merge(following, children.reshape(-1), cell, contexts)
-            return tuple(law), (tuple(means), cells)
+            odds, mass, cells = _merge(following, children.reshape(-1), cell, contexts)
+            return (odds, mass), (tuple(means), cells)
 
         start = odds_of(safe_log(model.initial))
         odds = jnp.zeros((contexts, start.shape[0]), start.dtype).at[0].set(start)

@@ -53,6 +53,7 @@ def exact_law(
             reached; more than `max_states` states at once, before they are made; `max_steps` below 1; and
             as `check_law`.
 
+    >>> import jax.numpy as jnp
     >>> from mdmjax import Joint, Oracle, Reveal, Schedule, left_to_right
     >>> joint = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
     >>> law = exact_law(Oracle(joint), Reveal(left_to_right(Schedule([1, 1]))))
@@ -77,8 +78,8 @@ def check_law(
     >>> check_law(Oracle(symmetric_chain(17, 2, 0.1)), Reveal(RandomSubset(Schedule([1] * 17))))
     Traceback (most recent call last):
         ...
-    mdmjax._errors.InvalidInputError: the random-order law is of 1.46e+09 products and 1.29e+08 calls of \
-the denoiser: want at most 1.34e+09 products, a call counted as 16; use fewer positions, or fewer steps
+    mdmjax._errors.InvalidInputError: the random-order law is of 1.46e+09 products and 1.29e+08 calls of
+    the denoiser: want at most 1.34e+09 products, a call counted as 16; use fewer positions, or fewer steps
     """
     _planned(denoiser, decoder, max_steps, MAX_STATES, 1)
 

@@ -83,7 +83,8 @@ def _added(total: Float[np.ndarray, "..."], more: Float[np.ndarray, "..."]) -> F
     """The sum of two arrays whose last axis may differ in length."""
     size = max(total.shape[-1], more.shape[-1])
     pad = [(0, 0)] * (total.ndim - 1)
-    return sum(np.pad(x, [*pad, (0, size - x.shape[-1])]) for x in (total, more))
+    longer = [np.pad(x, [*pad, (0, size - x.shape[-1])]) for x in (total, more)]
+    return longer[0] + longer[1]
 
 
 def _check_branches(decoder: AbstractDecoder, n: int, q: int) -> None:

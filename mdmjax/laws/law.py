@@ -1,6 +1,7 @@
 """The law of a decoder: what it outputs, and what that costs."""
 
 import abc
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,6 +11,11 @@ from ..decoders.base import AbstractDecoder
 from ..decoders.verification import BlockRejection, BlockVerification
 from ..distributions.joint import Joint
 from ..divergences import tables
+
+if TYPE_CHECKING:  # a type checker would take it for one more argument of the constructor
+    from typing import ClassVar as AbstractVar
+else:
+    from equinox import AbstractVar
 
 DENOISED = "a call of the denoiser"
 PROPOSED = "a proposal"
@@ -26,13 +32,13 @@ class AbstractLaw(eqx.Module):
     mass that had not finished when a bound on steps was reached (0 for most).
     """
 
-    way: eqx.AbstractVar[str]
-    calls_of: eqx.AbstractVar[str]
-    calls: eqx.AbstractVar[Float[Array, " counts"] | None]
-    finalised: eqx.AbstractVar[Float[Array, "n steps"] | None]
-    unfinished: eqx.AbstractVar[Float[Array, ""]]
-    n: eqx.AbstractVar[int]
-    q: eqx.AbstractVar[int]
+    way: AbstractVar[str]
+    calls_of: AbstractVar[str]
+    calls: AbstractVar[Float[Array, " counts"] | None]
+    finalised: AbstractVar[Float[Array, "n steps"] | None]
+    unfinished: AbstractVar[Float[Array, ""]]
+    n: AbstractVar[int]
+    q: AbstractVar[int]
 
     @property
     def expected_calls(self) -> Float[Array, ""]:
@@ -61,7 +67,7 @@ class AbstractTableLaw(AbstractLaw):
     float64) has probability 0 here, and the forward KL is then `inf` if the truth has it.
     """
 
-    probs: eqx.AbstractVar[Float[Array, "..."]]
+    probs: AbstractVar[Float[Array, "..."]]
 
     @property
     def n(self) -> int:

@@ -136,8 +136,8 @@ def rejection_law(
         exact = truth / np.where(mass > 0, mass, 1.0)
         accepted = _accepted(exact, product)
         rate = accepted.sum(1)
-        lacking = np.flatnonzero((law > 0) & (rate == 0))
-        if lacking.size:
+        lacking = np.flatnonzero((law > 0) & (rate == 0)).tolist()
+        if lacking:
             state = readable_state(contexts_of(known, n, q, lacking[0], lacking[0] + 1)[0], q)
             remedy = "the denoiser gives a word that occurs no probability; mix its rows"
             refuse(f"the rejection constant at {state}", "inf", "a finite number of proposals", remedy)
@@ -149,7 +149,11 @@ def rejection_law(
         law = (law[:, None] * accepted / rate[:, None]).reshape(-1)
     probs = law.reshape((q,) * n).transpose(np.argsort(order))
     dtype = jnp.result_type(float)
-    return RejectionLaw(*(jnp.asarray(np.asarray(x), dtype) for x in (probs, proposals, bounds)))
+    return RejectionLaw(
+        probs=jnp.asarray(probs, dtype),
+        proposals_by_block=jnp.asarray(np.array(proposals), dtype),
+        bound_by_block=jnp.asarray(np.array(bounds), dtype),
+    )
 
 
 def rejection_constant(

@@ -82,7 +82,8 @@ def stationary_law(
     meets = one_pass.meeting_chance()
     bound = residual * (1 - meets) / meets if meets > 0 else np.inf
     dtype = jnp.result_type(float)
-    return StationaryLaw(*(jnp.asarray(x, dtype) for x in (law, residual, bound)), passes)
+    known = [jnp.asarray(x, dtype) for x in (law, residual, bound)]
+    return StationaryLaw(known[0], known[1], known[2], passes)
 
 
 def sweep_laws(
@@ -100,7 +101,8 @@ def sweep_laws(
     reverse KL to $p$ never rise. From $p$, if redrawing the one block can write a sequence that $p$ never
     has, the reverse KL is infinite after every number of passes (arXiv 2602.00286, Prop. C.5).
 
-    >>> from mdmjax import Joint, Oracle, support_mismatch
+    >>> from mdmjax import Joint, Oracle
+    >>> from mdmjax.divergences.tables import support_mismatch
     >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
     >>> laws = sweep_laws(Oracle(same), [[0, 1]], same, 2)
     >>> [float(support_mismatch(same, law).invalid) for law in laws]

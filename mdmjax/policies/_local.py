@@ -31,7 +31,7 @@ def context_rows(joint: Joint, denoiser: AbstractDenoiser) -> tuple[Rows, Rows, 
     check_bytes(need, MAX_TABLE_BYTES, "the table of the denoiser", remedy)
     mass, exact = _exact(joint.probs)
     occurs = np.flatnonzero(np.asarray(mass) > 0)
-    tokens, made = tokens_of(occurs, n, q), np.full((contexts, n, q), -np.inf)
+    tokens, made = np.asarray(tokens_of(occurs, n, q)), np.full((contexts, n, q), -np.inf)
     made[occurs] = normalised(denoised(with_tables(denoiser), tokens), tokens)
     return exact, jnp.asarray(made, exact.dtype), mass
 

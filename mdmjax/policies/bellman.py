@@ -104,14 +104,14 @@ def problem(joint: Joint, among: Policies, denoiser: AbstractDenoiser | None, ro
 def sweeps(given: Problem, count: int, price: float = 0.0) -> Iterator[Swept]:
     """The best of the class with `1..count` steps left, at `price` nats a call."""
     values, calls = given.values, jnp.zeros_like(given.values)
-    price = np.asarray(price, values.dtype)
     for _ in range(count):
-        values, calls, swept = _sweep(given.costs, given.weights, values, calls, price, random=given.random)
+        at = np.asarray(price, values.dtype)
+        values, calls, swept = _sweep(given.costs, given.weights, values, calls, at, random=given.random)
         yield swept
 
 
 def priced(given: Problem, price: float) -> Swept:
-    """The best at a price; `cost` is its KL alone. Every step reveals something, so `n` sweeps are enough."""
+    """The best at a price, its KL as `cost`; every step reveals something, so `n` sweeps are enough."""
     *_, (cost, calls, choices) = sweeps(given, given.weights.ndim, price)
     return Swept(jnp.maximum(cost - price * calls, 0.0), calls, choices)
 
@@ -160,7 +160,8 @@ def _best_size(total: Float[Array, "..."], later: Float[Array, "..."]):
     means, thens = (_by_size(table) / jnp.maximum(ways, 1.0) for table in (total, later))
     allowed = (ways > 0) & ~jnp.isnan(means)
     means = jnp.where(allowed, means, jnp.inf)
-    largest = n - jnp.argmax(allowed[::-1], axis=0)
+    size = jnp.arange(n + 1).reshape((n + 1,) + (1,) * n)
+    largest = jnp.max(jnp.where(allowed, size, 0), axis=0)
     best = jnp.where(jnp.isinf(jnp.min(means, axis=0)), largest, jnp.argmin(means, axis=0))
     least, then = (jnp.take_along_axis(x, best[None], axis=0)[0] for x in (means, thens))
     return least, then, best.astype(jnp.int32)

@@ -1,7 +1,7 @@
 r"""The best policies at every price of a call: the lower convex hull of (expected calls, forward KL).
 
-At a price of $\lambda$ nats a call `optimal_policy_calls` minimises $\mathrm{KL} + \lambda\,\mathbb{E}_p[R]$,
-so that the hull at $c$ calls is
+At a price of $\lambda$ nats a call `optimal_policy_calls` minimises
+$\mathrm{KL} + \lambda\,\mathbb{E}_p[R]$, so that the hull at $c$ calls is
 $\max_\lambda \min_\pi (\mathrm{KL}_\pi + \lambda\,\mathbb{E}_p[R_\pi]) - \lambda c$. Between two vertices
 the price is the slope of their chord: either nothing lies below the chord, and it is an edge, or the policy
 found is another vertex. There are finitely many, so that this ends with the hull itself.
@@ -46,7 +46,7 @@ class CallsHull(eqx.Module):
 def calls_hull(
     joint: Joint, denoiser: AbstractDenoiser | None = None, *, among: Policies = any_policy
 ) -> CallsHull:
-    r"""The lower convex hull of $(\mathbb{E}_p[\text{calls}], \mathrm{KL}(p \| q_\pi))$ over a class of policies.
+    r"""The lower convex hull of $(\mathbb{E}_p[R], \mathrm{KL}(p \| q_\pi))$ of a class of policies.
 
     Every deterministic decoder that reveals and never masks again, with the conditionals of `joint` or
     of `denoiser`, lies on it or above it, and so does the mean KL of a random choice among them (the KL

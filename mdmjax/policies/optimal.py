@@ -126,5 +126,9 @@ def _check_steps(argument: str, steps: int, joint: Joint) -> None:
 
 
 def _policy(among: Policies, found: Swept, rows: list[Array]) -> OptimalPolicy:
-    table = (SizeTable if among.random else PolicyTable)(jnp.stack(rows), among.adaptive)
-    return OptimalPolicy(jnp.maximum(found.cost, 0.0), found.calls, Reveal(table))
+    table, adaptive = jnp.stack(rows), among.adaptive
+    if among.random:
+        rule = SizeTable(sizes=table, adaptive=adaptive)
+    else:
+        rule = PolicyTable(sets=table, adaptive=adaptive)
+    return OptimalPolicy(jnp.maximum(found.cost, 0.0), found.calls, Reveal(rule))

@@ -124,7 +124,7 @@ def optimal_order(
     if adaptive:
         exact, log_made, _ = context_rows(joint, denoiser)
         least, sets = _bellman(exact, jnp.exp(log_made))
-        return OptimalOrder(least, Reveal(PolicyTable(sets[None, :], True)))
+        return OptimalOrder(least, Reveal(PolicyTable(sets=sets[None, :])))
     every = fixed_orders(joint, denoiser)
     first = int(jnp.argmin(comparable(every.reverse_kl)))
     order = FixedPartition([[i] for i in every.orders[first].tolist()])

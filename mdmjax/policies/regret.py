@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from .._contexts import place_values, states_with, tokens_of
+from .._contexts import place_values, states_with
 from .._errors import refuse
 from .._numerics import safe_log
 from .._types import Array, Float, Int
@@ -42,7 +42,7 @@ class TeacherForced(NamedTuple):
 
 
 class Regret(NamedTuple):
-    """`value` in nats, against policies of as many expected `calls`, a mean over "the data" or "the output"."""
+    """`value` in nats, against as many expected `calls`, which are `over` "the data" or "the output"."""
 
     value: Float[Array, ""]
     calls: Float[Array, ""]
@@ -155,8 +155,10 @@ def _followed(
         codes, which = np.unique(tokens[open_] @ place, return_inverse=True)
         parts = list(stepper.branches(codes, step))
         hidden = np.concatenate([part.rows[:, :, q] for part in parts])
-        seen = [part.log_probs if as_it_is else denoised(writer, part.tokens) for part in parts]
-        log_probs = normalised(np.concatenate(seen), tokens_of(codes, n, q))[which]
+        states = np.concatenate([part.tokens for part in parts])
+        rows = [part.log_probs for part in parts if part.log_probs is not None]
+        rows = np.concatenate(rows) if as_it_is else denoised(writer, states)
+        log_probs = normalised(rows, states)[which]
         chosen = (tokens[open_] == q) & (hidden == 0)[which]
         own = np.take_along_axis(log_probs, words[open_][:, :, None], 2)[:, :, 0]
         log_law[open_] += np.sum(own, axis=1, where=chosen)

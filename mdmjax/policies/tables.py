@@ -18,7 +18,7 @@ class PolicyTable(AbstractRule):
     """
 
     sets: Int[Array, "steps codes"]
-    adaptive: bool = eqx.field(static=True)
+    adaptive: bool = eqx.field(static=True, default=True)
     is_random = False
 
     def choose(
@@ -34,7 +34,7 @@ class SizeTable(AbstractRule):
     """The number of tokens to reveal, at uniformly random masked positions; codes as in `PolicyTable`."""
 
     sizes: Int[Array, "steps codes"]
-    adaptive: bool = eqx.field(static=True)
+    adaptive: bool = eqx.field(static=True, default=True)
     is_random = True
 
     def choose(

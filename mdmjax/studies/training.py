@@ -108,7 +108,8 @@ def training_study(
             not finite or a full disk, which leave the last checkpoint.
 
     >>> import tempfile
-    >>> from mdmjax import distribution_examples, parity_code
+    >>> from mdmjax import parity_code
+    >>> from mdmjax.studies.examples import distribution_examples
     >>> config = TransformerConfig(n=2, q=2, width=8, depth=1, heads=1, hidden=8)
     >>> examples = distribution_examples(parity_code(2, 2), "parity")
     >>> with tempfile.TemporaryDirectory() as name:

@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
-
-from mdmjax import BlockHMM, block_decoding, symmetric_chain, tabulate
-from mdmjax.cli import main
 from mdmjax.cli.kernels import DECODERS
+
+from mdmjax import BlockHMM, symmetric_chain, tabulate
+from mdmjax.cli import main
+from mdmjax.laws.block_decoding import block_decoding
 
 SOURCES = {
     "block-hmm": ["--blocks", "2", "--block-size", "2", "--eta", "0.01"],
@@ -113,9 +114,10 @@ def test_regret_of_the_optimal_policy_is_none(capsys):
 
 
 def test_all_decoders_in_one_table(capsys, monkeypatch):
-    from mdmjax.cli import law as command
     from mdmjax.cli.decoders import EntropySum, Random
     from mdmjax.cli.kernels import Verified
+
+    from mdmjax.cli import law as command
 
     monkeypatch.setattr(command, "COMPARED", (Random, EntropySum, Verified))
     found = law(capsys, "noisy-bit", "--n", "4")

@@ -7,13 +7,14 @@ import shutil
 import jax
 import numpy as np
 import pytest
-
-from mdmjax import NAMED, Transformer, TransformerConfig, read_loss_table
-from mdmjax.cli import main
 from mdmjax.cli.kernels import DECODERS
 from mdmjax.cli.loaded import options_of
 from mdmjax.cli.made_sources import Markov
 from mdmjax.cli.train_sources import TrainText, examples_of, rooted, sized
+
+from mdmjax import NAMED, Transformer, TransformerConfig
+from mdmjax.cli import main
+from mdmjax.files.loss_table import read_loss_table
 from mdmjax.files.model_folder import MODEL
 from mdmjax.files.safetensor_files import write_model
 

@@ -21,8 +21,7 @@ from mdmjax.schedules.named import NAMED
 from mdmjax.schedules.optimal import optimal_schedule
 from mdmjax.schedules.schedule import Schedule, expected_kl
 from mdmjax.studies.report import four_decimals, run_lengths
-from mdmjax.studies.schedule import BASELINES, listed_steps, schedule_study
-from mdmjax.studies.table import as_text
+from mdmjax.studies.schedule import BASELINES, listed_steps
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,10 @@ import time
 import jax
 import numpy as np
 import pytest
+from mdmjax.cli.trained import open_model
 
 from mdmjax._errors import InvalidInputError
 from mdmjax.cli import main, progress, train
-from mdmjax.cli.trained import open_model
 from mdmjax.files import atomic
 from mdmjax.files.checkpoint import read_checkpoint, read_header
 from mdmjax.files.safetensor_files import read_model

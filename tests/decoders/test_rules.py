@@ -34,7 +34,6 @@ from mdmjax import (
     Ranked,
     Schedule,
     SemiAutoregressive,
-    ascending_steps,
     confidence,
     dilated,
     left_to_right,
@@ -43,6 +42,7 @@ from mdmjax import (
     right_to_left,
     row_entropy,
 )
+from mdmjax.schedules.named import ascending_steps
 
 SHAPES = st.sampled_from([(1, 3), (5, 2), (4, 3), (3, 1)])
 SCORES = {

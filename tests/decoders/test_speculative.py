@@ -30,13 +30,13 @@ from mdmjax import (
     Ranked,
     Reveal,
     Schedule,
-    TableDenoiser,
     confidence,
     decode,
     exact_law,
     negative_entropy,
     symmetric_chain,
 )
+from mdmjax.denoisers.table import TableDenoiser
 
 SHAPES = [(3, 2, 1), (3, 2, 2), (3, 2, 3), (2, 3, 2), (4, 2, 3), (3, 2, 5)]
 """Positions, symbols, drafts."""

@@ -16,13 +16,13 @@ from mdmjax import (
     InvalidInputError,
     Joint,
     Oracle,
-    TableDenoiser,
     decode,
     exact_law,
     symmetric_chain,
     tabulate,
 )
 from mdmjax.decoders.verification import block_words
+from mdmjax.denoisers.table import TableDenoiser
 from mdmjax.laws._rows import with_tables
 
 SHAPES = [(2, 3), (3, 2)]

@@ -27,11 +27,12 @@ from mdmjax import (
     Mixed,
     Oracle,
     Schedule,
-    TableDenoiser,
     Tempered,
     tabulate_denoiser,
 )
 from mdmjax.denoisers.base import AbstractDenoiser
+from mdmjax.denoisers.table import TableDenoiser
+from mdmjax.losses.exact import learning_error_curve
 
 EPS = np.finfo(np.float64).eps
 
@@ -265,9 +266,9 @@ def test_loss_curve_against_enumeration(n, q, zeros):
     perfect = mj.denoiser_loss_curve(joint, Oracle(joint))
     curve = mj.information_curve(joint)
     np.testing.assert_allclose(perfect.loss, curve.loss, atol=1e-13)
-    errors = mj.learning_error_curve(joint, denoiser)
+    errors = learning_error_curve(joint, denoiser)
     np.testing.assert_allclose(errors.loss, found.loss - perfect.loss, atol=1e-13)
-    assert float(jnp.abs(mj.learning_error_curve(joint, Oracle(joint)).loss).max()) < 1e-28
+    assert float(jnp.abs(learning_error_curve(joint, Oracle(joint)).loss).max()) < 1e-28
 
 
 @given(counts_of(4))
@@ -293,7 +294,7 @@ def test_a_denoiser_that_rules_out_what_occurs_has_an_infinite_loss():
     joint = Joint(jnp.full((2, 2), 0.25))
     sure = OneRow(jnp.array([1.0, 0.0]), 2)
     assert mj.denoiser_loss_curve(joint, sure).loss.tolist() == [np.inf, np.inf]
-    assert mj.learning_error_curve(joint, sure).loss.tolist() == [np.inf, np.inf]
+    assert learning_error_curve(joint, sure).loss.tolist() == [np.inf, np.inf]
 
 
 def test_loss_curve_in_float32():

@@ -7,22 +7,17 @@ import pytest
 
 from mdmjax import (
     BlockHMM,
-    Empirical,
     InvalidInputError,
-    LinearCode,
-    MarkovChain,
     UniformPermutation,
-    empirical_joint,
     noisy_repeated_bit,
-    pairs_code,
     parity_code,
-    reed_solomon_code,
-    repetition_code,
     symmetric_chain,
     tabulate,
-    text_joint,
-    text_windows,
 )
+from mdmjax.distributions.codes import LinearCode, pairs_code, reed_solomon_code, repetition_code
+from mdmjax.distributions.empirical import Empirical, empirical_joint
+from mdmjax.distributions.markov import MarkovChain
+from mdmjax.distributions.text import text_joint, text_windows
 
 SYMBOLS = [np.zeros(5, np.uint8)]
 OF_N = {

@@ -12,14 +12,8 @@ from _distribution_checks import (
 )
 from _oracles import FIELD_MODULI, code_table, field_add, field_multiply
 
-from mdmjax import (
-    InvalidInputError,
-    LinearCode,
-    pairs_code,
-    parity_code,
-    reed_solomon_code,
-    repetition_code,
-)
+from mdmjax import InvalidInputError, parity_code
+from mdmjax.distributions.codes import LinearCode, pairs_code, reed_solomon_code, repetition_code
 from mdmjax.distributions.fields import finite_field
 
 PRIMES = [p for p in range(2, 257) if all(p % d for d in range(2, p))]

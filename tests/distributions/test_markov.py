@@ -6,7 +6,8 @@ import pytest
 from _distribution_checks import assert_matches_table, assert_samples, conditionals, marginals
 from _oracles import chain_table
 
-from mdmjax import InvalidInputError, MarkovChain, symmetric_chain
+from mdmjax import InvalidInputError, symmetric_chain
+from mdmjax.distributions.markov import MarkovChain
 
 
 def random_chain(q, n, dtype=np.float64):

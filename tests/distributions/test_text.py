@@ -9,14 +9,9 @@ from _oracles import count_windows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdmjax import (
-    CharacterClasses,
-    Empirical,
-    InvalidInputError,
-    empirical_joint,
-    text_joint,
-    text_windows,
-)
+from mdmjax import InvalidInputError
+from mdmjax.distributions.empirical import Empirical, empirical_joint
+from mdmjax.distributions.text import CharacterClasses, text_joint, text_windows
 
 SAMPLES = np.array([[0, 1, 2], [2, 2, 2], [0, 1, 2], [0, 0, 1], [1, 1, 0]])
 COUNTS = np.array([3, 1, 2, 4, 0])

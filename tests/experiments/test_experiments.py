@@ -26,25 +26,24 @@ from mdmjax import (
     BlockHMM,
     FixedPartition,
     Joint,
-    MaskedLosses,
     Oracle,
-    block_decoding,
-    blocks_curve,
     exact_law,
     expected_kl,
-    forward_ctc,
     frontier,
     information_curve,
     kl,
     noisy_bit_curve,
     noisy_repeated_bit,
     parity_curve,
-    random_order_law,
-    repetition_code,
-    reverse_ctc,
     reverse_kl,
     tabulate,
 )
+from mdmjax.distributions.codes import repetition_code
+from mdmjax.divergences.total_correlation import forward_ctc, reverse_ctc
+from mdmjax.information.blocks import blocks_curve
+from mdmjax.laws.block_decoding import block_decoding
+from mdmjax.laws.random_order import random_order_law
+from mdmjax.losses.sampled import MaskedLosses
 from mdmjax.schedules.named import llada_uniform
 
 

@@ -8,15 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mdmjax import (
-    InvalidInputError,
-    Joint,
-    information_curve,
-    mean_entropies,
-    subset_entropies,
-)
+from mdmjax import InvalidInputError, Joint, information_curve
 from mdmjax.information import enumeration
-from mdmjax.information.enumeration import entropy_bytes
+from mdmjax.information.enumeration import entropy_bytes, mean_entropies, subset_entropies
 
 SHAPES = [(1, 3), (2, 1), (2, 2), (2, 5), (2, 7), (3, 1), (3, 4), (4, 5), (5, 3), (9, 2)]
 

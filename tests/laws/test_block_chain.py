@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mdmjax import BlockHMM, InvalidInputError, block_decoding, block_decoding_estimate
+from mdmjax import BlockHMM, InvalidInputError
+from mdmjax.laws.block_decoding import block_decoding
+from mdmjax.laws.block_estimate import block_decoding_estimate
 
 EPS = np.finfo(float).eps
 FIELDS = (

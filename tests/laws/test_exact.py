@@ -24,7 +24,6 @@ from mdmjax import (
     Reveal,
     Schedule,
     Sweeps,
-    TableDenoiser,
     Wino,
     decode,
     exact_law,
@@ -32,6 +31,7 @@ from mdmjax import (
 )
 from mdmjax._contexts import states_with
 from mdmjax.denoisers.base import AbstractDenoiser
+from mdmjax.denoisers.table import TableDenoiser
 from mdmjax.laws._rows import with_tables
 
 SHAPES = st.sampled_from([(1, 3), (2, 3), (3, 2), (4, 2)])

@@ -28,17 +28,16 @@ from mdmjax import (
     Mixed,
     Oracle,
     Schedule,
-    TableDenoiser,
     expected_kl,
     information_curve,
-    random_order_law,
     symmetric_chain,
     tabulate_denoiser,
 )
 from mdmjax._contexts import states_with
 from mdmjax.denoisers.base import AbstractDenoiser
+from mdmjax.denoisers.table import TableDenoiser
 from mdmjax.laws import random_order
-from mdmjax.laws.random_order import level_after
+from mdmjax.laws.random_order import level_after, random_order_law
 
 SHAPES = st.sampled_from([(1, 3), (2, 3), (3, 2), (4, 2)])
 

@@ -28,15 +28,14 @@ from mdmjax import (
     InvalidInputError,
     Joint,
     Oracle,
-    TableDenoiser,
     decode,
     exact_law,
-    forward_ctc,
-    rejection_constant,
-    rejection_law,
     symmetric_chain,
     tabulate,
 )
+from mdmjax.denoisers.table import TableDenoiser
+from mdmjax.divergences.total_correlation import forward_ctc
+from mdmjax.laws.rejection import rejection_constant, rejection_law
 
 
 def denoiser_of(rows):

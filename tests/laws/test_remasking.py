@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdmjax import (
-    Argmax,
     ConfidenceThreshold,
     Edited,
     EntropySum,
@@ -32,18 +31,19 @@ from mdmjax import (
     Reveal,
     Schedule,
     Sweeps,
-    TableDenoiser,
     Tempered,
     Wino,
     confidence,
     decode,
     exact_law,
     kl,
-    leave_one_out,
     left_to_right,
     symmetric_chain,
 )
 from mdmjax._contexts import tokens_of
+from mdmjax.decoders.leave_one_out import leave_one_out
+from mdmjax.denoisers.argmax import Argmax
+from mdmjax.denoisers.table import TableDenoiser
 
 SHAPES = st.sampled_from([(2, 3), (3, 2)])  # few, because each compiles
 LARGER = st.sampled_from([(2, 3), (3, 2), (4, 2)])

@@ -26,7 +26,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdmjax import (
-    Argmax,
     ConfidenceFactor,
     ConfidenceThreshold,
     EarlyCommit,
@@ -41,20 +40,21 @@ from mdmjax import (
     Reveal,
     Schedule,
     SemiAutoregressive,
-    TableDenoiser,
     Tempered,
-    ascending_steps,
     confidence,
     decode,
     dilated,
     exact_law,
     margin,
     negative_entropy,
-    random_order_law,
     right_to_left,
     row_entropy,
     tabulate_denoiser,
 )
+from mdmjax.denoisers.argmax import Argmax
+from mdmjax.denoisers.table import TableDenoiser
+from mdmjax.laws.random_order import random_order_law
+from mdmjax.schedules.named import ascending_steps
 
 SCORES = {
     negative_entropy: lambda row: -entropy_by_loop(row),

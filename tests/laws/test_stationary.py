@@ -12,25 +12,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdmjax import (
-    Argmax,
     Edited,
     FixedPartition,
     InvalidInputError,
     Joint,
     Mixed,
     Oracle,
+    Reveal,
     Sweeps,
-    TableDenoiser,
     exact_law,
     kl,
     reverse_kl,
-    stationary_law,
-    support_mismatch,
-    sweep_laws,
     total_variation,
 )
 from mdmjax._contexts import tokens_of
+from mdmjax.denoisers.argmax import Argmax
 from mdmjax.denoisers.fallback import Fallback
+from mdmjax.denoisers.table import TableDenoiser
+from mdmjax.divergences.tables import support_mismatch
+from mdmjax.laws.stationary import stationary_law, sweep_laws
 
 SHAPES = st.sampled_from([(2, 3), (3, 2)])
 BLOCKS = {
@@ -127,10 +127,10 @@ def test_laws_after_every_pass(data):
 def test_the_kernel_takes_the_same_passes(blocks):
     """`Sweeps` from all masked is its first pass and then those of `sweep_laws`; so is `Edited`."""
     denoiser, _ = random_denoiser(3, 2, 5)
-    laws = sweep_laws(denoiser, blocks, exact_law(denoiser, FixedPartition(blocks)), 2)
+    laws = sweep_laws(denoiser, blocks, exact_law(denoiser, Reveal(FixedPartition(blocks))), 2)
     found = exact_law(denoiser, Sweeps(blocks, 3))
     np.testing.assert_allclose(found.probs, laws[2], rtol=0, atol=1e-14)
-    edited = exact_law(denoiser, Edited(FixedPartition(blocks), Sweeps(blocks, 2)))
+    edited = exact_law(denoiser, Edited(Reveal(FixedPartition(blocks)), Sweeps(blocks, 2)))
     np.testing.assert_allclose(edited.probs, laws[2], rtol=0, atol=1e-14)
     long = exact_law(denoiser, Sweeps(blocks, 40))
     np.testing.assert_allclose(long.probs, stationary_law(denoiser, blocks).probs, rtol=0, atol=1e-11)

@@ -11,20 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdmjax import (
-    Argmax,
     InvalidInputError,
     Joint,
     Oracle,
-    Policies,
     Schedule,
-    TableDenoiser,
     any_policy,
     decode,
     exact_law,
     expected_kl,
     fixed_partition,
     frontier,
-    given_sizes,
     information_curve,
     kl,
     noisy_repeated_bit,
@@ -35,8 +31,11 @@ from mdmjax import (
     random_order,
     tabulate,
     tabulate_denoiser,
-    teacher_forced_calls,
 )
+from mdmjax.denoisers.argmax import Argmax
+from mdmjax.denoisers.table import TableDenoiser
+from mdmjax.policies.bellman import Policies, given_sizes
+from mdmjax.policies.regret import teacher_forced_calls
 
 SKEWED = np.random.default_rng(0).dirichlet(np.full(16, 0.3)).reshape((2,) * 4)
 
@@ -127,8 +126,13 @@ def dense_denoiser(n, q, seed, zeros):
 @settings(deadline=None, max_examples=25)
 def test_it_ends_in_as_many_calls_as_asked_for_everywhere(data, seed, zeros):
     """Whatever the denoiser writes: also in contexts that the data never have."""
-    n, q = data.draw(st.sampled_from([(2, 3), (3, 2), (4, 2)]))
-    joint = Joint(jnp.asarray(data.draw(probabilities(q**n)).reshape((q,) * n)))
+    n, q = data.draw(st.sampled_from([(3, 3), (3, 2), (4, 2)]))
+    table = data.draw(probabilities(q**n)).reshape((q,) * n)
+    # The last symbol never occurs at one position.
+    never = np.take(table, range(q - 1), axis=data.draw(st.integers(0, n - 1)))
+    padded = np.zeros_like(table)
+    padded[tuple(slice(0, size) for size in never.shape)] = never
+    joint = Joint(jnp.asarray(padded / padded.sum() if padded.sum() > 0 else table))
     denoiser = dense_denoiser(n, q, seed, zeros)
     schedule = Schedule(data.draw(counts_of(n)))
     classes = [any_policy, fixed_partition, random_order, given_sizes(schedule)]
@@ -140,6 +144,17 @@ def test_it_ends_in_as_many_calls_as_asked_for_everywhere(data, seed, zeros):
     assert law.calls.shape[0] <= steps + 1
     if among.counts:
         np.testing.assert_allclose(law.calls[steps], 1, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("among", [any_policy, random_order, given_sizes(Schedule([1, 2]))])
+def test_a_symbol_that_the_data_never_have_takes_no_more_calls(among):
+    """The first token says what the others are; a denoiser writes a third symbol there."""
+    table = np.zeros((3, 3, 3))
+    table[0, 0, 0] = table[1, 1, 1] = 0.5
+    joint = Joint(jnp.asarray(table))
+    policy = optimal_policy(joint, 2, among=among)
+    law = exact_law(dense_denoiser(3, 3, 0, 0.0), policy.decoder)
+    np.testing.assert_allclose(law.calls, [0, 0, 1], rtol=0, atol=1e-12)
 
 
 @given(st.data(), SEEDS)

@@ -7,7 +7,10 @@ from _strategies import SEEDS, any_denoiser, probabilities
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdmjax import Argmax, Joint, Oracle, TableDenoiser, calls_hull, least_kl, tabulate_denoiser
+from mdmjax import Joint, Oracle, calls_hull, tabulate_denoiser
+from mdmjax.denoisers.argmax import Argmax
+from mdmjax.denoisers.table import TableDenoiser
+from mdmjax.policies.hull import least_kl
 
 
 def draw_joint(data, zeros=True):

@@ -17,11 +17,11 @@ from mdmjax import (
     expected_kl,
     information_curve,
     kl,
-    mixture_schedules,
     nll,
     optimal_schedule,
-    random_order_law,
 )
+from mdmjax.laws.random_order import random_order_law
+from mdmjax.policies.mixture import mixture_schedules
 
 SHAPES = st.sampled_from([(2, 3), (3, 2)])
 

@@ -18,12 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdmjax import (
-    Argmax,
     InvalidInputError,
     Joint,
     Oracle,
     Reveal,
-    TableDenoiser,
     any_policy,
     exact_law,
     fixed_partition,
@@ -32,6 +30,8 @@ from mdmjax import (
     optimal_policy_calls,
     optimal_policy_frontier,
 )
+from mdmjax.denoisers.argmax import Argmax
+from mdmjax.denoisers.table import TableDenoiser
 
 SHAPES = st.sampled_from([(2, 3), (3, 2), (4, 2)])
 CLASSES = st.sampled_from([any_policy, fixed_partition])

@@ -21,15 +21,15 @@ from mdmjax import (
     InvalidInputError,
     Joint,
     Oracle,
-    TableDenoiser,
     exact_law,
-    fixed_orders,
     kl,
     optimal_order,
     optimal_policy,
     reverse_kl,
     tabulate_denoiser,
 )
+from mdmjax.denoisers.table import TableDenoiser
+from mdmjax.policies.orders import fixed_orders
 
 SHAPES = st.sampled_from([(2, 3), (3, 2), (4, 2)])
 DIRECTIONS = [(False, kl), (True, reverse_kl)]

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from mdmjax import (
     AnySubsetSpeculative,
-    Argmax,
     ConfidenceThreshold,
     EntropyBounded,
     FixedPartition,
@@ -23,22 +22,23 @@ from mdmjax import (
     RandomSubset,
     Reveal,
     Schedule,
-    TableDenoiser,
     Tempered,
     any_policy,
     calls_hull,
     exact_law,
     fixed_partition,
     kl,
-    least_kl,
     optimal_policy,
     optimal_policy_calls,
     optimal_policy_frontier,
     random_order,
     regret,
     tabulate_denoiser,
-    teacher_forced_calls,
 )
+from mdmjax.denoisers.argmax import Argmax
+from mdmjax.denoisers.table import TableDenoiser
+from mdmjax.policies.hull import least_kl
+from mdmjax.policies.regret import teacher_forced_calls
 
 
 def draw_joint(data, zeros=True):

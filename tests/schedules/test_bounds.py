@@ -12,23 +12,25 @@ from mdmjax import (
     InformationCurve,
     InvalidInputError,
     Schedule,
-    austin,
+    expected_kl,
+    frontier,
+    llada_uniform,
+    theorem9_dtc,
+    theorem9_tc,
+)
+from mdmjax.schedules.bounds import (
     austin_bound,
     austin_dtc_bound,
     dtc_bound,
-    expected_kl,
-    frontier,
     li_cai_bound,
     li_cai_power_of_two_bound,
-    llada_uniform,
     lower_bound_curve,
     square_root_rule,
     square_root_rule_error,
     tc_bound,
-    theorem9_dtc,
-    theorem9_tc,
     wainwright_bound,
 )
+from mdmjax.schedules.guaranteed import austin
 
 SIZES = st.sampled_from([1, 2, 5, 9, 16])
 SLACK = 1e-12  # relative: a sum of at most 16 terms of one sign

@@ -10,17 +10,9 @@ from _strategies import counts_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdmjax import (
-    EXPORTS,
-    InvalidInputError,
-    Schedule,
-    dllm_adapter,
-    from_json_dict,
-    llada_adapter,
-    time_grid,
-    time_grid_adapter,
-    to_json_dict,
-)
+from mdmjax import InvalidInputError, Schedule
+from mdmjax.schedules.adapters import dllm_adapter, llada_adapter, time_grid_adapter
+from mdmjax.schedules.export import EXPORTS, from_json_dict, time_grid, to_json_dict
 
 COUNTS = st.one_of(
     st.integers(1, 40).flatmap(counts_of),

@@ -11,17 +11,19 @@ from hypothesis import strategies as st
 from mdmjax import (
     InformationCurve,
     InvalidInputError,
+    expected_kl,
+    llada_uniform,
+    theorem9_dtc,
+    theorem9_tc,
+)
+from mdmjax.schedules.bounds import lower_bound_curve
+from mdmjax.schedules.guaranteed import (
     austin,
     austin_for_steps,
     best_of_sweep,
     doubling_sweep,
-    expected_kl,
-    llada_uniform,
-    lower_bound_curve,
-    theorem9_dtc,
     theorem9_dtc_for_steps,
     theorem9_steps,
-    theorem9_tc,
     theorem9_tc_for_steps,
 )
 

@@ -4,8 +4,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from mdmjax import NAMED, InformationCurve, InvalidInputError, Schedule, step_gap
+from mdmjax import NAMED, InformationCurve, InvalidInputError, Schedule
 from mdmjax.schedules.named import dllm_counts
+from mdmjax.schedules.schedule import step_gap
 
 # What these samplers were seen to do, as (n, steps) -> counts.
 PEERS = {

@@ -15,17 +15,17 @@ from mdmjax import (
     Schedule,
     fewest_steps,
     frontier,
-    mds_curve,
     noisy_bit_curve,
     optimal_schedule,
     pairs_curve,
     parity_curve,
     permutation_curve,
-    step_gap,
 )
+from mdmjax.information.closed_form import mds_curve
 from mdmjax.schedules import optimal
 from mdmjax.schedules.envelope import RADIX, padded_lines, upper_envelope
 from mdmjax.schedules.refine import refine
+from mdmjax.schedules.schedule import step_gap
 
 
 def curve_of(values):

@@ -14,19 +14,16 @@ from mdmjax import (
     Joint,
     LossCurve,
     Schedule,
-    austin_bound,
-    best_of_sweep,
     expected_kl,
     fewest_steps,
     frontier,
     information_curve,
     nll,
     optimal_schedule,
-    square_root_rule,
-    square_root_rule_error,
-    step_gap,
-    wainwright_bound,
 )
+from mdmjax.schedules.bounds import austin_bound, square_root_rule, square_root_rule_error, wainwright_bound
+from mdmjax.schedules.guaranteed import best_of_sweep
+from mdmjax.schedules.schedule import step_gap
 
 # The second has zeros, so that some contexts cannot occur; the third is as uneven as they come.
 SIZES = [(1, 3), (2, 3), (3, 2), (3, 3), (4, 2)]
