@@ -29,6 +29,9 @@ else:
 MAX_STEPS = 1024
 """The steps after which a decoder that may go on for ever is stopped."""
 
+DENOISED = "a call of the denoiser"
+"""What most calls are."""
+
 
 class AbstractRule(eqx.Module):
     r"""Which masked positions a step reveals, from what the denoiser says; `Reveal(rule)` is its decoder.
@@ -78,14 +81,15 @@ class AbstractDecoder(eqx.Module):
     r"""One step of a sampler as a law on what follows: reveal, write, mask again, stop.
 
     `branches` is that law, and `start` the law of what it starts from. `calls` is what a step costs, in
-    calls of the denoiser (NFE; batched calls on several drafts count once). `finished` says when to stop.
-    `revises` is whether a token may change that is not masked. `draw` samples from `branches`; a decoder
-    whose branches are many overrides it, with the same law. A decoder that remembers keeps it in cells
-    after the first `n`: `start` makes them, `branches` shows the denoiser `tokens[:n]`, and `decode` runs
+    calls of the denoiser (NFE; batched calls on several drafts count once) or of what `calls_of` says.
+    `finished` says when to stop. `revises` is whether a token may change that is not masked. `draw` samples
+    from `branches`; a decoder whose branches are many overrides it, with the same law. A decoder that
+    remembers keeps it in cells after the first `n`: `start` makes them, `branches` shows the denoiser `tokens[:n]`, and `decode` runs
     it as it is (exact laws take `n` cells so far).
     """
 
     revises: AbstractClassVar[bool]
+    calls_of = DENOISED
 
     @abc.abstractmethod
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:

@@ -85,6 +85,8 @@ class BlockVerification(AbstractBlocks):
     [[0.5, 0.0], [0.0, 0.5]]
     """
 
+    calls_of = "a block, all of whose words are enumerated"
+
     def outcomes(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Outcomes:
         """The words of the block by their exact conditional."""
         _, words = self._next(denoiser, tokens, step)
@@ -110,6 +112,8 @@ class BlockRejection(AbstractBlocks):
     >>> law.probs.tolist(), float(law.unfinished)  # M = 2
     ([[0.4375, 0.0], [0.0, 0.4375]], 0.125)
     """
+
+    calls_of = "a proposal"
 
     def outcomes(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Outcomes:
         r"""$p_\Pi a$ of every word, and what is left: the tokens as they are."""

@@ -109,10 +109,10 @@ class Stepper:
         """Which states the decoder leaves before step `step`."""
         if isinstance(self.decoder, Reveal):
             return np.all(self._tokens(frontier.codes) != self.q, axis=1)
-        done = [np.zeros(0, bool)]
-        for block, padded in self._blocks(frontier.codes):
-            found = np.asarray(_finished(self.decoder, padded, jnp.asarray(step), self.q))
-            done.append(found[: block.shape[0]])
+        done = [
+            np.asarray(_finished(self.decoder, padded, jnp.asarray(step), self.q))[: block.shape[0]]
+            for block, padded in batches(self._tokens(frontier.codes), self.batch, SIZES)
+        ]
         return np.concatenate(done)
 
     def step(self, frontier: Frontier, step: int) -> tuple[Frontier, Float[np.ndarray, " n"]]:
@@ -143,41 +143,25 @@ class Stepper:
         """What follows the states in batches, in NumPy and float64; refused if it is no law."""
         self.calls += codes.size
         check_calls((self.denoiser, self.decoder), self.calls, "the law")
-        for block, padded in self._blocks(codes):
+        for block, padded in batches(self._tokens(codes), self.batch, SIZES):
             found = _stepped(self.denoiser, self.decoder, padded, jnp.asarray(step))
             found = jax.tree.map(lambda x, count=block.shape[0]: np.asarray(x)[:count], found)
             (weights, rows), calls, log_probs = found
             if log_probs is not None:
                 checked_probs(log_probs, block)
-            owner, weights, rows = self._checked(weights, rows, block)
+            owner, weights, rows = self._mixed(weights, rows, block, "step")
+            if isinstance(self.decoder, Reveal):
+                kept = np.take_along_axis(rows, block[owner][:, :, None], axis=2)[:, :, 0]
+                # A state whose rows are certain of its mask in every position goes on for ever.
+                idle = np.bincount(owner[np.any(kept != 1, axis=1)], minlength=len(block)) == 0
+                if idle.any():
+                    state = readable_state(block[np.argmax(idle)], self.q)
+                    name = type(self.decoder.rule).__name__
+                    refuse(f"the choice of {name} at {state}", "empty", "at least one masked position")
             yield Stepped(block, owner, weights, rows, calls, log_probs)
 
     def _tokens(self, codes: Int[np.ndarray, " m"]) -> Int[np.ndarray, "m n"]:
         return np.asarray(tokens_of(codes, self.n, self.q))
-
-    def _blocks(
-        self, codes: Int[np.ndarray, " m"]
-    ) -> Iterator[tuple[Int[np.ndarray, "m n"], Int[Array, "padded n"]]]:
-        """The states in batches, and padded to few sizes so that compilations are few."""
-        return batches(self._tokens(codes), self.batch, SIZES)
-
-    def _checked(
-        self,
-        weights: Float[np.ndarray, "m branches"],
-        rows: Float[np.ndarray, "m branches n symbols"],
-        tokens: Int[np.ndarray, "m n"],
-    ) -> tuple[Int[np.ndarray, " used"], Float[np.ndarray, " used"], Float[np.ndarray, "used n symbols"]]:
-        """The branches in use, with rows of sum one in float64; refused if they never were, or idle."""
-        owner, weights, rows = self._mixed(weights, rows, tokens, "step")
-        if isinstance(self.decoder, Reveal):
-            kept = np.take_along_axis(rows, tokens[owner][:, :, None], axis=2)[:, :, 0]
-            # A state whose rows are certain of its mask in every position goes on for ever.
-            idle = np.bincount(owner[np.any(kept != 1, axis=1)], minlength=len(tokens)) == 0
-            if idle.any():
-                state = readable_state(tokens[np.argmax(idle)], self.q)
-                name = type(self.decoder.rule).__name__
-                refuse(f"the choice of {name} at {state}", "empty", "at least one masked position")
-        return owner, weights, rows
 
     def _mixed(
         self,
@@ -205,12 +189,8 @@ class Stepper:
         """Refuse more states than were allowed, before they are made."""
         if count > self.max_states:
             remedy = "use fewer positions, or a decoder that reaches fewer states"
-            refuse(
-                "the frontier of the law",
-                f"of at least {count} states",
-                f"at most {self.max_states}",
-                remedy,
-            )
+            found = f"of at least {count} states"
+            refuse("the frontier of the law", found, f"at most {self.max_states}", remedy)
 
     def _outcomes(
         self,

@@ -8,6 +8,7 @@ of proposals is geometric with mean $1 / Z = M$.
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
@@ -31,7 +32,7 @@ from ..distributions.joint import tabulate
 from ._blocks import block_products, contexts_of
 from ._rows import with_tables
 from .fixed_order import blocks_of, check_size
-from .law import PROPOSED, AbstractTableLaw
+from .law import Law
 
 
 def plan(
@@ -46,7 +47,7 @@ def plan(
     return partial(rejection_law, decoder.distribution, denoiser, blocks)
 
 
-class RejectionLaw(AbstractTableLaw):
+class RejectionLaw(Law):
     r"""The output of block-wise rejection, and its mean cost; `*_by_block[m]` is the term of block `m`.
 
     - `probs`, shape `[q]*n`: the law $\prod_m p_\Pi a / Z$;
@@ -58,34 +59,8 @@ class RejectionLaw(AbstractTableLaw):
     A call is a proposal. Their number has no bound, so that `calls` and `finalised` are `None`.
     """
 
-    probs: Float[Array, "..."]
-    proposals_by_block: Float[Array, " blocks"]
-    bound_by_block: Float[Array, " blocks"]
-
-    @property
-    def way(self) -> str:
-        """The closed form."""
-        return "rejection"
-
-    @property
-    def calls_of(self) -> str:
-        """Calls are proposals."""
-        return PROPOSED
-
-    @property
-    def calls(self) -> None:
-        """Not a finite list."""
-        return None
-
-    @property
-    def finalised(self) -> None:
-        """Not a finite list."""
-        return None
-
-    @property
-    def unfinished(self) -> Float[Array, ""]:
-        """None of the mass: a word is accepted in the end."""
-        return jnp.zeros((), self.probs.dtype)
+    proposals_by_block: Float[Array, " blocks"] = eqx.field(kw_only=True)
+    bound_by_block: Float[Array, " blocks"] = eqx.field(kw_only=True)
 
     @property
     def expected_calls(self) -> Float[Array, ""]:
@@ -134,7 +109,12 @@ def rejection_law(
         truth = table.sum(axis=tuple(range(seen, n))).reshape(law.size, -1)
         mass = truth.sum(1, keepdims=True)
         exact = truth / np.where(mass > 0, mass, 1.0)
-        accepted = _accepted(exact, product)
+        # p_Pi a with a = p / (M p_Pi); zero where M is infinite
+        with np.errstate(divide="ignore", over="ignore"):
+            ratio = np.divide(exact, product, out=np.zeros_like(exact), where=exact > 0)
+        constant = ratio.max(1, keepdims=True)
+        usable = np.isfinite(constant) & (constant > 0)
+        accepted = product * (np.where(usable, ratio, 0.0) / np.where(usable, constant, 1.0))
         rate = accepted.sum(1)
         lacking = np.flatnonzero((law > 0) & (rate == 0)).tolist()
         if lacking:
@@ -151,6 +131,11 @@ def rejection_law(
     dtype = jnp.result_type(float)
     return RejectionLaw(
         probs=jnp.asarray(probs, dtype),
+        calls=None,
+        finalised=None,
+        unfinished=jnp.zeros((), dtype),
+        way="rejection",
+        calls_of=BlockRejection.calls_of,
         proposals_by_block=jnp.asarray(np.array(proposals), dtype),
         bound_by_block=jnp.asarray(np.array(bounds), dtype),
     )
@@ -184,15 +169,3 @@ def rejection_constant(
     words = block_words(distribution, context, chosen, len(block))
     log_product = product_log_probs(denoiser(context), words.tokens, chosen)
     return jnp.exp(jnp.max(log_ratios(words.log_target, log_product)))
-
-
-def _accepted(
-    exact: Float[np.ndarray, "contexts words"], product: Float[np.ndarray, "contexts words"]
-) -> Float[np.ndarray, "contexts words"]:
-    r"""$p_\Pi a$ with $a = p / (M p_\Pi)$; zero where $M$ is infinite."""
-    with np.errstate(divide="ignore", over="ignore"):
-        ratio = np.divide(exact, product, out=np.zeros_like(exact), where=exact > 0)
-    constant = ratio.max(1, keepdims=True)
-    usable = np.isfinite(constant) & (constant > 0)
-    scaled = np.where(usable, ratio, 0.0) / np.where(usable, constant, 1.0)
-    return product * scaled
