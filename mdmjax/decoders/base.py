@@ -84,8 +84,8 @@ class AbstractDecoder(eqx.Module):
     calls of the denoiser (NFE; batched calls on several drafts count once) or of what `calls_of` says.
     `finished` says when to stop. `revises` is whether a token may change that is not masked. `draw` samples
     from `branches`; a decoder whose branches are many overrides it, with the same law. A decoder that
-    remembers keeps it in cells after the first `n`: `start` makes them, `branches` shows the denoiser `tokens[:n]`, and `decode` runs
-    it as it is (exact laws take `n` cells so far).
+    remembers keeps it in cells after the first `n`: `start` makes them, `branches` shows the denoiser
+    `tokens[:n]`, and `decode` runs it as it is (exact laws take `n` cells so far).
     """
 
     revises: AbstractClassVar[bool]

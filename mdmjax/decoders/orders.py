@@ -62,7 +62,12 @@ class FixedPartition(AbstractRule):
     is_random = False
 
     def __init__(self, blocks: Sequence[Sequence[int]]):
-        self.levels = jnp.asarray(_levels(blocks))
+        parts = [[check_integer("blocks", i, 0) for i in block] for block in blocks]
+        positions = sorted(i for part in parts for i in part)
+        if not parts or not all(parts) or positions != list(range(len(positions))):
+            refuse("blocks", parts, "each of 0..n-1 once, and no empty block")
+        level_of = {i: level for level, part in enumerate(parts) for i in part}
+        self.levels = jnp.asarray([level_of[i] for i in positions])
 
     def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The masked positions of the first block that has any."""
@@ -99,7 +104,7 @@ def left_to_right(schedule: Schedule) -> FixedPartition:
     >>> left_to_right(Schedule([1, 2])).levels.tolist()
     [0, 1, 1]
     """
-    return FixedPartition([list(block) for block in _runs(schedule)])
+    return FixedPartition(_split(np.arange(schedule.n), schedule))
 
 
 def right_to_left(schedule: Schedule) -> FixedPartition:
@@ -108,7 +113,7 @@ def right_to_left(schedule: Schedule) -> FixedPartition:
     >>> right_to_left(Schedule([1, 2])).levels.tolist()
     [1, 1, 0]
     """
-    return FixedPartition([[schedule.n - 1 - i for i in block] for block in _runs(schedule)])
+    return FixedPartition(_split(np.arange(schedule.n)[::-1], schedule))
 
 
 def dilated(n: int) -> FixedPartition:
@@ -176,21 +181,8 @@ def places_of(order: Numbers) -> Int[Array, " n"]:
     return jnp.asarray(np.argsort(positions))
 
 
-def _runs(schedule: Schedule) -> list[range]:
-    """The steps of a schedule as runs of consecutive positions."""
-    return [range(start, end) for start, end in itertools.pairwise(schedule.boundaries.tolist())]
-
-
-def _levels(blocks: Sequence[Sequence[int]]) -> Int[np.ndarray, " n"]:
-    """The block of each position."""
-    parts = [[check_integer("blocks", i, 0) for i in block] for block in blocks]
-    positions = sorted(i for part in parts for i in part)
-    if not parts or not all(parts) or positions != list(range(len(positions))):
-        refuse("blocks", parts, "each of 0..n-1 once, and no empty block")
-    levels = np.zeros(len(positions), int)
-    for level, part in enumerate(parts):
-        levels[part] = level
-    return levels
+def _split(order: Int[np.ndarray, " n"], schedule: Schedule) -> list[list[int]]:
+    return [block.tolist() for block in np.split(order, schedule.boundaries[1:-1])]
 
 
 def check_positions(argument: str, known: Int[Array, " m"], tokens: Array) -> None:

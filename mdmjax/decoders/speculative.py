@@ -4,19 +4,17 @@ r"""Decoders that draft several tokens in one call and verify them in the next: 
 the law of drawing one token at a time. Neither needs a second model: the drafts are the denoiser's own.
 """
 
-from collections.abc import Callable
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from .._checks import Numbers, check_integer
 from .._numerics import comparable, safe_log
-from .._types import Array, Bool, Float, Int, Key, Step, Tokens
+from .._types import Array, Bool, Int, Key, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
 from .base import AbstractDecoder, Branches, check_branches, word_branches
 from .orders import check_positions, places_of, rank
-from .ranked import confidence
+from .ranked import Score, confidence
 
 
 class DraftAndVerify(AbstractDecoder):
@@ -42,12 +40,10 @@ class DraftAndVerify(AbstractDecoder):
     """
 
     drafts: int = eqx.field(static=True)
-    score: Callable[[Float[Array, "n q"]], Float[Array, " n"]] = eqx.field(static=True)
+    score: Score = eqx.field(static=True)
     revises = False
 
-    def __init__(
-        self, drafts: int, score: Callable[[Float[Array, "n q"]], Float[Array, " n"]] = confidence
-    ):
+    def __init__(self, drafts: int, score: Score = confidence):
         self.drafts, self.score = check_integer("drafts", drafts, 1), score
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:

@@ -180,6 +180,6 @@ def log_ratios(
 
 def check_fits(denoiser: AbstractDenoiser, distribution: AbstractDistribution) -> None:
     """Refuse a denoiser of other positions or symbols than the distribution."""
-    found, wanted = (denoiser.n, denoiser.q), (distribution.n, distribution.q)
-    if found != wanted:
-        refuse("denoiser", f"of n, q = {found}", f"n, q = {wanted}", "as the distribution has them")
+    n, q = distribution.n, distribution.q
+    if (denoiser.n, denoiser.q) != (n, q):
+        refuse("denoiser", f"of n, q = {denoiser.n}, {denoiser.q}", f"n, q = {n}, {q} of the distribution")

@@ -31,7 +31,6 @@ class AbstractJudged(AbstractDecoder):
     judge: AbstractDenoiser | None = eqx.field(default=None, kw_only=True)
 
     def __check_init__(self):
-        """Refuse what is no temperature."""
         check_temperature(self.temperature)
 
     def rows(self, denoiser: AbstractDenoiser, tokens: Tokens) -> tuple[LogProbs, LogProbs]:
@@ -67,7 +66,6 @@ class AtTemperature(AbstractDecoder):
     temperature: float | int = eqx.field(static=True)
 
     def __check_init__(self):
-        """Refuse what is no temperature."""
         check_temperature(self.temperature)
 
     @property

@@ -15,12 +15,12 @@ import numpy as np
 from .._errors import refuse
 from .._numerics import comparable, kl_terms
 from .._types import Array, Float
+from ..decoders.verification import check_fits
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import Joint
 from ..laws._rows import with_tables
 from ..laws.random_order import MAX_TERMS, level_after
 from ..schedules.schedule import Schedule, check_total
-from ._local import check_same_size
 
 MAX_SCHEDULES = 2**15
 """The most schedules that are walked without being asked for."""
@@ -82,15 +82,15 @@ def mixture_schedules(
     [0.6931, 0.0]
     """
     n, q = joint.n, joint.q
-    check_same_size(joint, denoiser)
+    check_fits(denoiser, joint)
     _check_cost(n, q, max_schedules, max_terms)
     denoiser, kl = with_tables(denoiser), np.zeros(2 ** (n - 1))
     # Depth first, so that no more than one mass a level is kept for each pending step.
-    pending = [(0, 0, jnp.ones((1,), jnp.result_type(float)))]
+    pending = [(0, 0, np.ones((1, 1)))]
     while pending:
         start, code, mass = pending.pop()
         law = level_after(denoiser, mass, start, n - start)
-        kl[code] = _kl(joint.probs.reshape(-1), law.astype(joint.probs.dtype))
+        kl[code] = _kl(joint.probs, jnp.asarray(law.reshape(joint.probs.shape), joint.probs.dtype))
         for end in range(start + 1, n):
             ended = code | 1 << (end - 1)
             pending.append((end, ended, level_after(denoiser, mass, start, end - start)))
@@ -98,7 +98,7 @@ def mixture_schedules(
 
 
 @jax.jit
-def _kl(probs: Float[Array, " words"], law: Float[Array, " words"]) -> Float[Array, ""]:
+def _kl(probs: Float[Array, "..."], law: Float[Array, "..."]) -> Float[Array, ""]:
     return jnp.sum(kl_terms(probs, law))
 
 

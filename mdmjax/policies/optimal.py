@@ -126,9 +126,6 @@ def _check_steps(argument: str, steps: int, joint: Joint) -> None:
 
 
 def _policy(among: Policies, found: Swept, rows: list[Array]) -> OptimalPolicy:
-    table, adaptive = jnp.stack(rows), among.adaptive
-    if among.random:
-        rule = SizeTable(sizes=table, adaptive=adaptive)
-    else:
-        rule = PolicyTable(sets=table, adaptive=adaptive)
+    table = SizeTable if among.random else PolicyTable
+    rule = table(jnp.stack(rows), adaptive=among.adaptive)
     return OptimalPolicy(jnp.maximum(found.cost, 0.0), found.calls, Reveal(rule))

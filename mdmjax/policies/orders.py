@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._contexts import place_values, tokens_of
+from .._contexts import place_values
 from .._errors import check_bytes
 from .._numerics import comparable, entropy, kl_terms
 from .._types import Array, Float, Int
@@ -23,7 +23,7 @@ from ..decoders.reveal import Reveal
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
 from ..schedules.schedule import Schedule
-from ._local import context_rows, forward_errors
+from ._local import context_rows, forward_errors, one_more
 from .bellman import given_sizes
 from .optimal import optimal_policy
 from .tables import PolicyTable
@@ -172,10 +172,7 @@ def _bellman(
     """The least reverse KL from all masked, and the set of one position at every context."""
     contexts, n, q = made.shape
     errors = jnp.sum(kl_terms(made, exact), axis=2)
-    codes, place = jnp.arange(contexts), jnp.asarray(place_values(n, q))
-    masked = jax.vmap(lambda code: tokens_of(code, n, q))(codes) == q
-    after = codes[:, None, None] + (jnp.arange(q) - q)[None, None, :] * place[None, :, None]
-    after = jnp.where(masked[:, :, None], after, 0)
+    masked, after = one_more(n, q)
 
     def choose(values):
         total = errors + jnp.sum(jnp.where(made > 0, made * values[after], 0.0), axis=2)

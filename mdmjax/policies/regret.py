@@ -11,6 +11,7 @@ from .._numerics import safe_log
 from .._types import Array, Float, Int
 from ..decoders.base import AbstractDecoder
 from ..decoders.reveal import Reveal
+from ..decoders.verification import check_fits
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import Joint
 from ..divergences.tables import kl
@@ -18,7 +19,7 @@ from ..laws._frontier import Stepper
 from ..laws._rows import denoised, with_tables
 from ..laws.exact import MAX_STATES, exact_law
 from ..laws.law import Law
-from ._local import check_same_size, normalised
+from ._local import normalised
 from .bellman import Policies, any_policy
 from .hull import CallsHull, least_kl
 
@@ -70,7 +71,7 @@ def teacher_forced_calls(
     [0.0, 0.0, 1.0]
     """
     n, q = joint.n, joint.q
-    check_same_size(joint, denoiser)
+    check_fits(denoiser, joint)
     if not _reveals(decoder):
         name = type(getattr(decoder, "rule", decoder)).__name__
         refuse("decoder", name, "one that only reveals and is not random")
@@ -121,7 +122,7 @@ def regret(
         made = teacher_forced_calls(joint, denoiser, decoder)
         loss, calls, over = made.kl, made.expected_calls, "the data"
     else:
-        check_same_size(joint, denoiser)
+        check_fits(denoiser, joint)
         if law is None:
             law = exact_law(denoiser, decoder, max_states=max_states)
         loss, over = kl(joint, law.probs.astype(joint.probs.dtype)), "the output"
