@@ -77,22 +77,14 @@ class FixedPartition(AbstractRule):
 
 
 def subsets(n: int) -> Bool[np.ndarray, "subsets n"]:
-    """All sets of positions: bit `i` of the index is position `i`.
-
-    >>> subsets(2).tolist()
-    [[False, False], [True, False], [False, True], [True, True]]
-    """
+    """All sets of positions: bit `i` of the index is position `i`."""
     return (np.arange(2**n)[:, None] >> np.arange(n)) & 1 == 1
 
 
 def uniform_choice_law(
     masked: Positions, size: Int[Array, ""], dtype: jnp.dtype
 ) -> Float[Array, " subsets"]:
-    """Uniform over the sets of `size` masked positions.
-
-    >>> uniform_choice_law(jnp.array([True, True]), jnp.array(1), jnp.dtype(float)).tolist()
-    [0.0, 0.5, 0.5, 0.0]
-    """
+    """Uniform over the sets of `size` masked positions."""
     sets = subsets(masked.shape[0])
     fits = (jnp.all(masked[None, :] | ~sets, axis=1) & (jnp.sum(sets, axis=1) == size)).astype(dtype)
     return fits / jnp.sum(fits)
@@ -134,11 +126,7 @@ def dilated(n: int) -> FixedPartition:
 
 
 def ends_of(schedule: Schedule) -> Int[Array, " n"]:
-    """For each number of revealed tokens, how many there are after the step that comes next.
-
-    >>> ends_of(Schedule([1, 2])).tolist()
-    [1, 3, 3]
-    """
+    """For each number of revealed tokens, how many there are after the step that comes next."""
     return jnp.asarray(np.repeat(schedule.boundaries[1:], schedule.counts))
 
 
@@ -157,11 +145,7 @@ def first(
 
 
 def rank(priority: Int[Array, " n"] | Float[Array, " n"], masked: Positions) -> Int[Array, " n"]:
-    """The place of each position in the order that `first` takes; masked ones come before the others.
-
-    >>> rank(jnp.array([0.5, 0.1, 0.5, 0.0]), jnp.array([True, True, True, False])).tolist()
-    [1, 0, 2, 3]
-    """
+    """The place of each position in the order that `first` takes; masked ones come before the others."""
     # Counted, not sorted: n^2 comparisons that fuse are far faster than a batch of short sorts.
     lower = jnp.arange(masked.size)[:, None] < jnp.arange(masked.size)[None, :]
     before = (priority[:, None] < priority[None, :]) | ((priority[:, None] == priority[None, :]) & lower)
@@ -170,11 +154,7 @@ def rank(priority: Int[Array, " n"] | Float[Array, " n"], masked: Positions) -> 
 
 
 def places_of(order: Numbers) -> Int[Array, " n"]:
-    """The place of each position in `order`, refused if it is no permutation.
-
-    >>> places_of([2, 0, 1]).tolist()
-    [1, 2, 0]
-    """
+    """The place of each position in `order`, refused if it is no permutation."""
     positions = np.asarray(order)
     if positions.ndim != 1 or sorted(positions.tolist()) != list(range(positions.size)):
         refuse("order", positions.tolist(), f"a permutation of 0..{positions.size - 1}")

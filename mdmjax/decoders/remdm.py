@@ -79,21 +79,13 @@ class ReMDM(AbstractDecoder):
 
     @classmethod
     def rescale(cls, levels: Schedule | Numbers, eta: Numbers) -> "ReMDM":
-        r"""ReMDM-rescale: $\sigma_t = \eta \, \sigma_t^{\max}$; `levels` and errors as in `cap`.
-
-        >>> ReMDM.rescale(Schedule([2, 1, 1]), 0.3).sigmas.round(4).tolist()
-        [0.3, 0.15, 0.0]
-        """
+        r"""ReMDM-rescale: $\sigma_t = \eta \, \sigma_t^{\max}$; `levels` and errors as in `cap`."""
         alphas = _levels(levels)
         return cls(alphas, float(probability("eta", eta)) * most_remasked(alphas))
 
     @classmethod
     def conf(cls, levels: Schedule | Numbers) -> "ReMDM":
-        r"""ReMDM-conf: $\sigma_t^{\max}$, most of it on the least likely tokens; `levels` as in `cap`.
-
-        >>> ReMDM.conf(Schedule([2, 1, 1])).sigmas.round(4).tolist()
-        [1.0, 0.5, 0.0]
-        """
+        r"""ReMDM-conf: $\sigma_t^{\max}$, most of it on the least likely tokens; `levels` as in `cap`."""
         alphas = _levels(levels)
         return cls(alphas, most_remasked(alphas), by_confidence=True)
 
@@ -123,11 +115,7 @@ class ReMDM(AbstractDecoder):
 
 
 def most_remasked(alphas: Float[np.ndarray, " levels"]) -> Float[np.ndarray, " steps"]:
-    r"""$\sigma_t^{\max} = \min(1, (1 - \alpha_{t+1}) / \alpha_t)$, 1 where $\alpha_t = 0$.
-
-    >>> most_remasked(np.array([0.0, 0.5, 0.75, 1.0])).tolist()
-    [1.0, 0.5, 0.0]
-    """
+    r"""$\sigma_t^{\max} = \min(1, (1 - \alpha_{t+1}) / \alpha_t)$, 1 where $\alpha_t = 0$."""
     before, after = alphas[:-1], alphas[1:]
     return np.minimum(1.0, np.divide(1 - after, before, out=np.ones_like(before), where=before > 0))
 

@@ -137,14 +137,7 @@ class BlockWords(NamedTuple):
 def block_words(
     distribution: AbstractDistribution, tokens: Tokens, block: Positions, width: int
 ) -> BlockWords:
-    r"""The $q^{width}$ words of the positions `block`, at most `width`; NaN if the context cannot occur.
-
-    >>> from mdmjax import Joint
-    >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> words = block_words(same, jnp.array([1, 2]), jnp.array([False, True]), 1)
-    >>> words.tokens.tolist(), jnp.exp(words.log_target).tolist()
-    ([[1, 0], [1, 1]], [0.0, 1.0])
-    """
+    r"""The $q^{width}$ words of the positions `block`, at most `width`; NaN if the context cannot occur."""
     q = distribution.q
     symbols = np.indices((q,) * width).reshape(width, -1).T
     slots = jnp.argsort(~block)[:width]

@@ -18,13 +18,6 @@ class AbstractJudged(AbstractDecoder):
 
     Raises:
         InvalidInputError: `temperature` not a finite number of at least 0.
-
-    >>> import jax.numpy as jnp
-    >>> from mdmjax import ConfidenceThreshold, Joint, Oracle, Reveal
-    >>> coin = Oracle(Joint(jnp.array([0.25, 0.75])))
-    >>> judged, written = Reveal(ConfidenceThreshold(1.0), temperature=0).rows(coin, jnp.array([2]))
-    >>> jnp.exp(judged).tolist(), jnp.exp(written).tolist()
-    ([[0.25, 0.75]], [[0.0, 1.0]])
     """
 
     temperature: float | int = eqx.field(default=1.0, static=True, kw_only=True)

@@ -11,11 +11,7 @@ CONTEXTS_AT_ONCE = 2**14
 
 
 def contexts_of(known: list[int], n: int, q: int, start: int, stop: int) -> Int[np.ndarray, "contexts n"]:
-    """The contexts `start..stop-1` where the positions `known` are known, the first the highest digit.
-
-    >>> contexts_of([2, 0], 3, 2, 1, 3).tolist()
-    [[1, 2, 0], [0, 2, 1]]
-    """
+    """The contexts `start..stop-1` where the positions `known` are known, the first the highest digit."""
     contexts = np.full((stop - start, n), q)
     place = q ** np.arange(len(known) - 1, -1, -1)
     contexts[:, known] = np.arange(start, stop)[:, None] // place % q

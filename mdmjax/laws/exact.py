@@ -73,13 +73,6 @@ def check_law(
 
     Raises:
         InvalidInputError: what is too large, with the numbers.
-
-    >>> from mdmjax import Oracle, RandomSubset, Reveal, Schedule, symmetric_chain
-    >>> check_law(Oracle(symmetric_chain(17, 2, 0.1)), Reveal(RandomSubset(Schedule([1] * 17))))
-    Traceback (most recent call last):
-        ...
-    mdmjax._errors.InvalidInputError: the random-order law is of 1.46e+09 products and 1.29e+08 calls of
-    the denoiser: want at most 1.34e+09 products, a call counted as 16; use fewer positions, or fewer steps
     """
     _planned(denoiser, decoder, max_steps, MAX_STATES, 1)
 

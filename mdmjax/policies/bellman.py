@@ -37,9 +37,6 @@ class Policies(eqx.Module):
 
     With `adaptive` false they see which positions are revealed, not the tokens. With `random` they choose
     how many positions to reveal, and these are uniformly random. With `counts` the number is given.
-
-    >>> Policies(adaptive=False) == fixed_partition
-    True
     """
 
     adaptive: bool = eqx.field(static=True, default=True)
@@ -58,11 +55,7 @@ random_order = Policies(random=True)
 
 
 def given_sizes(schedule: Schedule, *, adaptive: bool = True) -> Policies:
-    """The policies that reveal `counts[t]` positions of their choice in step `t`.
-
-    >>> given_sizes(Schedule([1, 2])).counts
-    (1, 2)
-    """
+    """The policies that reveal `counts[t]` positions of their choice in step `t`."""
     return Policies(adaptive=adaptive, counts=tuple(schedule.counts.tolist()))
 
 

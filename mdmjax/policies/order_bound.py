@@ -36,9 +36,6 @@ def last_error_weights(alpha: float, lam: float, steps: int) -> Float[Array, " s
 
     $\sum_t W_t h_t = \sum_t \bar\varepsilon_t$ for $\bar\varepsilon_t = \alpha h_t
     + \lambda \bar\varepsilon_{t-1}$, $\bar\varepsilon_0 = 0$.
-
-    >>> last_error_weights(1.0, 1.0, 3).tolist()
-    [3.0, 2.0, 1.0]
     """
     _check(alpha, lam, steps)
     return alpha * jnp.cumsum(jnp.asarray(lam, float) ** jnp.arange(steps, dtype=float))[::-1]

@@ -174,7 +174,7 @@ def test_few_compilations():
 
 
 @pytest.mark.parametrize("counts", [[1] * 9, [3] * 3, [4, 5], [9]])
-def test_memory_is_no_more_than_stated(counts):
+def test_memory_is_no_more_than_stated(counts, monkeypatch):
     """What NumPy takes; refused a byte below what is stated."""
     joint = symmetric_chain(9, 2, 0.2)
     random_order_law(Oracle(joint), Schedule(counts))

@@ -231,7 +231,7 @@ def test_dobrushin(data):
         assert float(total_variation(p, law)) <= n * alpha**k * first + 1e-14
 
 
-def test_refusals():
+def test_refusals(monkeypatch):
     denoiser, _ = random_denoiser(2, 2, 0)
     with pytest.raises(InvalidInputError, match="blocks is .*: want sets of positions 0..1"):
         stationary_law(denoiser, [[0], [2]])
