@@ -15,11 +15,11 @@ from .ranked import top_two
 class EarlyCommit(AbstractRule):
     r"""`rule`, until the mean gap of the masked positions is large: then all at once (Prophet).
 
-    The gap is $\log \hat p_i(a_1) - \log \hat p_i(a_2)$ of the two most probable symbols, the difference
-    of their logits (arXiv 2508.19982). It is held against the first of `thresholds` while less than 0.33
-    of the positions are revealed, the second while less than 0.67 are, then the third. Prophet averages
-    over an answer span and counts progress in steps; the masked positions and the revealed share are
-    our choice. It writes the argmax: `Reveal(rule, temperature=0)`.
+    The gap is $\log \hat p_i(a_1) - \log \hat p_i(a_2)$ of the two most probable symbols (arXiv
+    2508.19982). It is held against the first of `thresholds` while less than 0.33 of the positions are
+    revealed, the second while less than 0.67 are, then the third. Prophet averages over an answer span,
+    counts progress in steps (masked positions and revealed share are our choice), and writes the argmax:
+    `Reveal(rule, temperature=0)`.
 
     Raises:
         InvalidInputError: not three thresholds, or NaN among them.

@@ -17,15 +17,13 @@ from .writing import AbstractJudged
 class LowConfidence(AbstractJudged):
     r"""LLaDA's low-confidence remasking, with drawn tokens (arXiv 2502.09992).
 
-    Every masked position is drawn from its row; the draws of highest $\hat p_i(x_i)$ stay, as many as the
-    schedule says, and the others are masked again. Because the choice looks at the draws, what is kept
-    is not distributed as the rows say: unlike `Ranked`, which looks at the rows only. Ties are those of
-    `ranked`. A token that stayed stays for good.
+    Every masked position is drawn from its row; the draws of highest $\hat p_i(x_i)$ stay for good, as many
+    as the schedule says, and the others are masked again. Because the choice looks at the draws, what is
+    kept is not distributed as the rows say. Ties are those of `ranked`.
 
     Tokens are drawn at `temperature`; the confidences are those of the rows as they are, or of `judge`. At
-    temperature 0 it is `Reveal(Ranked(confidence, schedule), temperature=0)`.
-
-    `branches` has one branch a word, $q^n$; a draw takes `O(n q)` and one call.
+    temperature 0 it is `Reveal(Ranked(confidence, schedule), temperature=0)`. `branches` has one branch a
+    word, $q^n$; a draw takes `O(n q)` and one call.
 
     Raises:
         InvalidInputError: at the first use, counts that do not sum to the number of positions; branches of

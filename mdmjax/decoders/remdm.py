@@ -23,14 +23,12 @@ class ReMDM(AbstractDecoder):
     its row with probability $(\alpha_{t+1} - (1 - \sigma_t) \alpha_t) / (1 - \alpha_t)$, else stays masked.
     So a position is revealed after step $t$ with probability $\alpha_{t+1}$, whatever the denoiser says.
     `alphas` go from 0 to 1 in `T` steps and `sigmas` are at most $\min(1, (1 - \alpha_{t+1}) / \alpha_t)$;
-    all of 0 are the sampler of MDLM, and a stretch of level `alphas` is the loop of ReMDM-loop. The paper's
-    choices are `ReMDM.cap`, `ReMDM.rescale` and `ReMDM.conf`.
+    all of 0 are the sampler of MDLM, and a stretch of level `alphas` is the loop of ReMDM-loop.
 
     `by_confidence` (`ReMDM.conf`) shares $\sigma_t$ out among the revealed positions by softmax of
     $-\psi_i$, and draws masked ones with $\sigma_t = 0$ as the authors' code does; then fewer are revealed
-    than $\alpha_t$. Their $\psi_i$ is the probability that the token had when it was drawn. States have no
-    memory of it: the present $\hat p(x_i \mid x_{S \setminus i})$ (`leave_one_out`) is our choice. Rows
-    and leave-one-out drafts are one batched call.
+    than $\alpha_t$. Their $\psi_i$ is the probability that the token had when it was drawn; states have no
+    memory of it, and the present $\hat p(x_i \mid x_{S \setminus i})$ (`leave_one_out`) is our choice.
 
     Raises:
         InvalidInputError: `alphas` that are not one more than `sigmas`, or do not rise from 0 to 1 and are

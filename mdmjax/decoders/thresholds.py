@@ -102,11 +102,10 @@ class EntropyBounded(AbstractRule):
 
 
 class EntropySum(AbstractRule):
-    r"""Masked positions in turn until their entropies sum to more than `threshold`, in nats.
+    """Masked positions in turn until their entropies sum to more than `threshold`, in nats.
 
     The position that takes the sum above it is revealed too. The source (arXiv 2603.22248) was seen as an
-    abstract only; the order is our choice: uniformly random in each step, or the fixed `order`, a
-    permutation of the positions. (In order of entropy the rule is `EntropyBounded`.)
+    abstract only; the order is our choice: uniformly random in each step, or the fixed `order`.
 
     Raises:
         InvalidInputError: `threshold` not a finite number of at least 0; an `order` that is not a

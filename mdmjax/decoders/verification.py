@@ -71,9 +71,8 @@ class AbstractBlocks(AbstractDecoder):
 class BlockVerification(AbstractBlocks):
     r"""The next block of `partition` from its exact conditional $p(x_B \mid x_P)$ of `distribution`.
 
-    The verified decoder of arXiv 2602.00286 (App. E.4): all $q^{|B|}$ words of the block are weighed by
-    `distribution.log_marginal`, and one is drawn. Its law is the distribution. The denoiser is not used.
-    A step is one call: one batched evaluation of $q^{|B|}$ words (`q` to the largest block).
+    The verified decoder of arXiv 2602.00286 (App. E.4): one batched call weighs all $q^{|B|}$ words of the
+    block by `distribution.log_marginal`. Its law is the distribution. The denoiser is not used.
 
     Raises:
         InvalidInputError: blocks that do not partition `0..n-1`; words that need more than 2 GiB; at the
@@ -97,11 +96,10 @@ class BlockRejection(AbstractBlocks):
     r"""One proposal a step for the next block of `partition`: it is accepted, or the state stays.
 
     Words are proposed from the product of the denoiser's rows, $p_\Pi(x_B \mid x_P)$, and accepted with
-    probability $p / (M p_\Pi)$, where $M(x_P) = \max_{x_B} p(x_B \mid x_P) / p_\Pi(x_B \mid x_P)$ is the
-    least constant that makes this a probability (arXiv 2602.00286, Eq. 19). The law is the distribution,
-    whatever the denoiser, if its rows have the support; where they have not, $M = \infty$ and nothing is
-    ever accepted. A step is one call (our choice: the evaluation of one proposed word), so that calls
-    count proposals, $M$ a block in the mean. $M$ itself is found by enumeration, which is not counted.
+    probability $p / (M p_\Pi)$, where $M(x_P) = \max_{x_B} p(x_B \mid x_P) / p_\Pi(x_B \mid x_P)$ (arXiv
+    2602.00286, Eq. 19). The law is the distribution, if the rows have its support; where they have not,
+    nothing is ever accepted. A call is one proposed word (our choice), $M$ a block in the mean; $M$ itself
+    is found by enumeration, which is not counted.
 
     Raises:
         InvalidInputError: as `BlockVerification`.

@@ -19,14 +19,13 @@ class Wino(AbstractJudged):
 
     A step drafts as `ConfidenceThreshold(draft_threshold)`, and masks again the tokens revealed before
     it with $\hat p(x_i \mid x_{S \setminus i}) <$ `verify_threshold` (`leave_one_out`), the least probable
-    first and one fewer at most than it drafts. So each step adds a token on balance and `n` steps are
-    enough. Drafts and verifications see the same state and share one call, as WINO's shadow tokens do.
-    Tokens of the last step are never verified, as in the authors' code; defaults are theirs.
+    first and one fewer at most than it drafts: `n` steps are enough. Drafts and verifications see the same
+    state and share one call. Tokens of the last step are never verified; defaults are the authors'.
 
     Our choices: their limit is one fewer than the step before drafted, which a state has no memory of;
     they cut drafts at 20 and at 0.7 of the masked positions; and with drawn tokens they judge the draw,
-    not the row. Tokens are drawn at `temperature`, 0 for greedy WINO; confidences and verifications are
-    those of the rows as they are, or of `judge`. A verification that is NaN fails.
+    not the row. Tokens are drawn at `temperature`; confidences and verifications are those of the rows as
+    they are, or of `judge`. A verification that is NaN fails.
 
     Raises:
         InvalidInputError: a threshold not in `[0, 1]`.

@@ -80,17 +80,16 @@ def block_decoding(
 ) -> BlockDecoding:
     r"""Forward and reverse KL, incoherence and violations of mean-field decoding, with no sampling.
 
-    In each context the sums over words are closed sums over counts of ones. Contexts whose log-odds
-    $\log b_z/b_K$ fall in one cell of side `merge` (by default $\texttt{eps}^{2/5}$) become one at their
-    mean, separately under the model and under the decoder: the first-order error of a KL vanishes, and
-    what is left is of order `merge**2` (the paper's model: 1e-15 of the value). A rate moves only if the
-    threshold falls within a cell. With more than `contexts` cells (by default `2**17`, or as many as 2 GiB
-    hold) nothing is returned; $B^{N-1}$ are enough for `N` blocks with no merging, and the paper's model
-    needs 11000. Not for use under `jit`.
+    Contexts whose log-odds $\log b_z/b_K$ fall in one cell of side `merge` (by default
+    $\texttt{eps}^{2/5}$) become one at their mean, separately under the model and under the decoder: the
+    first-order error of a KL vanishes, and what is left is of order `merge**2` (the paper's model: 1e-15 of
+    the value). A rate moves only if the threshold falls within a cell. With more than `contexts` cells (by
+    default `2**17`, or as many as 2 GiB hold) nothing is returned; the paper's model needs 11000. Not for
+    use under `jit`.
 
     Raises:
-        InvalidInputError: a threshold outside `[0, 1]`, more beliefs than `contexts` after merging, or
-            more memory than `MAX_CONTEXT_BYTES`.
+        InvalidInputError: a threshold outside `[0, 1]`, more beliefs than `contexts` after merging, or more
+            memory than 2 GiB.
 
     >>> paper = block_decoding(BlockHMM(eta=1e-8))
     >>> [round(float(x), 2) for x in (paper.forward_kl, paper.reverse_kl, paper.incoherence)]

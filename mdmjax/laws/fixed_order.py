@@ -34,8 +34,7 @@ def plan(
 def fixed_order_law(denoiser: AbstractDenoiser, blocks: list[list[int]]) -> Law:
     r"""$\prod_t \prod_{i \in B_t} \hat p(x_i \mid x_{B_1 \cup \dots \cup B_{t-1}})$: the law of `Reveal`.
 
-    The denoiser is called in each context of the blocks before that occurs: $\sum_t q^{|B_1| + \dots +
-    |B_{t-1}|}$ calls; memory is some tables of $q^n$. Sums are float64.
+    $\sum_t q^{|B_1| + \dots + |B_{t-1}|}$ calls of the denoiser, and some tables of $q^n$.
 
     Raises:
         InvalidInputError: a denoiser that is NaN, or whose rows do not sum to one, at a context that is

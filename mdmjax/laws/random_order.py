@@ -70,15 +70,14 @@ def random_order_law(denoiser: AbstractDenoiser, schedule: Schedule) -> Law:
     $$m'(x') = \binom{n-N}{s}^{-1} \sum_{B \subseteq S',\, |B| = s} m(x'_{S' \setminus B})
     \prod_{i \in B} \hat p(x'_i \mid x'_{S' \setminus B})$$
 
-    for every state $x'$ with $N + s$ revealed positions $S'$. A step takes
-    $\binom{n}{N} \binom{n-N}{s} q^{N+s}$ terms, of less than two products each, and a call of the
-    denoiser for each of $\binom{n}{N} q^N$ states, if it is reached. Single tokens take $n q (q+1)^{n-1}$
-    terms, and no schedule more than $(2q+1)^n$. Its KL is at most `expected_kl`, which is the mean over
-    the partitions (Jensen). Sums are float64; the result has the default float type.
+    for every state $x'$ with $N + s$ revealed positions $S'$: $\binom{n}{N} \binom{n-N}{s} q^{N+s}$ terms a
+    step, and a call of the denoiser for each of $\binom{n}{N} q^N$ states that is reached; no schedule
+    takes more than $(2q+1)^n$ terms. Its KL is at most `expected_kl`, the mean over the partitions
+    (Jensen).
 
     Raises:
-        InvalidInputError: counts that do not sum to `n`; a denoiser that is NaN, or whose rows do not
-            sum to one, at a state that is reached; too many terms (a call counts as 16) or bytes.
+        InvalidInputError: counts that do not sum to `n`; a denoiser that is NaN, or whose rows do not sum
+            to one, at a state that is reached; too many terms (a call counts as 16) or bytes.
 
     >>> from mdmjax import Joint, Oracle
     >>> joint = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))

@@ -82,9 +82,9 @@ def rejection_law(
     $q^n$ a block, and the denoiser in each context of a block.
 
     Raises:
-        InvalidInputError: blocks that do not partition `0..n-1`; a denoiser of another shape, one that
-            is NaN at a context that occurs, or one whose product is zero where the target is not
-            ($M = \infty$: nothing is accepted); tables of more than 2 GiB.
+        InvalidInputError: blocks that do not partition `0..n-1`; a denoiser of another shape, NaN at a
+            context that occurs, or whose product is zero where the target is not ($M = \infty$); tables
+            above 2 GiB.
 
     >>> from mdmjax import Joint, Oracle
     >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
@@ -146,9 +146,8 @@ def rejection_constant(
 ) -> Float[Array, ""]:
     r"""$M(x_P) = \max_{x_B} p(x_B \mid x_P) / p_\Pi(x_B \mid x_P)$: the mean proposals of one block.
 
-    The context $x_P$ are the revealed `tokens`, the positions `block` count as masked, and $p_\Pi$ is the
-    product of the denoiser's rows. At least $\exp \mathrm{KL}(p \| p_\Pi)$ (arXiv 2602.00286, Prop. 5.1);
-    `inf` if $p_\Pi$ misses a word that can occur, NaN if the context cannot. Takes $q^{|B|}$ marginals.
+    The context are the revealed `tokens`; the positions `block` count as masked. `inf` if $p_\Pi$ misses a
+    word that can occur, NaN if the context cannot. Takes $q^{|B|}$ marginals.
 
     Raises:
         InvalidInputError: an empty block, a position twice or not in `0..n-1`; words of more than 2 GiB;

@@ -41,10 +41,9 @@ def stationary_law(
 ) -> StationaryLaw:
     r"""The limit of passes in which every one of `blocks` is masked and redrawn.
 
-    A pass redraws the blocks in turn, as `Sweeps` does; with `weights` it redraws one of them, drawn with
-    these probabilities (all subsets with $\rho^{|B|} (1-\rho)^{n-|B|}$: mask each position with probability
-    $\rho$ and redraw). Blocks are sets of positions, not always a partition. Passes go on from `start`
-    (uniform if not given) until one changes the law by at most `tolerance` in total variation.
+    A pass redraws the blocks, sets of positions, in turn, as `Sweeps` does; with `weights` it redraws one
+    of them, drawn with these probabilities. Passes go on from `start` (uniform if not given) until one
+    changes the law by at most `tolerance` in total variation.
 
     The law is unique, and reached from any start, if no row has a zero and the blocks (those of positive
     weight) hold every position. With zeros there may be several, and this is the one that `start` leads
@@ -56,7 +55,7 @@ def stationary_law(
     sharp for few positions and says little for many.
 
     Cost: `O(passes * blocks * q^n)` time, `O(blocks * q^n)` memory, $\sum_B q^{n-|B|}$ calls of the
-    denoiser. Sums are float64; the result has the default float type.
+    denoiser.
 
     Raises:
         InvalidInputError: `max_passes` that do not suffice, as for a periodic chain; blocks that are not

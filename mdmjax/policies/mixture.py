@@ -1,8 +1,7 @@
-r"""Every schedule of random-order decoding, judged by the KL to its own law: the mixture over partitions.
+"""Every schedule of random-order decoding, judged by the KL to its own law: the mixture over partitions.
 
-`expected_kl` is the mean over ordered partitions; the sampler's own law is the mixture over them, whose KL
-is no larger (Jensen) and is not a sum over steps, so that its best schedule may be another one. All
-$2^{n-1}$ compositions of $n$ are the leaves of a tree of prefixes, each with the masses of its states.
+That KL is at most `expected_kl` (Jensen) and is not a sum over steps, so that its best schedule may be
+another one. All $2^{n-1}$ compositions of $n$ are the leaves of a tree of prefixes.
 """
 
 import math
@@ -69,8 +68,7 @@ def mixture_schedules(
 ) -> MixtureSchedules:
     r"""$\mathrm{KL}(p \| \text{mixture})$ of all $2^{n-1}$ schedules, with any denoiser.
 
-    Schedules that begin alike share their beginning: $\sum_N 2^{N-1}$ times the terms of the steps from
-    $N$ tokens, at most $(2q+2)^n$ in all. `joint` is the truth; the law is that of `denoiser`.
+    Schedules that begin alike share their beginning: at most $(2q+2)^n$ terms in all.
 
     Raises:
         InvalidInputError: a denoiser of another size; more than `max_schedules` schedules or `max_terms`

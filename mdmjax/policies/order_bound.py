@@ -51,9 +51,8 @@ def order_bound(
 ) -> Float[Array, "..."]:
     r"""$\sum_t W_t \left(h_t + b / \alpha\right) \ge J(\pi)$ in nats: Eq. 11, with $b$ carried on.
 
-    `entropies[..., t]` is the mean of $H(p_{\pi(t)})$ over contexts from the *model*, `entropies` of
-    `fixed_orders`: Eq. 10 is summed under the law of Eq. 7. It is a bound if Eq. 10 holds with the
-    reading of `weights`.
+    `entropies[..., t]` are those of `fixed_orders`: the mean of $H(p_{\pi(t)})$ over contexts from the
+    *model*. It is a bound if Eq. 10 holds with the reading of `weights`.
 
     Raises:
         InvalidInputError: `alpha` not a finite number above 0; `lam` or `b` not one of at least 0.

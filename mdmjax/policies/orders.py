@@ -104,9 +104,6 @@ def optimal_order(
     at a cost of $n^2 q (q+1)^n$, or with `adaptive` false the order is the best of `fixed_orders` (Eq. 9 of
     arXiv 2602.00286); the first of equals up to rounding is taken.
 
-    `optimal_policy(joint, n, denoiser=...)` may also reveal several tokens at once, which can be better
-    when the denoiser is worse the more it sees.
-
     Raises:
         InvalidInputError: as `fixed_orders`, and as `optimal_policy`.
 

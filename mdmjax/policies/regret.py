@@ -57,9 +57,7 @@ def teacher_forced_calls(
 
     A decoder that is not random and never masks again makes each word $x$ in one way, and
     $\mathrm{KL} = \mathbb{E}_p[\log p(x) - \sum_t \sum_{i \in B_t} \log \hat p(x_i \mid x_{C_t})]$ is its
-    forward KL, with $\hat p$ the denoiser that it writes with. The calls are those to which a price and
-    `calls_hull` refer; `exact_law(...).calls` are over the decoder's own words. Costs at most $n q^n$ calls
-    of the denoiser.
+    forward KL, with $\hat p$ the denoiser that it writes with. At most $n q^n$ calls of the denoiser.
 
     Raises:
         InvalidInputError: a decoder that is random, or chooses nothing; a denoiser of another size, or
@@ -95,13 +93,13 @@ def regret(
     hull: CallsHull | None = None,
     max_states: int = MAX_STATES,
 ) -> Regret:
-    r"""The forward KL of a decoder less the least for as many expected calls, in nats.
+    """The forward KL of a decoder less the least for as many expected calls, in nats.
 
-    The best policies are given the denoiser that the decoder writes with, `decoder.writer(denoiser)`;
-    `among` is their class, as in `optimal_policy`. For the decoders of `teacher_forced_calls` the calls
-    are those over the data, and among all policies the regret is at least 0; among fewer it may be
-    negative, by what adapting gains. For any other decoder both numbers are those of its law, calls over
-    its own output; a mixture, or a law that is revised, may be better than every policy.
+    The best policies, of the class `among`, are given the denoiser that the decoder writes with. For the
+    decoders of `teacher_forced_calls` the calls are those over the data, and among all policies the regret
+    is at least 0; among fewer it may be negative, by what adapting gains. For any other decoder both
+    numbers are those of its law, calls over its own output; a mixture, or a law that is revised, may beat
+    every policy.
 
     An infinite KL against a finite one is `inf`; where every policy of as many calls has an infinite KL
     the regret is undefined, NaN. `law` (of this denoiser and decoder) and `hull` (of `joint`, the writer
