@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from ..decoders.base import AbstractDecoder
+from ..decoders.reveal import AtTemperature, tempered_denoiser
 from ..decoders.run import step_limit
-from ..decoders.writing import AtTemperature, tempered_denoiser
 from ..denoisers.base import AbstractDenoiser
 from . import block_chain, fixed_order, frontier, random_order, rejection
 from .law import AbstractLaw
