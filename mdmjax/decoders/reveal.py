@@ -14,10 +14,10 @@ from .orders import subsets
 
 
 class AbstractJudged(AbstractDecoder):
-    r"""A decoder that draws tokens at a `temperature`, 0 for the argmax, and chooses by the rows before it.
+    """A decoder that draws tokens at a `temperature`, 0 for the argmax, and chooses by the rows before it.
 
-    So a step calls the denoiser once. If a `judge` is given, choices go by its rows instead, and its calls
-    are not counted (our choice). Other decoders draw before they choose: see `AtTemperature`.
+    If a `judge` is given, choices go by its rows instead, and its calls are not counted (our choice). Other
+    decoders draw before they choose: see `AtTemperature`.
 
     Raises:
         InvalidInputError: `temperature` not a finite number of at least 0.
@@ -110,11 +110,9 @@ def check_temperature(temperature: float | int) -> None:
 
 
 class Reveal(AbstractJudged):
-    r"""The decoder of a rule: the positions that it chooses are drawn independently, the others stay.
+    """The decoder of a rule: the positions that it chooses are drawn independently, the others stay.
 
-    `Reveal(rule, temperature=1.0, judge=None)`. A step calls the denoiser once, on the tokens before it.
-    Tokens are drawn at `temperature`, 0 for the argmax; the rule sees the rows as they are, or those of
-    `judge` if one is given.
+    `Reveal(rule, temperature=1.0, judge=None)`: a step calls the denoiser once, on the tokens before it.
 
     Raises:
         InvalidInputError: `temperature` not a finite number of at least 0.

@@ -81,7 +81,7 @@ def decode_many(
     """`samples` independent draws of `decode`, with a leading axis: compiled whole, `batch` at a time.
 
     A batch ends with its last sequence; those that have ended before do not change or count calls. The
-    key of draw `s` is `jax.random.split(key, samples)[s]`, so that `batch` changes time and memory alone.
+    key of draw `s` is `jax.random.split(key, samples)[s]`.
 
     Raises:
         InvalidInputError: `samples`, `batch` or `max_steps` below 1.

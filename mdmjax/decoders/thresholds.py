@@ -76,9 +76,8 @@ class ConfidenceFactor(AbstractRule):
 class EntropyBounded(AbstractRule):
     r"""The $k$ masked positions of lowest entropy, $k$ the largest with $\sum_{i < k} H_i \le$ `bound`.
 
-    $H_1 \le H_2 \le \dots$ are the entropies in nats, and `k >= 1`. This is EB-Sampler (arXiv 2505.24857)
-    as in diffusers, $\sum_{i \le k} H_i - \max_{i \le k} H_i \le$ `bound`. With the right conditionals that
-    is no less than the total correlation of what is revealed.
+    Nats. This is EB-Sampler (arXiv 2505.24857) as in diffusers, $\sum_{i \le k} H_i - \max_{i \le k} H_i$;
+    with the right conditionals that is no less than the total correlation of what is revealed.
 
     Raises:
         InvalidInputError: `bound` not a finite number of at least 0.

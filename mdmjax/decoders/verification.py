@@ -26,6 +26,7 @@ from .orders import FixedPartition
 WORDS_AT_ONCE = 2**8
 """Words whose marginals are alive at the same time."""
 
+WordLogs = Float[Array, " words"]
 Outcomes = tuple[Float[Array, " outcomes"], Int[Array, "outcomes n"]]
 
 
@@ -116,8 +117,7 @@ class BlockRejection(AbstractBlocks):
     def outcomes(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Outcomes:
         r"""$p_\Pi a$ of every word, and what is left: the tokens as they are."""
         block, words = self._next(denoiser, tokens, step)
-        log_product = product_log_probs(denoiser(tokens), words.tokens, block)
-        log_ratio = log_ratios(words.log_target, log_product)
+        log_product, log_ratio = proposals(denoiser(tokens), words, block)
         log_constant = jnp.max(log_ratio)
         log_accept = jnp.where(jnp.isfinite(log_constant), log_ratio - log_constant, -jnp.inf)
         accepted = jnp.exp(log_product + log_accept)
@@ -152,21 +152,16 @@ def block_words(
     return BlockWords(words, log_probs - log_sum_exp(log_probs, axis=0))
 
 
-def product_log_probs(
-    log_probs: LogProbs, words: Int[Array, "words n"], block: Positions
-) -> Float[Array, " words"]:
-    r"""$\log p_\Pi(x_B)$ of every word, from the rows of the context."""
+def proposals(log_probs: LogProbs, words: BlockWords, block: Positions) -> tuple[WordLogs, WordLogs]:
+    r"""$\log p_\Pi(x_B)$ of every word, from the rows of the context; and $\log p / p_\Pi$.
+
+    That is $-\infty$ for $p = 0$, whatever $p_\Pi$.
+    """
     n, q = log_probs.shape
-    chosen = log_probs[jnp.arange(n)[None, :], jnp.minimum(words, q - 1)]
-    return jnp.sum(jnp.where(block[None, :], chosen, 0.0), axis=1)
-
-
-def log_ratios(
-    log_target: Float[Array, " words"], log_product: Float[Array, " words"]
-) -> Float[Array, " words"]:
-    r"""$\log p / p_\Pi$, which is $-\infty$ for $p = 0$, whatever $p_\Pi$."""
-    impossible = jnp.isneginf(log_target) & ~jnp.isnan(log_product)
-    return jnp.where(impossible, -jnp.inf, log_target - log_product)
+    chosen = log_probs[jnp.arange(n)[None, :], jnp.minimum(words.tokens, q - 1)]
+    log_product = jnp.sum(jnp.where(block[None, :], chosen, 0.0), axis=1)
+    impossible = jnp.isneginf(words.log_target) & ~jnp.isnan(log_product)
+    return log_product, jnp.where(impossible, -jnp.inf, words.log_target - log_product)
 
 
 def check_fits(denoiser: AbstractDenoiser, distribution: AbstractDistribution) -> None:

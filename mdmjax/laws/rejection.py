@@ -18,14 +18,7 @@ from .._numerics import kl_terms
 from .._types import Array, Float, Tokens
 from ..decoders.base import AbstractDecoder
 from ..decoders.orders import FixedPartition
-from ..decoders.verification import (
-    BlockRejection,
-    block_words,
-    check_branches,
-    check_fits,
-    log_ratios,
-    product_log_probs,
-)
+from ..decoders.verification import BlockRejection, block_words, check_branches, check_fits, proposals
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.base import AbstractDistribution
 from ..distributions.joint import tabulate
@@ -166,5 +159,4 @@ def rejection_constant(
     chosen = jnp.zeros((n,), bool).at[jnp.asarray(block)].set(True)
     context = jnp.where(chosen, q, tokens)
     words = block_words(distribution, context, chosen, len(block))
-    log_product = product_log_probs(denoiser(context), words.tokens, chosen)
-    return jnp.exp(jnp.max(log_ratios(words.log_target, log_product)))
+    return jnp.exp(jnp.max(proposals(denoiser(context), words, chosen)[1]))

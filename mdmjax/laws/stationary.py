@@ -16,6 +16,9 @@ from ..divergences.tables import Table, Tabulated
 from ._blocks import CONTEXTS_AT_ONCE, block_products
 from ._rows import with_tables
 
+Blocks = Sequence[Sequence[int]]
+"""Sets of positions."""
+
 
 class StationaryLaw(NamedTuple):
     """A law that a pass no longer changes, and how well that is known.
@@ -32,7 +35,7 @@ class StationaryLaw(NamedTuple):
 
 def stationary_law(
     denoiser: AbstractDenoiser,
-    blocks: Sequence[Sequence[int]],
+    blocks: Blocks,
     *,
     weights: Numbers | None = None,
     start: Table | None = None,
@@ -88,7 +91,7 @@ def stationary_law(
 
 def sweep_laws(
     denoiser: AbstractDenoiser,
-    blocks: Sequence[Sequence[int]],
+    blocks: Blocks,
     start: Table,
     passes: int,
     *,
@@ -124,12 +127,7 @@ class _Pass:
     sum over some axes of the table and a product, with no matrix on sequences.
     """
 
-    def __init__(
-        self,
-        denoiser: AbstractDenoiser,
-        blocks: Sequence[Sequence[int]],
-        weights: Numbers | None,
-    ):
+    def __init__(self, denoiser: AbstractDenoiser, blocks: Blocks, weights: Numbers | None):
         self.n, self.q = denoiser.n, denoiser.q
         self.blocks = [tuple(check_integer("blocks", i, 0) for i in block) for block in blocks]
         for block in self.blocks:
@@ -137,7 +135,13 @@ class _Pass:
                 refuse("blocks", [list(b) for b in self.blocks], f"sets of positions 0..{self.n - 1}")
         if not self.blocks:
             refuse("blocks", "empty", "at least one set of positions")
-        self.weights = None if weights is None else _checked_weights(weights, len(self.blocks))
+        self.weights = None
+        if weights is not None:
+            (values,), count = as_floats(weights), len(self.blocks)
+            if values.shape != (count,):
+                refuse("weights", f"of shape {values.shape}", f"{count} numbers, one a block")
+            check_rows("weights", values)
+            self.weights = _normalised(np.asarray(values, np.float64))
         widest = min(CONTEXTS_AT_ONCE, max(self.q ** (self.n - len(b)) for b in self.blocks))
         need = (len(self.blocks) + 3) * self.q**self.n * 8 + widest * self.n * (self.q * 24 + 8)
         check_bytes(need, MAX_TABLE_BYTES, "the table of the sweep", "use fewer positions or blocks")
@@ -204,12 +208,3 @@ def _redraw_table(
 def _normalised(law: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """Divided by its sum, against the drift of many passes."""
     return law / law.sum()
-
-
-def _checked_weights(weights: Numbers, count: int) -> Float[np.ndarray, " blocks"]:
-    """One probability a block, of sum one."""
-    (values,) = as_floats(weights)
-    if values.shape != (count,):
-        refuse("weights", f"of shape {values.shape}", f"{count} numbers, one a block")
-    check_rows("weights", values)
-    return _normalised(np.asarray(values, np.float64))

@@ -13,11 +13,10 @@ from .tables import PolicyTable, SizeTable
 
 
 class OptimalPolicy(eqx.Module):
-    r"""A policy that none of its class beats: its cost in nats, its mean number of calls, and its decoder.
+    """A policy that none of its class beats: its cost in nats, its mean number of calls, and its decoder.
 
     `expected_kl` and `expected_calls` are means over the data and over the random choices of the decoder,
-    if it makes any. Calls over the data, $\mathbb{E}_p[R]$, are what a price refers to (arXiv 2608.25505);
-    `exact_law` of the decoder gives the mean over its own output, which may differ.
+    if it makes any; `exact_law` of the decoder gives the calls over its own output.
     """
 
     expected_kl: Float[Array, ""]

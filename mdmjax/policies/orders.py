@@ -1,9 +1,8 @@
-r"""Orders of one token at a time: what each costs in both directions of the KL, and the best of them.
+"""Orders of one token at a time: what each costs in both directions of the KL, and the best of them.
 
 One token a step has no sampling error, so that all of the KL is the denoiser's. Forward, contexts are
-those of the data, and it is the recursion of `bellman` with sizes given. Reverse, contexts are the model's
-own (Lemma 4.1 of arXiv 2602.00286), and a denoiser whose conditionals are those of no distribution draws
-them by another law in every order: a recursion of its own.
+those of the data, and it is the recursion of `bellman`. Reverse, contexts are the model's own (Lemma 4.1 of
+arXiv 2602.00286), which may have another law in every order: a recursion of its own.
 """
 
 import itertools
@@ -57,14 +56,13 @@ class OptimalOrder(eqx.Module):
 
 
 def fixed_orders(joint: Joint, denoiser: AbstractDenoiser) -> FixedOrders:
-    r"""Both KLs of all $n!$ fixed orders of one token at a time.
+    r"""Both KLs of all $n!$ fixed orders of one token at a time: $n!\, q^{n-1}$ numbers.
 
     $$J(\pi) = \mathrm{KL}(\hat p^\pi \| p)
     = \sum_t \mathbb{E}_{x_{\pi(<t)} \sim \hat p^\pi}\,
     \mathrm{KL}\left(\hat p_{\pi(t)} \,\|\, p_{\pi(t)}\right)$$
 
-    (arXiv 2602.00286, Eq. 7). The laws of all prefixes are walked level by level: $n!\, q^{n-1}$ numbers.
-    A context of the model that the data never have makes it `inf`.
+    (arXiv 2602.00286, Eq. 7); `inf` if the model has a context that the data never have.
 
     Raises:
         InvalidInputError: a denoiser of another size, or whose rows are NaN or do not sum to one in a
