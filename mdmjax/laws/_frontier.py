@@ -15,7 +15,7 @@ from .._types import Array, Bool, Float, Int
 from ..decoders.base import AbstractDecoder
 from ..decoders.reveal import Reveal
 from ..denoisers.base import AbstractDenoiser
-from ._rows import batches, check_calls, checked_probs
+from ._rows import Rows, States, batches, check_calls, checked_probs
 
 SIZES = (512, 4096)
 """Numbers of states that a step is compiled for: it takes longer to compile than a denoiser."""
@@ -52,12 +52,12 @@ class Frontier(NamedTuple):
 class Stepped(NamedTuple):
     """The branches of a step, with the state of each; its calls, and the rows that a decoder has seen."""
 
-    tokens: Int[np.ndarray, "m n"]
+    tokens: States
     owner: Int[np.ndarray, " branches"]
     weights: Float[np.ndarray, " branches"]
     rows: Float[np.ndarray, "branches n symbols"]
     calls: Int[np.ndarray, " m"]
-    log_probs: Float[np.ndarray, "m n q"] | None
+    log_probs: Rows | None
 
 
 def merged(parts: list[Frontier], code_count: int) -> tuple[Frontier, Int[np.ndarray, " before"]]:
@@ -160,14 +160,14 @@ class Stepper:
                     refuse(f"the choice of {name} at {state}", "empty", "at least one masked position")
             yield Stepped(block, owner, weights, rows, calls, log_probs)
 
-    def _tokens(self, codes: Int[np.ndarray, " m"]) -> Int[np.ndarray, "m n"]:
+    def _tokens(self, codes: Int[np.ndarray, " m"]) -> States:
         return np.asarray(tokens_of(codes, self.n, self.q))
 
     def _mixed(
         self,
         weights: Float[np.ndarray, "m branches"],
         rows: Float[np.ndarray, "m branches n symbols"],
-        tokens: Int[np.ndarray, "m n"],
+        tokens: States,
         what: str,
     ) -> tuple[Int[np.ndarray, " used"], Float[np.ndarray, " used"], Float[np.ndarray, "used n symbols"]]:
         """The branches in use, with rows of sum one in float64; refused if they never were."""
@@ -222,7 +222,7 @@ def _last_changes(
     last: Float[np.ndarray, "m n steps"],
     total: Float[np.ndarray, " m"],
     flow: csr_array,
-    before: Int[np.ndarray, "m n"],
+    before: States,
     after: Int[np.ndarray, "next n"],
 ) -> Float[np.ndarray, "next n more"]:
     """`last` of what follows: its sources' by the shares in `flow`, or now where the token changed."""

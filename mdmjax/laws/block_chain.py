@@ -1,6 +1,5 @@
 """The law of a Block-HMM that is too long for a table, decoded block by block in its own order."""
 
-from collections.abc import Callable
 from functools import partial
 
 import equinox as eqx
@@ -20,7 +19,7 @@ from ..denoisers.oracle import Oracle
 from ..distributions.block_hmm import BlockHMM
 from .block_decoding import BlockDecoding, block_decoding
 from .fixed_order import blocks_of
-from .law import AbstractLaw
+from .law import AbstractLaw, Plan
 
 DENSE = 2**17
 """Sequences up to which the law of a Block-HMM is a table like any other."""
@@ -99,9 +98,7 @@ class BlockChainLaw(AbstractLaw):
             refuse("p", type(p).__name__, "the BlockHMM that this is the law of", remedy)
 
 
-def plan(
-    denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None
-) -> Callable[[], BlockChainLaw] | None:
+def plan(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None) -> Plan | None:
     """`BlockChainLaw`, if the decoder takes the blocks of a long Block-HMM in turn."""
     verified = isinstance(decoder, BlockVerification)
     if verified:

@@ -1,13 +1,11 @@
 """The exact law of a decoder: the one verb, and the ways that it tries in turn."""
 
-from collections.abc import Callable
-
 from ..decoders.base import AbstractDecoder
 from ..decoders.reveal import AtTemperature, tempered_denoiser
 from ..decoders.run import step_limit
 from ..denoisers.base import AbstractDenoiser
 from . import block_chain, fixed_order, frontier, random_order, rejection
-from .law import AbstractLaw
+from .law import AbstractLaw, Plan
 
 MAX_STATES = 2**22
 """The most states at once that are made without being asked for."""
@@ -73,7 +71,7 @@ def check_law(
 
 def _planned(
     denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None, max_states: int, batch: int
-) -> Callable[[], AbstractLaw]:
+) -> Plan:
     """The law, still to be computed, by the first way that is for these: what is too large is refused."""
     step_limit(decoder, denoiser.n, max_steps)  # refuses what is no number of steps
     while isinstance(decoder, AtTemperature):

@@ -1,6 +1,5 @@
 """The exact law of an ordered partition: a product over its blocks, on tables."""
 
-from collections.abc import Callable
 from functools import partial
 
 import jax.numpy as jnp
@@ -14,12 +13,10 @@ from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, check_table_size
 from ._blocks import CONTEXTS_AT_ONCE, block_products
 from ._rows import check_calls, with_tables
-from .law import Law
+from .law import Law, Plan
 
 
-def plan(
-    denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None
-) -> Callable[[], Law] | None:
+def plan(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None) -> Plan | None:
     """`fixed_order_law`, if the decoder reveals the blocks of a partition, and has the steps for all."""
     if not (isinstance(decoder, Reveal) and isinstance(decoder.rule, FixedPartition)):
         return None

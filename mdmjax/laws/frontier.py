@@ -1,6 +1,5 @@
 """The exact law of any decoder: mass propagated over the states that it reaches."""
 
-from collections.abc import Callable
 from functools import partial
 
 import jax.numpy as jnp
@@ -17,12 +16,12 @@ from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint, check_table_size
 from ._frontier import COPIES, SIZES, Stepper
 from ._rows import has_table, with_tables
-from .law import Law
+from .law import Law, Plan
 
 
 def plan(
     denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None, max_states: int, batch: int
-) -> Callable[[], Law]:
+) -> Plan:
     """`frontier_law`: of any decoder."""
     n, q = denoiser.n, denoiser.q
     check_table_size(n, q)

@@ -1,6 +1,7 @@
 """The law of a decoder: what it outputs, and what that costs."""
 
 import abc
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import equinox as eqx
@@ -93,3 +94,7 @@ class Law(AbstractLaw):
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
         """One draw of the output, given that it finishes; in `O(q^n)`."""
         return Joint(self.probs / jnp.sum(self.probs)).sample(key)
+
+
+Plan = Callable[[], AbstractLaw]
+"""A law that is not too large, still to be computed."""

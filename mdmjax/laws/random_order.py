@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Callable
 from functools import partial
 
 import jax.numpy as jnp
@@ -17,7 +16,7 @@ from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, check_table_size
 from ..schedules.schedule import Schedule, check_total
 from ._rows import denoised, masked_probs, with_tables
-from .law import Law
+from .law import Law, Plan
 
 MAX_TERMS = 5 * 2**28
 """The most products that are summed without being asked for: about a minute on two cores (measured)."""
@@ -29,9 +28,7 @@ BLOCK = 2**14
 """The states whose rows are alive, and a sixteenth of the products that are added, at a time."""
 
 
-def plan(
-    denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None
-) -> Callable[[], Law] | None:
+def plan(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None) -> Plan | None:
     """`random_order_law`, if the decoder reveals random subsets and has the steps for all."""
     if not (isinstance(decoder, Reveal) and isinstance(decoder.rule, RandomSubset)):
         return None

@@ -5,7 +5,7 @@ $a = p / (M p_\Pi)$. With $Z = \sum p_\Pi a$ the law of an accepted block is $p_
 of proposals is geometric with mean $1 / Z = M$.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import equinox as eqx
@@ -25,12 +25,10 @@ from ..distributions.joint import tabulate
 from ._blocks import block_products, contexts_of
 from ._rows import with_tables
 from .fixed_order import blocks_of, check_size
-from .law import Law
+from .law import Law, Plan
 
 
-def plan(
-    denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None
-) -> Callable[[], "RejectionLaw"] | None:
+def plan(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None) -> Plan | None:
     """`rejection_law` of `BlockRejection`; a bound on its steps is another law, for the general way."""
     if not isinstance(decoder, BlockRejection) or max_steps is not None:
         return None

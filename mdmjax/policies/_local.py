@@ -11,7 +11,8 @@ from .._types import Array, Bool, Float, Int
 from ..decoders.verification import check_fits
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
-from ..laws._rows import checked_probs, denoised, with_tables
+from ..laws._rows import Rows as Said
+from ..laws._rows import States, checked_probs, denoised, with_tables
 
 Rows = Float[Array, "contexts n q"]
 
@@ -37,9 +38,7 @@ def context_rows(joint: Joint, denoiser: AbstractDenoiser) -> tuple[Rows, Rows, 
     return exact, jnp.asarray(made, exact.dtype), mass
 
 
-def normalised(
-    log_probs: Float[np.ndarray, "m n q"], tokens: Int[np.ndarray, "m n"]
-) -> Float[np.ndarray, "m n q"]:
+def normalised(log_probs: Said, tokens: States) -> Said:
     r"""The rows of `checked_probs` as logarithms, which hold what is too small for a probability.
 
     $-\infty$ where revealed.
