@@ -256,15 +256,9 @@ class Wino(AbstractJudged):
         judged, log_probs = self.rows(denoiser, tokens)
         model = denoiser if self.judge is None else self.judge
         drafted = self.draft.choose(jax.random.key(0), judged, tokens, step)  # the key is not used
-        failed = self._failed(leave_one_out(model, tokens), tokens != denoiser.q, jnp.sum(drafted) - 1)
+        support = comparable(leave_one_out(model, tokens))
+        passed = support >= comparable(self.verify_threshold.astype(support.dtype))
+        failed = first(support, (tokens != denoiser.q) & ~passed, jnp.sum(drafted) - 1)
         hidden = kept_rows(jnp.where(failed, denoiser.q, tokens), denoiser.q, log_probs.dtype)
         rows = jnp.where(failed[:, None], hidden, revealed_rows(log_probs, tokens, drafted))
         return Branches(jnp.ones((1,), log_probs.dtype), rows[None])
-
-    def _failed(
-        self, support: Float[Array, " n"], revealed: Bool[Array, " n"], most: Int[Array, ""]
-    ) -> Positions:
-        """The `most` least supported of the revealed positions that are below the threshold."""
-        support = comparable(support)
-        passed = support >= comparable(self.verify_threshold.astype(support.dtype))
-        return first(support, revealed & ~passed, most)

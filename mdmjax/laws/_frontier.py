@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.sparse import csr_array
 
-from .._contexts import readable_state, tokens_of
+from .._contexts import place_values, readable_state, tokens_of
 from .._errors import refuse
 from .._types import Array, Bool, Float, Int
 from ..decoders.base import AbstractDecoder
@@ -76,16 +76,9 @@ def merged(parts: list[Frontier], code_count: int) -> tuple[Frontier, Int[np.nda
 class Stepper:
     """A denoiser and a decoder that take frontiers a step further, `batch` states at a time."""
 
-    def __init__(
-        self,
-        denoiser: AbstractDenoiser,
-        decoder: AbstractDecoder,
-        place: Int[np.ndarray, " n"],
-        max_states: int,
-        batch: int,
-    ):
-        self.denoiser, self.decoder, self.place, self.max_states = denoiser, decoder, place, max_states
-        self.n, self.q = denoiser.n, denoiser.q
+    def __init__(self, denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_states: int, batch: int):
+        self.denoiser, self.decoder, self.max_states = denoiser, decoder, max_states
+        self.n, self.q, self.place = denoiser.n, denoiser.q, place_values(denoiser.n, denoiser.q)
         self.batch, self.calls = batch, 0
         if not (isinstance(decoder, Reveal) and not decoder.rule.is_random):  # of one branch
             index = jnp.arange(1).dtype

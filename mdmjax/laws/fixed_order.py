@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import jax.numpy as jnp
 import numpy as np
 
 from .._errors import check_bytes
@@ -13,7 +12,7 @@ from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, check_table_size
 from ._blocks import CONTEXTS_AT_ONCE, block_products
 from ._rows import check_calls, with_tables
-from .law import Law, Plan
+from .law import Law, Plan, stepwise
 
 
 def plan(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None) -> Plan | None:
@@ -49,15 +48,8 @@ def fixed_order_law(denoiser: AbstractDenoiser, blocks: list[list[int]]) -> Law:
         products *= law[:, None]
         law, order = products.reshape(-1), order + block
     probs = law.reshape((q,) * n).transpose(np.argsort(order))
-    dtype = jnp.result_type(float)
     level = np.repeat(np.arange(steps), [len(block) for block in blocks])[np.argsort(order)]
-    return Law(
-        probs=jnp.asarray(probs, dtype),
-        calls=jnp.zeros((steps + 1,), dtype).at[-1].set(1.0),
-        finalised=jnp.asarray(level[:, None] == np.arange(steps), dtype),
-        unfinished=jnp.zeros((), dtype),
-        way="fixed order",
-    )
+    return stepwise(probs, level[:, None] == np.arange(steps), "fixed order")
 
 
 def blocks_of(rule: FixedPartition) -> list[list[int]]:

@@ -5,7 +5,7 @@ from functools import partial
 import jax.numpy as jnp
 import numpy as np
 
-from .._contexts import place_values, tokens_of
+from .._contexts import tokens_of
 from .._errors import check_bytes, refuse
 from .._types import Float
 from ..decoders.base import AbstractDecoder
@@ -43,7 +43,7 @@ def frontier_law(
     """
     n, q = denoiser.n, denoiser.q
     denoiser, decoder = with_tables((denoiser, decoder))
-    stepper = Stepper(denoiser, decoder, place_values(n, q), max_states, batch)
+    stepper = Stepper(denoiser, decoder, max_states, batch)
     words, probs = np.array([q ** (n - 1 - i) for i in range(n)]), np.zeros(q**n)
     calls, finalised, unfinished, step = np.zeros(1), np.zeros((n, 0)), 0.0, 0
     frontier = stepper.start()

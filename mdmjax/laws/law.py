@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 
 from .._types import Array, Float, Int, Key
 from ..decoders.base import DENOISED
@@ -94,6 +95,14 @@ class Law(AbstractLaw):
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
         """One draw of the output, given that it finishes; in `O(q^n)`."""
         return Joint(self.probs / jnp.sum(self.probs)).sample(key)
+
+
+def stepwise(probs: np.ndarray, finalised: np.ndarray, way: str) -> Law:
+    """A law that takes one call in each of the steps of `finalised`, and no more."""
+    dtype = jnp.result_type(float)
+    calls = jnp.zeros((finalised.shape[1] + 1,), dtype).at[-1].set(1.0)
+    table, last = jnp.asarray(probs, dtype), jnp.asarray(finalised, dtype)
+    return Law(table, calls, last, jnp.zeros((), dtype), way)
 
 
 Plan = Callable[[], AbstractLaw]

@@ -4,7 +4,6 @@ import itertools
 import math
 from functools import partial
 
-import jax.numpy as jnp
 import numpy as np
 
 from .._errors import check_bytes, refuse
@@ -16,7 +15,7 @@ from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, check_table_size
 from ..schedules.schedule import Schedule, check_total
 from ._rows import denoised, masked_probs, with_tables
-from .law import Law, Plan
+from .law import Law, Plan, stepwise
 
 MAX_TERMS = 5 * 2**28
 """The most products that are summed without being asked for: about a minute on two cores (measured)."""
@@ -88,15 +87,7 @@ def random_order_law(denoiser: AbstractDenoiser, schedule: Schedule) -> Law:
     for start, count in _steps(schedule):
         mass = level_after(denoiser, mass, start, count)
     # The words of the last level are all sequences, in the order of the table.
-    dtype = jnp.result_type(float)
-    share = jnp.asarray(schedule.counts / n, dtype)
-    return Law(
-        probs=jnp.asarray(mass.reshape((q,) * n), dtype),
-        calls=jnp.zeros((schedule.steps + 1,), dtype).at[-1].set(1.0),
-        finalised=jnp.broadcast_to(share[None, :], (n, schedule.steps)),
-        unfinished=jnp.zeros((), dtype),
-        way="random order",
-    )
+    return stepwise(mass.reshape((q,) * n), np.tile(schedule.counts / n, (n, 1)), "random order")
 
 
 def _steps(schedule: Schedule) -> list[tuple[int, int]]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from .._contexts import place_values, states_with
+from .._contexts import states_with
 from .._errors import refuse
 from .._numerics import safe_log
 from .._types import Array, Float, Int
@@ -142,16 +142,16 @@ def _followed(
 ) -> tuple[Int[np.ndarray, " m"], Float[np.ndarray, " m"]]:
     """Calls and log-probability of every word, all words at once; states that they share are met once."""
     n, q = denoiser.n, denoiser.q
-    place, writer = place_values(n, q), decoder.writer(denoiser)
+    writer = decoder.writer(denoiser)
     as_it_is = writer is denoiser
     denoiser, decoder, writer = with_tables((denoiser, decoder, writer))
-    stepper = Stepper(denoiser, decoder, place, words.shape[0], BATCH)
+    stepper = Stepper(denoiser, decoder, words.shape[0], BATCH)
     tokens, calls, log_law = np.full_like(words, q), np.zeros(len(words), int), np.zeros(len(words))
     for step in range(n):
         open_ = np.flatnonzero(np.any(tokens == q, axis=1))
         if not open_.size:
             break
-        codes, which = np.unique(tokens[open_] @ place, return_inverse=True)
+        codes, which = np.unique(tokens[open_] @ stepper.place, return_inverse=True)
         parts = list(stepper.branches(codes, step))
         hidden = np.concatenate([part.rows[:, :, q] for part in parts])
         states = np.concatenate([part.tokens for part in parts])
