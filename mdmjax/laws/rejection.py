@@ -22,9 +22,8 @@ from ..decoders.verification import BlockRejection, block_words, check_branches,
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.base import AbstractDistribution
 from ..distributions.joint import tabulate
-from ._blocks import block_products, contexts_of
 from ._rows import with_tables
-from .fixed_order import blocks_of, check_size
+from .fixed_order import block_products, blocks_of, check_size, contexts_of
 from .law import Law, Plan
 
 

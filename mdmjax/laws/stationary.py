@@ -13,8 +13,8 @@ from .._types import Array, Bool, Float
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES
 from ..divergences.tables import Table, Tabulated
-from ._blocks import CONTEXTS_AT_ONCE, block_products
 from ._rows import with_tables
+from .fixed_order import CONTEXTS_AT_ONCE, block_products
 
 Blocks = Sequence[Sequence[int]]
 """Sets of positions."""

@@ -23,9 +23,6 @@ from ._local import normalised
 from .bellman import Policies, any_policy
 from .hull import CallsHull, least_kl
 
-BATCH = 2**12
-"""States that are denoised at a time."""
-
 WORDS = 2**16
 """Words that are followed at a time."""
 
@@ -145,7 +142,7 @@ def _followed(
     writer = decoder.writer(denoiser)
     as_it_is = writer is denoiser
     denoiser, decoder, writer = with_tables((denoiser, decoder, writer))
-    stepper = Stepper(denoiser, decoder, words.shape[0], BATCH)
+    stepper = Stepper(denoiser, decoder, words.shape[0], 2**12)
     tokens, calls, log_law = np.full_like(words, q), np.zeros(len(words), int), np.zeros(len(words))
     for step in range(n):
         open_ = np.flatnonzero(np.any(tokens == q, axis=1))
