@@ -39,6 +39,7 @@ def fixed_order_law(denoiser: AbstractDenoiser, blocks: list[list[int]]) -> Law:
         InvalidInputError: a denoiser that is NaN, or whose rows do not sum to one, at a context that is
             reached.
 
+    >>> import jax.numpy as jnp
     >>> from mdmjax import Joint, Oracle
     >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
     >>> fixed_order_law(same, [[0, 1]]).probs.tolist()

@@ -75,6 +75,7 @@ def random_order_law(denoiser: AbstractDenoiser, schedule: Schedule) -> Law:
         InvalidInputError: counts that do not sum to `n`; a denoiser that is NaN, or whose rows do not sum
             to one, at a state that is reached; too many terms (a call counts as 16) or bytes.
 
+    >>> import jax.numpy as jnp
     >>> from mdmjax import Joint, Oracle
     >>> joint = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
     >>> random_order_law(Oracle(joint), Schedule([2])).probs.tolist()
