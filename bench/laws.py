@@ -21,8 +21,7 @@ from mdmjax import (
     negative_entropy,
     optimal_policy_frontier,
 )
-from mdmjax.laws.block_decoding import block_decoding
-from mdmjax.laws.block_estimate import block_decoding_estimate
+from mdmjax.laws.block_decoding import block_decoding, block_decoding_estimate
 
 from ._timing import Row, once, seconds
 
@@ -173,7 +172,7 @@ def blocks(samples: int = 20000) -> Row:
         lambda: [block_decoding_estimate(k, m, samples) for k, m in zip(keys, models, strict=True)], runs=1
     )[0]
     guesses = [block_decoding_estimate(k, m, samples) for k, m in zip(keys, models, strict=True)]
-    errors = [float(guess.forward_kl_stderr / guess.estimate.forward_kl) for guess in guesses]
+    errors = [float(guess.stderr["forward_kl"] / guess.estimate.forward_kl) for guess in guesses]
     note = f"the estimate's standard error is up to {max(errors):.1e} of the KL; ours draws nothing"
     what = f"block decoding, {models[0].n} bits, {len(ETAS)} etas"
     return Row(what, ours, compile_time, f"{samples} samples", theirs, 0.0, note)

@@ -2,8 +2,8 @@ from ._errors import InvalidInputError as InvalidInputError
 from .decoders.base import AbstractDecoder as AbstractDecoder
 from .decoders.base import AbstractRule as AbstractRule
 from .decoders.base import Branches as Branches
-from .decoders.early_commit import EarlyCommit as EarlyCommit
-from .decoders.low_confidence import LowConfidence as LowConfidence
+from .decoders.nested import EarlyCommit as EarlyCommit
+from .decoders.nested import SemiAutoregressive as SemiAutoregressive
 from .decoders.orders import FixedPartition as FixedPartition
 from .decoders.orders import RandomSubset as RandomSubset
 from .decoders.orders import dilated as dilated
@@ -14,12 +14,14 @@ from .decoders.ranked import confidence as confidence
 from .decoders.ranked import margin as margin
 from .decoders.ranked import negative_entropy as negative_entropy
 from .decoders.ranked import row_entropy as row_entropy
-from .decoders.remdm import ReMDM as ReMDM
+from .decoders.remasking import LowConfidence as LowConfidence
+from .decoders.remasking import ReMDM as ReMDM
+from .decoders.remasking import Wino as Wino
+from .decoders.reveal import AtTemperature as AtTemperature
 from .decoders.reveal import Reveal as Reveal
 from .decoders.run import Trace as Trace
 from .decoders.run import decode as decode
 from .decoders.run import decode_many as decode_many
-from .decoders.semi_autoregressive import SemiAutoregressive as SemiAutoregressive
 from .decoders.speculative import AnySubsetSpeculative as AnySubsetSpeculative
 from .decoders.speculative import DraftAndVerify as DraftAndVerify
 from .decoders.sweeps import Edited as Edited
@@ -30,8 +32,6 @@ from .decoders.thresholds import EntropyBounded as EntropyBounded
 from .decoders.thresholds import EntropySum as EntropySum
 from .decoders.verification import BlockRejection as BlockRejection
 from .decoders.verification import BlockVerification as BlockVerification
-from .decoders.wino import Wino as Wino
-from .decoders.writing import AtTemperature as AtTemperature
 from .denoisers.base import AbstractDenoiser as AbstractDenoiser
 from .denoisers.entropy_noise import EntropyNoise as EntropyNoise
 from .denoisers.fallback import Fallback as Fallback

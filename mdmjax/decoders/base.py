@@ -1,11 +1,9 @@
 r"""What a decoder is: the law of one step of a sampler; and what a rule is, of which most are made.
 
-A step of a decoder takes a state to a law on states,
-$K(x' \mid x) = \sum_b w_b(x) \prod_i r_{b,i}(x'_i \mid x)$, a mixture of products with the mask as one more
-symbol. That form holds every decoder here: a rule that reveals has one branch, a random subset one branch a
-subset, a decoder that looks at what it drew one branch a draw; a canvas of tokens without masks is a state
-like any other. Samples are drawn from it and exact laws are propagated through it, so that both are of the
-same decoder.
+A step takes a state to a law on states, $K(x' \mid x) = \sum_b w_b(x) \prod_i r_{b,i}(x'_i \mid x)$, a
+mixture of products with the mask as one more symbol: one branch for a rule that reveals, one a subset for a
+random one, one a draw for a decoder that looks at what it drew; a canvas without masks is a state like any
+other. Samples are drawn from it and exact laws are propagated through it.
 """
 
 import abc
@@ -28,6 +26,9 @@ else:
 
 MAX_STEPS = 1024
 """The steps after which a decoder that may go on for ever is stopped."""
+
+DENOISED = "a call of the denoiser"
+"""What most calls are."""
 
 
 class AbstractRule(eqx.Module):
@@ -78,14 +79,15 @@ class AbstractDecoder(eqx.Module):
     r"""One step of a sampler as a law on what follows: reveal, write, mask again, stop.
 
     `branches` is that law, and `start` the law of what it starts from. `calls` is what a step costs, in
-    calls of the denoiser (NFE; batched calls on several drafts count once). `finished` says when to stop.
-    `revises` is whether a token may change that is not masked. `draw` samples from `branches`; a decoder
-    whose branches are many overrides it, with the same law. A decoder that remembers keeps it in cells
-    after the first `n`: `start` makes them, `branches` shows the denoiser `tokens[:n]`, and `decode` runs
-    it as it is (exact laws take `n` cells so far).
+    calls of the denoiser (NFE; batched calls on several drafts count once) or of what `calls_of` says.
+    `finished` says when to stop. `revises` is whether a token may change that is not masked. `draw` samples
+    from `branches`; a decoder whose branches are many overrides it, with the same law. A decoder that
+    remembers keeps it in cells after the first `n`: `start` makes them, `branches` shows the denoiser
+    `tokens[:n]`, and `decode` runs it as it is (exact laws take `n` cells so far).
     """
 
     revises: AbstractClassVar[bool]
+    calls_of = DENOISED
 
     @abc.abstractmethod
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
@@ -128,9 +130,6 @@ def drawn_from(key: Key[Array, ""], probs: Float[Array, "n symbols"]) -> Int[Arr
     r"""One symbol from each row, by inversion of its sums: `n` random numbers; Gumbel noise takes `n q`.
 
     A symbol of probability zero is never drawn, however the sums are rounded.
-
-    >>> drawn_from(jax.random.key(0), jnp.array([[0.0, 1.0], [1.0, 0.0]])).tolist()
-    [1, 0]
     """
     possible, sums = probs > 0, jnp.cumsum(probs, axis=-1)
     total = jnp.max(sums, axis=-1, keepdims=True, where=possible, initial=0.0)
@@ -140,21 +139,13 @@ def drawn_from(key: Key[Array, ""], probs: Float[Array, "n symbols"]) -> Int[Arr
 
 
 def certain_choice(chosen: Positions, dtype: jnp.dtype) -> Float[Array, " subsets"]:
-    """The law of a choice that is always this set.
-
-    >>> certain_choice(jnp.array([False, True]), jnp.dtype(float)).tolist()
-    [0.0, 0.0, 1.0, 0.0]
-    """
+    """The law of a choice that is always this set."""
     n = chosen.shape[0]
     return jax.nn.one_hot(jnp.sum(jnp.where(chosen, 1 << jnp.arange(n), 0)), 2**n, dtype=dtype)
 
 
 def kept_rows(tokens: Int[Array, "*words n"], q: int, dtype: jnp.dtype) -> Float[Array, "*words n symbols"]:
-    """The rows of a step that changes nothing.
-
-    >>> kept_rows(jnp.array([0, 2]), 2, jnp.dtype(float)).tolist()
-    [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
-    """
+    """The rows of a step that changes nothing."""
     return jax.nn.one_hot(tokens, q + 1, dtype=dtype)
 
 

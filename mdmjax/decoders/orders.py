@@ -62,7 +62,12 @@ class FixedPartition(AbstractRule):
     is_random = False
 
     def __init__(self, blocks: Sequence[Sequence[int]]):
-        self.levels = jnp.asarray(_levels(blocks))
+        parts = [[check_integer("blocks", i, 0) for i in block] for block in blocks]
+        positions = sorted(i for part in parts for i in part)
+        if not parts or not all(parts) or positions != list(range(len(positions))):
+            refuse("blocks", parts, "each of 0..n-1 once, and no empty block")
+        level_of = {i: level for level, part in enumerate(parts) for i in part}
+        self.levels = jnp.asarray([level_of[i] for i in positions])
 
     def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The masked positions of the first block that has any."""
@@ -72,22 +77,14 @@ class FixedPartition(AbstractRule):
 
 
 def subsets(n: int) -> Bool[np.ndarray, "subsets n"]:
-    """All sets of positions: bit `i` of the index is position `i`.
-
-    >>> subsets(2).tolist()
-    [[False, False], [True, False], [False, True], [True, True]]
-    """
+    """All sets of positions: bit `i` of the index is position `i`."""
     return (np.arange(2**n)[:, None] >> np.arange(n)) & 1 == 1
 
 
 def uniform_choice_law(
     masked: Positions, size: Int[Array, ""], dtype: jnp.dtype
 ) -> Float[Array, " subsets"]:
-    """Uniform over the sets of `size` masked positions.
-
-    >>> uniform_choice_law(jnp.array([True, True]), jnp.array(1), jnp.dtype(float)).tolist()
-    [0.0, 0.5, 0.5, 0.0]
-    """
+    """Uniform over the sets of `size` masked positions."""
     sets = subsets(masked.shape[0])
     fits = (jnp.all(masked[None, :] | ~sets, axis=1) & (jnp.sum(sets, axis=1) == size)).astype(dtype)
     return fits / jnp.sum(fits)
@@ -99,7 +96,7 @@ def left_to_right(schedule: Schedule) -> FixedPartition:
     >>> left_to_right(Schedule([1, 2])).levels.tolist()
     [0, 1, 1]
     """
-    return FixedPartition([list(block) for block in _runs(schedule)])
+    return FixedPartition(_split(np.arange(schedule.n), schedule))
 
 
 def right_to_left(schedule: Schedule) -> FixedPartition:
@@ -108,7 +105,7 @@ def right_to_left(schedule: Schedule) -> FixedPartition:
     >>> right_to_left(Schedule([1, 2])).levels.tolist()
     [1, 1, 0]
     """
-    return FixedPartition([[schedule.n - 1 - i for i in block] for block in _runs(schedule)])
+    return FixedPartition(_split(np.arange(schedule.n)[::-1], schedule))
 
 
 def dilated(n: int) -> FixedPartition:
@@ -129,11 +126,7 @@ def dilated(n: int) -> FixedPartition:
 
 
 def ends_of(schedule: Schedule) -> Int[Array, " n"]:
-    """For each number of revealed tokens, how many there are after the step that comes next.
-
-    >>> ends_of(Schedule([1, 2])).tolist()
-    [1, 3, 3]
-    """
+    """For each number of revealed tokens, how many there are after the step that comes next."""
     return jnp.asarray(np.repeat(schedule.boundaries[1:], schedule.counts))
 
 
@@ -152,11 +145,7 @@ def first(
 
 
 def rank(priority: Int[Array, " n"] | Float[Array, " n"], masked: Positions) -> Int[Array, " n"]:
-    """The place of each position in the order that `first` takes; masked ones come before the others.
-
-    >>> rank(jnp.array([0.5, 0.1, 0.5, 0.0]), jnp.array([True, True, True, False])).tolist()
-    [1, 0, 2, 3]
-    """
+    """The place of each position in the order that `first` takes; masked ones come before the others."""
     # Counted, not sorted: n^2 comparisons that fuse are far faster than a batch of short sorts.
     lower = jnp.arange(masked.size)[:, None] < jnp.arange(masked.size)[None, :]
     before = (priority[:, None] < priority[None, :]) | ((priority[:, None] == priority[None, :]) & lower)
@@ -165,32 +154,15 @@ def rank(priority: Int[Array, " n"] | Float[Array, " n"], masked: Positions) -> 
 
 
 def places_of(order: Numbers) -> Int[Array, " n"]:
-    """The place of each position in `order`, refused if it is no permutation.
-
-    >>> places_of([2, 0, 1]).tolist()
-    [1, 2, 0]
-    """
+    """The place of each position in `order`, refused if it is no permutation."""
     positions = np.asarray(order)
     if positions.ndim != 1 or sorted(positions.tolist()) != list(range(positions.size)):
         refuse("order", positions.tolist(), f"a permutation of 0..{positions.size - 1}")
     return jnp.asarray(np.argsort(positions))
 
 
-def _runs(schedule: Schedule) -> list[range]:
-    """The steps of a schedule as runs of consecutive positions."""
-    return [range(start, end) for start, end in itertools.pairwise(schedule.boundaries.tolist())]
-
-
-def _levels(blocks: Sequence[Sequence[int]]) -> Int[np.ndarray, " n"]:
-    """The block of each position."""
-    parts = [[check_integer("blocks", i, 0) for i in block] for block in blocks]
-    positions = sorted(i for part in parts for i in part)
-    if not parts or not all(parts) or positions != list(range(len(positions))):
-        refuse("blocks", parts, "each of 0..n-1 once, and no empty block")
-    levels = np.zeros(len(positions), int)
-    for level, part in enumerate(parts):
-        levels[part] = level
-    return levels
+def _split(order: Int[np.ndarray, " n"], schedule: Schedule) -> list[list[int]]:
+    return [block.tolist() for block in np.split(order, schedule.boundaries[1:-1])]
 
 
 def check_positions(argument: str, known: Int[Array, " m"], tokens: Array) -> None:

@@ -15,6 +15,9 @@ from ..schedules.schedule import Schedule
 from .base import AbstractRule
 from .orders import ends_of, first, step_size
 
+Score = Callable[[LogProbs], Float[Array, " n"]]
+"""How much a rule wants every position, from its row."""
+
 
 class Ranked(AbstractRule):
     r"""The masked positions of highest `score`, as many as the schedule says.
@@ -32,11 +35,11 @@ class Ranked(AbstractRule):
     [False, True, False]
     """
 
-    score: Callable[[Float[Array, "n q"]], Float[Array, " n"]] = eqx.field(static=True)
+    score: Score = eqx.field(static=True)
     ends: Int[Array, " n"]
     is_random = False
 
-    def __init__(self, score: Callable[[Float[Array, "n q"]], Float[Array, " n"]], schedule: Schedule):
+    def __init__(self, score: Score, schedule: Schedule):
         self.score, self.ends = score, ends_of(schedule)
 
     def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:

@@ -1,21 +1,118 @@
-"""How a rule becomes a decoder: what it chooses is drawn, the others stay."""
+"""How a rule becomes a decoder, and at which temperature: who judges and who writes."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._types import Array, Key, Step, Tokens
+from .._errors import refuse
+from .._types import Array, Bool, Int, Key, LogProbs, Step, Tokens
+from ..denoisers.argmax import Argmax
 from ..denoisers.base import AbstractDenoiser
-from .base import AbstractRule, Branches, drawn_from, revealed_rows
+from ..denoisers.perturbed import AbstractPerturbed, Tempered
+from .base import AbstractDecoder, AbstractRule, Branches, drawn_from, revealed_rows
 from .orders import subsets
-from .writing import AbstractJudged
+
+
+class AbstractJudged(AbstractDecoder):
+    """A decoder that draws tokens at a `temperature`, 0 for the argmax, and chooses by the rows before it.
+
+    If a `judge` is given, choices go by its rows instead, and its calls are not counted (our choice). Other
+    decoders draw before they choose: see `AtTemperature`.
+
+    Raises:
+        InvalidInputError: `temperature` not a finite number of at least 0.
+    """
+
+    temperature: float | int = eqx.field(default=1.0, static=True, kw_only=True)
+    judge: AbstractDenoiser | None = eqx.field(default=None, kw_only=True)
+
+    def __check_init__(self):
+        check_temperature(self.temperature)
+
+    def rows(self, denoiser: AbstractDenoiser, tokens: Tokens) -> tuple[LogProbs, LogProbs]:
+        """The rows that choices go by, and those that are drawn from."""
+        said = denoiser(tokens)
+        judged = said if self.judge is None else self.judge(tokens)
+        if self.temperature == 1:
+            return judged, said
+        return judged, tempered_denoiser(denoiser, self.temperature).perturbed(said, tokens)
+
+    def writer(self, denoiser: AbstractDenoiser) -> AbstractDenoiser:
+        """The denoiser at the temperature."""
+        return denoiser if self.temperature == 1 else tempered_denoiser(denoiser, self.temperature)
+
+
+class AtTemperature(AbstractDecoder):
+    r"""`decoder` with every row of its denoiser at `temperature`, those that it chooses by as well.
+
+    For decoders that draw before they choose (verification, speculation, ReMDM, sweeps): the same as a
+    denoiser that is `Tempered`, 0 for `Argmax`, but that `writer` says so.
+
+    Raises:
+        InvalidInputError: `temperature` not a finite number of at least 0.
+
+    >>> import jax.numpy as jnp
+    >>> from mdmjax import Joint, Oracle, Sweeps, exact_law
+    >>> coin = Oracle(Joint(jnp.array([0.25, 0.75])))
+    >>> exact_law(coin, AtTemperature(Sweeps([[0]], passes=1), 0.5)).probs.round(4).tolist()
+    [0.1, 0.9]
+    """
+
+    decoder: AbstractDecoder
+    temperature: float | int = eqx.field(static=True)
+
+    def __check_init__(self):
+        check_temperature(self.temperature)
+
+    @property
+    def revises(self) -> bool:
+        """Whether `decoder` does."""
+        return self.decoder.revises
+
+    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
+        """Those of the decoder with the tempered denoiser."""
+        return self.decoder.branches(tempered_denoiser(denoiser, self.temperature), tokens, step)
+
+    def draw(self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Tokens:
+        """A draw of the decoder with the tempered denoiser."""
+        return self.decoder.draw(key, tempered_denoiser(denoiser, self.temperature), tokens, step)
+
+    def calls(self, tokens: Tokens, step: Step, q: int) -> Int[Array, ""]:
+        """Those of the decoder."""
+        return self.decoder.calls(tokens, step, q)
+
+    def finished(self, tokens: Tokens, step: Step, q: int) -> Bool[Array, ""]:
+        """When the decoder is."""
+        return self.decoder.finished(tokens, step, q)
+
+    def start(self, n: int, q: int) -> Branches:
+        """That of the decoder."""
+        return self.decoder.start(n, q)
+
+    def writer(self, denoiser: AbstractDenoiser) -> AbstractDenoiser:
+        """That of the decoder with the tempered denoiser."""
+        return self.decoder.writer(tempered_denoiser(denoiser, self.temperature))
+
+    def most_steps(self, n: int) -> int:
+        """Those of the decoder."""
+        return self.decoder.most_steps(n)
+
+
+def tempered_denoiser(denoiser: AbstractDenoiser, temperature: float | int) -> AbstractPerturbed:
+    """`Tempered`, or `Argmax` at temperature 0."""
+    return Argmax(denoiser) if temperature == 0 else Tempered(denoiser, temperature)
+
+
+def check_temperature(temperature: float | int) -> None:
+    """Refuse what is not a finite number of at least 0."""
+    if not 0 <= temperature < float("inf"):
+        refuse("temperature", temperature, "a finite number >= 0", "0 writes the argmax")
 
 
 class Reveal(AbstractJudged):
-    r"""The decoder of a rule: the positions that it chooses are drawn independently, the others stay.
+    """The decoder of a rule: the positions that it chooses are drawn independently, the others stay.
 
-    `Reveal(rule, temperature=1.0, judge=None)`. A step calls the denoiser once, on the tokens before it.
-    Tokens are drawn at `temperature`, 0 for the argmax; the rule sees the rows as they are, or those of
-    `judge` if one is given.
+    `Reveal(rule, temperature=1.0, judge=None)`: a step calls the denoiser once, on the tokens before it.
 
     Raises:
         InvalidInputError: `temperature` not a finite number of at least 0.

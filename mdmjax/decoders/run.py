@@ -33,11 +33,10 @@ def decode(
     *,
     max_steps: int | None = None,
 ) -> Trace:
-    r"""One draw from the law of `decoder` with `denoiser`: from its `start`, step by step.
+    """One draw from the law of `decoder` with `denoiser`: from its `start`, step by step.
 
-    Each step is drawn from the decoder's branches, all of it from the state before the step, until the
-    decoder says that it is finished. At most `max_steps` steps are taken, `decoder.most_steps(n)` if it is
-    not given. `jax.vmap` over keys draws many; `jax.jit` compiles all of it once.
+    At most `max_steps` steps are taken, `decoder.most_steps(n)` if it is not given. `jax.vmap` over keys
+    draws many; `jax.jit` compiles all of it once.
 
     Raises:
         InvalidInputError: `max_steps` below 1.
@@ -82,7 +81,7 @@ def decode_many(
     """`samples` independent draws of `decode`, with a leading axis: compiled whole, `batch` at a time.
 
     A batch ends with its last sequence; those that have ended before do not change or count calls. The
-    key of draw `s` is `jax.random.split(key, samples)[s]`, so that `batch` changes time and memory alone.
+    key of draw `s` is `jax.random.split(key, samples)[s]`.
 
     Raises:
         InvalidInputError: `samples`, `batch` or `max_steps` below 1.

@@ -1,10 +1,7 @@
-r"""Decoders that draft several tokens in one call and verify them in the next: fewer calls, same output.
+"""Decoders that draft several tokens in one call and verify them in the next: fewer calls, same output.
 
-`DraftAndVerify` writes what greedy decoding of one token a step writes; `AnySubsetSpeculative` draws from
-the law of drawing one token at a time. Neither needs a second model: the drafts are the denoiser's own.
+The drafts are the denoiser's own: neither decoder needs a second model.
 """
-
-from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -12,11 +9,11 @@ import jax.numpy as jnp
 
 from .._checks import Numbers, check_integer
 from .._numerics import comparable, safe_log
-from .._types import Array, Bool, Float, Int, Key, Step, Tokens
+from .._types import Array, Bool, Int, Key, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
 from .base import AbstractDecoder, Branches, check_branches, word_branches
 from .orders import check_positions, places_of, rank
-from .ranked import confidence
+from .ranked import Score, confidence
 
 
 class DraftAndVerify(AbstractDecoder):
@@ -24,10 +21,8 @@ class DraftAndVerify(AbstractDecoder):
 
     At the state $x$ the nested drafts $d_1 \subset \dots \subset d_K$ fill the $k$ masked positions of
     highest `score` with their most probable symbols. One batched call on the drafts gives what each would
-    write next, $t_k$: its own best token added. The step ends in the last of $d_1, d_2 = t_1, d_3 = t_2,
-    \dots$ (the exact match), whose rows are known by then. $d_1$ is the greedy step itself, so that the
-    output is that of `Reveal(Ranked(score, single tokens), temperature=0)`, for every
-    denoiser; ties are theirs.
+    write next, $t_k$. The step ends in the last of $d_1, d_2 = t_1, d_3 = t_2, \dots$ (the exact match).
+    The output is that of `Reveal(Ranked(score, single tokens), temperature=0)`, ties and all.
 
     Calls: one for the first state and one a step, except that the last masked token needs none (our
     choice: its draft is always right). So at most `n`, as greedy decoding, and exactly `n` for one draft.
@@ -42,12 +37,10 @@ class DraftAndVerify(AbstractDecoder):
     """
 
     drafts: int = eqx.field(static=True)
-    score: Callable[[Float[Array, "n q"]], Float[Array, " n"]] = eqx.field(static=True)
+    score: Score = eqx.field(static=True)
     revises = False
 
-    def __init__(
-        self, drafts: int, score: Callable[[Float[Array, "n q"]], Float[Array, " n"]] = confidence
-    ):
+    def __init__(self, drafts: int, score: Score = confidence):
         self.drafts, self.score = check_integer("drafts", drafts, 1), score
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
@@ -91,12 +84,10 @@ class AnySubsetSpeculative(AbstractDecoder):
 
     $$\Pr(a_1, \dots, a_j) = (p_j - r_j)_+(a_j) \prod_{i < j} \min(p_i, r_i)(a_i),$$
 
-    with $p_k(a_k)$ in the place of the first factor for $j = k$; the law of the output is
-    $\prod_i \hat p(x_{\sigma_i} \mid x_{\sigma_{<i}})$, coherent or not, and the target for an oracle.
-
-    $p_1 = r_1$: the first draft is always accepted. Calls: two a step, but one if a single token is
-    drafted, which needs no second. As two calls bring two tokens or more, they are at most `n`. Exact
-    laws take $1 + q + \dots + q^{k-1}$ states of the denoiser a step, draws take `k`.
+    with $p_k(a_k)$ in the place of the first factor for $j = k$; the law of the output is $\prod_i \hat
+    p(x_{\sigma_i} \mid x_{\sigma_{<i}})$, coherent or not. Calls: two a step, which bring two tokens or
+    more, but one if a single token is drafted. Exact laws take $1 + q + \dots + q^{k-1}$ states of the
+    denoiser a step, draws take `k`.
 
     Raises:
         InvalidInputError: `drafts` below 1; an `order` that is not a permutation, or, at the first use,

@@ -16,11 +16,10 @@ from .orders import FixedPartition, check_positions
 class Sweeps(AbstractDecoder):
     r"""The blocks of an ordered partition, each masked and redrawn in turn, `passes` times over.
 
-    Step `t` masks block `B = t mod len(blocks)` and draws its positions independently, $x_B \sim
-    \prod_{i \in B} \hat p(x_i \mid x_{-B})$: one iteration of remasking (arXiv 2602.00286, App. C). From
-    all masked, the first pass is `FixedPartition(blocks)` and every further one is an edit. With blocks
-    of one position and the oracle of $p$ it is the systematic-scan Gibbs sampler, which leaves $p$ as it
-    is; larger blocks do not in general. Where it leads is `stationary_law`.
+    Step `t` masks block `B = t mod len(blocks)` and draws its positions independently, $x_B \sim \prod_{i
+    \in B} \hat p(x_i \mid x_{-B})$ (arXiv 2602.00286, App. C). From all masked, the first pass is
+    `FixedPartition(blocks)`. With blocks of one position and the oracle of $p$ it is the systematic-scan
+    Gibbs sampler. Where it leads is `stationary_law`.
 
     Raises:
         InvalidInputError: blocks that are empty or do not hold each of `0..n-1` once; `passes` below 1; at

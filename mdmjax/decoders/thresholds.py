@@ -76,9 +76,8 @@ class ConfidenceFactor(AbstractRule):
 class EntropyBounded(AbstractRule):
     r"""The $k$ masked positions of lowest entropy, $k$ the largest with $\sum_{i < k} H_i \le$ `bound`.
 
-    $H_1 \le H_2 \le \dots$ are the entropies in nats, and `k >= 1`. This is EB-Sampler (arXiv 2505.24857)
-    as in diffusers, $\sum_{i \le k} H_i - \max_{i \le k} H_i \le$ `bound`. With the right conditionals that
-    is no less than the total correlation of what is revealed.
+    Nats. This is EB-Sampler (arXiv 2505.24857) as in diffusers, $\sum_{i \le k} H_i - \max_{i \le k} H_i$;
+    with the right conditionals that is no less than the total correlation of what is revealed.
 
     Raises:
         InvalidInputError: `bound` not a finite number of at least 0.
@@ -102,11 +101,10 @@ class EntropyBounded(AbstractRule):
 
 
 class EntropySum(AbstractRule):
-    r"""Masked positions in turn until their entropies sum to more than `threshold`, in nats.
+    """Masked positions in turn until their entropies sum to more than `threshold`, in nats.
 
     The position that takes the sum above it is revealed too. The source (arXiv 2603.22248) was seen as an
-    abstract only; the order is our choice: uniformly random in each step, or the fixed `order`, a
-    permutation of the positions. (In order of entropy the rule is `EntropyBounded`.)
+    abstract only; the order is our choice: uniformly random in each step, or the fixed `order`.
 
     Raises:
         InvalidInputError: `threshold` not a finite number of at least 0; an `order` that is not a

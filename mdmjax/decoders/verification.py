@@ -26,6 +26,7 @@ from .orders import FixedPartition
 WORDS_AT_ONCE = 2**8
 """Words whose marginals are alive at the same time."""
 
+WordLogs = Float[Array, " words"]
 Outcomes = tuple[Float[Array, " outcomes"], Int[Array, "outcomes n"]]
 
 
@@ -71,9 +72,8 @@ class AbstractBlocks(AbstractDecoder):
 class BlockVerification(AbstractBlocks):
     r"""The next block of `partition` from its exact conditional $p(x_B \mid x_P)$ of `distribution`.
 
-    The verified decoder of arXiv 2602.00286 (App. E.4): all $q^{|B|}$ words of the block are weighed by
-    `distribution.log_marginal`, and one is drawn. Its law is the distribution. The denoiser is not used.
-    A step is one call: one batched evaluation of $q^{|B|}$ words (`q` to the largest block).
+    The verified decoder of arXiv 2602.00286 (App. E.4): one batched call weighs all $q^{|B|}$ words of the
+    block by `distribution.log_marginal`. Its law is the distribution. The denoiser is not used.
 
     Raises:
         InvalidInputError: blocks that do not partition `0..n-1`; words that need more than 2 GiB; at the
@@ -85,6 +85,8 @@ class BlockVerification(AbstractBlocks):
     [[0.5, 0.0], [0.0, 0.5]]
     """
 
+    calls_of = "a block, all of whose words are enumerated"
+
     def outcomes(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Outcomes:
         """The words of the block by their exact conditional."""
         _, words = self._next(denoiser, tokens, step)
@@ -95,11 +97,10 @@ class BlockRejection(AbstractBlocks):
     r"""One proposal a step for the next block of `partition`: it is accepted, or the state stays.
 
     Words are proposed from the product of the denoiser's rows, $p_\Pi(x_B \mid x_P)$, and accepted with
-    probability $p / (M p_\Pi)$, where $M(x_P) = \max_{x_B} p(x_B \mid x_P) / p_\Pi(x_B \mid x_P)$ is the
-    least constant that makes this a probability (arXiv 2602.00286, Eq. 19). The law is the distribution,
-    whatever the denoiser, if its rows have the support; where they have not, $M = \infty$ and nothing is
-    ever accepted. A step is one call (our choice: the evaluation of one proposed word), so that calls
-    count proposals, $M$ a block in the mean. $M$ itself is found by enumeration, which is not counted.
+    probability $p / (M p_\Pi)$, where $M(x_P) = \max_{x_B} p(x_B \mid x_P) / p_\Pi(x_B \mid x_P)$ (arXiv
+    2602.00286, Eq. 19). The law is the distribution, if the rows have its support; where they have not,
+    nothing is ever accepted. A call is one proposed word (our choice), $M$ a block in the mean; $M$ itself
+    is found by enumeration, which is not counted.
 
     Raises:
         InvalidInputError: as `BlockVerification`.
@@ -111,11 +112,12 @@ class BlockRejection(AbstractBlocks):
     ([[0.4375, 0.0], [0.0, 0.4375]], 0.125)
     """
 
+    calls_of = "a proposal"
+
     def outcomes(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Outcomes:
         r"""$p_\Pi a$ of every word, and what is left: the tokens as they are."""
         block, words = self._next(denoiser, tokens, step)
-        log_product = product_log_probs(denoiser(tokens), words.tokens, block)
-        log_ratio = log_ratios(words.log_target, log_product)
+        log_product, log_ratio = proposals(denoiser(tokens), words, block)
         log_constant = jnp.max(log_ratio)
         log_accept = jnp.where(jnp.isfinite(log_constant), log_ratio - log_constant, -jnp.inf)
         accepted = jnp.exp(log_product + log_accept)
@@ -133,14 +135,7 @@ class BlockWords(NamedTuple):
 def block_words(
     distribution: AbstractDistribution, tokens: Tokens, block: Positions, width: int
 ) -> BlockWords:
-    r"""The $q^{width}$ words of the positions `block`, at most `width`; NaN if the context cannot occur.
-
-    >>> from mdmjax import Joint
-    >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> words = block_words(same, jnp.array([1, 2]), jnp.array([False, True]), 1)
-    >>> words.tokens.tolist(), jnp.exp(words.log_target).tolist()
-    ([[1, 0], [1, 1]], [0.0, 1.0])
-    """
+    r"""The $q^{width}$ words of the positions `block`, at most `width`; NaN if the context cannot occur."""
     q = distribution.q
     symbols = np.indices((q,) * width).reshape(width, -1).T
     slots = jnp.argsort(~block)[:width]
@@ -157,25 +152,20 @@ def block_words(
     return BlockWords(words, log_probs - log_sum_exp(log_probs, axis=0))
 
 
-def product_log_probs(
-    log_probs: LogProbs, words: Int[Array, "words n"], block: Positions
-) -> Float[Array, " words"]:
-    r"""$\log p_\Pi(x_B)$ of every word, from the rows of the context."""
+def proposals(log_probs: LogProbs, words: BlockWords, block: Positions) -> tuple[WordLogs, WordLogs]:
+    r"""$\log p_\Pi(x_B)$ of every word, from the rows of the context; and $\log p / p_\Pi$.
+
+    That is $-\infty$ for $p = 0$, whatever $p_\Pi$.
+    """
     n, q = log_probs.shape
-    chosen = log_probs[jnp.arange(n)[None, :], jnp.minimum(words, q - 1)]
-    return jnp.sum(jnp.where(block[None, :], chosen, 0.0), axis=1)
-
-
-def log_ratios(
-    log_target: Float[Array, " words"], log_product: Float[Array, " words"]
-) -> Float[Array, " words"]:
-    r"""$\log p / p_\Pi$, which is $-\infty$ for $p = 0$, whatever $p_\Pi$."""
-    impossible = jnp.isneginf(log_target) & ~jnp.isnan(log_product)
-    return jnp.where(impossible, -jnp.inf, log_target - log_product)
+    chosen = log_probs[jnp.arange(n)[None, :], jnp.minimum(words.tokens, q - 1)]
+    log_product = jnp.sum(jnp.where(block[None, :], chosen, 0.0), axis=1)
+    impossible = jnp.isneginf(words.log_target) & ~jnp.isnan(log_product)
+    return log_product, jnp.where(impossible, -jnp.inf, words.log_target - log_product)
 
 
 def check_fits(denoiser: AbstractDenoiser, distribution: AbstractDistribution) -> None:
     """Refuse a denoiser of other positions or symbols than the distribution."""
-    found, wanted = (denoiser.n, denoiser.q), (distribution.n, distribution.q)
-    if found != wanted:
-        refuse("denoiser", f"of n, q = {found}", f"n, q = {wanted}", "as the distribution has them")
+    n, q = distribution.n, distribution.q
+    if (denoiser.n, denoiser.q) != (n, q):
+        refuse("denoiser", f"of n, q = {denoiser.n}, {denoiser.q}", f"n, q = {n}, {q} of the distribution")

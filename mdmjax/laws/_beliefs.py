@@ -5,7 +5,8 @@ its content bits: a parity bit says nothing of $z$. So a context has one child f
 each of $2^B$ words.
 """
 
-import equinox as eqx
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
@@ -20,17 +21,16 @@ FARTHEST = 80.0
 """Log-odds are cut here: what is left out has probability below `exp(-80)` in every context."""
 
 
-class Context(eqx.Module):
-    """What a belief says of the next block; `log_p`, `log_q` are the laws of its count of ones."""
+class Context(NamedTuple):
+    """What a belief says of the next block, drawn from the model (0) or by the decoder (1).
 
-    log_p: Float[Array, " counts"]
-    log_q: Float[Array, " counts"]
+    `means[0]` are the forward KL and the incoherence of verified blocks, `means[1]` the reverse KL, the
+    incoherence and the violations; `log_counts` are the laws of the count of ones.
+    """
+
+    log_counts: tuple[Float[Array, " counts"], ...]
+    means: tuple[tuple[Float[Array, ""], ...], ...]
     following: Float[Array, "counts odds"]
-    forward: Float[Array, ""]
-    reverse: Float[Array, ""]
-    incoherent: Float[Array, ""]
-    violated: Float[Array, ""]
-    verified_incoherent: Float[Array, ""]
 
 
 def context(model: BlockHMM, log_threshold: Float[Array, ""], odds: Float[Array, " odds"]) -> Context:
@@ -40,6 +40,7 @@ def context(model: BlockHMM, log_threshold: Float[Array, ""], odds: Float[Array,
     ones = jnp.arange(bits + 1, dtype=dtype)
     log_ways = gammaln(jnp.asarray(bits + 1.0, dtype)) - gammaln(ones + 1) - gammaln(bits - ones + 1)
     log_flip = jnp.stack([safe_log(1 - model.eta), safe_log(model.eta)])
+    log_moves = safe_log(model.transition)
     is_odd = jnp.arange(bits + 1) % 2 == 1
 
     def log_word(log_one: Float[Array, ""], log_zero: Float[Array, ""]) -> Float[Array, " counts"]:
@@ -67,15 +68,13 @@ def context(model: BlockHMM, log_threshold: Float[Array, ""], odds: Float[Array,
 
     incoherent = log_p_word <= log_threshold
     p, q = jnp.exp(log_p), jnp.exp(log_q)
+    from_model = (jnp.sum(_log_kl_terms(log_p, log_q)), jnp.sum(jnp.where(incoherent, p, 0.0)))
+    missed = jnp.sum(jnp.where(incoherent, q, 0.0))
+    following = jax.vmap(lambda row: odds_of(log_sum_exp((log_belief + row)[:, None] + log_moves, axis=0)))
     return Context(
-        log_content + log_ways,
-        log_q_content,
-        jax.vmap(lambda row: next_odds(model, log_belief + row))(given_state.T),
-        jnp.sum(_log_kl_terms(log_p, log_q)),
-        jnp.sum(_log_kl_terms(log_q, log_p)),
-        jnp.sum(jnp.where(incoherent, q, 0.0)),
-        jnp.sum(q[:, 1]),
-        jnp.sum(jnp.where(incoherent, p, 0.0)),
+        (log_content + log_ways, log_q_content),
+        (from_model, (jnp.sum(_log_kl_terms(log_q, log_p)), missed, jnp.sum(q[:, 1]))),
+        following(given_state.T),
     )
 
 
@@ -85,11 +84,6 @@ def odds_of(log_weights: Float[Array, " states"]) -> Float[Array, " odds"]:
     log_weights = jnp.where(jnp.isfinite(top), log_weights - top, 0.0)
     log_weights = jnp.maximum(log_weights, -FARTHEST)
     return log_weights[:-1] - log_weights[-1]
-
-
-def next_odds(model: BlockHMM, log_weights: Float[Array, " states"]) -> Float[Array, " odds"]:
-    """The belief about the next block, given the weights of the states of this one."""
-    return odds_of(log_sum_exp(log_weights[:, None] + safe_log(model.transition), axis=0))
 
 
 def _log_kl_terms(log_p: Float[Array, "..."], log_r: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.sparse import csr_array
 
-from .._contexts import readable_state, tokens_of
+from .._contexts import place_values, readable_state, tokens_of
 from .._errors import refuse
 from .._types import Array, Bool, Float, Int
 from ..decoders.base import AbstractDecoder
 from ..decoders.reveal import Reveal
 from ..denoisers.base import AbstractDenoiser
-from ._rows import batches, check_calls, checked_probs
+from ._rows import Rows, States, batches, check_calls, checked_probs
 
 SIZES = (512, 4096)
 """Numbers of states that a step is compiled for: it takes longer to compile than a denoiser."""
@@ -52,12 +52,12 @@ class Frontier(NamedTuple):
 class Stepped(NamedTuple):
     """The branches of a step, with the state of each; its calls, and the rows that a decoder has seen."""
 
-    tokens: Int[np.ndarray, "m n"]
+    tokens: States
     owner: Int[np.ndarray, " branches"]
     weights: Float[np.ndarray, " branches"]
     rows: Float[np.ndarray, "branches n symbols"]
     calls: Int[np.ndarray, " m"]
-    log_probs: Float[np.ndarray, "m n q"] | None
+    log_probs: Rows | None
 
 
 def merged(parts: list[Frontier], code_count: int) -> tuple[Frontier, Int[np.ndarray, " before"]]:
@@ -76,16 +76,9 @@ def merged(parts: list[Frontier], code_count: int) -> tuple[Frontier, Int[np.nda
 class Stepper:
     """A denoiser and a decoder that take frontiers a step further, `batch` states at a time."""
 
-    def __init__(
-        self,
-        denoiser: AbstractDenoiser,
-        decoder: AbstractDecoder,
-        place: Int[np.ndarray, " n"],
-        max_states: int,
-        batch: int,
-    ):
-        self.denoiser, self.decoder, self.place, self.max_states = denoiser, decoder, place, max_states
-        self.n, self.q = denoiser.n, denoiser.q
+    def __init__(self, denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_states: int, batch: int):
+        self.denoiser, self.decoder, self.max_states = denoiser, decoder, max_states
+        self.n, self.q, self.place = denoiser.n, denoiser.q, place_values(denoiser.n, denoiser.q)
         self.batch, self.calls = batch, 0
         if not (isinstance(decoder, Reveal) and not decoder.rule.is_random):  # of one branch
             index = jnp.arange(1).dtype
@@ -109,10 +102,10 @@ class Stepper:
         """Which states the decoder leaves before step `step`."""
         if isinstance(self.decoder, Reveal):
             return np.all(self._tokens(frontier.codes) != self.q, axis=1)
-        done = [np.zeros(0, bool)]
-        for block, padded in self._blocks(frontier.codes):
-            found = np.asarray(_finished(self.decoder, padded, jnp.asarray(step), self.q))
-            done.append(found[: block.shape[0]])
+        done = [
+            np.asarray(_finished(self.decoder, padded, jnp.asarray(step), self.q))[: block.shape[0]]
+            for block, padded in batches(self._tokens(frontier.codes), self.batch, SIZES)
+        ]
         return np.concatenate(done)
 
     def step(self, frontier: Frontier, step: int) -> tuple[Frontier, Float[np.ndarray, " n"]]:
@@ -143,47 +136,31 @@ class Stepper:
         """What follows the states in batches, in NumPy and float64; refused if it is no law."""
         self.calls += codes.size
         check_calls((self.denoiser, self.decoder), self.calls, "the law")
-        for block, padded in self._blocks(codes):
+        for block, padded in batches(self._tokens(codes), self.batch, SIZES):
             found = _stepped(self.denoiser, self.decoder, padded, jnp.asarray(step))
             found = jax.tree.map(lambda x, count=block.shape[0]: np.asarray(x)[:count], found)
             (weights, rows), calls, log_probs = found
             if log_probs is not None:
                 checked_probs(log_probs, block)
-            owner, weights, rows = self._checked(weights, rows, block)
+            owner, weights, rows = self._mixed(weights, rows, block, "step")
+            if isinstance(self.decoder, Reveal):
+                kept = np.take_along_axis(rows, block[owner][:, :, None], axis=2)[:, :, 0]
+                # A state whose rows are certain of its mask in every position goes on for ever.
+                idle = np.bincount(owner[np.any(kept != 1, axis=1)], minlength=len(block)) == 0
+                if idle.any():
+                    state = readable_state(block[np.argmax(idle)], self.q)
+                    name = type(self.decoder.rule).__name__
+                    refuse(f"the choice of {name} at {state}", "empty", "at least one masked position")
             yield Stepped(block, owner, weights, rows, calls, log_probs)
 
-    def _tokens(self, codes: Int[np.ndarray, " m"]) -> Int[np.ndarray, "m n"]:
+    def _tokens(self, codes: Int[np.ndarray, " m"]) -> States:
         return np.asarray(tokens_of(codes, self.n, self.q))
-
-    def _blocks(
-        self, codes: Int[np.ndarray, " m"]
-    ) -> Iterator[tuple[Int[np.ndarray, "m n"], Int[Array, "padded n"]]]:
-        """The states in batches, and padded to few sizes so that compilations are few."""
-        return batches(self._tokens(codes), self.batch, SIZES)
-
-    def _checked(
-        self,
-        weights: Float[np.ndarray, "m branches"],
-        rows: Float[np.ndarray, "m branches n symbols"],
-        tokens: Int[np.ndarray, "m n"],
-    ) -> tuple[Int[np.ndarray, " used"], Float[np.ndarray, " used"], Float[np.ndarray, "used n symbols"]]:
-        """The branches in use, with rows of sum one in float64; refused if they never were, or idle."""
-        owner, weights, rows = self._mixed(weights, rows, tokens, "step")
-        if isinstance(self.decoder, Reveal):
-            kept = np.take_along_axis(rows, tokens[owner][:, :, None], axis=2)[:, :, 0]
-            # A state whose rows are certain of its mask in every position goes on for ever.
-            idle = np.bincount(owner[np.any(kept != 1, axis=1)], minlength=len(tokens)) == 0
-            if idle.any():
-                state = readable_state(tokens[np.argmax(idle)], self.q)
-                name = type(self.decoder.rule).__name__
-                refuse(f"the choice of {name} at {state}", "empty", "at least one masked position")
-        return owner, weights, rows
 
     def _mixed(
         self,
         weights: Float[np.ndarray, "m branches"],
         rows: Float[np.ndarray, "m branches n symbols"],
-        tokens: Int[np.ndarray, "m n"],
+        tokens: States,
         what: str,
     ) -> tuple[Int[np.ndarray, " used"], Float[np.ndarray, " used"], Float[np.ndarray, "used n symbols"]]:
         """The branches in use, with rows of sum one in float64; refused if they never were."""
@@ -205,12 +182,8 @@ class Stepper:
         """Refuse more states than were allowed, before they are made."""
         if count > self.max_states:
             remedy = "use fewer positions, or a decoder that reaches fewer states"
-            refuse(
-                "the frontier of the law",
-                f"of at least {count} states",
-                f"at most {self.max_states}",
-                remedy,
-            )
+            found = f"of at least {count} states"
+            refuse("the frontier of the law", found, f"at most {self.max_states}", remedy)
 
     def _outcomes(
         self,
@@ -242,7 +215,7 @@ def _last_changes(
     last: Float[np.ndarray, "m n steps"],
     total: Float[np.ndarray, " m"],
     flow: csr_array,
-    before: Int[np.ndarray, "m n"],
+    before: States,
     after: Int[np.ndarray, "next n"],
 ) -> Float[np.ndarray, "next n more"]:
     """`last` of what follows: its sources' by the shares in `flow`, or now where the token changed."""

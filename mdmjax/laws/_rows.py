@@ -17,6 +17,8 @@ from ..distributions.base import AbstractDistribution
 from ..distributions.joint import MAX_TABLE_BYTES, Joint, tabulate
 
 Model = TypeVar("Model")
+States = Int[np.ndarray, "m n"]
+Rows = Float[np.ndarray, "m n q"]
 
 MAX_READ = 2**32
 """Numbers of a table of sequences that a law reads without being refused: about a minute (our choice)."""
@@ -90,9 +92,7 @@ def _log_marginals(probs: Float[Array, "..."]) -> Float[Array, " codes"]:
     return safe_log(marginal_table(probs)).reshape(-1)
 
 
-def checked_probs(
-    log_probs: Float[np.ndarray, "m n q"], tokens: Int[np.ndarray, "m n"]
-) -> Float[np.ndarray, "m n q"]:
+def checked_probs(log_probs: Rows, tokens: States) -> Rows:
     """The rows as float64 probabilities that sum to one, as a sampler draws from them; 0 where revealed.
 
     Raises:
@@ -105,9 +105,7 @@ def checked_probs(
     return probs.reshape(m, n, q)
 
 
-def masked_probs(
-    log_probs: Float[np.ndarray, "m n q"], tokens: Int[np.ndarray, "m n"]
-) -> Float[np.ndarray, "rows q"]:
+def masked_probs(log_probs: Rows, tokens: States) -> Float[np.ndarray, "rows q"]:
     """`checked_probs` of the masked positions alone, state by state in order."""
     n, q = log_probs.shape[1:]
     masked = np.flatnonzero(tokens == q)
@@ -133,8 +131,8 @@ SIZES = (2**6, 2**9, 2**12, 2**14)
 
 
 def batches(
-    tokens: Int[np.ndarray, "m n"], batch: int, sizes: tuple[int, ...] = SIZES
-) -> Iterator[tuple[Int[np.ndarray, "m n"], Int[Array, "padded n"]]]:
+    tokens: States, batch: int, sizes: tuple[int, ...] = SIZES
+) -> Iterator[tuple[States, Int[Array, "padded n"]]]:
     """The states, at most `batch` at a time, and padded to one of few sizes."""
     for start in range(0, tokens.shape[0], batch):
         block = tokens[start : start + batch]
@@ -145,9 +143,7 @@ def batches(
         )
 
 
-def denoised(
-    denoiser: AbstractDenoiser, tokens: Int[np.ndarray, "m n"], *, batch: int = SIZES[-1]
-) -> Float[np.ndarray, "m n q"]:
+def denoised(denoiser: AbstractDenoiser, tokens: States, *, batch: int = SIZES[-1]) -> Rows:
     """What the denoiser says of every state: at most `batch` at a time, padded to one of `SIZES`.
 
     The one place where laws and policies call a denoiser; the rows are as it gives them (`checked_probs`).

@@ -1,6 +1,5 @@
 """The law of a Block-HMM that is too long for a table, decoded block by block in its own order."""
 
-from collections.abc import Callable
 from functools import partial
 
 import equinox as eqx
@@ -9,7 +8,7 @@ import numpy as np
 
 from .._errors import refuse
 from .._types import Array, Float, Int, Key
-from ..decoders.base import AbstractDecoder
+from ..decoders.base import DENOISED, AbstractDecoder
 from ..decoders.orders import FixedPartition
 from ..decoders.reveal import Reveal
 from ..decoders.run import decode
@@ -20,7 +19,7 @@ from ..denoisers.oracle import Oracle
 from ..distributions.block_hmm import BlockHMM
 from .block_decoding import BlockDecoding, block_decoding
 from .fixed_order import blocks_of
-from .law import DENOISED, ENUMERATED, AbstractLaw
+from .law import AbstractLaw, Plan
 
 DENSE = 2**17
 """Sequences up to which the law of a Block-HMM is a table like any other."""
@@ -41,42 +40,21 @@ class BlockChainLaw(AbstractLaw):
 
     model: BlockHMM
     decoding: BlockDecoding
+    calls: Float[Array, " counts"]
+    finalised: Float[Array, "n steps"]
+    unfinished: Float[Array, ""]
     verified: bool = eqx.field(static=True)
+    way: str = eqx.field(static=True)
+    calls_of: str = eqx.field(static=True)
+    n: int = eqx.field(static=True)
+    q: int = eqx.field(static=True)
 
-    @property
-    def way(self) -> str:
-        """By beliefs."""
-        return "block chain"
-
-    @property
-    def calls_of(self) -> str:
-        """What a step calls."""
-        return ENUMERATED if self.verified else DENOISED
-
-    @property
-    def n(self) -> int:
-        """Number of positions."""
-        return self.model.n
-
-    @property
-    def q(self) -> int:
-        """Size of the alphabet: bits."""
-        return 2
-
-    @property
-    def calls(self) -> Float[Array, " counts"]:
-        """One a block."""
-        return jnp.zeros((self.model.blocks + 1,)).at[-1].set(1.0)
-
-    @property
-    def finalised(self) -> Float[Array, "n steps"]:
-        """A block a step."""
-        return jnp.repeat(jnp.eye(self.model.blocks), self.model.block_size, axis=0)
-
-    @property
-    def unfinished(self) -> Float[Array, ""]:
-        """None of the mass."""
-        return jnp.zeros(())
+    def __init__(self, model: BlockHMM, verified: bool):
+        self.model, self.decoding, self.verified = model, block_decoding(model), verified
+        self.calls = jnp.zeros((model.blocks + 1,)).at[-1].set(1.0)
+        self.finalised = jnp.repeat(jnp.eye(model.blocks), model.block_size, axis=0)
+        self.unfinished, self.way, self.n, self.q = jnp.zeros(()), "block chain", model.n, 2
+        self.calls_of = BlockVerification.calls_of if verified else DENOISED
 
     def kl(self, p: object) -> Float[Array, ""]:
         r"""$\mathrm{KL}(p \| \text{law})$ in nats, for the model itself; 0 if verified.
@@ -120,10 +98,8 @@ class BlockChainLaw(AbstractLaw):
             refuse("p", type(p).__name__, "the BlockHMM that this is the law of", remedy)
 
 
-def plan(
-    denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None
-) -> Callable[[], BlockChainLaw] | None:
-    """`block_chain_law`, if the decoder takes the blocks of a long Block-HMM in turn."""
+def plan(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None) -> Plan | None:
+    """`BlockChainLaw`, if the decoder takes the blocks of a long Block-HMM in turn."""
     verified = isinstance(decoder, BlockVerification)
     if verified:
         model, rule = decoder.distribution, decoder.partition
@@ -138,12 +114,7 @@ def plan(
         return None
     if max_steps is not None and max_steps < model.blocks:
         return None
-    return partial(block_chain_law, model, verified)
-
-
-def block_chain_law(model: BlockHMM, verified: bool) -> BlockChainLaw:
-    """The law of block-by-block decoding, from `block_decoding`."""
-    return BlockChainLaw(model, block_decoding(model), verified)
+    return partial(BlockChainLaw, model, verified)
 
 
 def _blocks(model: BlockHMM) -> list[list[int]]:

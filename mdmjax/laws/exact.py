@@ -1,13 +1,11 @@
 """The exact law of a decoder: the one verb, and the ways that it tries in turn."""
 
-from collections.abc import Callable
-
 from ..decoders.base import AbstractDecoder
+from ..decoders.reveal import AtTemperature, tempered_denoiser
 from ..decoders.run import step_limit
-from ..decoders.writing import AtTemperature, tempered_denoiser
 from ..denoisers.base import AbstractDenoiser
 from . import block_chain, fixed_order, frontier, random_order, rejection
-from .law import AbstractLaw
+from .law import AbstractLaw, Plan
 
 MAX_STATES = 2**22
 """The most states at once that are made without being asked for."""
@@ -28,30 +26,24 @@ def exact_law(
 
     The fastest exact way is taken, and `law.way` says which:
 
-    - "block chain": blocks of a long `BlockHMM` in its order, by the law of its belief (`BlockChainLaw`,
-      which has no table: above $2^{17}$ sequences);
+    - "block chain": blocks of a `BlockHMM` of more than $2^{17}$ sequences in its order (`BlockChainLaw`);
     - "rejection": `BlockRejection`, in closed form (`RejectionLaw`);
     - "random order": `Reveal(RandomSubset(...))`, level by level over subsets;
     - "fixed order": `Reveal(FixedPartition(...))`, a product over its blocks;
-    - "frontier": any decoder. The mass of the states is propagated from the decoder's `start`,
+    - "frontier": any decoder; a random rule must have a `choice_law`. Mass goes from the decoder's `start`,
 
     $$m_{t+1}(x') = \sum_x m_t(x) \sum_b w_b(x) \prod_i r_{b,i}(x'_i \mid x),$$
 
-    through the branches of the step (one for a deterministic rule, one a set for a random one, which must
-    have a `choice_law`), over the states that are reached: outcomes of probability zero are dropped,
-    equal states merged. Cost: the sum over the steps of states times branches times outcomes.
+    over the states that are reached. Cost: the sum over the steps of states times branches times outcomes.
 
-    What has not finished after `max_steps` steps (`n` if the decoder only reveals, else `MAX_STEPS`;
-    rejection has no bound unless one is given) is `unfinished`. With fewer steps than a faster way walks,
-    the general one is taken. A `Joint` of the denoiser or the decoder is tabulated first where that fits.
-    `batch` states are denoised at a time. Sums are float64; the result has the default float type. Rows of
-    a float32 denoiser leave a relative error of about `1e-6`.
+    What has not finished after `max_steps` steps (`most_steps` of the decoder; rejection has no bound
+    unless one is given) is `unfinished`. `batch` states are denoised at a time. Sums are float64; the
+    result has the default float type. Rows of a float32 denoiser leave a relative error of about `1e-6`.
 
     Raises:
         InvalidInputError: a random decoder without `choice_law`; one that chooses nothing while positions
-            are masked; a denoiser that is NaN, or whose rows do not sum to one, at a state that is
-            reached; more than `max_states` states at once, before they are made; `max_steps` below 1; and
-            as `check_law`.
+            are masked; a denoiser that is NaN, or whose rows do not sum to one, where it is reached; more
+            than `max_states` states at once, before they are made; `max_steps` below 1; and as `check_law`.
 
     >>> import jax.numpy as jnp
     >>> from mdmjax import Joint, Oracle, Reveal, Schedule, left_to_right
@@ -66,27 +58,20 @@ def exact_law(
 def check_law(
     denoiser: AbstractDenoiser, decoder: AbstractDecoder, *, max_steps: int | None = None
 ) -> None:
-    r"""Refuse a law that is too large, by the way that `exact_law` would take: nothing is computed.
+    """Refuse a law that is too large, by the way that `exact_law` would take: nothing is computed.
 
     At most 2 GiB of tables, and about a minute's work where that is known beforehand. How many states the
     general way reaches is not: it refuses more than `max_states` on its way.
 
     Raises:
         InvalidInputError: what is too large, with the numbers.
-
-    >>> from mdmjax import Oracle, RandomSubset, Reveal, Schedule, symmetric_chain
-    >>> check_law(Oracle(symmetric_chain(17, 2, 0.1)), Reveal(RandomSubset(Schedule([1] * 17))))
-    Traceback (most recent call last):
-        ...
-    mdmjax._errors.InvalidInputError: the random-order law is of 1.46e+09 products and 1.29e+08 calls of
-    the denoiser: want at most 1.34e+09 products, a call counted as 16; use fewer positions, or fewer steps
     """
     _planned(denoiser, decoder, max_steps, MAX_STATES, 1)
 
 
 def _planned(
     denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None, max_states: int, batch: int
-) -> Callable[[], AbstractLaw]:
+) -> Plan:
     """The law, still to be computed, by the first way that is for these: what is too large is refused."""
     step_limit(decoder, denoiser.n, max_steps)  # refuses what is no number of steps
     while isinstance(decoder, AtTemperature):

@@ -1,25 +1,24 @@
 """The exact law of an ordered partition: a product over its blocks, on tables."""
 
-from collections.abc import Callable
 from functools import partial
 
-import jax.numpy as jnp
 import numpy as np
 
 from .._errors import check_bytes
+from .._types import Bool, Float, Int
 from ..decoders.base import AbstractDecoder
 from ..decoders.orders import FixedPartition
 from ..decoders.reveal import Reveal
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, check_table_size
-from ._blocks import CONTEXTS_AT_ONCE, block_products
-from ._rows import check_calls, with_tables
-from .law import Law
+from ._rows import check_calls, checked_probs, denoised, with_tables
+from .law import Law, Plan, stepwise
+
+CONTEXTS_AT_ONCE = 2**14
+"""Contexts whose rows are alive."""
 
 
-def plan(
-    denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None
-) -> Callable[[], Law] | None:
+def plan(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None) -> Plan | None:
     """`fixed_order_law`, if the decoder reveals the blocks of a partition, and has the steps for all."""
     if not (isinstance(decoder, Reveal) and isinstance(decoder.rule, FixedPartition)):
         return None
@@ -34,13 +33,13 @@ def plan(
 def fixed_order_law(denoiser: AbstractDenoiser, blocks: list[list[int]]) -> Law:
     r"""$\prod_t \prod_{i \in B_t} \hat p(x_i \mid x_{B_1 \cup \dots \cup B_{t-1}})$: the law of `Reveal`.
 
-    The denoiser is called in each context of the blocks before that occurs: $\sum_t q^{|B_1| + \dots +
-    |B_{t-1}|}$ calls; memory is some tables of $q^n$. Sums are float64.
+    $\sum_t q^{|B_1| + \dots + |B_{t-1}|}$ calls of the denoiser, and some tables of $q^n$.
 
     Raises:
         InvalidInputError: a denoiser that is NaN, or whose rows do not sum to one, at a context that is
             reached.
 
+    >>> import jax.numpy as jnp
     >>> from mdmjax import Joint, Oracle
     >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
     >>> fixed_order_law(same, [[0, 1]]).probs.tolist()
@@ -53,23 +52,12 @@ def fixed_order_law(denoiser: AbstractDenoiser, blocks: list[list[int]]) -> Law:
         products *= law[:, None]
         law, order = products.reshape(-1), order + block
     probs = law.reshape((q,) * n).transpose(np.argsort(order))
-    dtype = jnp.result_type(float)
     level = np.repeat(np.arange(steps), [len(block) for block in blocks])[np.argsort(order)]
-    return Law(
-        probs=jnp.asarray(probs, dtype),
-        calls=jnp.zeros((steps + 1,), dtype).at[-1].set(1.0),
-        finalised=jnp.asarray(level[:, None] == np.arange(steps), dtype),
-        unfinished=jnp.zeros((), dtype),
-        way="fixed order",
-    )
+    return stepwise(probs, level[:, None] == np.arange(steps), "fixed order")
 
 
 def blocks_of(rule: FixedPartition) -> list[list[int]]:
-    """The blocks in their order.
-
-    >>> blocks_of(FixedPartition([[2, 0], [1]]))
-    [[0, 2], [1]]
-    """
+    """The blocks in their order."""
     levels = np.asarray(rule.levels)
     return [np.flatnonzero(levels == level).tolist() for level in range(levels.max() + 1)]
 
@@ -82,3 +70,45 @@ def check_size(denoiser: AbstractDenoiser, blocks: list[list[int]], what: str) -
     rows = min(CONTEXTS_AT_ONCE, q ** known[-1]) * 5 * n * q
     check_bytes(8 * (6 * q**n + rows), MAX_TABLE_BYTES, what, "use fewer positions")
     check_calls(denoiser, sum(q**m for m in known), what)
+
+
+def contexts_of(known: list[int], n: int, q: int, start: int, stop: int) -> Int[np.ndarray, "contexts n"]:
+    """The contexts `start..stop-1` where the positions `known` are known, the first the highest digit."""
+    contexts = np.full((stop - start, n), q)
+    place = q ** np.arange(len(known) - 1, -1, -1)
+    contexts[:, known] = np.arange(start, stop)[:, None] // place % q
+    return contexts
+
+
+def block_products(
+    denoiser: AbstractDenoiser,
+    known: list[int],
+    block: list[int],
+    reached: Bool[np.ndarray, " contexts"] | None = None,
+) -> tuple[Float[np.ndarray, "contexts words"], Bool[np.ndarray, " contexts"]]:
+    r"""$\prod_{i \in B} \hat p(x_i \mid x_P)$ of every word of a block in every context; and which are NaN.
+
+    The denoiser must have rows where a context is `reached`; everywhere else the products are 1. If that is
+    not said, contexts where it is NaN in the block are marked, and their products are 0.
+
+    Raises:
+        InvalidInputError: rows that are NaN or do not sum to one at a context that is reached.
+    """
+    n, q = denoiser.n, denoiser.q
+    count = q ** len(known)
+    products, missing = np.ones((count, q ** len(block))), np.zeros(count, bool)
+    for start in range(0, count, CONTEXTS_AT_ONCE):
+        stop = min(start + CONTEXTS_AT_ONCE, count)
+        here = np.arange(start, stop) if reached is None else start + np.flatnonzero(reached[start:stop])
+        contexts = contexts_of(known, n, q, start, stop)[here - start]
+        rows = denoised(denoiser, contexts)
+        if reached is None:
+            missing[start:stop] = np.isnan(rows[:, block]).any(axis=(1, 2))
+            products[start:stop][missing[start:stop]] = 0.0
+            usable = ~missing[start:stop]
+            here, rows, contexts = here[usable], rows[usable], contexts[usable]
+        rows, words = checked_probs(rows, contexts), np.ones((here.size, 1))
+        for position in block:
+            words = (words[:, :, None] * rows[:, position, None, :]).reshape(here.size, -1)
+        products[here] = words
+    return products, missing

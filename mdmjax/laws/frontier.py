@@ -1,28 +1,27 @@
 """The exact law of any decoder: mass propagated over the states that it reaches."""
 
-from collections.abc import Callable
 from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
 
-from .._contexts import place_values, tokens_of
+from .._contexts import tokens_of
 from .._errors import check_bytes, refuse
 from .._types import Float
 from ..decoders.base import AbstractDecoder
 from ..decoders.reveal import Reveal
 from ..decoders.run import step_limit
-from ..decoders.verification import WORDS_AT_ONCE, BlockRejection, BlockVerification
+from ..decoders.verification import WORDS_AT_ONCE, AbstractBlocks
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint, check_table_size
 from ._frontier import COPIES, SIZES, Stepper
 from ._rows import has_table, with_tables
-from .law import Law, calls_of
+from .law import Law, Plan
 
 
 def plan(
     denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None, max_states: int, batch: int
-) -> Callable[[], Law]:
+) -> Plan:
     """`frontier_law`: of any decoder."""
     n, q = denoiser.n, denoiser.q
     check_table_size(n, q)
@@ -30,7 +29,6 @@ def plan(
     if (q + 1) ** n * 2 * limit >= 2**63:
         refuse("n, q", f"{n}, {q}", "states and calls that fit 63 bits", "use fewer positions")
     _check_branches(decoder, n, q)
-    _check_words(decoder, n, q)
     return partial(frontier_law, denoiser, decoder, limit, max_states, batch)
 
 
@@ -45,7 +43,7 @@ def frontier_law(
     """
     n, q = denoiser.n, denoiser.q
     denoiser, decoder = with_tables((denoiser, decoder))
-    stepper = Stepper(denoiser, decoder, place_values(n, q), max_states, batch)
+    stepper = Stepper(denoiser, decoder, max_states, batch)
     words, probs = np.array([q ** (n - 1 - i) for i in range(n)]), np.zeros(q**n)
     calls, finalised, unfinished, step = np.zeros(1), np.zeros((n, 0)), 0.0, 0
     frontier = stepper.start()
@@ -62,9 +60,8 @@ def frontier_law(
             break
         if decoder.revises:
             need = frontier.codes.size * n * (step + 1) * 8 * 4
-            check_bytes(
-                need, MAX_TABLE_BYTES, "the law of the steps", "bound max_steps, or use fewer tokens"
-            )
+            remedy = "bound max_steps, or use fewer tokens"
+            check_bytes(need, MAX_TABLE_BYTES, "the law of the steps", remedy)
         frontier, changed = stepper.step(frontier, step)
         if not decoder.revises:
             finalised = np.concatenate([finalised, changed[:, None]], axis=1)
@@ -75,7 +72,7 @@ def frontier_law(
         calls=jnp.asarray(calls, dtype),
         finalised=jnp.asarray(finalised, dtype),
         unfinished=jnp.asarray(unfinished + frontier.mass.sum(), dtype),
-        calls_of=calls_of(decoder),
+        calls_of=decoder.calls_of,
     )
 
 
@@ -88,21 +85,19 @@ def _added(total: Float[np.ndarray, "..."], more: Float[np.ndarray, "..."]) -> F
 
 
 def _check_branches(decoder: AbstractDecoder, n: int, q: int) -> None:
-    """Refuse the branches of one state that do not fit: sets of a random rule, words of a block."""
+    """Refuse the branches of one state that do not fit: sets of a random rule, words of a block.
+
+    And words that are weighed by a `Joint` whose marginals were too many to tabulate.
+    """
     if isinstance(decoder, Reveal) and decoder.rule.is_random:
         count, what = 2**n, f"{type(decoder.rule).__name__}'s 2^{n} sets of positions"
-    elif isinstance(decoder, BlockVerification | BlockRejection):
+    elif isinstance(decoder, AbstractBlocks):
         count, what = q**decoder.width, f"the {q}^{decoder.width} words of a block"
     else:
         return
     check_bytes(count * n * (q + 1) * 8 * COPIES, MAX_TABLE_BYTES, what, "use fewer positions")
-
-
-def _check_words(decoder: AbstractDecoder, n: int, q: int) -> None:
-    """Refuse to weigh the words of blocks by a `Joint` whose marginals were too many to tabulate."""
-    if not isinstance(decoder, BlockVerification | BlockRejection):
-        return
-    if isinstance(decoder.distribution, Joint) and not has_table(decoder.distribution):
-        need = SIZES[0] * min(WORDS_AT_ONCE, q**decoder.width) * q**n * 8
+    truth = decoder.distribution if isinstance(decoder, AbstractBlocks) else None
+    if isinstance(truth, Joint) and not has_table(truth):
+        need = SIZES[0] * min(WORDS_AT_ONCE, count) * q**n * 8
         remedy = f"at n = {n}, q = {q} every word of a block is a sum over {q}^{n}; use fewer positions"
         check_bytes(need, MAX_TABLE_BYTES, "the weighing of the blocks' words", remedy)

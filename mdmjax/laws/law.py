@@ -1,14 +1,15 @@
 """The law of a decoder: what it outputs, and what that costs."""
 
 import abc
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 
 from .._types import Array, Float, Int, Key
-from ..decoders.base import AbstractDecoder
-from ..decoders.verification import BlockRejection, BlockVerification
+from ..decoders.base import DENOISED
 from ..distributions.joint import Joint
 from ..divergences import tables
 
@@ -16,10 +17,6 @@ if TYPE_CHECKING:  # a type checker would take it for one more argument of the c
     from typing import ClassVar as AbstractVar
 else:
     from equinox import AbstractVar
-
-DENOISED = "a call of the denoiser"
-PROPOSED = "a proposal"
-ENUMERATED = "a block, all of whose words are enumerated"
 
 
 class AbstractLaw(eqx.Module):
@@ -43,8 +40,7 @@ class AbstractLaw(eqx.Module):
     @property
     def expected_calls(self) -> Float[Array, ""]:
         """Mean number of calls."""
-        if self.calls is None:
-            raise NotImplementedError  # such a law knows its mean in another way
+        assert self.calls is not None  # such a law knows its mean in another way
         return self.calls @ jnp.arange(self.calls.shape[0], dtype=self.calls.dtype)
 
     @abc.abstractmethod
@@ -60,14 +56,23 @@ class AbstractLaw(eqx.Module):
         """One draw of the output."""
 
 
-class AbstractTableLaw(AbstractLaw):
+class Law(AbstractLaw):
     r"""A law with a table: `probs[x_1, ..., x_n]` is the probability of the output, shape `[q]*n`.
 
     It sums to one less `unfinished`. A sequence whose probability is below the smallest float (2e-308 in
     float64) has probability 0 here, and the forward KL is then `inf` if the truth has it.
+
+    >>> law = Law(jnp.array([0.5, 0.5]), jnp.array([0.0, 1.0]), jnp.ones((1, 1)), jnp.zeros(()))
+    >>> float(law.expected_calls), round(float(law.kl(jnp.array([1.0, 0.0]))), 4)
+    (1.0, 0.6931)
     """
 
-    probs: AbstractVar[Float[Array, "..."]]
+    probs: Float[Array, "..."]
+    calls: Float[Array, " counts"] | None
+    finalised: Float[Array, "n steps"] | None
+    unfinished: Float[Array, ""]
+    way: str = eqx.field(static=True, default="frontier")
+    calls_of: str = eqx.field(static=True, default=DENOISED)
 
     @property
     def n(self) -> int:
@@ -80,12 +85,7 @@ class AbstractTableLaw(AbstractLaw):
         return self.probs.shape[0]
 
     def kl(self, p: tables.Table) -> Float[Array, ""]:
-        r"""Forward $\mathrm{KL}(p \| \text{law})$ in nats: `divergences.kl(p, law)`.
-
-        >>> law = Law(jnp.array([0.5, 0.5]), jnp.array([0.0, 1.0]), jnp.ones((1, 1)), jnp.zeros(()))
-        >>> round(float(law.kl(jnp.array([1.0, 0.0]))), 4)
-        0.6931
-        """
+        r"""Forward $\mathrm{KL}(p \| \text{law})$ in nats: `divergences.kl(p, law)`."""
         return tables.kl(p, self)
 
     def reverse_kl(self, p: tables.Table) -> Float[Array, ""]:
@@ -93,35 +93,17 @@ class AbstractTableLaw(AbstractLaw):
         return tables.reverse_kl(p, self)
 
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
-        """One draw of the output, given that it finishes; in `O(q^n)`.
-
-        >>> import jax
-        >>> law = Law(jnp.array([0.0, 1.0]), jnp.array([0.0, 1.0]), jnp.ones((1, 1)), jnp.zeros(()))
-        >>> law.sample(jax.random.key(0)).tolist()
-        [1]
-        """
+        """One draw of the output, given that it finishes; in `O(q^n)`."""
         return Joint(self.probs / jnp.sum(self.probs)).sample(key)
 
 
-class Law(AbstractTableLaw):
-    """The law of a decoder as tables: of its output, of its calls, and of when each position is final.
-
-    >>> import jax.numpy as jnp
-    >>> law = Law(jnp.array([0.5, 0.5]), jnp.array([0.0, 1.0]), jnp.ones((1, 1)), jnp.zeros(()))
-    >>> float(law.expected_calls), law.calls_of
-    (1.0, 'a call of the denoiser')
-    """
-
-    probs: Float[Array, "..."]
-    calls: Float[Array, " counts"]
-    finalised: Float[Array, "n steps"]
-    unfinished: Float[Array, ""]
-    way: str = eqx.field(static=True, default="frontier")
-    calls_of: str = eqx.field(static=True, default=DENOISED)
+def stepwise(probs: np.ndarray, finalised: np.ndarray, way: str) -> Law:
+    """A law that takes one call in each of the steps of `finalised`, and no more."""
+    dtype = jnp.result_type(float)
+    calls = jnp.zeros((finalised.shape[1] + 1,), dtype).at[-1].set(1.0)
+    table, last = jnp.asarray(probs, dtype), jnp.asarray(finalised, dtype)
+    return Law(table, calls, last, jnp.zeros((), dtype), way)
 
 
-def calls_of(decoder: AbstractDecoder) -> str:
-    """What a call of the decoder is."""
-    if isinstance(decoder, BlockRejection):
-        return PROPOSED
-    return ENUMERATED if isinstance(decoder, BlockVerification) else DENOISED
+Plan = Callable[[], AbstractLaw]
+"""A law that is not too large, still to be computed."""

@@ -2,14 +2,12 @@
 
 import itertools
 import math
-from collections.abc import Callable
 from functools import partial
 
-import jax.numpy as jnp
 import numpy as np
 
 from .._errors import check_bytes, refuse
-from .._types import Array, Float, Int
+from .._types import Float, Int
 from ..decoders.base import AbstractDecoder
 from ..decoders.orders import RandomSubset
 from ..decoders.reveal import Reveal
@@ -17,7 +15,7 @@ from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, check_table_size
 from ..schedules.schedule import Schedule, check_total
 from ._rows import denoised, masked_probs, with_tables
-from .law import Law
+from .law import Law, Plan, stepwise
 
 MAX_TERMS = 5 * 2**28
 """The most products that are summed without being asked for: about a minute on two cores (measured)."""
@@ -29,9 +27,7 @@ BLOCK = 2**14
 """The states whose rows are alive, and a sixteenth of the products that are added, at a time."""
 
 
-def plan(
-    denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None
-) -> Callable[[], Law] | None:
+def plan(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None) -> Plan | None:
     """`random_order_law`, if the decoder reveals random subsets and has the steps for all."""
     if not (isinstance(decoder, Reveal) and isinstance(decoder.rule, RandomSubset)):
         return None
@@ -43,37 +39,26 @@ def plan(
 
 
 def schedule_of(rule: RandomSubset) -> Schedule:
-    """The sizes of its steps.
-
-    >>> schedule_of(RandomSubset(Schedule([1, 2]))).counts.tolist()
-    [1, 2]
-    """
+    """The sizes of its steps."""
     return Schedule(np.diff(np.unique(np.asarray(rule.ends)), prepend=0))
 
 
-def check_size(
-    n: int, q: int, schedule: Schedule, *, max_terms: int = MAX_TERMS, max_bytes: int = MAX_TABLE_BYTES
-) -> None:
+def check_size(n: int, q: int, schedule: Schedule) -> None:
     """Refuse a law that takes too many products, calls or bytes, before it is tried."""
     check_table_size(n, q)
     steps = _steps(schedule)
     need = max(_bytes(n, q, start, count) for start, count in steps)
-    check_bytes(need, max_bytes, "the random-order law", "use fewer positions, or steps of other sizes")
+    remedy = "use fewer positions, or steps of other sizes"
+    check_bytes(need, MAX_TABLE_BYTES, "the random-order law", remedy)
     terms = sum(math.comb(n, m) * math.comb(n - m, s) * q ** (m + s) for m, s in steps)
     calls = sum(math.comb(n, m) * q**m for m, _ in steps)
-    if terms + A_CALL * calls > max_terms:
+    if terms + A_CALL * calls > MAX_TERMS:
         found = f"of {terms:.3g} products and {calls:.3g} calls of the denoiser"
-        wanted = f"at most {max_terms:.3g} products, a call counted as {A_CALL}"
+        wanted = f"at most {MAX_TERMS:.3g} products, a call counted as {A_CALL}"
         refuse("the random-order law", found, wanted, "use fewer positions, or fewer steps")
 
 
-def random_order_law(
-    denoiser: AbstractDenoiser,
-    schedule: Schedule,
-    *,
-    max_terms: int = MAX_TERMS,
-    max_bytes: int = MAX_TABLE_BYTES,
-) -> Law:
+def random_order_law(denoiser: AbstractDenoiser, schedule: Schedule) -> Law:
     r"""The law of the sampler that reveals `counts[t]` uniformly random masked positions in step `t`.
 
     It is the mixture over all ordered partitions with these counts, each equally likely, by levels:
@@ -81,17 +66,16 @@ def random_order_law(
     $$m'(x') = \binom{n-N}{s}^{-1} \sum_{B \subseteq S',\, |B| = s} m(x'_{S' \setminus B})
     \prod_{i \in B} \hat p(x'_i \mid x'_{S' \setminus B})$$
 
-    for every state $x'$ with $N + s$ revealed positions $S'$. A step takes
-    $\binom{n}{N} \binom{n-N}{s} q^{N+s}$ terms, of less than two products each, and a call of the
-    denoiser for each of $\binom{n}{N} q^N$ states, if it is reached. Single tokens take $n q (q+1)^{n-1}$
-    terms, and no schedule more than $(2q+1)^n$. Its KL is at most `expected_kl`, which is the mean over
-    the partitions (Jensen). Sums are float64; the result has the default float type.
+    for every state $x'$ with $N + s$ revealed positions $S'$: $\binom{n}{N} \binom{n-N}{s} q^{N+s}$ terms a
+    step, and a call of the denoiser for each of $\binom{n}{N} q^N$ states that is reached; no schedule
+    takes more than $(2q+1)^n$ terms. Its KL is at most `expected_kl`, the mean over the partitions
+    (Jensen).
 
     Raises:
-        InvalidInputError: counts that do not sum to `n`; a denoiser that is NaN, or whose rows do not
-            sum to one, at a state that is reached; more than `max_terms` terms (a call counts as 16) or
-            `max_bytes` bytes.
+        InvalidInputError: counts that do not sum to `n`; a denoiser that is NaN, or whose rows do not sum
+            to one, at a state that is reached; too many terms (a call counts as 16) or bytes.
 
+    >>> import jax.numpy as jnp
     >>> from mdmjax import Joint, Oracle
     >>> joint = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
     >>> random_order_law(Oracle(joint), Schedule([2])).probs.tolist()
@@ -99,20 +83,12 @@ def random_order_law(
     """
     n, q = denoiser.n, denoiser.q
     check_total(schedule, n)
-    check_size(n, q, schedule, max_terms=max_terms, max_bytes=max_bytes)
+    check_size(n, q, schedule)
     denoiser, mass = with_tables(denoiser, whole=True), np.ones((1, 1))
     for start, count in _steps(schedule):
-        mass = _after(denoiser, mass, start, count)
+        mass = level_after(denoiser, mass, start, count)
     # The words of the last level are all sequences, in the order of the table.
-    dtype = jnp.result_type(float)
-    share = jnp.asarray(schedule.counts / n, dtype)
-    return Law(
-        probs=jnp.asarray(mass.reshape((q,) * n), dtype),
-        calls=jnp.zeros((schedule.steps + 1,), dtype).at[-1].set(1.0),
-        finalised=jnp.broadcast_to(share[None, :], (n, schedule.steps)),
-        unfinished=jnp.zeros((), dtype),
-        way="random order",
-    )
+    return stepwise(mass.reshape((q,) * n), np.tile(schedule.counts / n, (n, 1)), "random order")
 
 
 def _steps(schedule: Schedule) -> list[tuple[int, int]]:
@@ -121,15 +97,6 @@ def _steps(schedule: Schedule) -> list[tuple[int, int]]:
 
 
 def level_after(
-    denoiser: AbstractDenoiser, mass: Float[Array, " sources"], start: int, count: int
-) -> Float[Array, " targets"]:
-    """The masses of the states with `start + count` revealed positions, in the order of `states_with`."""
-    sets = math.comb(denoiser.n, start)
-    words = np.asarray(mass, np.float64).reshape(sets, -1).T
-    return jnp.asarray(_after(denoiser, words, start, count).T.reshape(-1), mass.dtype)
-
-
-def _after(
     denoiser: AbstractDenoiser, mass: Float[np.ndarray, "words sets"], start: int, count: int
 ) -> Float[np.ndarray, "more_words more_sets"]:
     """The masses after a step: a row for each word that is revealed, a column for each set of positions.
@@ -138,7 +105,9 @@ def _after(
     axis, which is long and has stride one, and the digits of a word are axes that a view permutes.
     """
     n, q = denoiser.n, denoiser.q
-    before, after = _subsets(n, start), _subsets(n, start + count)
+    before, after = (
+        np.array(list(itertools.combinations(range(n), size)), np.int64) for size in (start, start + count)
+    )
     rank = np.zeros(2**n, np.int64)
     rank[(1 << before).sum(1)] = np.arange(before.shape[0])
     digit = np.full((before.shape[0], n), start)  # of a word, at each position; `start` where masked
@@ -162,11 +131,6 @@ def _after(
             view = result.transpose(*kept, *places, start + count)[fixed]
             view += terms.reshape(view.shape)
     return result.reshape(-1, after.shape[0])
-
-
-def _subsets(n: int, size: int) -> Int[np.ndarray, "sets size"]:
-    sets = np.array(list(itertools.combinations(range(n), size)), np.int64)
-    return sets.reshape(math.comb(n, size), size)
 
 
 def _rows(

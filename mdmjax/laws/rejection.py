@@ -5,9 +5,10 @@ $a = p / (M p_\Pi)$. With $Z = \sum p_\Pi a$ the law of an accepted block is $p_
 of proposals is geometric with mean $1 / Z = M$.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,26 +18,16 @@ from .._numerics import kl_terms
 from .._types import Array, Float, Tokens
 from ..decoders.base import AbstractDecoder
 from ..decoders.orders import FixedPartition
-from ..decoders.verification import (
-    BlockRejection,
-    block_words,
-    check_branches,
-    check_fits,
-    log_ratios,
-    product_log_probs,
-)
+from ..decoders.verification import BlockRejection, block_words, check_branches, check_fits, proposals
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.base import AbstractDistribution
 from ..distributions.joint import tabulate
-from ._blocks import block_products, contexts_of
 from ._rows import with_tables
-from .fixed_order import blocks_of, check_size
-from .law import PROPOSED, AbstractTableLaw
+from .fixed_order import block_products, blocks_of, check_size, contexts_of
+from .law import Law, Plan
 
 
-def plan(
-    denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None
-) -> Callable[[], "RejectionLaw"] | None:
+def plan(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None) -> Plan | None:
     """`rejection_law` of `BlockRejection`; a bound on its steps is another law, for the general way."""
     if not isinstance(decoder, BlockRejection) or max_steps is not None:
         return None
@@ -46,7 +37,7 @@ def plan(
     return partial(rejection_law, decoder.distribution, denoiser, blocks)
 
 
-class RejectionLaw(AbstractTableLaw):
+class RejectionLaw(Law):
     r"""The output of block-wise rejection, and its mean cost; `*_by_block[m]` is the term of block `m`.
 
     - `probs`, shape `[q]*n`: the law $\prod_m p_\Pi a / Z$;
@@ -58,34 +49,8 @@ class RejectionLaw(AbstractTableLaw):
     A call is a proposal. Their number has no bound, so that `calls` and `finalised` are `None`.
     """
 
-    probs: Float[Array, "..."]
-    proposals_by_block: Float[Array, " blocks"]
-    bound_by_block: Float[Array, " blocks"]
-
-    @property
-    def way(self) -> str:
-        """The closed form."""
-        return "rejection"
-
-    @property
-    def calls_of(self) -> str:
-        """Calls are proposals."""
-        return PROPOSED
-
-    @property
-    def calls(self) -> None:
-        """Not a finite list."""
-        return None
-
-    @property
-    def finalised(self) -> None:
-        """Not a finite list."""
-        return None
-
-    @property
-    def unfinished(self) -> Float[Array, ""]:
-        """None of the mass: a word is accepted in the end."""
-        return jnp.zeros((), self.probs.dtype)
+    proposals_by_block: Float[Array, " blocks"] = eqx.field(kw_only=True)
+    bound_by_block: Float[Array, " blocks"] = eqx.field(kw_only=True)
 
     @property
     def expected_calls(self) -> Float[Array, ""]:
@@ -107,9 +72,9 @@ def rejection_law(
     $q^n$ a block, and the denoiser in each context of a block.
 
     Raises:
-        InvalidInputError: blocks that do not partition `0..n-1`; a denoiser of another shape, one that
-            is NaN at a context that occurs, or one whose product is zero where the target is not
-            ($M = \infty$: nothing is accepted); tables of more than 2 GiB.
+        InvalidInputError: blocks that do not partition `0..n-1`; a denoiser of another shape, NaN at a
+            context that occurs, or whose product is zero where the target is not ($M = \infty$); tables
+            above 2 GiB.
 
     >>> from mdmjax import Joint, Oracle
     >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
@@ -134,7 +99,12 @@ def rejection_law(
         truth = table.sum(axis=tuple(range(seen, n))).reshape(law.size, -1)
         mass = truth.sum(1, keepdims=True)
         exact = truth / np.where(mass > 0, mass, 1.0)
-        accepted = _accepted(exact, product)
+        # p_Pi a with a = p / (M p_Pi); zero where M is infinite
+        with np.errstate(divide="ignore", over="ignore"):
+            ratio = np.divide(exact, product, out=np.zeros_like(exact), where=exact > 0)
+        constant = ratio.max(1, keepdims=True)
+        usable = np.isfinite(constant) & (constant > 0)
+        accepted = product * (np.where(usable, ratio, 0.0) / np.where(usable, constant, 1.0))
         rate = accepted.sum(1)
         lacking = np.flatnonzero((law > 0) & (rate == 0)).tolist()
         if lacking:
@@ -151,6 +121,11 @@ def rejection_law(
     dtype = jnp.result_type(float)
     return RejectionLaw(
         probs=jnp.asarray(probs, dtype),
+        calls=None,
+        finalised=None,
+        unfinished=jnp.zeros((), dtype),
+        way="rejection",
+        calls_of=BlockRejection.calls_of,
         proposals_by_block=jnp.asarray(np.array(proposals), dtype),
         bound_by_block=jnp.asarray(np.array(bounds), dtype),
     )
@@ -161,9 +136,8 @@ def rejection_constant(
 ) -> Float[Array, ""]:
     r"""$M(x_P) = \max_{x_B} p(x_B \mid x_P) / p_\Pi(x_B \mid x_P)$: the mean proposals of one block.
 
-    The context $x_P$ are the revealed `tokens`, the positions `block` count as masked, and $p_\Pi$ is the
-    product of the denoiser's rows. At least $\exp \mathrm{KL}(p \| p_\Pi)$ (arXiv 2602.00286, Prop. 5.1);
-    `inf` if $p_\Pi$ misses a word that can occur, NaN if the context cannot. Takes $q^{|B|}$ marginals.
+    The context are the revealed `tokens`; the positions `block` count as masked. `inf` if $p_\Pi$ misses a
+    word that can occur, NaN if the context cannot. Takes $q^{|B|}$ marginals.
 
     Raises:
         InvalidInputError: an empty block, a position twice or not in `0..n-1`; words of more than 2 GiB;
@@ -182,17 +156,4 @@ def rejection_constant(
     chosen = jnp.zeros((n,), bool).at[jnp.asarray(block)].set(True)
     context = jnp.where(chosen, q, tokens)
     words = block_words(distribution, context, chosen, len(block))
-    log_product = product_log_probs(denoiser(context), words.tokens, chosen)
-    return jnp.exp(jnp.max(log_ratios(words.log_target, log_product)))
-
-
-def _accepted(
-    exact: Float[np.ndarray, "contexts words"], product: Float[np.ndarray, "contexts words"]
-) -> Float[np.ndarray, "contexts words"]:
-    r"""$p_\Pi a$ with $a = p / (M p_\Pi)$; zero where $M$ is infinite."""
-    with np.errstate(divide="ignore", over="ignore"):
-        ratio = np.divide(exact, product, out=np.zeros_like(exact), where=exact > 0)
-    constant = ratio.max(1, keepdims=True)
-    usable = np.isfinite(constant) & (constant > 0)
-    scaled = np.where(usable, ratio, 0.0) / np.where(usable, constant, 1.0)
-    return product * scaled
+    return jnp.exp(jnp.max(proposals(denoiser(context), words, chosen)[1]))

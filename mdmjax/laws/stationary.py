@@ -6,13 +6,18 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import Numbers, check_integer
+from .._checks import Numbers, as_floats, check_integer, check_rows
+from .._contexts import readable_state
 from .._errors import check_bytes, refuse
-from .._types import Array, Float
+from .._types import Array, Bool, Float
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES
-from ..divergences.tables import Table
-from ._redraw import Pass
+from ..divergences.tables import Table, Tabulated
+from ._rows import with_tables
+from .fixed_order import CONTEXTS_AT_ONCE, block_products
+
+Blocks = Sequence[Sequence[int]]
+"""Sets of positions."""
 
 
 class StationaryLaw(NamedTuple):
@@ -30,20 +35,18 @@ class StationaryLaw(NamedTuple):
 
 def stationary_law(
     denoiser: AbstractDenoiser,
-    blocks: Sequence[Sequence[int]],
+    blocks: Blocks,
     *,
     weights: Numbers | None = None,
     start: Table | None = None,
     tolerance: float = 1e-12,
     max_passes: int = 2**14,
-    max_bytes: int = MAX_TABLE_BYTES,
 ) -> StationaryLaw:
     r"""The limit of passes in which every one of `blocks` is masked and redrawn.
 
-    A pass redraws the blocks in turn, as `Sweeps` does; with `weights` it redraws one of them, drawn with
-    these probabilities (all subsets with $\rho^{|B|} (1-\rho)^{n-|B|}$: mask each position with probability
-    $\rho$ and redraw). Blocks are sets of positions, not always a partition. Passes go on from `start`
-    (uniform if not given) until one changes the law by at most `tolerance` in total variation.
+    A pass redraws the blocks, sets of positions, in turn, as `Sweeps` does; with `weights` it redraws one
+    of them, drawn with these probabilities. Passes go on from `start` (uniform if not given) until one
+    changes the law by at most `tolerance` in total variation.
 
     The law is unique, and reached from any start, if no row has a zero and the blocks (those of positive
     weight) hold every position. With zeros there may be several, and this is the one that `start` leads
@@ -55,12 +58,12 @@ def stationary_law(
     sharp for few positions and says little for many.
 
     Cost: `O(passes * blocks * q^n)` time, `O(blocks * q^n)` memory, $\sum_B q^{n-|B|}$ calls of the
-    denoiser. Sums are float64; the result has the default float type.
+    denoiser.
 
     Raises:
         InvalidInputError: `max_passes` that do not suffice, as for a periodic chain; blocks that are not
             sets of positions; weights that do not sum to one; a start of another shape; a denoiser that
-            is NaN where the passes lead, or whose rows do not sum to one; more than `max_bytes` bytes.
+            is NaN where the passes lead, or whose rows do not sum to one; tables of more than 2 GiB.
 
     >>> from mdmjax import Joint, Oracle
     >>> noisy = Joint(jnp.array([[0.4, 0.1], [0.2, 0.3]]))
@@ -70,7 +73,7 @@ def stationary_law(
     [[0.3, 0.2], [0.3, 0.2]]
     """
     check_integer("max_passes", max_passes, 1)
-    one_pass = Pass(denoiser, blocks, weights, max_bytes)
+    one_pass = _Pass(denoiser, blocks, weights)
     law = one_pass.start(start)
     passes, residual = 0, np.inf
     while residual > tolerance and passes < max_passes:
@@ -88,12 +91,11 @@ def stationary_law(
 
 def sweep_laws(
     denoiser: AbstractDenoiser,
-    blocks: Sequence[Sequence[int]],
+    blocks: Blocks,
     start: Table,
     passes: int,
     *,
     weights: Numbers | None = None,
-    max_bytes: int = MAX_TABLE_BYTES,
 ) -> Float[Array, "..."]:
     r"""The laws after `0..passes` passes from `start`, shape `[passes + 1] + [q]*n`.
 
@@ -110,9 +112,99 @@ def sweep_laws(
     """
     check_integer("passes", passes, 0)
     size = denoiser.q**denoiser.n
-    check_bytes((passes + 1) * size * 8, max_bytes, "the laws after every pass", "use fewer passes")
-    one_pass = Pass(denoiser, blocks, weights, max_bytes)
+    check_bytes((passes + 1) * size * 8, MAX_TABLE_BYTES, "the laws after every pass", "use fewer passes")
+    one_pass = _Pass(denoiser, blocks, weights)
     laws = [one_pass.start(start)]
     for _ in range(passes):
         laws.append(one_pass(laws[-1]))
     return jnp.asarray(np.stack(laws), jnp.result_type(float))
+
+
+class _Pass:
+    r"""One pass as a function of a law: the tables of the blocks, and where the denoiser is NaN.
+
+    Redrawing block $B$ takes the law $m$ to $m'(x) = m(x_{-B}) \prod_{i \in B} \hat p(x_i \mid x_{-B})$: a
+    sum over some axes of the table and a product, with no matrix on sequences.
+    """
+
+    def __init__(self, denoiser: AbstractDenoiser, blocks: Blocks, weights: Numbers | None):
+        self.n, self.q = denoiser.n, denoiser.q
+        self.blocks = [tuple(check_integer("blocks", i, 0) for i in block) for block in blocks]
+        for block in self.blocks:
+            if len(set(block)) < len(block) or max(block, default=0) >= self.n:
+                refuse("blocks", [list(b) for b in self.blocks], f"sets of positions 0..{self.n - 1}")
+        if not self.blocks:
+            refuse("blocks", "empty", "at least one set of positions")
+        self.weights = None
+        if weights is not None:
+            (values,), count = as_floats(weights), len(self.blocks)
+            if values.shape != (count,):
+                refuse("weights", f"of shape {values.shape}", f"{count} numbers, one a block")
+            check_rows("weights", values)
+            self.weights = _normalised(np.asarray(values, np.float64))
+        widest = min(CONTEXTS_AT_ONCE, max(self.q ** (self.n - len(b)) for b in self.blocks))
+        need = (len(self.blocks) + 3) * self.q**self.n * 8 + widest * self.n * (self.q * 24 + 8)
+        check_bytes(need, MAX_TABLE_BYTES, "the table of the sweep", "use fewer positions or blocks")
+        denoiser = with_tables(denoiser)
+        self.tables, self.missing = zip(*(_redraw_table(denoiser, b) for b in self.blocks), strict=True)
+
+    def start(self, law: Table | None) -> Float[np.ndarray, "..."]:
+        """The law to start from, as float64."""
+        shape = (self.q,) * self.n
+        if law is None:
+            return np.full(shape, 1.0 / self.q**self.n)
+        table = law.probs if isinstance(law, Tabulated) else law
+        if table.shape != shape:
+            refuse("start", f"of shape {table.shape}", f"shape (q,)*n = {shape}")
+        check_rows("start", table.reshape(-1))
+        return _normalised(np.asarray(table, np.float64))
+
+    def __call__(self, law: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        """The law after a pass."""
+        if self.weights is None:
+            for block in range(len(self.blocks)):
+                law = self._redrawn(law, block)
+            return _normalised(law)
+        parts = (w * self._redrawn(law, b) for b, w in enumerate(self.weights) if w > 0)
+        return _normalised(sum(parts, np.zeros_like(law)))
+
+    def meeting_chance(self) -> float:
+        """A lower bound of the chance that two chains agree after a pass, whatever they were before."""
+        chances = []
+        for block, table in zip(self.blocks, self.tables, strict=True):
+            rest = tuple(i for i in range(self.n) if i not in block)
+            chances.append(table.min(axis=rest).sum())
+        everything = set(range(self.n))
+        if self.weights is not None:
+            whole = [set(block) == everything for block in self.blocks]
+            return min(1.0, float(self.weights @ np.where(whole, chances, 0.0)))
+        return min(1.0, float(np.prod(chances))) if set().union(*self.blocks) == everything else 0.0
+
+    def _redrawn(self, law: Float[np.ndarray, "..."], block: int) -> Float[np.ndarray, "..."]:
+        """The law after one block is redrawn."""
+        context = law.sum(axis=self.blocks[block], keepdims=True)
+        missing = self.missing[block]
+        if missing is not None and np.any(context[missing] > 0):
+            state = np.argwhere(missing & (context > 0))[0]
+            state[list(self.blocks[block])] = self.q
+            where = f"the denoiser's row at the state {readable_state(state, self.q)}"
+            refuse(where, "NaN", "probabilities", "the passes lead to a context that the data never have")
+        return context * self.tables[block]
+
+
+def _redraw_table(
+    denoiser: AbstractDenoiser, block: tuple[int, ...]
+) -> tuple[Float[np.ndarray, "..."], Bool[np.ndarray, "..."] | None]:
+    """`prod_i p(x_i | the rest)` of every sequence, and the contexts that are NaN (None: none is)."""
+    n, q = denoiser.n, denoiser.q
+    rest = [i for i in range(n) if i not in block]
+    products, missing = block_products(denoiser, rest, list(block))
+    order = np.argsort([*rest, *block])
+    table = np.ascontiguousarray(products.reshape((q,) * n).transpose(order))
+    shape = [q] * len(rest) + [1] * len(block)
+    return table, missing.reshape(shape).transpose(order) if missing.any() else None
+
+
+def _normalised(law: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Divided by its sum, against the drift of many passes."""
+    return law / law.sum()

@@ -1,14 +1,8 @@
 r"""The best decoders there can be, by Bellman's recursion, and regret against them.
 
-A class of policies (`bellman.Policies`) says which sets of positions may be revealed, and who chooses.
-`optimal` finds the best of a class for a number of calls or at a price of a call, `hull` all prices at
-once, `regret` what a decoder loses to them; `orders` is one token at a time, `mixture` every schedule of
-random-order decoding by the KL of the sampler's own law.
-
 There are two expectations of the number of calls, and they differ where the denoiser or the temperature
 makes the output differ from the data. **Over the data**, $\mathbb{E}_p[R]$: the tokens seen on the way are
 those of $x \sim p$, as in training with a teacher. A price, `expected_calls` of a policy, the hull and
 `teacher_forced_calls` are this one; the forward KL of a policy is a sum of such means. **Over the output**:
-the tokens seen are the decoder's own, as when it is used; `Law.expected_calls` is that one. `Regret.over`
-says which it used.
+the tokens seen are the decoder's own; `Law.expected_calls` is that one. `Regret.over` says which it used.
 """

@@ -5,12 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._contexts import marginal_table, place_values, tokens_of
-from .._errors import check_bytes, refuse
+from .._errors import check_bytes
 from .._numerics import safe_log
-from .._types import Array, Float, Int
+from .._types import Array, Bool, Float, Int
+from ..decoders.verification import check_fits
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
-from ..laws._rows import checked_probs, denoised, with_tables
+from ..laws._rows import Rows as Said
+from ..laws._rows import States, checked_probs, denoised, with_tables
 
 Rows = Float[Array, "contexts n q"]
 
@@ -24,7 +26,7 @@ def context_rows(joint: Joint, denoiser: AbstractDenoiser) -> tuple[Rows, Rows, 
         InvalidInputError: a denoiser of another size, or whose rows are NaN or do not sum to one in a
             context that occurs; tables of more than 2 GiB.
     """
-    check_same_size(joint, denoiser)
+    check_fits(denoiser, joint)
     n, q, contexts = joint.n, joint.q, (joint.q + 1) ** joint.n
     need = 6 * contexts * n * q * joint.probs.dtype.itemsize
     remedy = f"at n = {n}, q = {q} there are {q + 1}^{n} contexts; use fewer positions"
@@ -36,16 +38,7 @@ def context_rows(joint: Joint, denoiser: AbstractDenoiser) -> tuple[Rows, Rows, 
     return exact, jnp.asarray(made, exact.dtype), mass
 
 
-def check_same_size(joint: Joint, denoiser: AbstractDenoiser) -> None:
-    """Refuse a denoiser of other sequences."""
-    if (denoiser.n, denoiser.q) != (joint.n, joint.q):
-        wanted = f"n, q = {joint.n}, {joint.q} of the joint"
-        refuse("denoiser", f"of n, q = {denoiser.n}, {denoiser.q}", wanted)
-
-
-def normalised(
-    log_probs: Float[np.ndarray, "m n q"], tokens: Int[np.ndarray, "m n"]
-) -> Float[np.ndarray, "m n q"]:
+def normalised(log_probs: Said, tokens: States) -> Said:
     r"""The rows of `checked_probs` as logarithms, which hold what is too small for a probability.
 
     $-\infty$ where revealed.
@@ -78,9 +71,15 @@ def _exact(probs: Float[Array, "..."]) -> tuple[Float[Array, " contexts"], Rows]
     """The mass of every context, and its conditionals."""
     n, q = probs.ndim, probs.shape[0]
     mass = marginal_table(probs).reshape(-1)
-    codes, place = jnp.arange(mass.shape[0]), jnp.asarray(place_values(n, q))
-    masked = (jax.vmap(lambda code: tokens_of(code, n, q))(codes) == q)[:, :, None]
-    grid = codes[:, None, None] + (jnp.arange(q) - q)[None, None, :] * place[None, :, None]
-    rows = jnp.where(masked, mass[jnp.where(masked, grid, 0)], 0.0)
+    masked, after = one_more(n, q)
+    rows = jnp.where(masked[:, :, None], mass[after], 0.0)
     sums = jnp.sum(rows, axis=2, keepdims=True)
     return mass, rows / jnp.where(sums > 0, sums, 1.0)
+
+
+def one_more(n: int, q: int) -> tuple[Bool[Array, "contexts n"], Int[Array, "contexts n q"]]:
+    """What every context masks, and its code once a symbol is known there (0 where it is not masked)."""
+    codes, place = jnp.arange((q + 1) ** n), jnp.asarray(place_values(n, q))
+    masked = jax.vmap(lambda code: tokens_of(code, n, q))(codes) == q
+    after = codes[:, None, None] + (jnp.arange(q) - q)[None, None, :] * place[None, :, None]
+    return masked, jnp.where(masked[:, :, None], after, 0)

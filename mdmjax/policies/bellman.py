@@ -1,15 +1,14 @@
 r"""One Bellman recursion for every class of policies, over tables of a state and a set to reveal.
 
 For a deterministic policy that reveals $B$ after seeing $x_C$ with exact conditionals,
-$\mathrm{KL}(p \| q_\pi) = \mathbb{E}_p \sum_t \mathrm{TC}(X_{B_t} \mid x_{C_t})$ (arXiv 2608.25505, Thm 1),
-so that the least KL is a shortest path over the $(q+1)^n$ partial assignments. A denoiser $\hat p$ adds
+$\mathrm{KL}(p \| q_\pi) = \mathbb{E}_p \sum_t \mathrm{TC}(X_{B_t} \mid x_{C_t})$ (arXiv 2608.25505, Thm 1):
+the least KL is a shortest path over the $(q+1)^n$ partial assignments. A denoiser $\hat p$ adds
 $\sum_{i \in B_t} \mathrm{KL}(p(x_i \mid x_{C_t}) \| \hat p(x_i \mid x_{C_t}))$ to each step, its own error.
 
 A pair of a state and a set is a word over `0..q+1`: symbols, `q` for masked, `q+1` for revealed in this
-step; its tables have $(q+2)^n$ entries and are filled one axis at a time. Values are weighted by
-$p(x_C)$, so that the expectation over what a step reveals is a plain sum. NaN is the cost of a set that may
-not be chosen; `inf` is that of one that may, and of a state that is unfinished with no step left, whether
-the data have it or not.
+step; its tables have $(q+2)^n$ entries and are filled one axis at a time. Values are weighted by $p(x_C)$,
+so that expectations are plain sums. NaN is the cost of a set that may not be chosen; `inf` is that of one
+that may, and of a state that is unfinished with no step left, whether the data have it or not.
 """
 
 import functools
@@ -37,9 +36,6 @@ class Policies(eqx.Module):
 
     With `adaptive` false they see which positions are revealed, not the tokens. With `random` they choose
     how many positions to reveal, and these are uniformly random. With `counts` the number is given.
-
-    >>> Policies(adaptive=False) == fixed_partition
-    True
     """
 
     adaptive: bool = eqx.field(static=True, default=True)
@@ -58,11 +54,7 @@ random_order = Policies(random=True)
 
 
 def given_sizes(schedule: Schedule, *, adaptive: bool = True) -> Policies:
-    """The policies that reveal `counts[t]` positions of their choice in step `t`.
-
-    >>> given_sizes(Schedule([1, 2])).counts
-    (1, 2)
-    """
+    """The policies that reveal `counts[t]` positions of their choice in step `t`."""
     return Policies(adaptive=adaptive, counts=tuple(schedule.counts.tolist()))
 
 

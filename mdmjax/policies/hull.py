@@ -48,10 +48,10 @@ def calls_hull(
 ) -> CallsHull:
     r"""The lower convex hull of $(\mathbb{E}_p[R], \mathrm{KL}(p \| q_\pi))$ of a class of policies.
 
-    Every deterministic decoder that reveals and never masks again, with the conditionals of `joint` or
-    of `denoiser`, lies on it or above it, and so does the mean KL of a random choice among them (the KL
-    of their mixture may lie below). With `random_order` the KL is a mean over the choices. Vertices that
-    gain less than `1e-12` nats are left out. Costs $2v - 1$ solves and a few, for $v$ vertices.
+    No decoder of the class with the conditionals of `joint`, or of `denoiser`, lies below it, nor does the
+    mean KL of a random choice among them (the KL of their mixture may). With `random_order` the KL is a
+    mean over the choices. Vertices that gain less than `1e-12` nats are left out. Costs $2v - 1$ solves and
+    a few, for $v$ vertices.
 
     Raises:
         InvalidInputError: as `optimal_policy`.

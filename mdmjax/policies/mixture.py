@@ -1,8 +1,7 @@
-r"""Every schedule of random-order decoding, judged by the KL to its own law: the mixture over partitions.
+"""Every schedule of random-order decoding, judged by the KL to its own law: the mixture over partitions.
 
-`expected_kl` is the mean over ordered partitions; the sampler's own law is the mixture over them, whose KL
-is no larger (Jensen) and is not a sum over steps, so that its best schedule may be another one. All
-$2^{n-1}$ compositions of $n$ are the leaves of a tree of prefixes, each with the masses of its states.
+That KL is at most `expected_kl` (Jensen) and is not a sum over steps, so that its best schedule may be
+another one. All $2^{n-1}$ compositions of $n$ are the leaves of a tree of prefixes.
 """
 
 import math
@@ -15,12 +14,12 @@ import numpy as np
 from .._errors import refuse
 from .._numerics import comparable, kl_terms
 from .._types import Array, Float
+from ..decoders.verification import check_fits
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import Joint
 from ..laws._rows import with_tables
 from ..laws.random_order import MAX_TERMS, level_after
 from ..schedules.schedule import Schedule, check_total
-from ._local import check_same_size
 
 MAX_SCHEDULES = 2**15
 """The most schedules that are walked without being asked for."""
@@ -69,8 +68,7 @@ def mixture_schedules(
 ) -> MixtureSchedules:
     r"""$\mathrm{KL}(p \| \text{mixture})$ of all $2^{n-1}$ schedules, with any denoiser.
 
-    Schedules that begin alike share their beginning: $\sum_N 2^{N-1}$ times the terms of the steps from
-    $N$ tokens, at most $(2q+2)^n$ in all. `joint` is the truth; the law is that of `denoiser`.
+    Schedules that begin alike share their beginning: at most $(2q+2)^n$ terms in all.
 
     Raises:
         InvalidInputError: a denoiser of another size; more than `max_schedules` schedules or `max_terms`
@@ -82,15 +80,15 @@ def mixture_schedules(
     [0.6931, 0.0]
     """
     n, q = joint.n, joint.q
-    check_same_size(joint, denoiser)
+    check_fits(denoiser, joint)
     _check_cost(n, q, max_schedules, max_terms)
     denoiser, kl = with_tables(denoiser), np.zeros(2 ** (n - 1))
     # Depth first, so that no more than one mass a level is kept for each pending step.
-    pending = [(0, 0, jnp.ones((1,), jnp.result_type(float)))]
+    pending = [(0, 0, np.ones((1, 1)))]
     while pending:
         start, code, mass = pending.pop()
         law = level_after(denoiser, mass, start, n - start)
-        kl[code] = _kl(joint.probs.reshape(-1), law.astype(joint.probs.dtype))
+        kl[code] = _kl(joint.probs, jnp.asarray(law.reshape(joint.probs.shape), joint.probs.dtype))
         for end in range(start + 1, n):
             ended = code | 1 << (end - 1)
             pending.append((end, ended, level_after(denoiser, mass, start, end - start)))
@@ -98,7 +96,7 @@ def mixture_schedules(
 
 
 @jax.jit
-def _kl(probs: Float[Array, " words"], law: Float[Array, " words"]) -> Float[Array, ""]:
+def _kl(probs: Float[Array, "..."], law: Float[Array, "..."]) -> Float[Array, ""]:
     return jnp.sum(kl_terms(probs, law))
 
 

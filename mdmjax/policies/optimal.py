@@ -13,11 +13,10 @@ from .tables import PolicyTable, SizeTable
 
 
 class OptimalPolicy(eqx.Module):
-    r"""A policy that none of its class beats: its cost in nats, its mean number of calls, and its decoder.
+    """A policy that none of its class beats: its cost in nats, its mean number of calls, and its decoder.
 
     `expected_kl` and `expected_calls` are means over the data and over the random choices of the decoder,
-    if it makes any. Calls over the data, $\mathbb{E}_p[R]$, are what a price refers to (arXiv 2608.25505);
-    `exact_law` of the decoder gives the mean over its own output, which may differ.
+    if it makes any; `exact_law` of the decoder gives the calls over its own output.
     """
 
     expected_kl: Float[Array, ""]
@@ -51,15 +50,12 @@ def optimal_policy(
     - `any_policy`: as above;
     - `fixed_partition`: no choice depends on the tokens; its cost is $L^*_T$ of arXiv 2510.04767 (Thm 2);
     - `given_sizes(schedule)`: $|B|$ is that of the schedule, whose steps are at most `steps`;
-    - `random_order`: the least over the size $s$ of the mean over all $|B| = s$. It is at most the
-      `expected_kl` of any schedule, at least the cost of `any_policy`.
+    - `random_order`: the least over the size $s$ of the mean over all $|B| = s$.
 
-    Costs $(q+2)^n$ a step, `random_order` $n$ times that.
-
-    Conditionals are those of `joint`. With a `denoiser` $\hat p$ the TC of a step gains
+    Costs $(q+2)^n$ a step, `random_order` $n$ times that. With a `denoiser` $\hat p$ the TC of a step gains
     $\sum_{i \in B} \mathrm{KL}(p(x_i \mid x_C) \| \hat p(x_i \mid x_C))$, `inf` where $\hat p$ rules out
-    what occurs. It is called in every context that occurs, and more calls may then be worse than fewer.
-    Where every choice costs `inf`, as much is revealed as the class may.
+    what occurs, and more calls may be worse than fewer. Where every choice costs `inf`, as much is revealed
+    as the class may.
 
     Raises:
         InvalidInputError: `steps` outside `1..n`, or below those of the given sizes; sizes that do not sum
@@ -102,9 +98,7 @@ def optimal_policy_calls(
 ) -> OptimalPolicy:
     r"""The policy that minimises $\mathrm{KL}(p \| q_\pi) + \text{price} \cdot \mathbb{E}_p[\text{calls}]$.
 
-    `price` is in nats a call. The results are the lower convex hull of (expected calls, KL), which
-    `calls_hull` gives whole: no policy of the class with the same conditionals, exact ones or those of
-    the `denoiser`, lies below the line of slope `-price` through them.
+    `price` is in nats a call; over all prices the results are the vertices of `calls_hull`.
 
     Raises:
         InvalidInputError: a price that is negative or not finite; and as `optimal_policy`.
@@ -126,9 +120,6 @@ def _check_steps(argument: str, steps: int, joint: Joint) -> None:
 
 
 def _policy(among: Policies, found: Swept, rows: list[Array]) -> OptimalPolicy:
-    table, adaptive = jnp.stack(rows), among.adaptive
-    if among.random:
-        rule = SizeTable(sizes=table, adaptive=adaptive)
-    else:
-        rule = PolicyTable(sets=table, adaptive=adaptive)
+    table = SizeTable if among.random else PolicyTable
+    rule = table(jnp.stack(rows), adaptive=among.adaptive)
     return OptimalPolicy(jnp.maximum(found.cost, 0.0), found.calls, Reveal(rule))

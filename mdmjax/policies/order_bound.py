@@ -36,9 +36,6 @@ def last_error_weights(alpha: float, lam: float, steps: int) -> Float[Array, " s
 
     $\sum_t W_t h_t = \sum_t \bar\varepsilon_t$ for $\bar\varepsilon_t = \alpha h_t
     + \lambda \bar\varepsilon_{t-1}$, $\bar\varepsilon_0 = 0$.
-
-    >>> last_error_weights(1.0, 1.0, 3).tolist()
-    [3.0, 2.0, 1.0]
     """
     _check(alpha, lam, steps)
     return alpha * jnp.cumsum(jnp.asarray(lam, float) ** jnp.arange(steps, dtype=float))[::-1]
@@ -54,9 +51,8 @@ def order_bound(
 ) -> Float[Array, "..."]:
     r"""$\sum_t W_t \left(h_t + b / \alpha\right) \ge J(\pi)$ in nats: Eq. 11, with $b$ carried on.
 
-    `entropies[..., t]` is the mean of $H(p_{\pi(t)})$ over contexts from the *model*, `entropies` of
-    `fixed_orders`: Eq. 10 is summed under the law of Eq. 7. It is a bound if Eq. 10 holds with the
-    reading of `weights`.
+    `entropies[..., t]` are those of `fixed_orders`: the mean of $H(p_{\pi(t)})$ over contexts from the
+    *model*. It is a bound if Eq. 10 holds with the reading of `weights`.
 
     Raises:
         InvalidInputError: `alpha` not a finite number above 0; `lam` or `b` not one of at least 0.

@@ -1,9 +1,8 @@
-r"""Orders of one token at a time: what each costs in both directions of the KL, and the best of them.
+"""Orders of one token at a time: what each costs in both directions of the KL, and the best of them.
 
 One token a step has no sampling error, so that all of the KL is the denoiser's. Forward, contexts are
-those of the data, and it is the recursion of `bellman` with sizes given. Reverse, contexts are the model's
-own (Lemma 4.1 of arXiv 2602.00286), and a denoiser whose conditionals are those of no distribution draws
-them by another law in every order: a recursion of its own.
+those of the data, and it is the recursion of `bellman`. Reverse, contexts are the model's own (Lemma 4.1 of
+arXiv 2602.00286), which may have another law in every order: a recursion of its own.
 """
 
 import itertools
@@ -14,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._contexts import place_values, tokens_of
+from .._contexts import place_values
 from .._errors import check_bytes
 from .._numerics import comparable, entropy, kl_terms
 from .._types import Array, Float, Int
@@ -23,7 +22,7 @@ from ..decoders.reveal import Reveal
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
 from ..schedules.schedule import Schedule
-from ._local import context_rows, forward_errors
+from ._local import context_rows, forward_errors, one_more
 from .bellman import given_sizes
 from .optimal import optimal_policy
 from .tables import PolicyTable
@@ -57,14 +56,13 @@ class OptimalOrder(eqx.Module):
 
 
 def fixed_orders(joint: Joint, denoiser: AbstractDenoiser) -> FixedOrders:
-    r"""Both KLs of all $n!$ fixed orders of one token at a time.
+    r"""Both KLs of all $n!$ fixed orders of one token at a time: $n!\, q^{n-1}$ numbers.
 
     $$J(\pi) = \mathrm{KL}(\hat p^\pi \| p)
     = \sum_t \mathbb{E}_{x_{\pi(<t)} \sim \hat p^\pi}\,
     \mathrm{KL}\left(\hat p_{\pi(t)} \,\|\, p_{\pi(t)}\right)$$
 
-    (arXiv 2602.00286, Eq. 7). The laws of all prefixes are walked level by level: $n!\, q^{n-1}$ numbers.
-    A context of the model that the data never have makes it `inf`.
+    (arXiv 2602.00286, Eq. 7); `inf` if the model has a context that the data never have.
 
     Raises:
         InvalidInputError: a denoiser of another size, or whose rows are NaN or do not sum to one in a
@@ -103,9 +101,6 @@ def optimal_order(
 
     at a cost of $n^2 q (q+1)^n$, or with `adaptive` false the order is the best of `fixed_orders` (Eq. 9 of
     arXiv 2602.00286); the first of equals up to rounding is taken.
-
-    `optimal_policy(joint, n, denoiser=...)` may also reveal several tokens at once, which can be better
-    when the denoiser is worse the more it sees.
 
     Raises:
         InvalidInputError: as `fixed_orders`, and as `optimal_policy`.
@@ -172,10 +167,7 @@ def _bellman(
     """The least reverse KL from all masked, and the set of one position at every context."""
     contexts, n, q = made.shape
     errors = jnp.sum(kl_terms(made, exact), axis=2)
-    codes, place = jnp.arange(contexts), jnp.asarray(place_values(n, q))
-    masked = jax.vmap(lambda code: tokens_of(code, n, q))(codes) == q
-    after = codes[:, None, None] + (jnp.arange(q) - q)[None, None, :] * place[None, :, None]
-    after = jnp.where(masked[:, :, None], after, 0)
+    masked, after = one_more(n, q)
 
     def choose(values):
         total = errors + jnp.sum(jnp.where(made > 0, made * values[after], 0.0), axis=2)

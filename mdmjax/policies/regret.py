@@ -5,12 +5,13 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from .._contexts import place_values, states_with
+from .._contexts import states_with
 from .._errors import refuse
 from .._numerics import safe_log
 from .._types import Array, Float, Int
 from ..decoders.base import AbstractDecoder
 from ..decoders.reveal import Reveal
+from ..decoders.verification import check_fits
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import Joint
 from ..divergences.tables import kl
@@ -18,12 +19,9 @@ from ..laws._frontier import Stepper
 from ..laws._rows import denoised, with_tables
 from ..laws.exact import MAX_STATES, exact_law
 from ..laws.law import Law
-from ._local import check_same_size, normalised
+from ._local import normalised
 from .bellman import Policies, any_policy
 from .hull import CallsHull, least_kl
-
-BATCH = 2**12
-"""States that are denoised at a time."""
 
 WORDS = 2**16
 """Words that are followed at a time."""
@@ -56,9 +54,7 @@ def teacher_forced_calls(
 
     A decoder that is not random and never masks again makes each word $x$ in one way, and
     $\mathrm{KL} = \mathbb{E}_p[\log p(x) - \sum_t \sum_{i \in B_t} \log \hat p(x_i \mid x_{C_t})]$ is its
-    forward KL, with $\hat p$ the denoiser that it writes with. The calls are those to which a price and
-    `calls_hull` refer; `exact_law(...).calls` are over the decoder's own words. Costs at most $n q^n$ calls
-    of the denoiser.
+    forward KL, with $\hat p$ the denoiser that it writes with. At most $n q^n$ calls of the denoiser.
 
     Raises:
         InvalidInputError: a decoder that is random, or chooses nothing; a denoiser of another size, or
@@ -70,7 +66,7 @@ def teacher_forced_calls(
     [0.0, 0.0, 1.0]
     """
     n, q = joint.n, joint.q
-    check_same_size(joint, denoiser)
+    check_fits(denoiser, joint)
     if not _reveals(decoder):
         name = type(getattr(decoder, "rule", decoder)).__name__
         refuse("decoder", name, "one that only reveals and is not random")
@@ -94,13 +90,13 @@ def regret(
     hull: CallsHull | None = None,
     max_states: int = MAX_STATES,
 ) -> Regret:
-    r"""The forward KL of a decoder less the least for as many expected calls, in nats.
+    """The forward KL of a decoder less the least for as many expected calls, in nats.
 
-    The best policies are given the denoiser that the decoder writes with, `decoder.writer(denoiser)`;
-    `among` is their class, as in `optimal_policy`. For the decoders of `teacher_forced_calls` the calls
-    are those over the data, and among all policies the regret is at least 0; among fewer it may be
-    negative, by what adapting gains. For any other decoder both numbers are those of its law, calls over
-    its own output; a mixture, or a law that is revised, may be better than every policy.
+    The best policies, of the class `among`, are given the denoiser that the decoder writes with. For the
+    decoders of `teacher_forced_calls` the calls are those over the data, and among all policies the regret
+    is at least 0; among fewer it may be negative, by what adapting gains. For any other decoder both
+    numbers are those of its law, calls over its own output; a mixture, or a law that is revised, may beat
+    every policy.
 
     An infinite KL against a finite one is `inf`; where every policy of as many calls has an infinite KL
     the regret is undefined, NaN. `law` (of this denoiser and decoder) and `hull` (of `joint`, the writer
@@ -121,7 +117,7 @@ def regret(
         made = teacher_forced_calls(joint, denoiser, decoder)
         loss, calls, over = made.kl, made.expected_calls, "the data"
     else:
-        check_same_size(joint, denoiser)
+        check_fits(denoiser, joint)
         if law is None:
             law = exact_law(denoiser, decoder, max_states=max_states)
         loss, over = kl(joint, law.probs.astype(joint.probs.dtype)), "the output"
@@ -143,16 +139,16 @@ def _followed(
 ) -> tuple[Int[np.ndarray, " m"], Float[np.ndarray, " m"]]:
     """Calls and log-probability of every word, all words at once; states that they share are met once."""
     n, q = denoiser.n, denoiser.q
-    place, writer = place_values(n, q), decoder.writer(denoiser)
+    writer = decoder.writer(denoiser)
     as_it_is = writer is denoiser
     denoiser, decoder, writer = with_tables((denoiser, decoder, writer))
-    stepper = Stepper(denoiser, decoder, place, words.shape[0], BATCH)
+    stepper = Stepper(denoiser, decoder, words.shape[0], 2**12)
     tokens, calls, log_law = np.full_like(words, q), np.zeros(len(words), int), np.zeros(len(words))
     for step in range(n):
         open_ = np.flatnonzero(np.any(tokens == q, axis=1))
         if not open_.size:
             break
-        codes, which = np.unique(tokens[open_] @ place, return_inverse=True)
+        codes, which = np.unique(tokens[open_] @ stepper.place, return_inverse=True)
         parts = list(stepper.branches(codes, step))
         hidden = np.concatenate([part.rows[:, :, q] for part in parts])
         states = np.concatenate([part.tokens for part in parts])

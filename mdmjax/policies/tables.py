@@ -5,9 +5,9 @@ import jax
 import jax.numpy as jnp
 
 from .._contexts import place_values
-from .._types import Array, Bool, Float, Int, Key, Tokens
+from .._types import Array, Float, Int, Key, LogProbs, Positions, Step, Tokens
 from ..decoders.base import AbstractRule
-from ..decoders.orders import first, subsets
+from ..decoders.orders import first, uniform_choice_law
 
 
 class PolicyTable(AbstractRule):
@@ -21,9 +21,7 @@ class PolicyTable(AbstractRule):
     adaptive: bool = eqx.field(static=True, default=True)
     is_random = False
 
-    def choose(
-        self, key: Key[Array, ""], log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
-    ) -> Bool[Array, " n"]:
+    def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The positions of the table's set."""
         n, q = log_probs.shape
         chosen = _entry(self.sets, self.adaptive, q, tokens, step)
@@ -37,23 +35,17 @@ class SizeTable(AbstractRule):
     adaptive: bool = eqx.field(static=True, default=True)
     is_random = True
 
-    def choose(
-        self, key: Key[Array, ""], log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
-    ) -> Bool[Array, " n"]:
+    def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The masked positions that come first in a random order."""
         n, q = log_probs.shape
         size = _entry(self.sizes, self.adaptive, q, tokens, step)
         return first(jax.random.permutation(key, n), tokens == q, size)
 
-    def choice_law(
-        self, log_probs: Float[Array, "n q"], tokens: Tokens, step: Int[Array, ""]
-    ) -> Float[Array, " subsets"]:
+    def choice_law(self, log_probs: LogProbs, tokens: Tokens, step: Step) -> Float[Array, " subsets"]:
         """Uniform over the sets of masked positions of this size."""
-        n, q = log_probs.shape
-        sets, size = subsets(n), _entry(self.sizes, self.adaptive, q, tokens, step)
-        fits = jnp.all((tokens == q)[None, :] | ~sets, axis=1) & (jnp.sum(sets, axis=1) == size)
-        fits = fits.astype(log_probs.dtype)
-        return fits / jnp.sum(fits)
+        q = log_probs.shape[1]
+        size = _entry(self.sizes, self.adaptive, q, tokens, step)
+        return uniform_choice_law(tokens == q, size, log_probs.dtype)
 
 
 def _entry(

@@ -19,7 +19,7 @@ from ..divergences.blocks import block_incoherence, parity_violation_rate
 from ..divergences.tables import chi_square, hellinger, incoherence, kl, reverse_kl, total_variation
 from ..laws._rows import with_tables
 from ..laws.block_chain import DENSE, BlockChainLaw
-from ..laws.block_estimate import block_decoding_estimate
+from ..laws.block_decoding import block_decoding_estimate
 from ..laws.exact import exact_law
 from ..laws.random_order import schedule_of
 from ..losses.exact import kl_split
@@ -107,10 +107,10 @@ def law_estimate(
     names = ("forward_kl", "reverse_kl", "incoherence", "violation_rate")
     if law.verified:  # each block is drawn from its exact conditional: no divergence is estimated
         values = (0.0, 0.0, found.verified_incoherence, found.verified_violation_rate)
-        stderr = {"incoherence": guess.verified_incoherence_stderr}
+        stderr = {"incoherence": guess.stderr["verified_incoherence"]}
     else:
         values = tuple(getattr(found, name) for name in names)
-        stderr = {name: getattr(guess, f"{name}_stderr") for name in names}
+        stderr = {name: guess.stderr[name] for name in names}
     divergences = dict(zip(names, values, strict=True))
     about = (subject or Subject.of(truth), truth, decoder, law, divergences, epsilon)
     return LawReport(*about, stderr=stderr, samples=samples)

@@ -8,7 +8,7 @@ from ..decoders.base import AbstractDecoder
 from ..distributions.base import AbstractDistribution
 from ..distributions.block_hmm import BlockHMM
 from ..distributions.joint import tabulate
-from ..laws.law import AbstractLaw, AbstractTableLaw
+from ..laws.law import AbstractLaw, Law
 from ..laws.rejection import RejectionLaw
 from ..losses.exact import KlSplit
 from ..policies.hull import CallsHull
@@ -81,7 +81,7 @@ class LawReport(AbstractReport):
         }
         if self.samples is not None:
             found["samples"] = self.samples
-        if isinstance(self.law, AbstractTableLaw):
+        if isinstance(self.law, Law):
             found["unfinished"] = self.law.unfinished
         if isinstance(self.law, RejectionLaw):
             found["least_proposals"] = self.law.bound
@@ -97,13 +97,13 @@ class LawReport(AbstractReport):
         """Everything that JSON has, but for the law itself (`whole`)."""
         sizes = {"n": self.truth.n, "q": self.truth.q, "epsilon": self.epsilon}
         found = self.subject.head() | sizes | dict(self.head) | self.row()
-        if isinstance(self.law, AbstractTableLaw):
+        if isinstance(self.law, Law):
             found["calls"], found["finalised"] = self.law.calls, self.law.finalised
         return found | dict(self.subject.facts)
 
     def whole(self) -> dict[str, Any]:
         """The two tables, flat: the truth and the law of every sequence."""
-        if not isinstance(self.law, AbstractTableLaw):
+        if not isinstance(self.law, Law):
             return {}
         return {"truth": tabulate(self.truth).probs.reshape(-1), "law": self.law.probs.reshape(-1)}
 

@@ -62,7 +62,7 @@ def _draft_verify(setting: Setting, drafts: int) -> "AbstractDecoder":
     "Remasking: everything drawn, the least confident draws masked again (LLaDA).",
 )
 def _low_confidence(setting: Setting) -> "AbstractDecoder":
-    from ..decoders.low_confidence import LowConfidence
+    from ..decoders.remasking import LowConfidence
 
     return LowConfidence(setting.schedule, temperature=setting.temperature)
 
@@ -77,7 +77,7 @@ def _low_confidence(setting: Setting) -> "AbstractDecoder":
 def _remdm(
     setting: Setting, cap: float | None, rescale: float | None, by_confidence: bool
 ) -> "AbstractDecoder":
-    from ..decoders.remdm import ReMDM
+    from ..decoders.remasking import ReMDM
 
     given = (cap is not None) + (rescale is not None) + by_confidence
     if given > 1:
@@ -98,7 +98,7 @@ def _remdm(
     Knob("verify", float, 0.9, "Probability, given the others, below which it is masked again."),
 )
 def _wino(setting: Setting, draft: float, verify: float) -> "AbstractDecoder":
-    from ..decoders.wino import Wino
+    from ..decoders.remasking import Wino
 
     check_share("draft", draft)
     check_share("verify", verify)

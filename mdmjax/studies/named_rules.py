@@ -117,7 +117,7 @@ def _entropy_sum(setting: Setting, threshold: float) -> "AbstractDecoder":
     Knob("thresholds", float, (7.5, 5.0, 2.5), "Mean gaps in nats: early, in the middle, late.", size=3),
 )
 def _early_commit(setting: Setting, thresholds: tuple[float, ...]) -> "AbstractDecoder":
-    from ..decoders.early_commit import EarlyCommit
+    from ..decoders.nested import EarlyCommit
     from ..decoders.ranked import Ranked, confidence
 
     rule = EarlyCommit(Ranked(confidence, setting.schedule), thresholds)
@@ -131,8 +131,8 @@ def _early_commit(setting: Setting, thresholds: tuple[float, ...]) -> "AbstractD
     Knob("width", int, 1, "Positions revealed at once."),
 )
 def _semi_autoregressive(setting: Setting, block: int | None, width: int) -> "AbstractDecoder":
+    from ..decoders.nested import SemiAutoregressive
     from ..decoders.ranked import Ranked, confidence
-    from ..decoders.semi_autoregressive import SemiAutoregressive
     from ..schedules.schedule import Schedule
 
     size = len(setting.partition(block)[0])

@@ -45,7 +45,7 @@ class Setting(NamedTuple):
 
     def tempered(self, decoder: "AbstractDecoder") -> "AbstractDecoder":
         """A decoder that has no temperature of its own at this one."""
-        from ..decoders.writing import AtTemperature
+        from ..decoders.reveal import AtTemperature
 
         return decoder if self.temperature == 1 else AtTemperature(decoder, self.temperature)
 

@@ -110,7 +110,7 @@ def test_refusals(decoder):
             decoder(chain, partition)
     with pytest.raises(InvalidInputError, match=r"up to 30: want .* 2.0 GiB"):
         decoder(symmetric_chain(30, 2, 0.2), [list(range(30))])
-    with pytest.raises(InvalidInputError, match=r"denoiser is of n, q = \(3, 3\): want n, q = \(3, 2\)"):
+    with pytest.raises(InvalidInputError, match="denoiser is of n, q = 3, 3: want n, q = 3, 2"):
         exact_law(Oracle(symmetric_chain(3, 3, 0.2)), decoder(chain, [[0, 1, 2]]))
 
 

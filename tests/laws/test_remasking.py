@@ -41,7 +41,7 @@ from mdmjax import (
     symmetric_chain,
 )
 from mdmjax._contexts import tokens_of
-from mdmjax.decoders.leave_one_out import leave_one_out
+from mdmjax.decoders.remasking import leave_one_out
 from mdmjax.denoisers.argmax import Argmax
 from mdmjax.denoisers.table import TableDenoiser
 

@@ -30,6 +30,7 @@ from mdmjax.denoisers.argmax import Argmax
 from mdmjax.denoisers.fallback import Fallback
 from mdmjax.denoisers.table import TableDenoiser
 from mdmjax.divergences.tables import support_mismatch
+from mdmjax.laws import stationary
 from mdmjax.laws.stationary import stationary_law, sweep_laws
 
 SHAPES = st.sampled_from([(2, 3), (3, 2)])
@@ -230,7 +231,7 @@ def test_dobrushin(data):
         assert float(total_variation(p, law)) <= n * alpha**k * first + 1e-14
 
 
-def test_refusals():
+def test_refusals(monkeypatch):
     denoiser, _ = random_denoiser(2, 2, 0)
     with pytest.raises(InvalidInputError, match="blocks is .*: want sets of positions 0..1"):
         stationary_law(denoiser, [[0], [2]])
@@ -246,8 +247,10 @@ def test_refusals():
         stationary_law(denoiser, [[0], [1]], weights=[0.4, 0.5])
     with pytest.raises(InvalidInputError, match="start is of shape"):
         stationary_law(denoiser, [[0], [1]], start=jnp.full((2,), 0.5))
-    with pytest.raises(InvalidInputError, match="the table of the sweep is of 384 bytes: want at most"):
-        stationary_law(denoiser, [[0], [1]], max_bytes=100)
+    refused = pytest.raises(InvalidInputError, match="the table of the sweep is of 384 bytes: want at most")
+    with monkeypatch.context() as patch, refused:
+        patch.setattr(stationary, "MAX_TABLE_BYTES", 100)
+        stationary_law(denoiser, [[0], [1]])
     with pytest.raises(InvalidInputError, match="the laws after every pass is of 32.0 GiB"):
         sweep_laws(denoiser, [[0]], jnp.full((2, 2), 0.25), 2**30 - 1)
 
