@@ -9,7 +9,7 @@ import numpy as np
 from .._errors import refuse, shown
 from ..information.loss_curve import LossTable, masked_from_ratio
 from .arrays import MAX_TEXT_BYTES, check_readable, read_npz, read_text
-from .atomic import write_text
+from .atomic import write_bytes
 
 COLUMNS = ("n_masked", "mask_ratio", "loss", "count", "stderr")
 """Every column there is; `loss` and one of the first two are needed."""
@@ -53,7 +53,7 @@ def write_loss_table(path: Path, table: LossTable) -> None:
         columns["stderr"] = table.stderr
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
     lines = [",".join(columns), *(",".join(map(repr, row)) for row in rows)]
-    write_text(path, "\n".join(lines) + "\n")
+    write_bytes(path, "\n".join([*lines, ""]).encode())
 
 
 def _check_columns(path: Path, names: tuple[str, ...]) -> None:
@@ -90,20 +90,15 @@ def _read_jsonl(path: Path) -> dict[str, np.ndarray]:
     for number, line in enumerate(read_text("file", path).splitlines(), 1):
         if not line.strip():
             continue
+        place = f"line {number}"
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
-            refuse(
-                f"line {number}",
-                f"not a JSON object in {path}",
-                'such as {"n_masked": 8, "loss": 1.5}',
-            )
+            refuse(place, f"not a JSON object in {path}", 'such as {"n_masked": 8, "loss": 1.5}')
         if rows and row.keys() != rows[0].keys():
-            refuse(
-                f"line {number}", f"of keys {shown(', '.join(row))} in {path}", shown(", ".join(rows[0]))
-            )
+            refuse(place, f"of keys {shown(', '.join(row))} in {path}", shown(", ".join(rows[0])))
         rows.append(row)
     if not rows:
         refuse("file", f"{path}, empty", "one JSON object a line")

@@ -67,14 +67,10 @@ def resumed(folder: Path, header: dict[str, Any], skeleton: TrainState) -> Train
         said = ", ".join(
             f"{shown(name)} {shown(found.get(name), 32)}, not {shown(wanted.get(name), 32)}"
             for name in names[:3]
-        )
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        refuse(
-            "out",
-            f"{folder}, of a training with {said}{more}",
-            "the folder of the same training",
-            "name another folder, or give the same options to go on",
-        )
+        ) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        remedy = "name another folder, or give the same options to go on"
+        other = f"{folder}, of a training with {said}"
+        refuse("out", other, "the folder of the same training", remedy)
     return read_checkpoint(path, skeleton)
 
 
