@@ -6,9 +6,11 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
 from .._errors import InvalidInputError, readable_bytes, refuse, shown
+from ..distributions.joint import MAX_TABLE_BYTES, Joint
 
 MAX_TEXT_BYTES = 2**28
 """The largest file of text that is read as one (our choice)."""
@@ -76,3 +78,26 @@ def read_npz(argument: str, path: Path, *, limit: int) -> dict[str, np.ndarray]:
             kind = getattr(values, "dtype", "bytes")
             refuse(argument, f"{path} with {shown(name)} of type {shown(kind)}", wanted)
     return {name: values.astype(values.dtype.newbyteorder("=")) for name, values in arrays.items()}
+
+
+def read_joint(path: Path, *, limit: int = MAX_TABLE_BYTES) -> Joint:
+    """The `Joint` of the array `probs`, of shape `(q,)*n`, in an `.npz` file.
+
+    A table stored in less than float64 sums to one within `1e-4` only: it is checked as it is, then
+    divided by its sum in the default float type. The file is read without pickle.
+
+    Raises:
+        InvalidInputError: see `read_npz` and `Joint`; and a file without an array `probs`.
+    """
+    arrays = read_npz("file", path, limit=limit)
+    if "probs" not in arrays:
+        names = shown(", ".join(sorted(arrays)) or "none")
+        refuse("file", f"{path} with arrays {names}", "an array named probs of shape (q,)*n")
+    values = arrays["probs"]
+    if values.dtype.kind in "iu":
+        values = values.astype(np.float64)
+    if values.dtype != np.float64:
+        Joint(jnp.asarray(values))
+        values = values.astype(np.float64)
+        values = values / values.sum()
+    return Joint(jnp.asarray(values, dtype=jnp.result_type(float)))

@@ -23,11 +23,10 @@ writer: a part that nobody holds was left by a killed one, and the next writer r
 
 def check_writable(argument: str, path: Path) -> None:
     """Refuse, before any work, a file that could not be written: no such folder, or not a file itself."""
-    if os.path.isdir(path):
-        refuse(argument, path, "a file name", "this is a folder")
     _check_link(argument, path, "a file name")
     if os.path.exists(path) and not os.path.isfile(path):
-        refuse(argument, path, "a file name", "this is a pipe or a device")
+        what = "a folder" if os.path.isdir(path) else "a pipe or a device"
+        refuse(argument, path, "a file name", f"this is {what}")
     folder = path.parent
     if not os.path.isdir(folder):
         refuse(argument, path, "a file in an existing folder", f"make {folder} first")
@@ -64,8 +63,7 @@ def new_folder(folder: Path) -> Iterator[None]:
 def opened(path: Path) -> Iterator[BinaryIO]:
     """A stream into a temporary file beside `path`, renamed over it when the block ends.
 
-    A reader sees the old file or the new one, and a failure leaves the old one. The bytes are on the disk
-    before the new name is, so that this also holds when the power fails.
+    A reader sees the old file or the new one, and a failure, of the power too, leaves the old one.
     """
     with _part(path, path.parent, is_folder=False) as part:
         with part.open("wb") as stream:
@@ -108,9 +106,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write every file of `files` (name to content) into `folder`.
 
-    They are written to a temporary folder first. A new `folder` appears by one rename; in one that exists
-    (it may be a file system of its own) each file replaces its namesake whole, and other files are left
-    alone.
+    A new `folder` appears by one rename; in one that exists (it may be a file system of its own) each file
+    replaces its namesake whole, and other files are left alone.
     """
     folder = Path(os.path.realpath(folder))
     place = folder if folder.exists() else folder.parent

@@ -30,7 +30,7 @@ Tree = TypeVar("Tree")
 def write_checkpoint(path: Path, header: dict[str, Any], tree: Any) -> None:
     """Write `header` (what JSON can hold) and the numbers of `tree` to `path`, whole or not at all.
 
-    Leaves are written one at a time, so that the memory needed beside the tree is that of one leaf.
+    Leaves are written one at a time: the memory needed beside the tree is that of one leaf.
 
     Raises:
         InvalidInputError: a file that cannot be written, a full disk for one; an older `path` is left.
@@ -93,7 +93,6 @@ class _Hashed:
         self.stream, self.digest = stream, hashlib.sha256()
 
     def write(self, data: bytes) -> int:
-        """Write and hash."""
         self.digest.update(data)
         return self.stream.write(data)
 
@@ -105,13 +104,11 @@ def _line(first: dict[str, Any]) -> bytes:
 def _leaves(tree: Any) -> list[list[Any]]:
     """Name, shape and type of every leaf that is a number or an array, in the order they are written."""
     numbers = eqx.filter(tree, lambda x: eqx.is_array_like(x) or isinstance(x, jax.ShapeDtypeStruct))
-    found = jax.tree_util.tree_leaves_with_path(numbers)
-    kinds = [str(getattr(leaf, "dtype", type(leaf).__name__)) for _, leaf in found]
-    names = [jax.tree_util.keystr(place) for place, _ in found]
-    return [
-        [name, list(np.shape(leaf)), kind]
-        for name, (_, leaf), kind in zip(names, found, kinds, strict=True)
-    ]
+    found = []
+    for place, leaf in jax.tree_util.tree_leaves_with_path(numbers):
+        kind = str(getattr(leaf, "dtype", type(leaf).__name__))
+        found.append([jax.tree_util.keystr(place), list(np.shape(leaf)), kind])
+    return found
 
 
 def _described(leaf: list[Any] | None) -> str:

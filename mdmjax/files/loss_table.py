@@ -41,7 +41,12 @@ def read_loss_table(path: Path, length: int | None = None) -> LossTable:
             refuse("length", "not given", "the number of positions", "mask_ratio needs --length N")
         n, n_masked = length, masked_from_ratio(columns["mask_ratio"], length)
     else:
-        n_masked = _as_integers(columns["n_masked"])
+        found = columns["n_masked"]
+        whole = np.isfinite(found) & (found == np.floor(found)) & (np.abs(found) < 2**31)
+        if not whole.all():
+            row = int(np.argmin(whole))
+            refuse("n_masked", f"{found[row]:g} in row {row + 1}", "a whole number")
+        n_masked = found.astype(np.int64)
         n = int(n_masked.max()) if length is None else length
     return LossTable(n, n_masked, columns["loss"], count=columns.get("count"), stderr=columns.get("stderr"))
 
@@ -125,11 +130,3 @@ def _numbers(name: str, cells: tuple[object, ...] | list[object]) -> np.ndarray:
         except (ValueError, OverflowError):
             refuse(shown(name), f"{shown(repr(cell))} in row {row}", "a number")
     return np.array(values, dtype=np.float64)
-
-
-def _as_integers(values: np.ndarray) -> np.ndarray:
-    whole = np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) < 2**31)
-    if not whole.all():
-        row = int(np.argmin(whole))
-        refuse("n_masked", f"{values[row]:g} in row {row + 1}", "a whole number")
-    return values.astype(np.int64)

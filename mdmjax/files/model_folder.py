@@ -48,8 +48,6 @@ def is_saved(folder: Path, header: dict[str, Any], state: TrainState) -> bool:
 def resumed(folder: Path, header: dict[str, Any], skeleton: TrainState) -> TrainState | None:
     """The state of the folder's checkpoint, of the shapes of `skeleton`; `None` if no step was done.
 
-    `header` says what the state depends on; that of the checkpoint must be the same.
-
     Raises:
         InvalidInputError: a checkpoint of another header, which names what differs, or a damaged one.
     """

@@ -16,7 +16,8 @@ from .._types import Array, Float, Int, Key
 from ..denoisers.transformer import Transformer, TransformerConfig
 from .data import AbstractData, draw_batch
 from .loss import masked_loss
-from .plan import MAX_TRAINING_BYTES, TrainingPlan, check_training, training_bytes
+from .plan import MAX_TRAINING_BYTES as LIMIT
+from .plan import TrainingPlan, check_training, training_bytes
 
 CHUNK = 25
 """Steps in one program, between two looks at what they did: the last bits of a training depend on it."""
@@ -32,12 +33,7 @@ class TrainState(eqx.Module):
 
     @classmethod
     def create(
-        cls,
-        key: Key[Array, ""],
-        plan: TrainingPlan,
-        config: TransformerConfig,
-        *,
-        limit: int = MAX_TRAINING_BYTES,
+        cls, key: Key[Array, ""], plan: TrainingPlan, config: TransformerConfig, *, limit: int = LIMIT
     ) -> "TrainState":
         """The state before the first step, with random weights of at most `limit` bytes."""
         key = jax.random.fold_in(key, 2**32 - 1)
@@ -46,16 +42,19 @@ class TrainState(eqx.Module):
     @classmethod
     def begin(cls, network: Transformer, plan: TrainingPlan) -> "TrainState":
         """The state before the first step that starts from a network."""
-        ema = jax.tree.map(jnp.copy, network)
-        return cls(network, ema, plan.optimiser().init(network), jnp.zeros((), jnp.int32))
+        moments = plan.optimiser().init(network)  # type: ignore[arg-type]
+        return cls(network, jax.tree.map(jnp.copy, network), moments, jnp.zeros((), jnp.int32))
+
+
+Steps = Float[Array | np.ndarray, " count"]
 
 
 class StepLog(NamedTuple):
     """What each step saw: the loss in nats a token, the learning rate, the norm before it is clipped."""
 
-    loss: Float[Array, " count"]
-    learning_rate: Float[Array, " count"]
-    gradient_norm: Float[Array, " count"]
+    loss: Steps
+    learning_rate: Steps
+    gradient_norm: Steps
 
 
 class Progress(NamedTuple):
@@ -88,7 +87,7 @@ def fit(
     callback: Callable[[Progress], Any] | None = None,
     sharding: NamedSharding | None = None,
     *,
-    limit: int = MAX_TRAINING_BYTES,
+    limit: int = LIMIT,
 ) -> TrainState:
     """The state at the end of the plan, or after the chunk at which `callback` said something true.
 
@@ -119,10 +118,8 @@ def fit(
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
-            need = readable_bytes(training_bytes(state.network.config, plan))
-            refuse(
-                "training", f"of {need} or more", "what the device's memory holds", "take a smaller batch"
-            )
+            need = f"of {readable_bytes(training_bytes(state.network.config, plan))} or more"
+            refuse("training", need, "what the device's memory holds", "take a smaller batch")
         good = np.isfinite(log.loss) & np.isfinite(log.gradient_norm)
         done = count if good.all() else int(np.argmin(good))
         seen = Progress(step + done, StepLog(*(x[:done] for x in log)), time.monotonic() - start, state)
@@ -153,14 +150,6 @@ def train_steps(
 
     Raises:
         InvalidInputError: data of another size than the network's; a batch that the devices cannot share.
-
-    >>> from mdmjax import Draws, parity_code
-    >>> plan, key = TrainingPlan(steps=4, batch=8), jax.random.key(0)
-    >>> config = TransformerConfig(n=2, q=2, width=8, depth=1, heads=1, hidden=8)
-    >>> state = TrainState.create(key, plan, config)
-    >>> state, log = train_steps(key, state, Draws(parity_code(2, 2)), plan, 2)
-    >>> int(state.step), log.loss.shape
-    (2, (2,))
     """
     check_data(data, state.network.config)
     if sharding is not None and plan.batch % sharding.mesh.size:
@@ -176,9 +165,8 @@ def check_data(data: AbstractData, config: TransformerConfig) -> None:
 
 
 @eqx.filter_jit(donate="all-except-first")
-def _train_steps(
-    fixed: tuple[Key[Array, ""], AbstractData, TrainingPlan, int, NamedSharding | None], state: TrainState
-) -> tuple[TrainState, StepLog]:
+def _train_steps(fixed: tuple, state: TrainState) -> tuple[TrainState, StepLog]:
+    """`fixed` is what is not given away: key, data, plan, count and sharding."""
     key, data, plan, count, sharding = fixed
     optimiser = plan.optimiser()
 
@@ -186,7 +174,7 @@ def _train_steps(
         key_data, key_masks = jax.random.split(jax.random.fold_in(key, state.step))
         tokens = draw_batch(key_data, data, plan.batch)
         masks = plan.masks(key_masks, plan.batch, data.n)
-        tokens, masks = _placed((tokens, masks), sharding)
+        tokens, masks = (tokens, masks) if sharding is None else eqx.filter_shard((tokens, masks), sharding)
         with jax.numpy_dtype_promotion("standard"):  # attention backward, and optax's counts, promote
             loss, gradient = jax.value_and_grad(masked_loss)(state.network, tokens, masks)
             update, moments = optimiser.update(gradient, state.optimiser, state.network)
@@ -200,15 +188,14 @@ def _train_steps(
     return jax.lax.scan(step, state, length=count)
 
 
-def batch_sharding(devices: list[jax.Device]) -> NamedSharding:
+def batch_sharding(devices: list[Any]) -> NamedSharding:
     """Each of the devices has an equal part of a batch.
 
     >>> batch_sharding(jax.devices()).spec
     P('batch',)
     """
-    mesh = jax.make_mesh(
-        (len(devices),), ("batch",), axis_types=(jax.sharding.AxisType.Auto,), devices=devices
-    )
+    types = (jax.sharding.AxisType.Auto,)
+    mesh = jax.make_mesh((len(devices),), ("batch",), axis_types=types, devices=devices)
     return NamedSharding(mesh, PartitionSpec("batch"))
 
 
@@ -218,9 +205,6 @@ def on_every_device(tree: Any, sharding: NamedSharding | None) -> Any:
     >>> on_every_device(jnp.arange(2), batch_sharding(jax.devices())).sharding.spec
     P()
     """
-    return _placed(tree, sharding and NamedSharding(sharding.mesh, PartitionSpec()))
-
-
-def _placed(tree: Any, sharding: NamedSharding | None) -> Any:
-    """The arrays of a tree constrained to a sharding, if there is one."""
-    return tree if sharding is None else eqx.filter_shard(tree, sharding)
+    if sharding is None:
+        return tree
+    return eqx.filter_shard(tree, NamedSharding(sharding.mesh, PartitionSpec()))
