@@ -10,7 +10,7 @@ whose positions differ wants learned positions too (`learned_positions`, which L
 
 import dataclasses
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -184,10 +184,11 @@ class Transformer(AbstractDenoiser):
         return cls.of(config, arrays)
 
     @classmethod
-    def of(cls, config: TransformerConfig, arrays: dict[str, Array]) -> "Transformer":
+    def of(cls, config: TransformerConfig, arrays: dict[str, Any]) -> "Transformer":
         """The network of arrays by the names of `config.shapes`."""
+        arrays = {"positions": None, **arrays}
         blocks = Block(**{field.name: arrays.pop(field.name) for field in dataclasses.fields(Block)})
-        return cls(config=config, blocks=blocks, **({"positions": None} | arrays))
+        return cls(config=config, blocks=blocks, **arrays)
 
     @property
     def n(self) -> int:

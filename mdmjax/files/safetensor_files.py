@@ -92,11 +92,10 @@ def read_model(path: Path, *, limit: int = MAX_NETWORK_BYTES) -> tuple[Transform
 
 def to_llama(network: Transformer) -> dict[str, np.ndarray]:
     """Every parameter by LLaMA's name for it."""
-    blocks = {field: np.asarray(getattr(network.blocks, field)) for field in LLAMA_NAMES}
     tensors = {name: np.asarray(getattr(network, field)) for field, name in _outer(network.config).items()}
     tensors[OUTER["head"]] = np.ascontiguousarray(tensors[OUTER["head"]].T)
-    for field, values in blocks.items():
-        for i, value in enumerate(values):
+    for field in LLAMA_NAMES:
+        for i, value in enumerate(np.asarray(getattr(network.blocks, field))):
             tensors[_inner(i, field)] = np.ascontiguousarray(value.T)
     return tensors
 

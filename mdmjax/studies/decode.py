@@ -91,8 +91,7 @@ class DecodeReport(AbstractReport):
         notes = [f"Means of {len(tokens)} sequences, with standard errors over them."]
         if math.isnan(statistics["kendall_tau"]["mean"]):
             notes.append("tau is undefined: every sequence was finalised in one step, which has no order")
-        masked = int(np.sum(tokens == self.q))
-        if masked:
+        if masked := int(np.sum(tokens == self.q)):
             notes.append(f"{masked} positions were still masked when the steps ended")
         counts = run_lengths(self.schedule.counts.tolist())
         notes.append(f"schedule where the decoder takes one: {self.schedule_of}: {counts}")

@@ -61,7 +61,11 @@ def _frontier(found: dict[str, Any]) -> Table:
     key, rows = _key(found), []
     for steps, entry in found["frontier"].items():
         best = entry[key]
-        others = (_beside(entry["baselines"][name], best, found["exact"]) for name in COMPARED)
+        scores = (entry["baselines"][name] for name in COMPARED)
+        others = (
+            f"{four_decimals(score)} {_ratio(score, best):>7}" if found["exact"] else f"{score - best:+.4f}"
+            for score in scores
+        )
         rows.append((steps, four_decimals(best), *others, run_lengths(entry["counts"])))
     columns = [
         Column("steps", 0),
@@ -147,11 +151,6 @@ def _key(found: dict[str, Any]) -> str:
 
 def _unit(found: dict[str, Any]) -> str:
     return "KL" if found["exact"] else "NLL"
-
-
-def _beside(score: float, best: float, exact: bool) -> str:
-    """A baseline's number, and how it compares with the best."""
-    return f"{four_decimals(score)} {_ratio(score, best):>7}" if exact else f"{score - best:+.4f}"
 
 
 def _ratio(score: float, best: float) -> str:

@@ -16,8 +16,7 @@ from .._types import Array, Float, Int, Key
 from ..denoisers.transformer import Transformer, TransformerConfig
 from .data import AbstractData, draw_batch
 from .loss import masked_loss
-from .plan import MAX_TRAINING_BYTES as LIMIT
-from .plan import TrainingPlan, check_training, training_bytes
+from .plan import MAX_TRAINING_BYTES, TrainingPlan, check_training, training_bytes
 
 CHUNK = 25
 """Steps in one program, between two looks at what they did: the last bits of a training depend on it."""
@@ -33,7 +32,12 @@ class TrainState(eqx.Module):
 
     @classmethod
     def create(
-        cls, key: Key[Array, ""], plan: TrainingPlan, config: TransformerConfig, *, limit: int = LIMIT
+        cls,
+        key: Key[Array, ""],
+        plan: TrainingPlan,
+        config: TransformerConfig,
+        *,
+        limit: int = MAX_TRAINING_BYTES,
     ) -> "TrainState":
         """The state before the first step, with random weights of at most `limit` bytes."""
         key = jax.random.fold_in(key, 2**32 - 1)
@@ -42,7 +46,8 @@ class TrainState(eqx.Module):
     @classmethod
     def begin(cls, network: Transformer, plan: TrainingPlan) -> "TrainState":
         """The state before the first step that starts from a network."""
-        moments = plan.optimiser().init(network)  # type: ignore[arg-type]
+        weights: Any = network
+        moments = plan.optimiser().init(weights)
         return cls(network, jax.tree.map(jnp.copy, network), moments, jnp.zeros((), jnp.int32))
 
 
@@ -87,7 +92,7 @@ def fit(
     callback: Callable[[Progress], Any] | None = None,
     sharding: NamedSharding | None = None,
     *,
-    limit: int = LIMIT,
+    limit: int = MAX_TRAINING_BYTES,
 ) -> TrainState:
     """The state at the end of the plan, or after the chunk at which `callback` said something true.
 
@@ -177,8 +182,9 @@ def _train_steps(fixed: tuple, state: TrainState) -> tuple[TrainState, StepLog]:
         tokens, masks = (tokens, masks) if sharding is None else eqx.filter_shard((tokens, masks), sharding)
         with jax.numpy_dtype_promotion("standard"):  # attention backward, and optax's counts, promote
             loss, gradient = jax.value_and_grad(masked_loss)(state.network, tokens, masks)
-            update, moments = optimiser.update(gradient, state.optimiser, state.network)
-        network = jax.tree.map(lambda x, dx: x + dx.astype(x.dtype), state.network, update)
+            network: Any = state.network
+            update, moments = optimiser.update(gradient, state.optimiser, network)
+        network = jax.tree.map(lambda x, dx: x + dx.astype(x.dtype), network, update)
         since = state.step.astype(jnp.float32)
         keep = jnp.minimum(jnp.float32(plan.ema), (1 + since) / (10 + since))
         ema = jax.tree.map(lambda mean, x: keep * mean + (1 - keep) * x, state.ema, network)
