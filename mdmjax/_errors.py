@@ -28,7 +28,7 @@ def refuse(argument: str, value: Any, wanted: str, remedy: str = "") -> NoReturn
     mdmjax._errors.InvalidInputError: steps is 0: want an integer in 1..8; ask for at least one step
     """
     line = f"{argument} is {shown(value, MOST)}: want {shown(wanted, 2 * MOST)}"
-    error = InvalidInputError(printable(f"{line}; {shown(remedy, 2 * MOST)}" if remedy else line))
+    error = InvalidInputError(printable(f"{line}; {shown(remedy, 2 * MOST)}" if remedy else line, keep=""))
     error.argument, error.value, error.wanted, error.remedy = argument, value, wanted, remedy
     raise error
 
@@ -40,19 +40,19 @@ def shown(value: Any, most: int = 60) -> str:
     ('aaa...aaa', '\\x1b]0;title', '2^16609 and more')
     """
     large = isinstance(value, int) and value.bit_length() > 2000  # whose digits Python would not print
-    text = printable(f"2^{value.bit_length() - 1} and more" if large else str(value))
+    text = f"2^{value.bit_length() - 1} and more" if large else str(value)
+    text = printable(" ".join(text.split()), keep="")
     half = (most - 3) // 2
     return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
 
 
-def printable(text: str) -> str:
-    r"""The text on one line, with every character that a terminal would not print escaped.
+def printable(text: str, keep: str = "\n\t") -> str:
+    r"""`text` with what could steer a terminal escaped, but for the characters of `keep`.
 
-    >>> printable("a\nb \x07")
-    'a b \\x07'
+    >>> printable("\x1b]0;title")
+    '\\x1b]0;title'
     """
-    line = " ".join(text.split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
 
 
 def readable_bytes(count: int) -> str:

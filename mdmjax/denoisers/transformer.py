@@ -9,7 +9,8 @@ whose positions differ wants learned positions too (`learned_positions`, which L
 """
 
 import dataclasses
-from typing import Literal
+import math
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -36,8 +37,8 @@ class TransformerConfig:
     `hidden` is the width of the feed-forward part. Parameters are float32; `compute` is the type of the
     matrix products (norms, softmax and logits stay float32). `remat` computes each block again in the
     backward pass: memory of one block and `depth` inputs instead of all. `attention` is the
-    implementation that `jax.nn.dot_product_attention` takes: `None` lets it choose. With
-    `learned_positions` each position adds a vector of its own to the embedding of its token.
+    implementation of `jax.nn.dot_product_attention`: `None` lets it choose. With `learned_positions` each
+    position adds a vector of its own to the embedding of its token.
 
     Raises:
         InvalidInputError: a size that is no integer >= 1; a width that is not `heads` times an even number;
@@ -70,23 +71,27 @@ class TransformerConfig:
             refuse("width", self.width, f"a multiple of 2 * heads = {2 * self.heads}")
         check_number("rotary_base", self.rotary_base, "a number >= 1", lambda x: x >= 1)
         check_number("norm_epsilon", self.norm_epsilon, "a number in [1e-30, 1]", lambda x: 1e-30 <= x <= 1)
-        choices = {
-            "learned_positions": (True, False),
-            "remat": (True, False),
-            "compute": ("float32", "bfloat16"),
-            "attention": ("xla", "cudnn", None),
-        }
+        both, types, ways = (True, False), ("float32", "bfloat16"), ("xla", "cudnn", None)
+        choices = {"learned_positions": both, "remat": both, "compute": types, "attention": ways}
         for name, known in choices.items():
             value = getattr(self, name)
             if not any(value is x or (isinstance(value, str) and value == x) for x in known):
                 refuse(name, shown(repr(value)), " or ".join(map(str, known)))
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every array by its field of `Transformer` or `Block` (which begin with `depth`)."""
+        depth, width = self.depth, self.width
+        square, wide = (depth, width, width), (depth, width, self.hidden)
+        found = dict.fromkeys(("query", "key", "value", "out"), square)
+        found |= {"gate": wide, "up": wide, "down": (depth, self.hidden, width)}
+        found |= {"embedding": (self.q + 1, width), "head": (width, self.q)}
+        found |= {"positions": (self.n, width)} if self.learned_positions else {}
+        return found | {"norm": (width,), "attention_norm": (depth, width), "mlp_norm": (depth, width)}
+
     @property
     def parameters(self) -> int:
         """How many numbers the network has."""
-        block = 4 * self.width**2 + 3 * self.width * self.hidden + 2 * self.width
-        positions = self.n if self.learned_positions else 0
-        return self.depth * block + self.width * (2 * self.q + 2 + positions)
+        return sum(map(math.prod, self.shapes().values()))
 
     @property
     def bytes(self) -> int:
@@ -168,29 +173,22 @@ class Transformer(AbstractDenoiser):
             InvalidInputError: parameters of more than `limit` bytes.
         """
         check_bytes(config.bytes, limit, "network", "take a smaller width, depth or hidden")
-        c = config
-        keys = jax.random.split(key, 10)
+        scales = dict.fromkeys(("out", "down"), (2 * config.depth) ** -0.5)
+        keys, arrays = iter(jax.random.split(key, 10)), dict[str, Array]()
+        for name, shape in config.shapes().items():
+            if "norm" in name:
+                arrays[name] = jnp.ones(shape, jnp.float32)
+            else:
+                scale = 0.02 * scales.get(name, 1.0)
+                arrays[name] = scale * jax.random.normal(next(keys), shape, jnp.float32)
+        return cls.of(config, arrays)
 
-        def normal(key: Key[Array, ""], shape: tuple[int, ...], scale: float = 1.0) -> Float[Array, "..."]:
-            return 0.02 * scale * jax.random.normal(key, shape, jnp.float32)
-
-        last = (2 * c.depth) ** -0.5
-        square = (c.depth, c.width, c.width)
-        blocks = Block(
-            attention_norm=jnp.ones((c.depth, c.width), jnp.float32),
-            query=normal(keys[0], square),
-            key=normal(keys[1], square),
-            value=normal(keys[2], square),
-            out=normal(keys[3], square, last),
-            mlp_norm=jnp.ones((c.depth, c.width), jnp.float32),
-            gate=normal(keys[4], (c.depth, c.width, c.hidden)),
-            up=normal(keys[5], (c.depth, c.width, c.hidden)),
-            down=normal(keys[6], (c.depth, c.hidden, c.width), last),
-        )
-        embedding = normal(keys[7], (c.q + 1, c.width))
-        positions = normal(keys[9], (c.n, c.width)) if c.learned_positions else None
-        head = normal(keys[8], (c.width, c.q))
-        return cls(config, embedding, positions, blocks, jnp.ones((c.width,), jnp.float32), head)
+    @classmethod
+    def of(cls, config: TransformerConfig, arrays: dict[str, Any]) -> "Transformer":
+        """The network of arrays by the names of `config.shapes`."""
+        arrays = {"positions": None, **arrays}
+        blocks = Block(**{field.name: arrays.pop(field.name) for field in dataclasses.fields(Block)})
+        return cls(config=config, blocks=blocks, **arrays)
 
     @property
     def n(self) -> int:

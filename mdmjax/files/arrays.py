@@ -1,12 +1,16 @@
 """What users bring: files that are there, that are files, and whose size is known before they are read."""
 
+import contextlib
 import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
 from .._errors import InvalidInputError, readable_bytes, refuse, shown
+from ..distributions.joint import MAX_TABLE_BYTES, Joint
 
 MAX_TEXT_BYTES = 2**28
 """The largest file of text that is read as one (our choice)."""
@@ -21,12 +25,17 @@ def check_readable(argument: str, path: Path) -> None:
         refuse(argument, path, "a file", "this is not a file")
 
 
-def check_size(argument: str, path: Path, limit: int) -> None:
-    """Refuse what is not a file, and a file of more than `limit` bytes."""
+@contextlib.contextmanager
+def reading(argument: str, path: Path, limit: int | None = None) -> Iterator[None]:
+    """Refuse what is not a file, has more than `limit` bytes, or cannot be read in the block."""
     check_readable(argument, path)
     size = os.path.getsize(path)
-    if size > limit:
+    if limit is not None and size > limit:
         refuse(argument, f"{path}, {readable_bytes(size)}", f"at most {readable_bytes(limit)}")
+    try:
+        yield
+    except OSError as error:
+        refuse(argument, path, "a file that can be read", str(error.strerror or error))
 
 
 def read_text(argument: str, path: Path, *, limit: int = MAX_TEXT_BYTES) -> str:
@@ -35,13 +44,11 @@ def read_text(argument: str, path: Path, *, limit: int = MAX_TEXT_BYTES) -> str:
     Raises:
         InvalidInputError: what is not a file, cannot be read, is not UTF-8 or longer than `limit` bytes.
     """
-    check_size(argument, path, limit)
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        refuse(argument, f"{path}, not text", "UTF-8 text")
-    except OSError as error:
-        refuse(argument, path, "a file that can be read", str(error.strerror))
+    with reading(argument, path, limit):
+        try:
+            return path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            refuse(argument, f"{path}, not text", "UTF-8 text")
 
 
 def read_npz(argument: str, path: Path, *, limit: int) -> dict[str, np.ndarray]:
@@ -51,32 +58,46 @@ def read_npz(argument: str, path: Path, *, limit: int) -> dict[str, np.ndarray]:
         InvalidInputError: a file that is missing or not an `.npz`; an array of anything but real
             numbers; arrays of more than `limit` bytes together, known from the file's index.
     """
-    check_readable(argument, path)
     wanted = "an .npz file of real numbers of at most 64 bits, as numpy.savez writes it"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > limit:
-            refuse(
-                argument,
-                f"{path}, {readable_bytes(size)} unpacked",
-                f"at most {readable_bytes(limit)}",
-                "use fewer positions",
-            )
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except InvalidInputError:
-        raise
-    except PermissionError:
-        refuse(argument, path, "a file that can be read")
-    except Exception as error:  # on a damaged file zipfile and numpy raise errors of a dozen types
-        objects = "Object arrays" in str(error)
-        remedy = (
-            "arrays of objects are never loaded" if objects else "the file is damaged or of another format"
-        )
-        refuse(argument, path, wanted, remedy)
+    with reading(argument, path):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+            if size > limit:
+                unpacked, most = f"{path}, {readable_bytes(size)} unpacked", readable_bytes(limit)
+                refuse(argument, unpacked, f"at most {most}", "use fewer positions")
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = dict(archive)
+        except (InvalidInputError, PermissionError):
+            raise
+        except Exception as error:  # on a damaged file zipfile and numpy raise errors of a dozen types
+            objects, damaged = "Object arrays" in str(error), "the file is damaged or of another format"
+            refuse(argument, path, wanted, "arrays of objects are never loaded" if objects else damaged)
     for name, values in arrays.items():
         if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu" or values.itemsize > 8:
             kind = getattr(values, "dtype", "bytes")
             refuse(argument, f"{path} with {shown(name)} of type {shown(kind)}", wanted)
     return {name: values.astype(values.dtype.newbyteorder("=")) for name, values in arrays.items()}
+
+
+def read_joint(path: Path, *, limit: int = MAX_TABLE_BYTES) -> Joint:
+    """The `Joint` of the array `probs`, of shape `(q,)*n`, in an `.npz` file.
+
+    A table stored in less than float64 sums to one within `1e-4` only: it is checked as it is, then
+    divided by its sum in the default float type. The file is read without pickle.
+
+    Raises:
+        InvalidInputError: see `read_npz` and `Joint`; and a file without an array `probs`.
+    """
+    arrays = read_npz("file", path, limit=limit)
+    if "probs" not in arrays:
+        names = shown(", ".join(sorted(arrays)) or "none")
+        refuse("file", f"{path} with arrays {names}", "an array named probs of shape (q,)*n")
+    values = arrays["probs"]
+    if values.dtype.kind in "iu":
+        values = values.astype(np.float64)
+    if values.dtype != np.float64:
+        Joint(jnp.asarray(values))
+        values = values.astype(np.float64)
+        values = values / values.sum()
+    return Joint(jnp.asarray(values, dtype=jnp.result_type(float)))

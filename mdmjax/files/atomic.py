@@ -5,7 +5,7 @@ import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,11 +23,10 @@ writer: a part that nobody holds was left by a killed one, and the next writer r
 
 def check_writable(argument: str, path: Path) -> None:
     """Refuse, before any work, a file that could not be written: no such folder, or not a file itself."""
-    if os.path.isdir(path):
-        refuse(argument, path, "a file name", "this is a folder")
     _check_link(argument, path, "a file name")
     if os.path.exists(path) and not os.path.isfile(path):
-        refuse(argument, path, "a file name", "this is a pipe or a device")
+        what = "a folder" if os.path.isdir(path) else "a pipe or a device"
+        refuse(argument, path, "a file name", f"this is {what}")
     folder = path.parent
     if not os.path.isdir(folder):
         refuse(argument, path, "a file in an existing folder", f"make {folder} first")
@@ -40,7 +39,7 @@ def check_writable_folder(argument: str, folder: Path) -> None:
     _check_link(argument, folder, "a folder")
     if os.path.exists(folder) and not os.path.isdir(folder):
         refuse(argument, folder, "a folder", "a file of this name exists")
-    parent = _real(folder).parent
+    parent = Path(os.path.realpath(folder)).parent
     if not os.path.isdir(parent):
         refuse(argument, folder, "a folder in an existing one", f"make {parent} first")
     if not os.access(folder if os.path.exists(folder) else parent, os.W_OK):
@@ -64,22 +63,30 @@ def new_folder(folder: Path) -> Iterator[None]:
 def opened(path: Path) -> Iterator[BinaryIO]:
     """A stream into a temporary file beside `path`, renamed over it when the block ends.
 
-    A reader sees the old file or the new one, and a failure leaves the old one. The bytes are on the disk
-    before the new name is, so that this also holds when the power fails.
+    A reader sees the old file or the new one, and a failure, of the power too, leaves the old one.
     """
-
-    def made(*, prefix: str, suffix: str, dir: Path) -> str:
-        handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=dir)
-        os.close(handle)
-        return name
-
-    with _part(path, path.parent, made) as part:
+    with _part(path, path.parent, is_folder=False) as part:
         with part.open("wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(part, 0o666 & ~_umask())
+        _set_mode(part, 0o666)
         os.replace(part, path)
+
+
+@contextlib.contextmanager
+def writing(argument: str, path: Path) -> Iterator[BinaryIO]:
+    """`opened(path)`, in which an error of the disk is refused, wherever below others it was raised."""
+    try:
+        with opened(path) as stream:
+            yield stream
+    except (OSError, RuntimeError) as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        refuse(argument, path, "a file on a disk with room for it", str(cause.strerror))
 
 
 def remove_parts(path: Path) -> None:
@@ -96,38 +103,38 @@ def write_bytes(path: Path, data: bytes) -> None:
         stream.write(data)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8, whole or not at all."""
-    write_bytes(path, text.encode())
-
-
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write every file of `files` (name to content) into `folder`.
 
-    They are written to a temporary folder first. A new `folder` appears by one rename; in one that exists
-    (it may be a file system of its own) each file replaces its namesake whole, and other files are left
-    alone.
+    A new `folder` appears by one rename; in one that exists (it may be a file system of its own) each file
+    replaces its namesake whole, and other files are left alone.
     """
-    folder = _real(folder)
+    folder = Path(os.path.realpath(folder))
     place = folder if folder.exists() else folder.parent
-    with _part(folder, place, tempfile.mkdtemp) as stage:
+    with _part(folder, place, is_folder=True) as stage:
         for name, data in files.items():
             (stage / name).write_bytes(data)
         if folder.exists():
             for name in files:
                 os.replace(stage / name, folder / name)
         else:
-            os.chmod(stage, 0o777 & ~_umask())
+            _set_mode(stage, 0o777)
             os.rename(stage, folder)
 
 
 @contextlib.contextmanager
-def _part(path: Path, place: Path, make: Callable[..., str]) -> Iterator[Path]:
+def _part(path: Path, place: Path, *, is_folder: bool) -> Iterator[Path]:
     """A new temporary file or folder in `place`, held; removed at the end if it was not renamed."""
     remove_parts(path)
+    prefix = f".{path.name}."
     with contextlib.ExitStack() as stack:
         while True:
-            part = Path(make(prefix=f".{path.name}.", suffix=PART, dir=place))
+            if is_folder:
+                part = Path(tempfile.mkdtemp(prefix=prefix, suffix=PART, dir=place))
+            else:
+                handle, name = tempfile.mkstemp(prefix=prefix, suffix=PART, dir=place)
+                os.close(handle)
+                part = Path(name)
             with contextlib.suppress(OSError):
                 stack.enter_context(_held(part, wait=True))
             if part.exists():  # or another writer removed it before it was held
@@ -159,19 +166,14 @@ def _remove(part: Path) -> None:
         part.unlink(missing_ok=True)
 
 
+def _set_mode(part: Path, mode: int) -> None:
+    """The mode of an ordinary file or folder by the process's mask, which is read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(part, mode & ~mask)
+
+
 def _check_link(argument: str, path: Path, wanted: str) -> None:
     """Refuse a link that leads nowhere, a circle of links for one."""
     if os.path.islink(path) and not os.path.exists(path):
         refuse(argument, path, wanted, "this link leads to none")
-
-
-def _real(path: Path) -> Path:
-    """The path without links; of a circle of links some path that does not exist."""
-    return Path(os.path.realpath(path))
-
-
-def _umask() -> int:
-    """The process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -6,6 +6,7 @@ file with zeros in this place; files without one are read too.
 """
 
 import hashlib
+import itertools
 import json
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
@@ -16,7 +17,7 @@ import numpy as np
 
 from .._errors import refuse, shown
 from . import atomic
-from .arrays import check_readable
+from .arrays import reading
 
 FORMAT = "mdmjax checkpoint 1"
 MAX_HEADER_BYTES = 2**24
@@ -29,24 +30,18 @@ Tree = TypeVar("Tree")
 def write_checkpoint(path: Path, header: dict[str, Any], tree: Any) -> None:
     """Write `header` (what JSON can hold) and the numbers of `tree` to `path`, whole or not at all.
 
-    Leaves are written one at a time, so that the memory needed beside the tree is that of one leaf.
+    Leaves are written one at a time: the memory needed beside the tree is that of one leaf.
 
     Raises:
         InvalidInputError: a file that cannot be written, a full disk for one; an older `path` is left.
     """
     first = {"format": FORMAT, "header": header, "leaves": _leaves(tree), "sha256": UNKNOWN}
-    try:
-        with atomic.opened(path) as stream:
-            hashed = _Hashed(stream)
-            hashed.write(_line(first))
-            eqx.tree_serialise_leaves(cast(BinaryIO, hashed), tree)
-            stream.seek(0)
-            stream.write(_line(first | {"sha256": hashed.digest.hexdigest()}))
-    except (OSError, RuntimeError) as error:
-        cause = _os_error(error)
-        if cause is None:
-            raise
-        refuse("checkpoint", path, "a file on a disk with room for it", str(cause.strerror))
+    with atomic.writing("checkpoint", path) as stream:
+        hashed = _Hashed(stream)
+        hashed.write(_line(first))
+        eqx.tree_serialise_leaves(cast(BinaryIO, hashed), tree)
+        stream.seek(0)
+        stream.write(_line(first | {"sha256": hashed.digest.hexdigest()}))
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -55,7 +50,7 @@ def read_header(path: Path) -> dict[str, Any]:
     Raises:
         InvalidInputError: no such file, or one that is no checkpoint.
     """
-    with _opened(path) as stream:
+    with reading("checkpoint", path), path.open("rb") as stream:
         return _first(path, stream)["header"]
 
 
@@ -69,22 +64,23 @@ def read_checkpoint(path: Path, skeleton: Tree) -> Tree:
         InvalidInputError: no such file, one that is no checkpoint, that is cut off or longer than it should
             be, or that holds other arrays than `skeleton`: the first that differs is named.
     """
-    with _opened(path) as stream:
-        first = _first(path, stream)
-        _check_leaves(path, first["leaves"], _leaves(skeleton))
+    with reading("checkpoint", path), path.open("rb") as stream:
+        first, damaged = _first(path, stream), "the file is cut off or damaged"
+        for found, wanted in itertools.zip_longest(first["leaves"], _leaves(skeleton)):
+            if found != wanted:
+                there = f"{path} with {_described(found)}"
+                refuse("checkpoint", there, _described(wanted), "it was written with another configuration")
         if "sha256" in first:
             begin, digest = stream.tell(), hashlib.sha256(_line(first | {"sha256": UNKNOWN}))
             while block := stream.read(2**20):
                 digest.update(block)
             if digest.hexdigest() != first["sha256"]:
-                refuse(
-                    "checkpoint", path, "a whole one", "the file is cut off or damaged: its sha256 differs"
-                )
+                refuse("checkpoint", path, "a whole one", f"{damaged}: its sha256 differs")
             stream.seek(begin)
         try:
             tree = eqx.tree_deserialise_leaves(stream, skeleton)
         except Exception:  # NumPy and Equinox raise errors of half a dozen types on a damaged file
-            refuse("checkpoint", path, "a whole one", "the file is cut off or damaged")
+            refuse("checkpoint", path, "a whole one", damaged)
         if stream.read(1):
             refuse("checkpoint", path, "a whole one", "more follows its last array: it is damaged")
     return tree
@@ -97,7 +93,6 @@ class _Hashed:
         self.stream, self.digest = stream, hashlib.sha256()
 
     def write(self, data: bytes) -> int:
-        """Write and hash."""
         self.digest.update(data)
         return self.stream.write(data)
 
@@ -109,28 +104,11 @@ def _line(first: dict[str, Any]) -> bytes:
 def _leaves(tree: Any) -> list[list[Any]]:
     """Name, shape and type of every leaf that is a number or an array, in the order they are written."""
     numbers = eqx.filter(tree, lambda x: eqx.is_array_like(x) or isinstance(x, jax.ShapeDtypeStruct))
-    return [
-        [
-            jax.tree_util.keystr(place),
-            list(np.shape(leaf)),
-            str(getattr(leaf, "dtype", type(leaf).__name__)),
-        ]
-        for place, leaf in jax.tree_util.tree_leaves_with_path(numbers)
-    ]
-
-
-def _check_leaves(path: Path, found: list[list[Any]], wanted: list[list[Any]]) -> None:
-    """Refuse the first leaf that is not as wanted."""
-    for i in range(max(len(found), len(wanted))):
-        ours = wanted[i] if i < len(wanted) else None
-        theirs = found[i] if i < len(found) else None
-        if ours != theirs:
-            refuse(
-                "checkpoint",
-                f"{path} with {_described(theirs)}",
-                _described(ours),
-                "it was written with another configuration",
-            )
+    found = []
+    for place, leaf in jax.tree_util.tree_leaves_with_path(numbers):
+        kind = str(getattr(leaf, "dtype", type(leaf).__name__))
+        found.append([jax.tree_util.keystr(place), list(np.shape(leaf)), kind])
+    return found
 
 
 def _described(leaf: list[Any] | None) -> str:
@@ -140,32 +118,16 @@ def _described(leaf: list[Any] | None) -> str:
     return f"{name} of shape {shape} and type {dtype}"
 
 
-def _opened(path: Path) -> BinaryIO:
-    check_readable("checkpoint", path)
-    try:
-        return path.open("rb")
-    except OSError as error:
-        refuse("checkpoint", path, "a file that can be read", str(error.strerror))
-
-
 def _first(path: Path, stream: BinaryIO) -> dict[str, Any]:
     """The first line, checked."""
     first: Any = None
     try:
         line = stream.readline(MAX_HEADER_BYTES)
-        first = json.loads(line) if line.endswith(b"\n") else None
+        first = json.loads(line if line.endswith(b"\n") else b"")
         known = first["format"] == FORMAT and isinstance(first["header"], dict)
-        known = known and all(len(leaf) == 3 and len(tuple(leaf[1])) >= 0 for leaf in first["leaves"])
+        if known and all(len(leaf) == 3 and len(tuple(leaf[1])) >= 0 for leaf in first["leaves"]):
+            return first
     except (ValueError, TypeError, KeyError, RecursionError):
-        known = False
-    if not known:
-        remedy = "the file is cut off or of another format"
-        refuse("checkpoint", path, f"a file that begins with a line of {FORMAT!r}", remedy)
-    return first
-
-
-def _os_error(error: BaseException | None) -> OSError | None:
-    """The `OSError` behind an error: Equinox wraps what a leaf raises."""
-    while error is not None and not isinstance(error, OSError):
-        error = error.__cause__
-    return error
+        pass
+    remedy = "the file is cut off or of another format"
+    return refuse("checkpoint", path, f"a file that begins with a line of {FORMAT!r}", remedy)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .._errors import check_bytes, refuse
-from .arrays import check_readable
+from .arrays import reading
 
 SKIPPED_FOLDERS = frozenset({"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"})
 """Folders of the standard library that are left out (our choice): tests, which some systems do not
@@ -92,17 +92,15 @@ def read_corpus(files: Iterable[Path], *, limit: int = MAX_CORPUS_BYTES) -> Corp
     Raises:
         InvalidInputError: a file that cannot be read, no text at all, or more than `limit` bytes of it.
     """
-    texts, skipped, left = [], 0, limit
+    texts, skipped, size = [], 0, 0
     for file in files:
-        check_readable("path", file)
-        left -= os.path.getsize(file)
-        check_bytes(limit - left, limit, "text", "take a part of it")
-        try:
-            texts.append(file.read_text(encoding="utf-8"))
-        except UnicodeDecodeError:
-            skipped += 1
-        except OSError as error:
-            refuse("path", file, "a file that can be read", str(error.strerror))
+        with reading("path", file):
+            size += os.path.getsize(file)
+            check_bytes(size, limit, "text", "take a part of it")
+            try:
+                texts.append(file.read_text(encoding="utf-8"))
+            except UnicodeDecodeError:
+                skipped += 1
     if not any(texts):
         count = len(texts) + skipped
         refuse("path", f"{file if count == 1 else f'{count} files'} without text", "some UTF-8 text")
@@ -121,19 +119,18 @@ def held_out_split(texts: Sequence[str]) -> Split:
     """
     hashes = [int.from_bytes(_digest(text)[:8], "big") for text in texts]
     if len(set(hashes)) == 1:
-        text = texts[0]
-        cut = len(text) - len(text) // HELD_OUT
-        rule = f"the last tenth of the text, {len(text) - cut} characters"
-        return Split((text[:cut],), (text[cut:],), rule)
+        text, out = texts[0], len(texts[0]) // HELD_OUT
+        cut = len(text) - out
+        return Split((text[:cut],), (text[cut:],), f"the last tenth of the text, {out} characters")
     chosen = {value for value in hashes if value % HELD_OUT == 0}
     if not chosen or len(chosen) == len(set(hashes)):
         chosen = {min(hashes)}
-    out = [value in chosen for value in hashes]
-    return Split(
-        tuple(text for text, held in zip(texts, out, strict=True) if not held),
-        tuple(text for text, held in zip(texts, out, strict=True) if held),
-        f"{sum(out)} of {len(texts)} files, by the hash of their content",
+    training, held_out = (
+        tuple(text for text, value in zip(texts, hashes, strict=True) if (value in chosen) == out)
+        for out in (False, True)
     )
+    rule = f"{len(held_out)} of {len(texts)} files, by the hash of their content"
+    return Split(training, held_out, rule)
 
 
 def _digest(text: str) -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 from .._errors import refuse, shown
 from ..information.loss_curve import LossTable, masked_from_ratio
 from .arrays import MAX_TEXT_BYTES, check_readable, read_npz, read_text
-from .atomic import write_text
+from .atomic import write_bytes
 
 COLUMNS = ("n_masked", "mask_ratio", "loss", "count", "stderr")
 """Every column there is; `loss` and one of the first two are needed."""
@@ -41,7 +41,12 @@ def read_loss_table(path: Path, length: int | None = None) -> LossTable:
             refuse("length", "not given", "the number of positions", "mask_ratio needs --length N")
         n, n_masked = length, masked_from_ratio(columns["mask_ratio"], length)
     else:
-        n_masked = _as_integers(columns["n_masked"])
+        found = columns["n_masked"]
+        whole = np.isfinite(found) & (found == np.floor(found)) & (np.abs(found) < 2**31)
+        if not whole.all():
+            row = int(np.argmin(whole))
+            refuse("n_masked", f"{found[row]:g} in row {row + 1}", "a whole number")
+        n_masked = found.astype(np.int64)
         n = int(n_masked.max()) if length is None else length
     return LossTable(n, n_masked, columns["loss"], count=columns.get("count"), stderr=columns.get("stderr"))
 
@@ -53,7 +58,7 @@ def write_loss_table(path: Path, table: LossTable) -> None:
         columns["stderr"] = table.stderr
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
     lines = [",".join(columns), *(",".join(map(repr, row)) for row in rows)]
-    write_text(path, "\n".join(lines) + "\n")
+    write_bytes(path, "\n".join([*lines, ""]).encode())
 
 
 def _check_columns(path: Path, names: tuple[str, ...]) -> None:
@@ -90,20 +95,15 @@ def _read_jsonl(path: Path) -> dict[str, np.ndarray]:
     for number, line in enumerate(read_text("file", path).splitlines(), 1):
         if not line.strip():
             continue
+        place = f"line {number}"
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
-            refuse(
-                f"line {number}",
-                f"not a JSON object in {path}",
-                'such as {"n_masked": 8, "loss": 1.5}',
-            )
+            refuse(place, f"not a JSON object in {path}", 'such as {"n_masked": 8, "loss": 1.5}')
         if rows and row.keys() != rows[0].keys():
-            refuse(
-                f"line {number}", f"of keys {shown(', '.join(row))} in {path}", shown(", ".join(rows[0]))
-            )
+            refuse(place, f"of keys {shown(', '.join(row))} in {path}", shown(", ".join(rows[0])))
         rows.append(row)
     if not rows:
         refuse("file", f"{path}, empty", "one JSON object a line")
@@ -130,11 +130,3 @@ def _numbers(name: str, cells: tuple[object, ...] | list[object]) -> np.ndarray:
         except (ValueError, OverflowError):
             refuse(shown(name), f"{shown(repr(cell))} in row {row}", "a number")
     return np.array(values, dtype=np.float64)
-
-
-def _as_integers(values: np.ndarray) -> np.ndarray:
-    whole = np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) < 2**31)
-    if not whole.all():
-        row = int(np.argmin(whole))
-        refuse("n_masked", f"{values[row]:g} in row {row + 1}", "a whole number")
-    return values.astype(np.int64)

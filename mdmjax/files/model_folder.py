@@ -48,8 +48,6 @@ def is_saved(folder: Path, header: dict[str, Any], state: TrainState) -> bool:
 def resumed(folder: Path, header: dict[str, Any], skeleton: TrainState) -> TrainState | None:
     """The state of the folder's checkpoint, of the shapes of `skeleton`; `None` if no step was done.
 
-    `header` says what the state depends on; that of the checkpoint must be the same.
-
     Raises:
         InvalidInputError: a checkpoint of another header, which names what differs, or a damaged one.
     """
@@ -67,14 +65,10 @@ def resumed(folder: Path, header: dict[str, Any], skeleton: TrainState) -> Train
         said = ", ".join(
             f"{shown(name)} {shown(found.get(name), 32)}, not {shown(wanted.get(name), 32)}"
             for name in names[:3]
-        )
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        refuse(
-            "out",
-            f"{folder}, of a training with {said}{more}",
-            "the folder of the same training",
-            "name another folder, or give the same options to go on",
-        )
+        ) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        remedy = "name another folder, or give the same options to go on"
+        other = f"{folder}, of a training with {said}"
+        refuse("out", other, "the folder of the same training", remedy)
     return read_checkpoint(path, skeleton)
 
 

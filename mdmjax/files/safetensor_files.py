@@ -9,7 +9,6 @@ is read too.
 import dataclasses
 import hashlib
 import json
-import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,19 @@ import safetensors
 import safetensors.numpy
 
 from .._errors import InvalidInputError, readable_bytes, refuse, shown
-from ..denoisers.transformer import MAX_NETWORK_BYTES, Block, Transformer, TransformerConfig
+from ..denoisers.transformer import MAX_NETWORK_BYTES, Transformer, TransformerConfig
 from . import atomic
-from .arrays import check_size
+from .arrays import reading
 
 FORMAT = "mdmjax transformer 1"
+
+OUTER = {
+    "embedding": "model.embed_tokens.weight",
+    "norm": "model.norm.weight",
+    "head": "lm_head.weight",
+    "positions": "model.embed_positions.weight",
+}
+"""What LLaMA calls the parameters around the blocks; it has no learned positions."""
 
 LLAMA_NAMES = {
     "attention_norm": "input_layernorm",
@@ -39,9 +46,6 @@ LLAMA_NAMES = {
 }
 """What LLaMA calls the parameters of a block."""
 
-POSITIONS = "model.embed_positions.weight"
-"""Learned positions, where there are any; LLaMA has none."""
-
 
 def write_model(path: Path, network: Transformer, metadata: dict[str, Any]) -> None:
     """Write the network, its config and `metadata` (what JSON can hold) to `path`, whole or not at all.
@@ -54,10 +58,8 @@ def write_model(path: Path, network: Transformer, metadata: dict[str, Any]) -> N
         "config": json.dumps(dataclasses.asdict(network.config)),
         "metadata": json.dumps(metadata, allow_nan=False),
     }
-    try:
-        atomic.write_bytes(path, _hashed(safetensors.numpy.save(to_llama(network), texts)))
-    except OSError as error:
-        refuse("model", path, "a file on a disk with room for it", str(error.strerror))
+    with atomic.writing("model", path) as stream:
+        stream.write(_hashed(safetensors.numpy.save(to_llama(network), texts)))
 
 
 def read_model(path: Path, *, limit: int = MAX_NETWORK_BYTES) -> tuple[Transformer, dict[str, Any]]:
@@ -68,56 +70,43 @@ def read_model(path: Path, *, limit: int = MAX_NETWORK_BYTES) -> tuple[Transform
             bytes, or whose network needs more for one sequence; one whose tensors are not those of its
             config, are not finite, or not those that were written: the first is named.
     """
-    check_size("model", path, limit)
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            texts = file.metadata() or {}
-            config, metadata = _described(path, texts)
-            _check_tensors(path, file, config)
-            if config.sequence_bytes > limit:
-                need = f"n {config.n}, {readable_bytes(config.sequence_bytes)} a sequence"
-                refuse("model", f"{path} with {need}", f"at most {readable_bytes(limit)}")
-            tensors = {name: _finite(path, name, file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
-        if "sha256" in texts:
-            with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                if texts["sha256"] != _digest(texts, data):
-                    refuse("model", path, "the file that was written", "it is damaged: its sha256 differs")
-    except OSError as error:
-        refuse("model", path, "a file that can be read", str(error.strerror or error))
-    except safetensors.SafetensorError:
-        refuse("model", path, "a safetensors file", "the file is cut off, damaged or of another format")
+    with reading("model", path, limit):
+        try:
+            with safetensors.safe_open(path, framework="numpy") as file:
+                texts = file.metadata() or {}
+                config, metadata = _described(path, texts)
+                _check_tensors(path, file, config)
+                if config.sequence_bytes > limit:
+                    need = f"n {config.n}, {readable_bytes(config.sequence_bytes)} a sequence"
+                    refuse("model", f"{path} with {need}", f"at most {readable_bytes(limit)}")
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except safetensors.SafetensorError:
+            refuse("model", path, "a safetensors file", "the file is cut off, damaged or of another format")
+        for name, values in tensors.items():
+            if not np.isfinite(values).all():
+                refuse("model", f"{path} with {name} not finite", "finite weights", "the file is damaged")
+        if "sha256" in texts and texts["sha256"] != _digest(texts, np.memmap(path, np.uint8, "r")):
+            refuse("model", path, "the file that was written", "it is damaged: its sha256 differs")
     return from_llama(tensors, config), metadata
 
 
 def to_llama(network: Transformer) -> dict[str, np.ndarray]:
     """Every parameter by LLaMA's name for it."""
-    tensors = {
-        "model.embed_tokens.weight": np.asarray(network.embedding),
-        "model.norm.weight": np.asarray(network.norm),
-        "lm_head.weight": np.ascontiguousarray(np.asarray(network.head).T),
-    }
-    if network.positions is not None:
-        tensors[POSITIONS] = np.asarray(network.positions)
-    for field, name in LLAMA_NAMES.items():
+    tensors = {name: np.asarray(getattr(network, field)) for field, name in _outer(network.config).items()}
+    tensors[OUTER["head"]] = np.ascontiguousarray(tensors[OUTER["head"]].T)
+    for field in LLAMA_NAMES:
         for i, value in enumerate(np.asarray(getattr(network.blocks, field))):
-            tensors[f"model.layers.{i}.{name}.weight"] = np.ascontiguousarray(value.T)
+            tensors[_inner(i, field)] = np.ascontiguousarray(value.T)
     return tensors
 
 
 def from_llama(tensors: dict[str, np.ndarray], config: TransformerConfig) -> Transformer:
     """The network of parameters by LLaMA's names: `to_llama` undone."""
-    blocks = {
-        field: np.stack([tensors[f"model.layers.{i}.{name}.weight"].T for i in range(config.depth)])
-        for field, name in LLAMA_NAMES.items()
-    }
-    return Transformer(
-        config=config,
-        embedding=jnp.asarray(tensors["model.embed_tokens.weight"]),
-        positions=jnp.asarray(tensors[POSITIONS]) if config.learned_positions else None,
-        blocks=Block(**{field: jnp.asarray(value) for field, value in blocks.items()}),
-        norm=jnp.asarray(tensors["model.norm.weight"]),
-        head=jnp.asarray(np.ascontiguousarray(tensors["lm_head.weight"].T)),
-    )
+    arrays = {field: tensors[name] for field, name in _outer(config).items()}
+    arrays["head"] = np.ascontiguousarray(arrays["head"].T)
+    for field in LLAMA_NAMES:
+        arrays[field] = np.stack([tensors[_inner(i, field)].T for i in range(config.depth)])
+    return Transformer.of(config, {field: jnp.asarray(values) for field, values in arrays.items()})
 
 
 def llama_shapes(config: TransformerConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -127,20 +116,21 @@ def llama_shapes(config: TransformerConfig) -> Iterator[tuple[str, tuple[int, ..
     >>> next(llama_shapes(config))
     ('model.embed_tokens.weight', (3, 16))
     """
-    c = config
-    norm, square = (c.width,), (c.width, c.width)
-    of_block = dict.fromkeys(LLAMA_NAMES.values(), square)
-    of_block |= {LLAMA_NAMES[x]: norm for x in ("attention_norm", "mlp_norm")}
-    of_block |= {LLAMA_NAMES[x]: (c.hidden, c.width) for x in ("gate", "up")}
-    of_block[LLAMA_NAMES["down"]] = (c.width, c.hidden)
-    yield "model.embed_tokens.weight", (c.q + 1, c.width)
-    yield "model.norm.weight", norm
-    yield "lm_head.weight", (c.q, c.width)
-    if c.learned_positions:
-        yield POSITIONS, (c.n, c.width)
-    for i in range(c.depth):
-        for name, shape in of_block.items():
-            yield f"model.layers.{i}.{name}.weight", shape
+    shapes = config.shapes()
+    for field, name in _outer(config).items():
+        yield name, shapes[field][::-1] if field == "head" else shapes[field]
+    for i in range(config.depth):
+        for field in LLAMA_NAMES:
+            yield _inner(i, field), shapes[field][:0:-1]
+
+
+def _outer(config: TransformerConfig) -> dict[str, str]:
+    """Those of `OUTER` that a network has."""
+    return {field: name for field, name in OUTER.items() if field in config.shapes()}
+
+
+def _inner(block: int, field: str) -> str:
+    return f"model.layers.{block}.{LLAMA_NAMES[field]}.weight"
 
 
 def _hashed(data: bytes) -> bytes:
@@ -154,11 +144,10 @@ def _hashed(data: bytes) -> bytes:
     return len(line).to_bytes(8, "little") + line + data[8 + size :]
 
 
-def _digest(texts: dict[str, str], data: bytes | mmap.mmap) -> str:
+def _digest(texts: dict[str, str], data: bytes | np.ndarray) -> str:
     """The SHA-256 of what a file says and holds, wherever its tensors begin."""
     digest = hashlib.sha256(json.dumps([texts["config"], texts["metadata"]]).encode())
-    with memoryview(data) as view:
-        digest.update(view[8 + int.from_bytes(view[:8], "little") :])
+    digest.update(memoryview(data)[8 + int.from_bytes(bytes(data[:8]), "little") :])
     return digest.hexdigest()
 
 
@@ -172,28 +161,22 @@ def _described(path: Path, texts: dict[str, str]) -> tuple[TransformerConfig, di
         # How attention is computed is a matter of the machine, and not of the model.
         return TransformerConfig(**config | {"attention": None}), dict(metadata)
     except InvalidInputError as error:
-        refuse("model", f"{path} with {error.argument} {shown(error.value)}", error.wanted, error.remedy)
+        field, _, rest = str(error).partition(" is ")
+        raise InvalidInputError(f"model is {shown(path, 200)} with {field} {rest}") from None
     except (ValueError, TypeError, KeyError, RecursionError):
         refuse("model", f"{path} with damaged metadata", f"JSON as a file of {FORMAT!r} has it")
 
 
 def _check_tensors(path: Path, file: Any, config: TransformerConfig) -> None:
     """Refuse all but the tensors that `config` asks for, as float32."""
-    found, wanted = set(file.keys()), []
+    left, only = set(file.keys()), "the tensors of its config, and no other"
     for name, shape in llama_shapes(config):
-        if name not in found:
-            refuse("model", f"{path} without a tensor {name}", "the tensors of its config, and no other")
+        if name not in left:
+            refuse("model", f"{path} without a tensor {name}", only)
         part = file.get_slice(name)
         if tuple(part.get_shape()) != shape or part.get_dtype() != "F32":
             got = f"{tuple(part.get_shape())} and type {part.get_dtype()}"
             refuse("model", f"{path} with {name} of shape {got}", f"shape {shape} and type F32")
-        wanted.append(name)
-    for name in sorted(found - set(wanted)):
-        refuse("model", f"{path} with a tensor {shown(name)}", "the tensors of its config, and no other")
-
-
-def _finite(path: Path, name: str, values: np.ndarray) -> np.ndarray:
-    """The values of a tensor, if they are finite."""
-    if not np.isfinite(values).all():
-        refuse("model", f"{path} with {name} not finite", "finite weights", "the file is damaged")
-    return values
+        left.remove(name)
+    for name in sorted(left):
+        refuse("model", f"{path} with a tensor {shown(name)}", only)

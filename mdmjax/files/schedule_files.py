@@ -17,10 +17,9 @@ SCHEDULE_JSON = "schedule.json"
 
 def export_schedule(folder: Path, schedule: Schedule, metadata: Mapping[str, Any]) -> None:
     """Write `schedule.json` and every adapter of `EXPORTS` into `folder`, all or none."""
+    texts = {name: adapter(schedule) for name, adapter in EXPORTS.items()}
     document = json.dumps(to_json_dict(schedule, metadata), indent=1, allow_nan=False)
-    texts = {SCHEDULE_JSON: document + "\n"} | {
-        name: adapter(schedule) for name, adapter in EXPORTS.items()
-    }
+    texts[SCHEDULE_JSON] = document + "\n"
     write_folder(folder, {name: text.encode() for name, text in texts.items()})
 
 

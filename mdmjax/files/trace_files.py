@@ -2,7 +2,6 @@
 
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ def write_traces(path: Path, traces: Trace, q: int) -> None:
 
     Whole or not at all. `q` is the mask token; see `Trace` for the others.
     """
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = {name: np.asarray(values) for name, values in traces._asdict().items()}
-    np.savez_compressed(buffer, **arrays, q=np.asarray(q))
+    buffer, arrays = io.BytesIO(), {"q": np.asarray(q)}
+    arrays = {name: np.asarray(values) for name, values in traces._asdict().items()} | arrays
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_bytes(path, buffer.getvalue())

@@ -1,12 +1,12 @@
 """The log of a training: a CSV with one row a step, which a resumed training goes on with."""
 
 from collections.abc import Sequence
-from math import isfinite
+from math import inf, isfinite
 from os import fsync
 from pathlib import Path
 
 from .._errors import refuse
-from .atomic import check_writable, write_text
+from .atomic import check_writable, write_bytes
 
 COLUMNS = ("step", "loss", "learning_rate", "gradient_norm", "tokens", "seconds")
 """`loss` in nats a token, `gradient_norm` before it is clipped; `tokens` and `seconds` since the start."""
@@ -25,7 +25,7 @@ def begin_log(path: Path, steps: int) -> float:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")[:-1] if steps and path.exists() else []
         rows = [row for row in lines[1:] if _step(row) <= steps]
-        write_text(path, "\n".join([header, *rows, ""]))
+        write_bytes(path, "\n".join([header, *rows, ""]).encode())
     except (OSError, UnicodeDecodeError) as error:
         _refuse(path, error)
     return float(rows[-1].split(",")[-1]) if rows else 0.0
@@ -39,25 +39,22 @@ def append_log(path: Path, rows: Sequence[Sequence[int | float]]) -> None:
     """
     try:
         with path.open("a", encoding="utf-8") as stream:
-            stream.writelines(",".join(map(_cell, row)) + "\n" for row in rows)
+            for row in rows:
+                cells = (str(x) if isinstance(x, int) else f"{x:.7g}" for x in row)
+                stream.write(",".join(cells) + "\n")
             stream.flush()
             fsync(stream.fileno())
     except OSError as error:
         _refuse(path, error)
 
 
-def _cell(value: int | float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.7g}"
-
-
 def _step(row: str) -> float:
     """The step of a row; infinite if it is none."""
-    cells = row.split(",")
     try:
-        numbers = [float(cell) for cell in cells]
+        numbers = [float(cell) for cell in row.split(",")]
     except ValueError:
-        numbers = []
-    return numbers[0] if len(numbers) == len(COLUMNS) and all(map(isfinite, numbers)) else float("inf")
+        return inf
+    return numbers[0] if len(numbers) == len(COLUMNS) and all(map(isfinite, numbers)) else inf
 
 
 def _refuse(path: Path, error: Exception) -> None:

@@ -40,14 +40,14 @@ class DecodeReport(AbstractReport):
 
     schema: ClassVar[str] = "mdmjax.report.decode"
 
-    traces: Trace
+    traces: Trace = dataclasses.field(metadata={"json": False})
     q: int
     decoder: Named
     schedule: Schedule
-    schedule_of: str
+    schedule_of: str = dataclasses.field(metadata={"json": False})
     seconds: float
     temperature: float = 1.0
-    alphabet: AbstractAlphabet | None = None
+    alphabet: AbstractAlphabet | None = dataclasses.field(default=None, metadata={"json": False})
     model: str | None = None
     seed: int | None = None
     out: str | None = None
@@ -61,15 +61,10 @@ class DecodeReport(AbstractReport):
 
     def fields(self) -> dict[str, Any]:
         """Everything that JSON has."""
-        tokens, n = np.asarray(self.traces.tokens), self.traces.tokens.shape[1]
-        alphabet = self.alphabet
-        return {
-            "model": self.model,
-            "n": n,
-            "q": self.q,
+        tokens, alphabet = np.asarray(self.traces.tokens), self.alphabet
+        return super().fields() | {
+            "n": tokens.shape[1],
             "decoder": self.decoder.to_json(),
-            "temperature": self.temperature,
-            "seed": self.seed,
             "samples": tokens.shape[0],
             "text": None if alphabet is None else [alphabet.decode(row) for row in tokens],
             "tokens": tokens,
@@ -79,32 +74,26 @@ class DecodeReport(AbstractReport):
             "counts": self.schedule.counts,
             "steps": self.schedule.steps,
             "schedule": self.schedule_of,
-            "seconds": self.seconds,
-            "out": self.out,
         }
 
     def tables(self) -> list[Part]:
         """The sequences, and the means of what their traces say."""
-        tokens, parts = np.asarray(self.traces.tokens), list[Part]()
+        tokens, parts, alphabet = np.asarray(self.traces.tokens), list[Part](), self.alphabet
         for number, row in enumerate(tokens[:SHOWN], 1):
             plain = " ".join("_" if token == self.q else str(token) for token in row)
-            parts.append(f"--- {number}\n{plain if self.alphabet is None else self.alphabet.decode(row)}")
+            parts.append(f"--- {number}\n{alphabet.decode(row) if alphabet else plain}")
         if len(tokens) > SHOWN:
             parts.append(f"--- and {len(tokens) - SHOWN} more (--json and --out have all)")
-        statistics = self.statistics
+        statistics, digits = self.statistics, "{:.4f}".format
         rows = [{"label": label} | statistics[name] for name, label in LABELS.items()]
-        columns = [
-            Column(self.decoder.name, "label", justify="left"),
-            Column("mean", "mean", "{:.4f}".format),
-            Column("stderr", "stderr", "{:.4f}".format),
-        ]
+        columns = [Column(self.decoder.name, "label", justify="left")]
+        columns += [Column(name, name, digits) for name in ("mean", "stderr")]
         notes = [f"Means of {len(tokens)} sequences, with standard errors over them."]
         if math.isnan(statistics["kendall_tau"]["mean"]):
             notes.append("tau is undefined: every sequence was finalised in one step, which has no order")
-        masked = int(np.sum(tokens == self.q))
-        if masked:
+        if masked := int(np.sum(tokens == self.q)):
             notes.append(f"{masked} positions were still masked when the steps ended")
-        counts = run_lengths(self.schedule.counts)
+        counts = run_lengths(self.schedule.counts.tolist())
         notes.append(f"schedule where the decoder takes one: {self.schedule_of}: {counts}")
         notes.append(f"{self.seconds:.1f} s, compiling too" + (f"; {self.out}" if self.out else ""))
         return [*parts, "---", Table(columns, rows), *notes]

@@ -14,6 +14,8 @@ from ..files.corpus import Corpus, held_out_split
 from ..information.curve import InformationCurve
 from ..training.data import AbstractData, Draws, Windows
 
+FREQUENCIES = "by the frequencies of the symbols alone"
+
 
 class Examples(NamedTuple):
     """What to train on."""
@@ -61,7 +63,7 @@ def text_examples(
         "alphabet": alphabet_to_json(alphabet),
     }
     unit = "bytes" if isinstance(alphabet, ByteAlphabet) else "characters"
-    known = {"by the frequencies of the symbols alone": float(-(new / new.sum()) @ rows)}
+    known = {FREQUENCIES: float(-(new / new.sum()) @ rows)}
     return Examples(training, held_out, f"windows of {length} {unit} of {of}", facts, known)
 
 
@@ -77,13 +79,12 @@ def distribution_examples(
     >>> list(distribution_examples(parity_code(4, 2), "parity", None, parity_curve(4, 2)).known.values())
     [0.6931471805599453, 0.5198603854199589]
     """
-    known = {}
+    known, data = {}, Draws(distribution)
     if curve is not None:
         known = {
-            "by the frequencies of the symbols alone": float(curve.marginal_entropy),
+            FREQUENCIES: float(curve.marginal_entropy),
             "the entropy of the source, which no model beats": float(curve.entropy) / curve.n,
         }
-    data = Draws(distribution)
     return Examples(data, data, title, dict(facts or {}), known)
 
 
@@ -95,8 +96,6 @@ def check_same_data(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         ...
     mdmjax._errors.InvalidInputError: source is text of fingerprint b2: want text of fingerprint a1, ...
     """
+    was, found = (f"{x.get('of', 'the table')} of fingerprint {x.get('fingerprint')}" for x in (then, now))
     if then.get("fingerprint") != now.get("fingerprint"):
-        was, found = (
-            f"{x.get('of', 'the table')} of fingerprint {x.get('fingerprint')}" for x in (then, now)
-        )
         refuse("source", found, f"{was}, as it was for the training", "train again on what there is now")

@@ -9,11 +9,8 @@ from .table import Column, Part, Table
 def parts_of_one(found: dict[str, Any]) -> list[Part]:
     """Every number of one decoder, with what it is."""
     stderr = found["stderr"] or {}
-    rows = [
-        (label, found[key], stderr.get(key, ""))
-        for key, label in _labels(found).items()
-        if found.get(key) is not None
-    ]
+    labels = {key: label for key, label in _labels(found).items() if found.get(key) is not None}
+    rows = [(label, found[key], stderr.get(key, "")) for key, label in labels.items()]
     columns = [Column(_name(found["decoder"]), 0, justify="left"), Column("", 1, six_decimals)]
     columns += [Column("stderr", 2, six_decimals)] * bool(stderr)
     return [_heading(found), Table(columns, rows), *_legend([found], several=False)]
@@ -23,21 +20,18 @@ def parts_of_all(found: dict[str, Any]) -> list[Part]:
     """One row a decoder, the least forward KL first."""
     known = [row for row in found["decoders"] if "skipped" not in row]
     rows = sorted(known, key=lambda row: (float(row["forward_kl"]), float(row["expected_calls"])))
-    keys = {
-        "forward_kl": "forward KL",
-        "reverse_kl": "reverse KL",
-        "total_variation": "TV",
-        "incoherence": "incoherent",
-        "violation_rate": "parity",
-        "regret": "regret",
-    }
-    if not any(row["violation_rate"] is not None for row in rows):
-        del keys["violation_rate"]
     columns = [
         Column("decoder", lambda row: _name(row["decoder"]), justify="left"),
         Column("calls", "expected_calls", "{:.3f}".format),
-        *(Column(heading, key, six_decimals) for key, heading in keys.items()),
+        Column("forward KL", "forward_kl", six_decimals),
+        Column("reverse KL", "reverse_kl", six_decimals),
+        Column("TV", "total_variation", six_decimals),
+        Column("incoherent", "incoherence", six_decimals),
+        Column("parity", "violation_rate", six_decimals),
+        Column("regret", "regret", six_decimals),
     ]
+    if all(row["violation_rate"] is None for row in rows):
+        del columns[-2]
     refused = [row for row in found["decoders"] if "skipped" in row]
     skipped = [f"{_name(row['decoder'])}: {row['skipped']}" for row in refused]
     return [_heading(found), Table(columns, rows), *skipped, *_legend(rows, several=True)]
@@ -46,10 +40,9 @@ def parts_of_all(found: dict[str, Any]) -> list[Part]:
 def _heading(found: dict[str, Any]) -> str:
     lines = [found["title"], f"n = {found['n']} positions, q = {found['q']} symbols"]
     if "denoiser" in found:
-        errors = found["denoiser"]
-        told = (
-            errors if isinstance(errors, str) else ", ".join(f"{k} {_value(v)}" for k, v in errors.items())
-        )
+        told = found["denoiser"]
+        if not isinstance(told, str):
+            told = ", ".join(f"{key} {_value(value)}" for key, value in told.items())
         lines[-1] += f"; denoiser: {told}"
     if "counts" in found:
         lines[-1] += f"; counts {run_lengths(found['counts'])} where a decoder takes any"

@@ -20,6 +20,9 @@ LEAST_CALLS, LEAST_SEQUENCES = 4096, 64
 """Calls that a curve takes, and sequences that it is measured on, if nothing is said: at least so many
 (our choice)."""
 
+COLUMNS = ("n_masked", "loss", "stderr", "count")
+"""Of the table of losses, as JSON has it."""
+
 PARTS = 16
 """Most steps of the progress bar."""
 
@@ -33,7 +36,7 @@ class LossCurveReport(AbstractReport):
 
     schema: ClassVar[str] = "mdmjax.report.loss_curve"
 
-    losses: MaskedLosses
+    losses: MaskedLosses = dataclasses.field(metadata={"json": False})
     calls: int
     seconds: float
     calls_per_second: float
@@ -49,20 +52,12 @@ class LossCurveReport(AbstractReport):
         """Everything that JSON has."""
         table, n = self.losses.table(), self.losses.n
         one_by_one = self.losses.nll(Schedule([1] * n))
-        return {
-            "model": self.model,
-            "file": self.file,
+        found = super().fields() | {name: getattr(table, name) for name in COLUMNS}
+        return found | {
             "n": n,
             "sequences": self.sequences,
-            "n_masked": table.n_masked,
-            "loss": table.loss,
-            "stderr": table.stderr,
-            "count": table.count,
             "nll_one_by_one": one_by_one.mean,
             "nll_one_by_one_stderr": one_by_one.stderr,
-            "seconds": self.seconds,
-            "calls": self.calls,
-            "calls_per_second": self.calls_per_second,
             "next": f"mdmjax schedule loss-curve {self.file} --isotonic",
         }
 
@@ -71,11 +66,8 @@ class LossCurveReport(AbstractReport):
         found, n = self.fields(), self.losses.n
         shown = sorted({1, -(-n // 4), -(-n // 2), -(-3 * n // 4), n})
         rows = [(m, found["loss"][m - 1], found["stderr"][m - 1]) for m in shown]
-        columns = [
-            Column("masked tokens", 0),
-            Column("nats each", 1, "{:.4f}".format),
-            Column("stderr", 2, "{:.4f}".format),
-        ]
+        columns = [Column("masked tokens", 0)]
+        columns += [Column(name, at, "{:.4f}".format) for at, name in ((1, "nats each"), (2, "stderr"))]
         nll, error = found["nll_one_by_one"], found["nll_one_by_one_stderr"]
         written = [f"written to {self.file}; next:\n  {found['next']}"] if self.file else []
         return [

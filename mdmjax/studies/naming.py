@@ -37,6 +37,12 @@ class Setting(NamedTuple):
             refuse(name, size, f"an integer in 1..n with n = {n}")
         return [list(range(start, min(start + size, n))) for start in range(0, n, size)]
 
+    def known_truth(self) -> "AbstractDistribution":
+        """The true distribution, refused where it is not known."""
+        if self.truth is None:
+            refuse("decoder", "one made from the true distribution", "one that does not need it here")
+        return self.truth
+
     def reveal(self, rule: "AbstractRule") -> "AbstractDecoder":
         """The decoder of a rule at the temperature."""
         from ..decoders.reveal import Reveal
@@ -81,34 +87,7 @@ class NamedDecoder:
         return {knob.name: given.get(knob.name, knob.default) for knob in self.knobs}
 
 
-DECODERS: dict[str, NamedDecoder] = {}
-"""Every decoder by its name, once `named_decoders` is imported."""
-
-Build = Callable[..., "AbstractDecoder"]
-
-
-def named(name: str, help: str, *knobs: Knob, **flags: bool) -> Callable[[Build], Build]:
-    """Enter a builder into the list, under a name."""
-
-    def enter(build: Build) -> Build:
-        DECODERS[name] = NamedDecoder(name, help, build, knobs, **flags)
-        return build
-
-    return enter
-
-
 def check_share(name: str, value: float | None) -> None:
     """Refuse what is no probability."""
     if value is not None and not 0 <= value <= 1:
         refuse(name, value, "a probability in [0, 1]")
-
-
-def truth_of(setting: Setting) -> "AbstractDistribution":
-    """The true distribution, refused where it is not known."""
-    if setting.truth is None:
-        refuse("decoder", "one made from the true distribution", "one that does not need it here")
-    return setting.truth
-
-
-BLOCK = Knob("block", int, None, "Block length; the source's own, or half of the sequence.")
-DRAFTS = Knob("drafts", int, 4, "Tokens drafted a step.")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..information.curve import InformationCurve
 from .law_report import ComparisonReport, LawReport
 from .schedule import ScheduleReport
 
@@ -46,36 +47,29 @@ def _draw_schedule(figure: "Figure", report: ScheduleReport) -> None:
 
     The area is the expected KL; for a loss curve, the NLL in excess of one token a step.
     """
-    exact, counts = report.exact, report.schedule.counts
-    values = np.asarray(report.curve.information if exact else report.curve.loss)
+    exact, curve, counts = report.exact, report.curve, report.schedule.counts
+    values = np.asarray(curve.information if isinstance(curve, InformationCurve) else curve.loss)
+    score, area = report.score(report.schedule), "expected KL"
+    if not exact:
+        score, area = score - float(curve.loss.sum()), "excess over one token a step"
     starts, n = np.cumsum(counts) - counts, values.size
     shown = np.unique(np.linspace(0, n - 1, min(n, LONG)).astype(int))
-    edges, curve = np.append(shown, n), values[shown]
+    edges, drawn = np.append(shown, n), values[shown]
     steps = values[np.repeat(starts, counts)[shown]]
     axes = figure.add_subplot()
-    ends = (np.append(curve, curve[-1]), np.append(steps, steps[-1]))
+    ends = (np.append(drawn, drawn[-1]), np.append(steps, steps[-1]))
     hatch: dict[str, Any] = {"facecolor": "0.85", "edgecolor": "0.55", "hatch": "////", "linewidth": 0}
-    axes.fill_between(edges, *ends, step="post", label=_area(report), **hatch)
+    axes.fill_between(edges, *ends, step="post", label=f"{area} = {score:.4g} nats", **hatch)
     name = "information curve" if exact else "loss curve"
-    axes.stairs(curve, edges, baseline=None, color="black", linewidth=1.8, label=name)
+    axes.stairs(drawn, edges, baseline=None, color="black", linewidth=1.8, label=name)
     seen = {"color": "C0", "linewidth": 1.4, "linestyle": "--", "label": f"what {counts.size} steps see"}
     axes.stairs(steps, edges, baseline=None, **seen)
     axes.plot(starts, values[starts], "o", color="C0", markersize=4)
-    axes.set_xlim(0, n)
-    axes.set_xlabel("tokens revealed")
-    axes.set_ylabel(
-        "information on the next token $Z$ (nats)" if exact else "loss of a masked token $c$ (nats)"
-    )
+    what = "information on the next token $Z$ (nats)" if exact else "loss of a masked token $c$ (nats)"
+    axes.set(xlim=(0, n), xlabel="tokens revealed", ylabel=what)
     axes.set_title(report.subject.title, fontsize="medium", wrap=True)
     axes.legend(frameon=False, fontsize="small", loc="best")
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _area(report: ScheduleReport) -> str:
-    score = report.score(report.schedule)
-    if report.exact:
-        return f"expected KL = {score:.4g} nats"
-    return f"excess over one token a step = {score - float(report.curve.loss.sum()):.4g} nats"
 
 
 def _draw_law(figure: "Figure", report: LawReport) -> None:
@@ -88,9 +82,7 @@ def _draw_law(figure: "Figure", report: LawReport) -> None:
     name = report.decoder.name
     left.plot(place, _positive(made[order]), ".", color="C1", markersize=4, label=name)
     left.step(place, _positive(truth[order]), color="black", linewidth=1.5, where="mid", label="truth p")
-    left.set_yscale("log")
-    left.set_xlabel("sequence, by its probability under p")
-    left.set_ylabel("probability")
+    left.set(yscale="log", xlabel="sequence, by its probability under p", ylabel="probability")
     left.legend(frameon=False, fontsize="small")
     forward = float(report.divergences["forward_kl"])
     left.set_title(f"forward KL(p || law) {forward:.4g} nats", fontsize="small")
@@ -102,10 +94,9 @@ def _draw_law(figure: "Figure", report: LawReport) -> None:
         return
     image = right.imshow(grid, aspect="auto", cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
     figure.colorbar(image, ax=right, label="probability")
-    right.set_xlabel("step")
-    right.xaxis.get_major_locator().set_params(integer=True)
-    right.yaxis.get_major_locator().set_params(integer=True)
-    right.set_ylabel("position")
+    right.set(xlabel="step", ylabel="position")
+    for axis in (right.xaxis, right.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     right.set_title("step in which a position is finalised", fontsize="small")
 
 
@@ -113,31 +104,23 @@ def _draw_comparison(figure: "Figure", report: ComparisonReport) -> None:
     """Every decoder at its calls and forward KL, and the hull of the best policies."""
     axes = figure.subplots()
     rows = [row for row in report.rows if isinstance(row, LawReport)]
-    finite = [row for row in rows if np.isfinite(float(row.divergences["forward_kl"]))]
-    drawn = {id(row) for row in finite}
-    infinite = [row.decoder.name for row in rows if id(row) not in drawn]
+    kls = [float(row.divergences["forward_kl"]) for row in rows]
+    infinite = [row.decoder.name for row, kl in zip(rows, kls, strict=True) if not np.isfinite(kl)]
+    finite = [(row, kl) for row, kl in zip(rows, kls, strict=True) if np.isfinite(kl)]
     # Between vertices a mixture of two policies: straight on a linear axis, and so curved on this one.
-    vertices, kl = np.asarray(report.hull.calls), np.asarray(report.hull.kl)
+    vertices = np.asarray(report.hull.calls)
     calls = np.union1d(np.linspace(vertices[0], vertices[-1], 2**10), vertices)
-    least = np.interp(calls, vertices, kl)
+    least = np.interp(calls, vertices, np.asarray(report.hull.kl))
     axes.plot(calls, least, "-", color="black", linewidth=1.5, label="best policies (Bellman)")
-    for number, row in enumerate(finite):
-        axes.plot(
-            float(row.law.expected_calls),
-            float(row.divergences["forward_kl"]),
-            MARKERS[number % len(MARKERS)],
-            markersize=6,
-            markerfacecolor="none" if number >= len(MARKERS) else None,
-            label=row.decoder.name,
-            clip_on=False,
-            zorder=3,
-        )
+    for number, (row, kl) in enumerate(finite):
+        how: dict[str, Any] = {"markersize": 6, "clip_on": False, "zorder": 3, "label": row.decoder.name}
+        how["markerfacecolor"] = "none" if number >= len(MARKERS) else None
+        axes.plot(float(row.law.expected_calls), kl, MARKERS[number % len(MARKERS)], **how)
     if infinite:
         axes.set_title(f"infinite KL, not drawn: {', '.join(infinite)}", fontsize="small")
     axes.set_yscale("symlog", linthresh=1e-3)
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("expected calls of the denoiser (NFE)")
-    axes.set_ylabel("forward KL(p || law), nats")
+    axes.set(xlabel="expected calls of the denoiser (NFE)", ylabel="forward KL(p || law), nats")
     axes.legend(frameon=False, fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(report.subject.title, fontsize="medium")

@@ -31,8 +31,7 @@ class AbstractReport(abc.ABC):
 
     def fields(self) -> dict[str, Any]:
         """What JSON has, by name: the fields of the dataclass, unless a report says otherwise."""
-        told = [field.name for field in dataclasses.fields(self) if field.metadata.get("json", True)]
-        return {name: getattr(self, name) for name in told}
+        return _fields(self)
 
     def to_json(self) -> dict[str, Any]:
         """One object of plain values: `schema`, `version`, `units`, and the `fields`."""
@@ -61,15 +60,19 @@ def to_plain(value: Any) -> Any:
         return value
     if isinstance(value, PurePath):
         return str(value)
-    if dataclasses.is_dataclass(value):
-        told = [field.name for field in dataclasses.fields(value) if field.metadata.get("json", True)]
-        return {name: to_plain(getattr(value, name)) for name in told}
+    value = _fields(value) if dataclasses.is_dataclass(value) else value
     value = value._asdict() if hasattr(value, "_asdict") else value
     if isinstance(value, Mapping):
         return {str(key): to_plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [to_plain(one) for one in value]
     raise TypeError(f"JSON has nothing for a {type(value).__name__}")
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass that JSON has."""
+    told = (field.name for field in dataclasses.fields(value) if field.metadata.get("json", True))
+    return {name: getattr(value, name) for name in told}
 
 
 def four_decimals(value: float) -> str:

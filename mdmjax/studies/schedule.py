@@ -8,6 +8,7 @@ import numpy as np
 
 from .._errors import refuse
 from ..information.curve import AbstractCurve, InformationCurve
+from ..information.loss_curve import LossCurve
 from ..schedules.bootstrap import BootstrapGain
 from ..schedules.guaranteed import austin_for_steps, theorem9_dtc_for_steps, theorem9_tc_for_steps
 from ..schedules.named import NAMED
@@ -60,22 +61,20 @@ class ScheduleReport(AbstractReport):
         """Whether the curve is that of a distribution; a loss curve is measured."""
         return isinstance(self.curve, InformationCurve)
 
-    @property
-    def key(self) -> str:
-        """The name of the number that judges."""
-        return "expected_kl" if self.exact else "nll"
-
     def score(self, schedule: Schedule) -> float:
         """What a schedule costs in nats."""
-        return float((expected_kl if self.exact else nll)(self.curve, schedule))
+        curve = self.curve
+        cost = expected_kl(curve, schedule) if isinstance(curve, InformationCurve) else nll(curve, schedule)
+        return float(cost)
 
     def entry(self, schedule: Schedule) -> dict[str, Any]:
         """A schedule with its cost, for JSON."""
-        return {"counts": schedule.counts, "steps": schedule.steps, self.key: self.score(schedule)}
+        key = "expected_kl" if self.exact else "nll"
+        return {"counts": schedule.counts, "steps": schedule.steps, key: self.score(schedule)}
 
     def fields(self) -> dict[str, Any]:
         """Everything that JSON has."""
-        n, chosen = self.curve.n, self.entry(self.schedule)
+        n, steps, frontier = self.curve.n, self.schedule.steps, self.frontier
         found = {
             **self.subject.head(),
             "exact": self.exact,
@@ -83,30 +82,21 @@ class ScheduleReport(AbstractReport):
             "q": self.subject.q,
             **self.subject.facts,
             "criterion": self.criterion,
-            "counts": chosen["counts"],
-            "steps": chosen["steps"],
-            "expected_kl": chosen.get("expected_kl"),
-            "nll": chosen.get("nll"),
+            "expected_kl": None,
+            "nll": None,
+            **self.entry(self.schedule),
             **_of_curve(self.curve),
-            "baselines": {
-                name: self.entry(make(n, self.schedule.steps)) for name, make in BASELINES.items()
-            },
+            "baselines": {name: self.entry(make(n, steps)) for name, make in BASELINES.items()},
         }
-        if self.frontier is not None:
-            found["frontier"] = {str(k): self._of_steps(k) for k in self.shown_steps()}
+        if frontier is not None:
+            found["frontier"] = {
+                str(k): self.entry(frontier.schedule(k))
+                | {"baselines": {name: self.score(make(n, k)) for name, make in NAMED.items()}}
+                for k in listed_steps(n, frontier.gaps.size)
+            }
         if self.bootstrap is not None:
             found["bootstrap"] = {**(self.replicates or {}), **_intervals(self.bootstrap)}
         return found
-
-    def shown_steps(self) -> list[int]:
-        """The numbers of steps of the frontier that are listed."""
-        return [] if self.frontier is None else listed_steps(self.curve.n, self.frontier.gaps.size)
-
-    def _of_steps(self, steps: int) -> dict[str, Any]:
-        """The optimum of a number of steps, and what the schedules in use cost."""
-        best = self.frontier.schedule(steps)  # type: ignore[union-attr]
-        others = {name: self.score(make(self.curve.n, steps)) for name, make in NAMED.items()}
-        return self.entry(best) | {"baselines": others}
 
     def tables(self) -> list[Part]:
         """What a reader is shown: the frontier, the baselines, a legend."""
@@ -132,25 +122,24 @@ def schedule_study(
     >>> schedule_study(permutation_curve(8), steps=3).schedule.counts.tolist()
     [4, 3, 1]
     """
-    subject = subject or Subject.of(curve)
+    is_exact, table = isinstance(curve, InformationCurve), None
     if steps is not None and epsilon is not None:
         refuse("steps, epsilon", f"{steps}, {epsilon}", "only one of the two")
     if steps is not None:
-        best = optimal_schedule(curve, steps)
-        return ScheduleReport(subject, curve, best, f"{steps} steps were asked for")
-    if epsilon is not None:
-        best = fewest_steps(curve, epsilon)
-        is_exact = isinstance(curve, InformationCurve)
-        error = "an expected KL" if is_exact else "an excess over one token a step"
+        best, criterion = optimal_schedule(curve, steps), f"{steps} steps were asked for"
+    elif epsilon is not None:
+        best, error = fewest_steps(curve, epsilon), "an expected KL"
+        error = error if is_exact else "an excess over one token a step"
         criterion = f"the fewest steps with {error} of at most {epsilon:g} nats"
-        return ScheduleReport(subject, curve, best, criterion)
-    table = frontier(curve, _longest(curve))
-    reached = np.flatnonzero(table.gaps <= ENOUGH * table.gaps[0])
-    if not reached.size:
-        best, criterion = table.schedule(table.gaps.size), "the most steps of the frontier"
-        return ScheduleReport(subject, curve, best, criterion, table)
-    criterion = f"the fewest steps that leave at most {ENOUGH:.0%} of the error of one step"
-    return ScheduleReport(subject, curve, table.schedule(int(reached[0]) + 1), criterion, table)
+    else:
+        n = curve.n
+        affordable = FRONTIER_WORK // n if is_exact else DENSE_FRONTIER_WORK // n**2
+        table = frontier(curve, min(n, max(16, affordable)))  # all of them up to n = 1024
+        reached = np.flatnonzero(table.gaps <= ENOUGH * table.gaps[0])
+        best = table.schedule(int(reached[0]) + 1 if reached.size else table.gaps.size)
+        criterion = f"the fewest steps that leave at most {ENOUGH:.0%} of the error of one step"
+        criterion = criterion if reached.size else "the most steps of the frontier"
+    return ScheduleReport(subject or Subject.of(curve), curve, best, criterion, table)
 
 
 def listed_steps(n: int, longest: int) -> list[int]:
@@ -165,28 +154,17 @@ def listed_steps(n: int, longest: int) -> list[int]:
     return [*range(1, min(16, longest) + 1), *(k for k in later if k <= longest)]
 
 
-def _longest(curve: AbstractCurve) -> int:
-    """The most steps of a frontier that takes seconds: all up to `n = 1024`."""
-    n, is_exact = curve.n, isinstance(curve, InformationCurve)
-    return min(n, max(16, FRONTIER_WORK // n if is_exact else DENSE_FRONTIER_WORK // n**2))
-
-
 def _of_curve(curve: AbstractCurve) -> dict[str, Any]:
     """What is known of the distribution; the same keys for a loss curve, where most is not."""
     if isinstance(curve, InformationCurve):
-        return {
-            "information_curve": curve.information,
-            "total_correlation": curve.total_correlation,
-            "dual_total_correlation": curve.dual_total_correlation,
-            "entropy": curve.entropy,
-            "marginal_entropy": curve.marginal_entropy,
-        }
+        names = ("total_correlation", "dual_total_correlation", "entropy", "marginal_entropy")
+        return {"information_curve": curve.information} | {name: getattr(curve, name) for name in names}
     return {
         "information_curve": None,
         "total_correlation": None,
         "dual_total_correlation": None,
         "loss_curve": curve.loss,
-        "measured_points": curve.measured,
+        "measured_points": curve.measured if isinstance(curve, LossCurve) else None,
         "nll_one_by_one": curve.loss.sum(),
     }
 

@@ -11,13 +11,11 @@ COMPARED = ("llada_uniform", "dllm_cosine", "pyramid")
 
 def parts_of(found: dict[str, Any]) -> list[Part]:
     """The heading, one or two tables, and the legend, from what JSON has."""
-    steps = found["steps"]
-    parts: list[Part] = [_heading(found)]
+    steps, parts = found["steps"], list[Part]([_heading(found)])
     if "frontier" in found:
         parts += ["The best schedule of every number of steps:", _frontier(found)]
-    parts.append(f"{steps} step{'s' * (steps > 1)}: {found['criterion']}.")
-    parts.append(_baselines(found))
-    return [*parts, *_legend(found)]
+    chosen = f"{steps} step{'s' * (steps > 1)}: {found['criterion']}."
+    return [*parts, chosen, _baselines(found), *_legend(found)]
 
 
 def _heading(found: dict[str, Any]) -> str:
@@ -30,22 +28,18 @@ def _heading(found: dict[str, Any]) -> str:
             f"classes: {', '.join(found['classes'])}{skipped}"
         )
     if found["exact"]:
-        names = {
-            "entropy H(X)": "entropy",
-            "total correlation": "total_correlation",
-            "dual total correlation": "dual_total_correlation",
-        }
-        told = (f"{name} {four_decimals(float(found[key]))}" for name, key in names.items())
-        lines.append(", ".join(told) + " nats")
+        keys = ("entropy", "total_correlation", "dual_total_correlation")
+        entropy, tc, dual = (four_decimals(float(found[key])) for key in keys)
+        lines.append(f"entropy H(X) {entropy}, total correlation {tc}, dual total correlation {dual} nats")
     elif "rows" in found:
-        lines.append(_measured(found, found["n"]))
+        lines.append(_measured(found))
     return "\n".join(lines)
 
 
-def _measured(facts: dict, n: int) -> str:
+def _measured(facts: dict[str, Any]) -> str:
     """How much of a loss curve was measured."""
     line = (
-        f"{facts['rows']} rows; {facts['measured']} of {n} mask counts measured, "
+        f"{facts['rows']} rows; {facts['measured']} of {facts['n']} mask counts measured, "
         f"{facts['interpolated']} interpolated"
     )
     if facts["repeated"]:
@@ -67,7 +61,11 @@ def _frontier(found: dict[str, Any]) -> Table:
     key, rows = _key(found), []
     for steps, entry in found["frontier"].items():
         best = entry[key]
-        others = (_beside(entry["baselines"][name], best, found["exact"]) for name in COMPARED)
+        scores = (entry["baselines"][name] for name in COMPARED)
+        others = (
+            f"{four_decimals(score)} {_ratio(score, best):>7}" if found["exact"] else f"{score - best:+.4f}"
+            for score in scores
+        )
         rows.append((steps, four_decimals(best), *others, run_lengths(entry["counts"])))
     columns = [
         Column("steps", 0),
@@ -84,8 +82,9 @@ def _baselines(found: dict[str, Any]) -> Table:
     best, counts = found[key], run_lengths(found["counts"])
     rows = [("best", four_decimals(best), "", counts)]
     for name, entry in sorted(found["baselines"].items(), key=lambda item: item[1][key]):
-        beside = _ratio(entry[key], best) if found["exact"] else f"{entry[key] - best:+.4f}"
-        rows.append((name, four_decimals(entry[key]), beside, run_lengths(entry["counts"])))
+        score = entry[key]
+        beside = _ratio(score, best) if found["exact"] else f"{score - best:+.4f}"
+        rows.append((name, four_decimals(score), beside, run_lengths(entry["counts"])))
     columns = [
         Column("schedule", 0, justify="left"),
         Column(_unit(found), 1),
@@ -98,25 +97,23 @@ def _baselines(found: dict[str, Any]) -> Table:
 
 def _legend(found: dict[str, Any]) -> list[str]:
     """What to take from the tables, and what each number is."""
-    counts = "1x3 means three steps of one token."
     lines = [_as_good(found)] if "frontier" in found else []
-    if "bootstrap" in found:
-        lines.append(_intervals(found["bootstrap"]))
+    lines += [_intervals(found["bootstrap"])] if "bootstrap" in found else []
     if found["exact"]:
-        return [
-            *lines,
+        what = (
             "KL: expected KL(data || sampler) in nats, the mean over random ordered partitions of the "
-            "positions, exact for a perfect denoiser (arXiv 2511.04647, Thm 4). "
-            f"x2.00: twice the KL of the best. {counts}",
-        ]
-    return [
-        *lines,
-        "NLL: mean negative log-likelihood in nats of a sequence under the random-order sampler of "
-        "this model, from its loss curve. The entropy of the data is not known, so that only "
-        "differences (+: excess over the best) say how good a schedule is; they flatter the best, "
-        "which is chosen on the curve that judges it. One token a step has "
-        f"{float(found['nll_one_by_one']):.4f}. {counts}",
-    ]
+            "positions, exact for a perfect denoiser (arXiv 2511.04647, Thm 4). x2.00: twice the KL of "
+            "the best."
+        )
+    else:
+        what = (
+            "NLL: mean negative log-likelihood in nats of a sequence under the random-order sampler of "
+            "this model, from its loss curve. The entropy of the data is not known, so that only "
+            "differences (+: excess over the best) say how good a schedule is; they flatter the best, "
+            "which is chosen on the curve that judges it. One token a step has "
+            f"{float(found['nll_one_by_one']):.4f}."
+        )
+    return [*lines, f"{what} 1x3 means three steps of one token."]
 
 
 def _as_good(found: dict[str, Any]) -> str:
@@ -154,11 +151,6 @@ def _key(found: dict[str, Any]) -> str:
 
 def _unit(found: dict[str, Any]) -> str:
     return "KL" if found["exact"] else "NLL"
-
-
-def _beside(score: float, best: float, exact: bool) -> str:
-    """A baseline's number, and how it compares with the best."""
-    return f"{four_decimals(score)} {_ratio(score, best):>7}" if exact else f"{score - best:+.4f}"
 
 
 def _ratio(score: float, best: float) -> str:

@@ -16,14 +16,13 @@ from .._errors import InvalidInputError, refuse
 from ..distributions.base import AbstractDistribution
 from ..distributions.joint import Joint
 from ..families import FAMILIES, Family
-from ..files.joint_table import read_joint
+from ..files.arrays import read_joint
 from ..files.loss_table import read_loss_table
 from ..information.curve import InformationCurve
 from ..information.loss_curve import LossCurve, LossTable, curve_from_table, isotonic_fit
-from ._source import enumerated
 from .examples import Examples, distribution_examples
 from .subject import Subject, Track, untracked
-from .text_sources import CorpusSource, TextSource
+from .text_sources import AbstractSource, CorpusSource, TextSource, enumerated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,35 +55,30 @@ class FamilySource:
 
     def distribution(self, track: Track = untracked) -> tuple[AbstractDistribution, Subject]:
         """The distribution."""
-        return self.family.distribution(**self.values), self._subject("")
+        return self.family.distribution(**self.values), self._subject()
 
     def curve(self, track: Track = untracked) -> tuple[InformationCurve, Subject]:
         """Its information curve: in closed form, or by enumeration."""
         if self.family.curve is not None:
             return self.family.curve(**self.values), self._subject("closed form")
-        distribution, subject = self.distribution()
         sizes = {p.name: self.values[p.name] for p in self.family.parameters if p.kind is int}
-        return enumerated(distribution, subject, sizes)
+        return enumerated(*self.distribution(), sizes)
 
     def examples(self, track: Track = untracked) -> Examples:
         """Samples."""
-        return _samples(self, *self.distribution())
+        return _samples(self)
 
-    def _subject(self, method: str) -> Subject:
+    def _subject(self, method: str = "") -> Subject:
         title, q = self.family.title(**self.values), self.family.q(**self.values)
         return Subject(title, self.to_json(), method, q)
 
 
 @dataclasses.dataclass(frozen=True)
-class JointSource:
+class JointSource(AbstractSource):
     """A table of probabilities from an `.npz` file: array `probs` of shape `(q,)*n`."""
 
     name: ClassVar[str] = "joint"
     file: Path
-
-    def to_json(self) -> dict[str, Any]:
-        """The name and the path."""
-        return {"name": self.name, "file": str(self.file)}
 
     def distribution(self, track: Track = untracked) -> tuple[Joint, Subject]:
         """The table."""
@@ -98,12 +92,11 @@ class JointSource:
 
     def examples(self, track: Track = untracked) -> Examples:
         """Samples."""
-        fingerprint = hashlib.sha256(self.file.read_bytes()).hexdigest()[:16]
-        return _samples(self, *self.distribution(), fingerprint=fingerprint)
+        return _samples(self, fingerprint=hashlib.sha256(self.file.read_bytes()).hexdigest()[:16])
 
 
 @dataclasses.dataclass(frozen=True)
-class LossTableSource:
+class LossTableSource(AbstractSource):
     """Measured losses of a trained model, from a .csv, .jsonl or .npz file: see `read_loss_table`.
 
     `length` is the number of positions: needed with `mask_ratio`, else the largest `n_masked`.
@@ -114,11 +107,6 @@ class LossTableSource:
     length: int | None = None
     isotonic: bool = False
 
-    def to_json(self) -> dict[str, Any]:
-        """The name and the options."""
-        options = {"file": str(self.file), "length": self.length, "isotonic": self.isotonic}
-        return {"name": self.name, **options}
-
     def table(self) -> LossTable:
         """The rows: what a bootstrap draws again."""
         return read_loss_table(self.file, self.length)
@@ -127,8 +115,8 @@ class LossTableSource:
         """The measured curve, or the nonincreasing one nearest to it."""
         curve, facts = curve_and_facts(self.table(), isotonic=self.isotonic)
         facts = {"length_given": self.length is not None} | facts
-        title = f"loss table {self.file.name}"
-        return curve, Subject(title, self.to_json(), "measured on a model", None, facts)
+        method = "measured on a model"
+        return curve, Subject(f"loss table {self.file.name}", self.to_json(), method, None, facts)
 
 
 Source = FamilySource | JointSource | TextSource | CorpusSource | LossTableSource
@@ -192,10 +180,9 @@ def curve_and_facts(table: LossTable, *, isotonic: bool) -> tuple[LossCurve, dic
     }
 
 
-def _samples(
-    source: FamilySource | JointSource, distribution: AbstractDistribution, subject: Subject, **facts: str
-) -> Examples:
+def _samples(source: FamilySource | JointSource, **facts: str) -> Examples:
     """Samples of a distribution, with its entropies where its curve can be had."""
+    distribution, subject = source.distribution()
     try:
         curve, _ = source.curve()
     except InvalidInputError:

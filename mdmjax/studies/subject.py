@@ -36,6 +36,5 @@ class Subject:
 
     def head(self) -> dict[str, Any]:
         """The first keys of every report."""
-        return {"source": self.source, "title": self.title} | (
-            {"method": self.method} if self.method else {}
-        )
+        method = {"method": self.method} if self.method else {}
+        return {"source": self.source, "title": self.title} | method

@@ -10,20 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .._errors import printable
+
 PLAIN_WIDTH = 120
 """Columns of a text that is not for a terminal."""
 
 LEAST_ROOM = 16
 """Characters below which no text is wrapped and no list shortened: a column goes instead (our choice)."""
-
-
-def printable(text: str, keep: str = "\n\t") -> str:
-    r"""`text` with what could steer a terminal escaped, but for the characters of `keep`.
-
-    >>> printable("\x1b]0;title")
-    '\\x1b]0;title'
-    """
-    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
 
 
 def shortened(text: str, room: int) -> str:
@@ -54,10 +47,8 @@ class Column:
     def cell(self, row: Any) -> str:
         """What is shown of a row."""
         key = self.key
-        if isinstance(key, str) and not isinstance(row, Mapping):
-            value = getattr(row, key)
-        else:
-            value = key(row) if callable(key) else row[key]
+        named = isinstance(key, str) and not isinstance(row, Mapping)
+        value = getattr(row, str(key)) if named else key(row) if callable(key) else row[key]
         value = value.tolist() if hasattr(value, "tolist") else value
         if isinstance(value, str):
             return printable(value, keep="")
@@ -178,7 +169,7 @@ def rendered(parts: Sequence[Part]) -> list[Any]:
     """The parts as rich takes them, with a blank line between."""
     from rich.text import Text
 
-    shown = [Text(printable(part)) if isinstance(part, str) else part for part in parts]
+    shown = (Text(printable(part)) if isinstance(part, str) else part for part in parts)
     return [line for part in shown for line in (Text(), part)][1:]
 
 

@@ -1,4 +1,4 @@
-"""A text as a source: classes of characters in its windows, and what to train on."""
+"""What sources share, and a text as one: classes of characters in its windows, or what to train on."""
 
 import dataclasses
 import sys
@@ -6,19 +6,50 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from .._checks import check_integer
-from .._errors import refuse
+from .._errors import InvalidInputError, refuse
 from ..distributions.alphabet import ByteAlphabet
-from ..distributions.joint import Joint
+from ..distributions.base import AbstractDistribution
+from ..distributions.joint import Joint, tabulate
 from ..distributions.text import CharacterClasses, text_joint
 from ..files.corpus import Corpus, corpus_files, read_corpus, standard_library_files
 from ..information.curve import InformationCurve
-from ._source import check_enumerable, enumerated
+from ..information.enumeration import check_entropy_size, information_curve
 from .examples import Examples, text_examples
+from .report import to_plain
 from .subject import Subject, Track, untracked
 
 
 @dataclasses.dataclass(frozen=True)
-class TextSource:
+class AbstractSource:
+    """A name, and the few values that are its fields."""
+
+    name: ClassVar[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """The name and the values."""
+        return {"name": self.name} | to_plain(self)
+
+
+def enumerated(
+    distribution: AbstractDistribution, subject: Subject, sizes: dict[str, int]
+) -> tuple[InformationCurve, Subject]:
+    """The curve of a distribution that has no closed form: every state, every subset."""
+    n, q = distribution.n, distribution.q
+    check_enumerable(n, q, sizes)
+    method = f"enumeration of {q}^{n} states and 2^{n} subsets"
+    return information_curve(tabulate(distribution)), dataclasses.replace(subject, method=method)
+
+
+def check_enumerable(n: int, q: int, sizes: dict[str, int]) -> None:
+    """`check_entropy_size`, in the words of the `sizes` that were given."""
+    try:
+        check_entropy_size(n, q)
+    except InvalidInputError as error:
+        refuse(", ".join(sizes), ", ".join(map(str, sizes.values())), error.wanted, error.remedy)
+
+
+@dataclasses.dataclass(frozen=True)
+class TextSource(AbstractSource):
     """Classes of characters in every overlapping window of a text; without a path, the standard library's.
 
     `path` is a text file, or a folder whose .py, .txt and .md files are read. `classes` are sets as inside
@@ -37,24 +68,15 @@ class TextSource:
         window, q = check_integer("window", self.window, 1), self.alphabet().q
         check_enumerable(window, q, {"window": window})
 
-    def to_json(self) -> dict[str, Any]:
-        """The name and the options."""
-        return {
-            "name": self.name,
-            "path": self.path and str(self.path),
-            "window": self.window,
-            "classes": list(self.classes),
-        }
-
     def alphabet(self) -> CharacterClasses:
         """The classes."""
+        pairs = []
         for text in self.classes:
-            if "=" not in text:
+            name, equal, characters = text.partition("=")
+            if not equal:
                 refuse("classes", text, "NAME=SET, as digit=0-9")
-        pairs = tuple(
-            (name, characters) for name, _, characters in (c.partition("=") for c in self.classes)
-        )
-        return CharacterClasses(pairs) if pairs else CharacterClasses()
+            pairs.append((name, characters))
+        return CharacterClasses(tuple(pairs)) if pairs else CharacterClasses()
 
     def distribution(self, track: Track = untracked) -> tuple[Joint, Subject]:
         """The joint of every window of every file."""
@@ -76,7 +98,7 @@ class TextSource:
 
 
 @dataclasses.dataclass(frozen=True)
-class CorpusSource:
+class CorpusSource(AbstractSource):
     """Random windows of a text to train on; without a path, the standard library's.
 
     One file in ten is held out. A token is a character that is common in the training files; with `bytes`,
@@ -90,11 +112,6 @@ class CorpusSource:
 
     def __post_init__(self):
         check_integer("length", self.length, 1)
-
-    def to_json(self) -> dict[str, Any]:
-        """The name and the options."""
-        path = self.path and str(self.path)
-        return {"name": self.name, "path": path, "length": self.length, "bytes": self.bytes}
 
     def examples(self, track: Track = untracked) -> Examples:
         """Windows of the training files, and of those held out."""

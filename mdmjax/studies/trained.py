@@ -12,6 +12,7 @@ from ..files.model_folder import MODEL
 from ..files.safetensor_files import read_model
 from ..information.loss_curve import LossTable
 from ..training.data import AbstractData
+from .examples import check_same_data
 from .sources import CorpusSource, FamilySource, JointSource, source_from_json
 from .subject import Track, untracked
 
@@ -36,15 +37,8 @@ class Trained:
             InvalidInputError: files that are gone or not those of the training: what was held out then may
                 have been trained on.
         """
-        examples, before = self.source.examples(track), self.metadata["data"]
-        now, then = examples.facts.get("fingerprint"), before.get("fingerprint")
-        if then != now:
-            refuse(
-                "source",
-                f"{examples.facts.get('of', 'the table')} of fingerprint {now}",
-                f"{before.get('of', 'the table')} of fingerprint {then}, as it was for the training",
-                "train again on what there is now",
-            )
+        examples = self.source.examples(track)
+        check_same_data(self.metadata["data"], examples.facts)
         return examples.held_out
 
     def stored_losses(self) -> LossTable | None:
@@ -66,7 +60,7 @@ def open_model(folder: Path) -> Trained:
         refuse("model", str(folder), f"a folder with {MODEL}", "mdmjax train SOURCE --out DIR makes one")
     network, metadata = read_model(path)
     try:
-        if not isinstance(metadata, dict) or not isinstance(data := metadata.get("data"), dict):
+        if not isinstance(data := metadata.get("data"), dict):
             refuse("data", "not there", "what the model was trained on")
         source = source_from_json(metadata.get("source"))
         if not isinstance(source, FamilySource | JointSource | CorpusSource):

@@ -75,10 +75,8 @@ class TrainingReport(AbstractReport):
         rate = f" ({self.tokens / self.seconds:.0f} a second)" if self.seconds else ""
         lines = [f"{self.tokens} tokens in {self.seconds:.1f} s{rate}"]
         if self.held_out_loss is not None:
-            lines.append(
-                f"held-out loss {self.held_out_loss:.4f} +- {self.held_out_stderr:.4f} nats a token, "
-                "one token a step in random order; to compare:"
-            )
+            loss = f"held-out loss {self.held_out_loss:.4f} +- {self.held_out_stderr:.4f} nats a token"
+            lines.append(f"{loss}, one token a step in random order; to compare:")
             lines += [f"  {value:.4f}  {what}" for what, value in self.compare.items()]
         lines.append(f"written to {self.folder}: {', '.join(self.files)}")
         return ["\n".join([*lines, "next:", *(f"  {command}" for command in self.fields()["next"])])]
@@ -129,8 +127,7 @@ def training_study(
     def created() -> TrainState:
         return TrainState.create(key, plan, config, limit=limit)
 
-    state = resumed(folder, header, jax.eval_shape(created))
-    state = created() if state is None else state
+    state = resumed(folder, header, jax.eval_shape(created)) or created()
     begun = int(state.step)
     with new_folder(folder):
         if begun < plan.steps or not is_saved(folder, header, state):
@@ -148,10 +145,9 @@ def training_study(
             book.log(error.progress)
             kept = f"{folder} keeps the checkpoint of step {book.saved}"
             raise InvalidInputError(f"{error}; {kept}: train in another folder") from None
-    step = int(state.step)
-    loss = None
+    step, loss, stderr = int(state.step), None, None
     if step == plan.steps:
-        loss = mean_loss(key, state.ema, examples.held_out, HELD_OUT_BATCH, HELD_OUT_BATCHES)
+        loss, stderr = mean_loss(key, state.ema, examples.held_out, HELD_OUT_BATCH, HELD_OUT_BATCHES)
     return TrainingReport(
         title=examples.title,
         n=config.n,
@@ -162,29 +158,26 @@ def training_study(
         resumed_from=begun,
         tokens=step * plan.batch * config.n,
         seconds=before + book.seconds,
-        held_out_loss=loss and loss.mean,
-        held_out_stderr=loss and loss.stderr,
+        held_out_loss=loss,
+        held_out_stderr=stderr,
         compare=examples.known,
         folder=str(folder),
     )
 
 
+@dataclasses.dataclass
 class _Book:
     """What happens after each chunk: rows in the log, a look at the caller, a checkpoint when it is due."""
 
-    def __init__(
-        self,
-        folder: Path,
-        header: dict[str, Any],
-        plan: TrainingPlan,
-        n: int,
-        before: float,
-        callback: Callable[[Progress], Any],
-        begun: int,
-    ):
-        self.folder, self.header, self.plan, self.n = folder, header, plan, n
-        self.before, self.callback = before, callback
-        self.saved, self.seconds, self.written = begun, 0.0, time.monotonic()
+    folder: Path
+    header: dict[str, Any]
+    plan: TrainingPlan
+    n: int
+    before: float
+    callback: Callable[[Progress], Any]
+    saved: int
+    seconds: float = 0.0
+    written: float = dataclasses.field(default_factory=time.monotonic)
 
     def __call__(self, progress: Progress) -> bool:
         """Whether the training stops; it does so with a checkpoint, even if the callback raises."""
@@ -220,12 +213,8 @@ def training_header(
     source: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """All that a training depends on, as JSON has it: two of the same header are the same training."""
-    words = np.asarray(jax.random.key_data(key)).astype(">u4")
-    described = {
-        "betas": list(plan.betas),
-        "masks": plan.masks.__name__,
-        "seed": int.from_bytes(words.tobytes(), "big"),
-    }
+    seed = int.from_bytes(np.asarray(jax.random.key_data(key)).astype(">u4").tobytes(), "big")
+    described = {"betas": list(plan.betas), "masks": plan.masks.__name__, "seed": seed}
     return {
         "source": dict(source or {}),
         "data": examples.facts,

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -46,16 +46,20 @@ class TrainState(eqx.Module):
     @classmethod
     def begin(cls, network: Transformer, plan: TrainingPlan) -> "TrainState":
         """The state before the first step that starts from a network."""
-        ema = jax.tree.map(jnp.copy, network)
-        return cls(network, ema, plan.optimiser().init(cast(Any, network)), jnp.zeros((), jnp.int32))
+        weights: Any = network
+        moments = plan.optimiser().init(weights)
+        return cls(network, jax.tree.map(jnp.copy, network), moments, jnp.zeros((), jnp.int32))
+
+
+Steps = Float[Array | np.ndarray, " count"]
 
 
 class StepLog(NamedTuple):
     """What each step saw: the loss in nats a token, the learning rate, the norm before it is clipped."""
 
-    loss: Float[Array, " count"]
-    learning_rate: Float[Array, " count"]
-    gradient_norm: Float[Array, " count"]
+    loss: Steps
+    learning_rate: Steps
+    gradient_norm: Steps
 
 
 class Progress(NamedTuple):
@@ -119,10 +123,8 @@ def fit(
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
-            need = readable_bytes(training_bytes(state.network.config, plan))
-            refuse(
-                "training", f"of {need} or more", "what the device's memory holds", "take a smaller batch"
-            )
+            need = f"of {readable_bytes(training_bytes(state.network.config, plan))} or more"
+            refuse("training", need, "what the device's memory holds", "take a smaller batch")
         good = np.isfinite(log.loss) & np.isfinite(log.gradient_norm)
         done = count if good.all() else int(np.argmin(good))
         seen = Progress(step + done, StepLog(*(x[:done] for x in log)), time.monotonic() - start, state)
@@ -153,14 +155,6 @@ def train_steps(
 
     Raises:
         InvalidInputError: data of another size than the network's; a batch that the devices cannot share.
-
-    >>> from mdmjax import Draws, parity_code
-    >>> plan, key = TrainingPlan(steps=4, batch=8), jax.random.key(0)
-    >>> config = TransformerConfig(n=2, q=2, width=8, depth=1, heads=1, hidden=8)
-    >>> state = TrainState.create(key, plan, config)
-    >>> state, log = train_steps(key, state, Draws(parity_code(2, 2)), plan, 2)
-    >>> int(state.step), log.loss.shape
-    (2, (2,))
     """
     check_data(data, state.network.config)
     if sharding is not None and plan.batch % sharding.mesh.size:
@@ -176,9 +170,8 @@ def check_data(data: AbstractData, config: TransformerConfig) -> None:
 
 
 @eqx.filter_jit(donate="all-except-first")
-def _train_steps(
-    fixed: tuple[Key[Array, ""], AbstractData, TrainingPlan, int, NamedSharding | None], state: TrainState
-) -> tuple[TrainState, StepLog]:
+def _train_steps(fixed: tuple, state: TrainState) -> tuple[TrainState, StepLog]:
+    """`fixed` is what is not given away: key, data, plan, count and sharding."""
     key, data, plan, count, sharding = fixed
     optimiser = plan.optimiser()
 
@@ -186,11 +179,12 @@ def _train_steps(
         key_data, key_masks = jax.random.split(jax.random.fold_in(key, state.step))
         tokens = draw_batch(key_data, data, plan.batch)
         masks = plan.masks(key_masks, plan.batch, data.n)
-        tokens, masks = _placed((tokens, masks), sharding)
+        tokens, masks = (tokens, masks) if sharding is None else eqx.filter_shard((tokens, masks), sharding)
         with jax.numpy_dtype_promotion("standard"):  # attention backward, and optax's counts, promote
             loss, gradient = jax.value_and_grad(masked_loss)(state.network, tokens, masks)
-            update, moments = optimiser.update(gradient, state.optimiser, cast(Any, state.network))
-        network = jax.tree.map(lambda x, dx: x + dx.astype(x.dtype), state.network, update)
+            network: Any = state.network
+            update, moments = optimiser.update(gradient, state.optimiser, network)
+        network = jax.tree.map(lambda x, dx: x + dx.astype(x.dtype), network, update)
         since = state.step.astype(jnp.float32)
         keep = jnp.minimum(jnp.float32(plan.ema), (1 + since) / (10 + since))
         ema = jax.tree.map(lambda mean, x: keep * mean + (1 - keep) * x, state.ema, network)
@@ -206,9 +200,8 @@ def batch_sharding(devices: list[Any]) -> NamedSharding:
     >>> batch_sharding(jax.devices()).spec
     P('batch',)
     """
-    mesh = jax.make_mesh(
-        (len(devices),), ("batch",), axis_types=(jax.sharding.AxisType.Auto,), devices=devices
-    )
+    types = (jax.sharding.AxisType.Auto,)
+    mesh = jax.make_mesh((len(devices),), ("batch",), axis_types=types, devices=devices)
     return NamedSharding(mesh, PartitionSpec("batch"))
 
 
@@ -218,9 +211,6 @@ def on_every_device(tree: Any, sharding: NamedSharding | None) -> Any:
     >>> on_every_device(jnp.arange(2), batch_sharding(jax.devices())).sharding.spec
     P()
     """
-    return _placed(tree, sharding and NamedSharding(sharding.mesh, PartitionSpec()))
-
-
-def _placed(tree: Any, sharding: NamedSharding | None) -> Any:
-    """The arrays of a tree constrained to a sharding, if there is one."""
-    return tree if sharding is None else eqx.filter_shard(tree, sharding)
+    if sharding is None:
+        return tree
+    return eqx.filter_shard(tree, NamedSharding(sharding.mesh, PartitionSpec()))

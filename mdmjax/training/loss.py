@@ -97,8 +97,7 @@ def mean_loss(
 ) -> MeanLoss:
     """The loss over `batches` independent batches with `stratified_masks`.
 
-    >>> from mdmjax import Draws, parity_code
-    >>> from mdmjax import TransformerConfig
+    >>> from mdmjax import Draws, TransformerConfig, parity_code
     >>> config = TransformerConfig(n=2, q=2, width=8, depth=1, heads=1, hidden=8)
     >>> network, data = Transformer.create(jax.random.key(0), config), Draws(parity_code(2, 2))
     >>> round(mean_loss(jax.random.key(0), network, data, batch=4, batches=2).mean, 2)

@@ -1,7 +1,7 @@
 """What a training depends on beside the data and the network's shape, and the memory that it takes."""
 
 import dataclasses
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -47,10 +47,10 @@ class TrainingPlan:
     def __post_init__(self):
         """Refuse what is no plan."""
         for name, least in (("steps", 1), ("batch", 1), ("warmup", 0)):
-            object.__setattr__(self, name, check_integer(name, getattr(self, name), least))
-        for name in ("steps", "batch"):
-            if getattr(self, name) >= 2**31:
-                refuse(name, getattr(self, name), "an integer below 2^31")
+            value = check_integer(name, getattr(self, name), least)
+            if value >= 2**31 and name != "warmup":
+                refuse(name, value, "an integer below 2^31")
+            object.__setattr__(self, name, value)
         if self.warmup >= self.steps:
             refuse("warmup", self.warmup, f"fewer than the {self.steps} steps")
         for name in ("learning_rate", "clip"):
@@ -73,9 +73,10 @@ class TrainingPlan:
 
     def optimiser(self) -> optax.GradientTransformation:
         """The optimiser of a network's parameters."""
+        rate: Any = self.rate
         return optax.chain(
             optax.clip_by_global_norm(self.clip),
-            optax.adamw(cast(Any, self.rate), *self.betas, weight_decay=self.weight_decay, mask=_decays),
+            optax.adamw(rate, *self.betas, weight_decay=self.weight_decay, mask=_decays),
         )
 
 

@@ -15,10 +15,9 @@ import pytest
 
 from mdmjax._errors import InvalidInputError
 from mdmjax.files import atomic
-from mdmjax.files.arrays import check_readable, read_npz
+from mdmjax.files.arrays import check_readable, read_joint, read_npz
 from mdmjax.files.checkpoint import read_header
 from mdmjax.files.corpus import corpus_files, read_corpus, standard_library_files
-from mdmjax.files.joint_table import read_joint
 from mdmjax.files.loss_table import read_loss_table
 from mdmjax.files.safetensor_files import read_model
 from mdmjax.files.schedule_files import export_schedule, read_schedule

@@ -262,9 +262,10 @@ SCRIPT = """
 import signal, sys
 from pathlib import Path
 from jax import random
-from mdmjax import TrainingPlan, TransformerConfig, text_examples, training_study
+from mdmjax import TrainingPlan, TransformerConfig, training_study
 from mdmjax.files.corpus import Corpus
 from mdmjax.studies import training
+from mdmjax.studies.examples import text_examples
 from mdmjax.cli.signals import stop_on_signals
 from mdmjax.training import fit
 
