@@ -7,11 +7,16 @@ import jax
 import jax.numpy as jnp
 
 from .._checks import check_integer
+from .._errors import check_bytes
 from .._numerics import safe_log
 from .._types import Array, Float, Key
 from ..distributions.block_hmm import BlockHMM
+from ..distributions.joint import MAX_TABLE_BYTES
 from ._beliefs import Context, context, log_threshold_of, odds_of
 from .block_decoding import BlockDecoding
+
+SAMPLE_BYTES = 2 * 5 * 8
+"""What a block of a sampled sequence leaves behind: five numbers, and as many on the way to their means."""
 
 
 class BlockDecodingEstimate(eqx.Module):
@@ -34,13 +39,15 @@ def block_decoding_estimate(
     are exact (Rao-Blackwell). Standard errors are those of the mean of independent sequences.
 
     Raises:
-        InvalidInputError: fewer than two samples, or a threshold outside `[0, 1]`.
+        InvalidInputError: fewer than two samples, or more than fit into 2 GiB; a threshold outside `[0, 1]`.
 
     >>> guess = block_decoding_estimate(jax.random.key(0), BlockHMM(eta=1e-8), 1000)
     >>> abs(float(guess.estimate.forward_kl) - 12.33) < 5 * float(guess.forward_kl_stderr)
     True
     """
     samples = check_integer("samples", samples, 2)
+    need = samples * model.blocks * SAMPLE_BYTES
+    check_bytes(need, MAX_TABLE_BYTES, "an estimate", "draw fewer sequences", samples=samples)
     threshold = log_threshold_of(incoherence_threshold, model.emission.dtype)
     return _estimate(key, model, threshold, samples)
 

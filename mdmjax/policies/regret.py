@@ -17,7 +17,7 @@ from ..divergences.tables import kl
 from ..laws._frontier import Stepper
 from ..laws._rows import denoised, with_tables
 from ..laws.exact import MAX_STATES, exact_law
-from ..laws.law import Law
+from ..laws.law import AbstractTableLaw
 from ._local import check_same_size, normalised
 from .bellman import Policies, any_policy
 from .hull import CallsHull, least_kl
@@ -90,7 +90,7 @@ def regret(
     decoder: AbstractDecoder,
     *,
     among: Policies = any_policy,
-    law: Law | None = None,
+    law: AbstractTableLaw | None = None,
     hull: CallsHull | None = None,
     max_states: int = MAX_STATES,
 ) -> Regret:

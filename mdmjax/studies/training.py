@@ -62,6 +62,8 @@ class TrainingReport(AbstractReport):
     compare: dict[str, float]
     """Losses to compare with, by what they are."""
     folder: str
+    source: Mapping[str, Any]
+    """Where the data can be had again."""
     files: tuple[str, ...] = (MODEL, CHECKPOINT, LOG)
 
     def fields(self) -> dict[str, Any]:
@@ -165,6 +167,7 @@ def training_study(
         held_out_stderr=loss and loss.stderr,
         compare=examples.known,
         folder=str(folder),
+        source=header["source"],
     )
 
 
