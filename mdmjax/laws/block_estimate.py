@@ -39,7 +39,7 @@ def block_decoding_estimate(
     are exact (Rao-Blackwell). Standard errors are those of the mean of independent sequences.
 
     Raises:
-        InvalidInputError: fewer than two samples, or more than fit into 2 GiB; a threshold outside `[0, 1]`.
+        InvalidInputError: fewer than two samples, or too many for 2 GiB; a threshold outside `[0, 1]`.
 
     >>> guess = block_decoding_estimate(jax.random.key(0), BlockHMM(eta=1e-8), 1000)
     >>> abs(float(guess.estimate.forward_kl) - 12.33) < 5 * float(guess.forward_kl_stderr)

@@ -25,7 +25,7 @@ VALUES = json.loads(gzip.decompress((RECORDED / "values.json.gz").read_bytes()))
 
 
 class Change(NamedTuple):
-    """An intended change of a recorded JSON: paths are keys with dots, `*` for any key or index of a list."""
+    """An intended change of a recorded JSON: paths are keys with dots, `*` for any key or index."""
 
     old: str
     new: str | None
