@@ -86,7 +86,7 @@ def six_decimals(value: float) -> str:
     return f"{value:.6f}" if 1e-4 <= abs(value) < 1e6 else f"{value:.3e}"
 
 
-def run_lengths(counts: Iterable[int]) -> str:
+def run_lengths(counts: Iterable[Any]) -> str:
     """Counts with repeats written once: `1x12` is twelve steps of one token.
 
     >>> run_lengths([1, 1, 1, 2, 9])
