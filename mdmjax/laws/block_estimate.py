@@ -15,8 +15,12 @@ from ..distributions.joint import MAX_TABLE_BYTES
 from ._beliefs import Context, context, log_threshold_of, odds_of
 from .block_decoding import BlockDecoding
 
-SAMPLE_BYTES = 2 * 5 * 8
-"""What a block of a sampled sequence leaves behind: five numbers, and as many on the way to their means."""
+BATCH = 4096
+"""Sequences that are followed at a time."""
+
+BLOCK_BYTES, COUNT_BYTES, POSITION_BYTES = 2 * 5 * 8, 4 * 8, 64
+"""What a block leaves behind: five numbers, and as many on the way to their means; what each state needs
+for a count of ones in a block at hand; and a position, for the decoder that is estimated."""
 
 
 class BlockDecodingEstimate(eqx.Module):
@@ -45,11 +49,19 @@ def block_decoding_estimate(
     >>> abs(float(guess.estimate.forward_kl) - 12.33) < 5 * float(guess.forward_kl_stderr)
     True
     """
-    samples = check_integer("samples", samples, 2)
-    need = samples * model.blocks * SAMPLE_BYTES
-    check_bytes(need, MAX_TABLE_BYTES, "an estimate", "draw fewer sequences", samples=samples)
+    samples = check_samples(model, samples)
     threshold = log_threshold_of(incoherence_threshold, model.emission.dtype)
     return _estimate(key, model, threshold, samples)
+
+
+def check_samples(model: BlockHMM, samples: int) -> int:
+    """A number of samples, at least two; refused if they and what is left of them take over 2 GiB."""
+    samples = check_integer("samples", samples, 2)
+    of_block = min(samples, BATCH) * model.block_size * (model.emission.shape[0] + 2) * COUNT_BYTES
+    need = samples * model.blocks * BLOCK_BYTES + of_block + model.n * POSITION_BYTES
+    remedy = f"draw fewer sequences, or of a smaller model than {model.blocks} blocks of {model.block_size}"
+    check_bytes(need, MAX_TABLE_BYTES, "an estimate", remedy, samples=samples)
+    return samples
 
 
 @eqx.filter_jit
@@ -81,7 +93,7 @@ def _estimate(
         )
         return BlockDecoding(forward, reverse, incoherent, violated, verified, model.eta)
 
-    draws = jax.lax.map(both, jax.random.split(key, samples), batch_size=min(samples, 4096))
+    draws = jax.lax.map(both, jax.random.split(key, samples), batch_size=min(samples, BATCH))
 
     def stderr(total: Callable[[BlockDecoding], Float[Array, ""]]) -> Float[Array, ""]:
         values = jax.vmap(total)(draws)
