@@ -79,7 +79,6 @@ def _schedule(values: dict[str, Any], trained: "Trained") -> tuple["Schedule", s
     from ..files.schedule_files import read_schedule
     from ..schedules.named import NAMED
     from ..schedules.optimal import optimal_schedule
-    from ..studies.trained import curve_of
     from .inputs import check_steps, counts_of
     from .progress import track
 
@@ -96,7 +95,7 @@ def _schedule(values: dict[str, Any], trained: "Trained") -> tuple["Schedule", s
     steps = n if values["steps"] is None else values["steps"]
     check_steps(steps, n)
     if name == "best":
-        curve, how = curve_of(values["folder"], trained, track)
+        curve, how = trained.curve(track)
         return optimal_schedule(curve, steps), f"best {how}"
     return NAMED[name](n, steps), name
 

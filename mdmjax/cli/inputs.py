@@ -30,7 +30,7 @@ def source_of(chosen: Chosen, use: "Use") -> "Source":
 
 
 def training_source(chosen: Chosen) -> "Source":
-    """What to train on: a text as windows of tokens, or as for a law, so that the model's law can be had."""
+    """What to train on: a text as windows of tokens; or as for a law, that the model has one."""
     from ..studies.text_sources import CorpusSource
 
     if chosen.name == "text":

@@ -67,6 +67,7 @@ def _long(parsed: Parsed, truth: Any, subject: "Subject") -> "LawReport":
     """Mean-field or verified decoding of a Block-HMM whose law is no table."""
     import jax
 
+    from ..laws.block_decoding import check_contexts, check_samples
     from ..schedules.schedule import Schedule
     from ..studies.law import law_estimate, law_study, oracle_of
     from ..studies.law_report import Named
@@ -80,6 +81,10 @@ def _long(parsed: Parsed, truth: Any, subject: "Subject") -> "LawReport":
     knobs = decoder.values(parsed.chosen["decoder"].values)
     if knobs["block"] not in (None, truth.block_size):
         refuse("block", knobs["block"], f"the source's own, {truth.block_size}", "at this length")
+    if values["samples"] is None:
+        check_contexts(truth)  # before its positions are listed
+    else:
+        check_samples(truth, values["samples"])
     denoiser = oracle_of(truth)
     one_by_one = Schedule([1] * truth.n)
     setting = Setting(denoiser, one_by_one, truth.block_size, truth=truth)

@@ -89,11 +89,20 @@ def as_typed(error: InvalidInputError, parsed: Parsed) -> str:
     return ", ".join(names) + message.removeprefix(argument)
 
 
-def _refuse(argument: str, value: str, wanted: str, near: Iterable[str], place: str) -> NoReturn:
+def _misspelt(word: str, near: Iterable[str]) -> bool:
+    """Whether a word that does not look like a path is nearly one of those."""
+    return not set(word) & {"/", "\\", "."} and bool(_nearest(word, near))
+
+
+def _nearest(word: str, near: Iterable[str]) -> list[str]:
     from difflib import get_close_matches
 
+    return get_close_matches(word, near, 1) if len(word) <= LONGEST else []
+
+
+def _refuse(argument: str, value: str, wanted: str, near: Iterable[str], place: str) -> NoReturn:
     bare = {name.lstrip("-"): name for name in near}
-    perhaps = "".join(f"perhaps {bare[name]}; " for name in get_close_matches(value.lstrip("-"), bare, 1))
+    perhaps = "".join(f"perhaps {bare[name]}; " for name in _nearest(value.lstrip("-"), bare))
     refuse(argument, _told(value) or "''", wanted, f"{perhaps}see `{place} --help`")
 
 
@@ -150,12 +159,18 @@ def _chosen(line: Line, slot: Slot, plain: deque[str], given: dict[str, list[str
 
 
 def _placed(line: Line, positionals: Sequence[Positional], plain: deque[str]) -> dict[str, Any]:
-    """The values of positionals. One that may be left out is, before a choice's name that is no file."""
+    """The values of positionals. One that may be left out is, before a choice's name that is no file.
+
+    A word in its place that is nearly the name of a choice still to come, and no file, was meant as that.
+    """
     values, names = {}, {choice.name for choice in line.command.choices()}
+    near = [choice.name for slot in line.command.slots if not line.named(slot) for choice in slot.choices]
     for one in positionals:
         missing = not plain or (not one.required and plain[0] in names and not Path(plain[0]).exists())
         if missing and one.required:
             line.refuse(one.metavar, "not given", WANTED[one.kind])
+        if not one.required and plain and _misspelt(plain[0], near) and not Path(plain[0]).exists():
+            line.refuse(one.metavar, plain[0], "a path that exists", near)
         values[one.name] = None if missing else _read(line, one.metavar, one.kind, plain.popleft())
     return values
 

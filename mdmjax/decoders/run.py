@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_integer
+from .._errors import check_bytes
 from .._types import Array, Int, Key
 from ..denoisers.base import AbstractDenoiser
+from ..distributions.base import MAX_TABLE_BYTES
 from .base import AbstractDecoder, drawn_branch
 
 
@@ -84,7 +86,7 @@ def decode_many(
     key of draw `s` is `jax.random.split(key, samples)[s]`.
 
     Raises:
-        InvalidInputError: `samples`, `batch` or `max_steps` below 1.
+        InvalidInputError: `samples`, `batch` or `max_steps` below 1; traces of more than 2 GiB.
 
     >>> from mdmjax import Joint, Oracle, RandomSubset, Reveal, Schedule
     >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
@@ -93,6 +95,8 @@ def decode_many(
     [2, 2, 2]
     """
     samples, batch = check_integer("samples", samples, 1), check_integer("batch", batch, 1)
+    need = 8 * samples * (2 * denoiser.n + 2)  # the key of a draw, and its trace
+    check_bytes(need, MAX_TABLE_BYTES, "the traces", "draw fewer at a time", samples=samples)
     limit = step_limit(decoder, denoiser.n, max_steps)
     return _decode_many(jax.random.split(key, samples), denoiser, decoder, min(batch, samples), limit)
 

@@ -18,6 +18,19 @@ from ..distributions.block_hmm import BlockHMM
 from ..distributions.joint import MAX_TABLE_BYTES
 from ._beliefs import context, log_threshold_of, odds_of
 
+FEW_CONTEXTS = 2**14
+"""Contexts that there is room for at first: time grows with the room, and few are needed as a rule."""
+
+MAX_CHILDREN = 2**28
+"""Children of contexts that are followed, in all blocks (our choice: about a minute on two cores)."""
+
+BATCH = 4096
+"""Sequences of an estimate that are followed at a time."""
+
+BLOCK_BYTES, COUNT_BYTES, POSITION_BYTES = 2 * 5 * 8, 4 * 8, 64
+"""What a block of an estimate leaves behind: five numbers, and as many on the way to their means; what
+each state needs for a count of ones in a block at hand; and a position, for the decoder."""
+
 MAX_CONTEXTS = 2**17
 """The most contexts of a block without being asked for."""
 
@@ -88,8 +101,8 @@ def block_decoding(
     use under `jit`.
 
     Raises:
-        InvalidInputError: a threshold outside `[0, 1]`, more beliefs than `contexts` after merging, or more
-            memory than 2 GiB.
+        InvalidInputError: a threshold outside `[0, 1]`, more beliefs than `contexts` after merging, or
+            more memory than 2 GiB or minutes (`MAX_CHILDREN`).
 
     >>> paper = block_decoding(BlockHMM(eta=1e-8))
     >>> [round(float(x), 2) for x in (paper.forward_kl, paper.reverse_kl, paper.incoherence)]
@@ -100,22 +113,40 @@ def block_decoding(
     cell = float(jnp.finfo(dtype).eps) ** 0.4 if merge is None else merge
     if not cell > 0:
         refuse("merge", cell, "a positive width of log-odds")
-    a_context = 4 * (model.emission.shape[0] + 2) * model.block_size * dtype.itemsize
-    if contexts is None:
-        contexts = min(MAX_CONTEXTS, MAX_TABLE_BYTES // a_context)
-    contexts = min(check_integer("contexts", contexts, 1), model.block_size ** (model.blocks - 1))
-    check_bytes(contexts * a_context, MAX_TABLE_BYTES, f"the memory of {contexts} contexts", "allow fewer")
-    # Time grows with the room for contexts, and few are needed as a rule.
-    room = min(2**14, contexts)
+    contexts = check_contexts(model, contexts)
+    room = min(FEW_CONTEXTS, contexts)
     while True:
+        _check_children(model, room)
         result, most = _decoding(model, threshold, jnp.asarray(cell, dtype), room)
         if int(most) <= room:
             return result
         if room == contexts or int(most) > contexts:
             wanted = f"at most {contexts}"
-            remedy = "use fewer blocks or bits, a larger merge, or block_decoding_estimate"
+            remedy = "use fewer blocks or bits, a larger merge, or an estimate from samples"
             refuse("the beliefs of the Block-HMM", f"{int(most)} or more in number", wanted, remedy)
         room = min(4 * room, contexts)
+
+
+def check_contexts(model: BlockHMM, contexts: int | None = None) -> int:
+    """The most contexts that are kept; a model is refused for which few would take minutes or gigabytes."""
+    a_context = 4 * (model.emission.shape[0] + 2) * model.block_size * model.emission.dtype.itemsize
+    if contexts is None:
+        contexts = max(1, min(MAX_CONTEXTS, MAX_TABLE_BYTES // a_context))
+    most = model.block_size ** min(model.blocks - 1, 64)  # a power that takes no time
+    contexts = min(check_integer("contexts", contexts, 1), most)
+    check_bytes(contexts * a_context, MAX_TABLE_BYTES, f"the memory of {contexts} contexts", "allow fewer")
+    _check_children(model, min(FEW_CONTEXTS, contexts))
+    return contexts
+
+
+def _check_children(model: BlockHMM, room: int) -> None:
+    """Refuse a walk through the blocks, with that room for contexts, which would take minutes."""
+    children = room * model.blocks * model.block_size
+    if children > MAX_CHILDREN:
+        sizes = f"{model.blocks}, {model.block_size}"
+        wanted = f"blocks whose {room} contexts have at most {MAX_CHILDREN:.3g} children in all"
+        remedy = f"these have {children:.3g}; use fewer blocks or bits, or an estimate from samples"
+        refuse("blocks, block_size", sizes, wanted, remedy)
 
 
 def _merge(
@@ -193,15 +224,25 @@ def block_decoding_estimate(
     are exact (Rao-Blackwell). Standard errors are those of the mean of independent sequences.
 
     Raises:
-        InvalidInputError: fewer than two samples, or a threshold outside `[0, 1]`.
+        InvalidInputError: fewer than two samples, or too many for 2 GiB; a threshold outside `[0, 1]`.
 
     >>> guess = block_decoding_estimate(jax.random.key(0), BlockHMM(eta=1e-8), 1000)
     >>> abs(float(guess.estimate.forward_kl) - 12.33) < 5 * float(guess.stderr["forward_kl"])
     True
     """
-    samples = check_integer("samples", samples, 2)
+    samples = check_samples(model, samples)
     threshold = log_threshold_of(incoherence_threshold, model.emission.dtype)
     return _estimate(key, model, threshold, samples)
+
+
+def check_samples(model: BlockHMM, samples: int) -> int:
+    """A number of samples, at least two; refused if they and what is left of them take over 2 GiB."""
+    samples = check_integer("samples", samples, 2)
+    of_block = min(samples, BATCH) * model.block_size * (model.emission.shape[0] + 2) * COUNT_BYTES
+    need = samples * model.blocks * BLOCK_BYTES + of_block + model.n * POSITION_BYTES
+    remedy = f"draw fewer sequences, or of a smaller model than {model.blocks} blocks of {model.block_size}"
+    check_bytes(need, MAX_TABLE_BYTES, "an estimate", remedy, samples=samples)
+    return samples
 
 
 @eqx.filter_jit
@@ -223,7 +264,7 @@ def _estimate(
         keys = jax.random.split(key)
         return _joined(sequence(keys[0], 0), sequence(keys[1], 1), model)
 
-    draws = jax.lax.map(both, jax.random.split(key, samples), batch_size=min(samples, 4096))
+    draws = jax.lax.map(both, jax.random.split(key, samples), batch_size=min(samples, BATCH))
 
     def stderr(name: str) -> Float[Array, ""]:
         values = jax.vmap(lambda draw: getattr(draw, name))(draws)

@@ -8,6 +8,7 @@ import equinox as eqx
 from .._errors import InvalidInputError, readable_bytes, refuse
 from .._types import Array, Float, Key
 from ..decoders.base import AbstractDecoder
+from ..decoders.verification import BlockVerification
 from ..denoisers.base import AbstractDenoiser
 from ..denoisers.fallback import Fallback
 from ..denoisers.oracle import Oracle
@@ -18,7 +19,7 @@ from ..distributions.joint import MAX_TABLE_BYTES, tabulate
 from ..divergences.blocks import block_incoherence, parity_violation_rate
 from ..divergences.tables import chi_square, hellinger, incoherence, kl, reverse_kl, total_variation
 from ..laws._rows import with_tables
-from ..laws.block_chain import DENSE, BlockChainLaw
+from ..laws.block_chain import DENSE, BlockChainLaw, plan
 from ..laws.block_decoding import block_decoding_estimate
 from ..laws.exact import exact_law
 from ..laws.random_order import schedule_of
@@ -101,9 +102,10 @@ def law_estimate(
         InvalidInputError: as `block_decoding_estimate`; a decoder that is neither.
     """
     guess = block_decoding_estimate(key, truth, samples, incoherence_threshold=epsilon)
-    law, found = exact_law(oracle_of(truth), decoder.decoder), guess.estimate
-    if not isinstance(law, BlockChainLaw):
+    found = guess.estimate
+    if plan(oracle_of(truth), decoder.decoder, None) is None:
         refuse("decoder", decoder.name, "mean-field or verified decoding of a long Block-HMM's own blocks")
+    law = BlockChainLaw(truth, found, isinstance(decoder.decoder, BlockVerification))
     names = ("forward_kl", "reverse_kl", "incoherence", "violation_rate")
     if law.verified:  # each block is drawn from its exact conditional: no divergence is estimated
         values = (0.0, 0.0, found.verified_incoherence, found.verified_violation_rate)

@@ -78,9 +78,8 @@ class LawReport(AbstractReport):
             "incoherence_of": "blocks" if isinstance(self.truth, BlockHMM) else "sequences",
             "expected_calls": self.law.expected_calls,
             "call": self.law.calls_of,
+            "samples": self.samples,
         }
-        if self.samples is not None:
-            found["samples"] = self.samples
         if isinstance(self.law, Law):
             found["unfinished"] = self.law.unfinished
         if isinstance(self.law, RejectionLaw):

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 import jax
 
-from .._errors import refuse
+from .._errors import check_bytes, refuse
 from .._types import Array, Key
 from ..denoisers.base import AbstractDenoiser
-from ..losses.sampled import MaskedLosses, joined, masked_losses
+from ..losses.sampled import MAX_ROWS_BYTES, ROW_BYTES, MaskedLosses, joined, masked_losses
 from ..schedules.schedule import Schedule
 from ..training.data import AbstractData, draw_batch
 from .report import AbstractReport
@@ -93,7 +93,7 @@ def loss_curve_study(
     """The masked losses of sequences drawn from `data`, each at every number of masked tokens.
 
     Raises:
-        InvalidInputError: fewer than two sequences, a batch below 1.
+        InvalidInputError: fewer than two sequences, or too many for 4 GiB; a batch below 1.
 
     >>> from mdmjax import Draws, Mixed, Oracle, noisy_repeated_bit
     >>> bits = noisy_repeated_bit(3, 0.1)
@@ -107,6 +107,8 @@ def loss_curve_study(
         refuse("batch", batch, "an integer >= 1")
     n = denoiser.n
     size = max(LEAST_SEQUENCES, -(-LEAST_CALLS // n)) if sequences is None else sequences
+    need = ROW_BYTES * size * n
+    check_bytes(need, MAX_ROWS_BYTES, "losses", "take fewer sequences", sequences=size)
     parts = max(p for p in range(1, PARTS + 1) if size % p == 0)
     found, times = [], [time.monotonic()]
     for part in track(range(parts), "measuring"):

@@ -88,7 +88,7 @@ def _draw_law(figure: "Figure", report: LawReport) -> None:
     left.set_title(f"forward KL(p || law) {forward:.4g} nats", fontsize="small")
     left.spines[["top", "right"]].set_visible(False)
     figure.suptitle(report.subject.title, fontsize="medium")
-    grid = np.asarray(law.finalised)
+    grid = np.zeros(0) if law.finalised is None else np.asarray(law.finalised)
     if not grid.size:
         right.set_axis_off()
         return

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import PurePath
 from typing import Any, ClassVar
@@ -89,7 +89,7 @@ def six_decimals(value: float) -> str:
     return f"{value:.6f}" if 1e-4 <= abs(value) < 1e6 else f"{value:.3e}"
 
 
-def run_lengths(counts: Sequence[int]) -> str:
+def run_lengths(counts: Iterable[Any]) -> str:
     """Counts with repeats written once: `1x12` is twelve steps of one token.
 
     >>> run_lengths([1, 1, 1, 2, 9])

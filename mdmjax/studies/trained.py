@@ -4,15 +4,18 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from .._errors import InvalidInputError, refuse
 from ..denoisers.transformer import Transformer
 from ..distributions.alphabet import AbstractAlphabet, alphabet_from_json
 from ..files.loss_table import read_loss_table
 from ..files.model_folder import MODEL
 from ..files.safetensor_files import read_model
-from ..information.loss_curve import LossTable
+from ..information.loss_curve import LossCurve, LossTable, curve_from_table, isotonic_fit
 from ..training.data import AbstractData
 from .examples import check_same_data
+from .loss_curve import loss_curve_study
 from .sources import CorpusSource, FamilySource, JointSource, source_from_json
 from .subject import Track, untracked
 
@@ -40,6 +43,21 @@ class Trained:
         examples = self.source.examples(track)
         check_same_data(self.metadata["data"], examples.facts)
         return examples.held_out
+
+    def curve(self, track: Track = untracked) -> tuple[LossCurve, str]:
+        """The loss curve, measured now if the folder has none that is up to date; and which it is.
+
+        Either is made nonincreasing (`isotonic_fit`): an optimum seeks out the dips of noise.
+        """
+        table, how = self.stored_losses(), f"by the isotonic fit of {self.folder / LOSS_CURVE}"
+        if table is None:
+            found = loss_curve_study(jax.random.key(0), self.network, self.held_out(track), track=track)
+            table = found.losses.table()
+            how = (
+                f"by a loss curve measured now on {found.sequences} held-out sequences (isotonic fit; "
+                f"`mdmjax loss-curve {self.folder}` keeps one)"
+            )
+        return isotonic_fit(curve_from_table(table)), how
 
     def stored_losses(self) -> LossTable | None:
         """The measured losses in the folder, if there are any and they are not older than the model."""

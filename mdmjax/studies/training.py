@@ -63,6 +63,8 @@ class TrainingReport(AbstractReport):
     compare: dict[str, float]
     """Losses to compare with, by what they are."""
     folder: str
+    source: Mapping[str, Any]
+    """Where the data can be had again."""
     files: tuple[str, ...] = (MODEL, CHECKPOINT, LOG)
 
     def fields(self) -> dict[str, Any]:
@@ -162,6 +164,7 @@ def training_study(
         held_out_stderr=stderr,
         compare=examples.known,
         folder=str(folder),
+        source=header["source"],
     )
 
 

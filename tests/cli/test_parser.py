@@ -120,6 +120,14 @@ def test_every_value_is_there_with_its_default():
     assert parsed("law text")[1]["source"] == {"name": "text", "path": None, "window": 5, "classes": ()}
 
 
+def test_what_could_be_a_path_is_no_misspelt_decoder():
+    for word in ("entrpy.txt", "./entrpy", "prose"):
+        assert told(f"law text {word}") == head("law", "text", "random", path=Path(word))
+    Path("entrpy").write_text("abc")
+    assert told("law text entrpy") == head("law", "text", "random", path=Path("entrpy"))
+    assert told("law text entrpy2 entropy") == head("law", "text", "entropy", path=Path("entrpy2"))
+
+
 def test_a_file_with_the_name_of_a_decoder_is_a_file():
     Path("entropy").write_text("abc")
     assert told("law text entropy") == head("law", "text", "random", path=Path("entropy"))
@@ -164,6 +172,7 @@ MISTAKES = [
         "law markov random",
         "argument is steps: want no more words; perhaps --steps",
     ),
+    ("law text entrpy", "law text", "PATH is entrpy: want a path that exists; perhaps entropy"),
     ("law text a.txt b.txt", "law text", f"decoder is b.txt: want one of {DECODERS}"),
     ("law markov --steps x", "law markov", "--steps is x: want an integer"),
     ("law markov --steps=x", "law markov", "--steps is x: want an integer"),

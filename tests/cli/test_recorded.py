@@ -14,14 +14,18 @@ import jax
 import pytest
 
 from mdmjax.cli import main
+from mdmjax.families import FAMILIES
+from mdmjax.studies.named_decoders import DECODERS
 
 RECORDED = Path(__file__).resolve().parent / "recorded"
 LINES = (RECORDED / "commands.txt").read_text().splitlines()
+QUICK = set((RECORDED / "quick.txt").read_text().splitlines())
+"""Those that run where slow tests do not: every source, decoder, command and option among them."""
 VALUES = json.loads(gzip.decompress((RECORDED / "values.json.gz").read_bytes()))
 
 
 class Change(NamedTuple):
-    """An intended change of a recorded JSON: paths are keys with dots, `*` for any key or index of a list."""
+    """An intended change of a recorded JSON: paths are keys with dots, `*` for any key or index."""
 
     old: str
     new: str | None
@@ -51,8 +55,42 @@ INTENDED: list[Change] = [
         when=lambda w: w[0] == "decode",
         to=lambda old: None if old == "nan" else old,
     ),
+    Change(
+        "source.bootstrap",
+        None,
+        "1.1: a source is what a curve can be had from again; the bootstrap says itself what it drew",
+        when=lambda w: w[:2] == ["schedule", "loss-curve"],
+    ),
+    Change(
+        "source.seed",
+        None,
+        "1.1: as source.bootstrap",
+        when=lambda w: w[:2] == ["schedule", "loss-curve"],
+    ),
+    Change(
+        "regret",
+        None,
+        "3.4: the best policies write at the temperature too",
+        when=lambda w: "--temperature" in w,
+    ),
+    Change(
+        "regret",
+        "regret",
+        "3.4: undefined where every policy has an infinite KL, as those have that write the argmax",
+        when=lambda w: "early-commit" in w,
+        to=lambda old: None if old == "inf" else old,
+    ),
+    Change(
+        "decoders.13.regret",
+        "decoders.13.regret",
+        "3.4: as the regret of early-commit alone",
+        to=lambda old: None if old == "inf" else old,
+    ),
 ]
 """What was meant to change, and the section of the issue of the rebuild that asked for it."""
+
+ALLOWED = {"schedule markov --flip 0": "2: a symmetric chain has a closed form, this one too: `repetition`"}
+"""What was refused before, and is not now."""
 
 WORDING = {"title", "method", "schedule", "criterion"}
 """Keys whose text may change: compared for being text that is not empty."""
@@ -91,7 +129,7 @@ def place(value: Any, path: list[str], stars: list[Any], new: Any) -> None:
     stars = iter(stars)
     keys = [next(stars) if key == "*" else key for key in path]
     for key in keys[:-1]:
-        value = value.setdefault(key, {}) if isinstance(value, dict) else value[key]
+        value = value.setdefault(key, {}) if isinstance(value, dict) else value[int(key)]
     value[keys[-1]] = new
 
 
@@ -180,10 +218,7 @@ def ran():
 
 @pytest.mark.parametrize(
     "line",
-    [
-        pytest.param(line, marks=[pytest.mark.slow] if VALUES[line]["seconds"] > 3 else [], id=line)
-        for line in LINES
-    ],
+    [pytest.param(line, marks=[] if line in QUICK else pytest.mark.slow, id=line) for line in LINES],
 )
 def test_recorded(folder, ran, capsys, monkeypatch, line):
     monkeypatch.chdir(folder)
@@ -194,7 +229,9 @@ def test_recorded(folder, ran, capsys, monkeypatch, line):
     whole = ["--full"] if words[0] == "law" else []  # 3.5: the law itself is printed if it is asked for
     code = main([*words, "--json", *whole])
     out, err = capsys.readouterr()
-    assert code == recorded["code"], err
+    assert code == (0 if line in ALLOWED else recorded["code"]), err
+    if line in ALLOWED:
+        return
     if code:
         assert out == ""
         assert err.startswith("mdmjax: error: ")
@@ -212,3 +249,16 @@ def test_every_command_has_a_value():
     assert len(LINES) == len(set(LINES)) >= 200
     assert set(LINES) == set(VALUES)
     assert {value["code"] for value in VALUES.values()} == {0, 2}
+
+
+def test_the_quick_commands_have_every_kind():
+    """Each command with each of its sources, decoders and options, wherever any command has it."""
+
+    def kinds(lines):
+        words = [shlex.split(line) for line in lines]
+        names = {*FAMILIES, *DECODERS, "all", "joint", "text", "loss-curve", "model"}
+        return {(line[0], word) for line in words for word in line[1:] if word in names or word[:2] == "--"}
+
+    assert set(LINES) >= QUICK
+    assert kinds(QUICK) == kinds(LINES)
+    assert {name for _, name in kinds(QUICK)} >= {*FAMILIES, *DECODERS}

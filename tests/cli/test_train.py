@@ -12,13 +12,14 @@ import time
 import jax
 import numpy as np
 import pytest
-from mdmjax.cli.trained import open_model
 
 from mdmjax._errors import InvalidInputError
-from mdmjax.cli import main, progress, train
+from mdmjax.cli import main
 from mdmjax.files import atomic
 from mdmjax.files.checkpoint import read_checkpoint, read_header
 from mdmjax.files.safetensor_files import read_model
+from mdmjax.studies import training
+from mdmjax.studies.trained import open_model
 from mdmjax.training import fit
 
 OPTIONS = ["--steps", 20, "--batch", 4, "--width", 8, "--depth", 1, "--heads", 1, "--hidden", 8]
@@ -33,10 +34,10 @@ class Killed(BaseException):
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(train, "CHUNK", 5)
-    monkeypatch.setattr(train, "HELD_OUT_BATCH", 8)
-    monkeypatch.setattr(train, "HELD_OUT_BATCHES", 2)
-    monkeypatch.setattr(train, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(fit, "CHUNK", 5)
+    monkeypatch.setattr(training, "HELD_OUT_BATCH", 8)
+    monkeypatch.setattr(training, "HELD_OUT_BATCHES", 2)
+    monkeypatch.setattr(training, "SAVE_SECONDS", 0.0)
     (tmp_path / "text.txt").write_text("abba" * 100)
 
 
@@ -88,7 +89,7 @@ def test_a_text_model_is_trained_logged_and_opened_again(capsys, tmp_path):
     assert trained.alphabet.symbols == ("a", "b", "\ufffd")
     assert (trained.network.n, trained.network.q) == (8, 3)
     assert trained.metadata["step"] == 20
-    held_out = trained.held_out(progress.track)
+    held_out = trained.held_out()
     assert trained.alphabet.decode(held_out.tokens) == "abba" * 10
     network, metadata = read_model(tmp_path / "model" / "model.safetensors")
     header = read_header(tmp_path / "model" / "checkpoint.eqx")
@@ -100,9 +101,8 @@ def test_the_weights_of_the_model_are_the_running_mean(capsys, tmp_path):
     run(capsys, *TEXT, *OPTIONS, "--ema", 0, "--out", "model")
     network = open_model(tmp_path / "model").network
     plan = fit.TrainingPlan(steps=20, batch=4, warmup=1)
-    state = read_checkpoint(
-        tmp_path / "model" / "checkpoint.eqx", fit.TrainState.create(plan, network.config)
-    )
+    skeleton = fit.TrainState.create(jax.random.key(0), plan, network.config)
+    state = read_checkpoint(tmp_path / "model" / "checkpoint.eqx", skeleton)
     for tree in (state.network, state.ema):  # a mean that forgets at once
         for a, b in zip(jax.tree.leaves(network), jax.tree.leaves(tree), strict=True):
             np.testing.assert_array_equal(a, b)
@@ -130,12 +130,13 @@ def test_distributions_are_trained_on_and_opened_again(capsys, tmp_path, monkeyp
     known = list(result["compare"].values())
     assert 0 < result["held_out_loss"] < 2
     assert known[0] >= known[1] - 1e-9
+    assert result["source"]["name"] == source
     assert result["files"] == ["model.safetensors", "checkpoint.eqx", "log.csv"]
     trained = open_model(tmp_path / "model")
     monkeypatch.chdir("/")
-    distribution = trained.source.model(progress.track).distribution
+    distribution = trained.source.distribution()[0]
     assert (distribution.n, distribution.q) == (result["n"], result["q"])
-    assert trained.held_out(progress.track).draw(jax.random.key(0)).shape == (result["n"],)
+    assert trained.held_out().draw(jax.random.key(0)).shape == (result["n"],)
     assert trained.alphabet is None
 
 
@@ -147,11 +148,11 @@ def test_distributions_are_trained_on_and_opened_again(capsys, tmp_path, monkeyp
 def test_killed_at_any_moment_it_ends_as_if_it_was_not(
     capsys, tmp_path, monkeypatch, whole, moment, save_seconds
 ):
-    from mdmjax.files import model_folder, training_log
+    from mdmjax.files import model_folder
 
-    monkeypatch.setattr(train, "SAVE_SECONDS", save_seconds)
+    monkeypatch.setattr(training, "SAVE_SECONDS", save_seconds)
     calls = []
-    append, write = training_log.append_log, model_folder.write_model
+    append, write = training.append_log, model_folder.write_model
 
     def kill(path, rows):
         calls.append(rows)
@@ -168,7 +169,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_was_not(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(training_log, "append_log", kill)
+        patch.setattr(training, "append_log", kill)
         with pytest.raises(Killed):
             main(["train", *map(str, [*TEXT, *OPTIONS, "--out", "killed"])])
     assert write is model_folder.write_model
@@ -180,13 +181,13 @@ def test_killed_at_any_moment_it_ends_as_if_it_was_not(
 
 
 def test_ctrl_c_leaves_a_checkpoint(capsys, tmp_path, monkeypatch, whole):
-    monkeypatch.setattr(train, "SAVE_SECONDS", 1e9)
+    monkeypatch.setattr(training, "SAVE_SECONDS", 1e9)
     steps = fit.train_steps
 
-    def interrupted(state, *rest):
+    def interrupted(key, state, *rest):
         if int(state.step) == 5:
             os.kill(os.getpid(), signal.SIGINT)
-        return steps(state, *rest)
+        return steps(key, state, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(fit, "train_steps", interrupted)
@@ -208,7 +209,10 @@ def test_a_finished_training_says_so_and_changes_nothing(capsys, tmp_path, whole
 @pytest.mark.slow
 def test_sigkill_in_a_process_of_its_own(tmp_path):
     """Killed thrice at moments of no choice, it ends with the bytes of one that ran through."""
-    code = "import sys; from mdmjax.cli import main, train; train.SAVE_SECONDS = 0.0; sys.exit(main())"
+    code = (
+        "import sys; from mdmjax.cli import main; from mdmjax.studies import training\n"
+        "training.SAVE_SECONDS = 0.0; sys.exit(main())"
+    )
     words = [*TEXT, *OPTIONS, "--steps", 4000, "--out"]
     command = [sys.executable, "-c", code, "train", *map(str, words)]
     subprocess.run([*command, "through"], check=True, capture_output=True)
@@ -249,7 +253,7 @@ def test_a_text_that_has_changed_is_refused(capsys, tmp_path, whole):
     (tmp_path / "text.txt").write_text("abbb" * 100)
     assert "data.fingerprint" in refusal(capsys, *TEXT, *OPTIONS, "--out", "whole")
     with pytest.raises(InvalidInputError, match=r"text.txt of fingerprint \w+: want .* as it was"):
-        trained.held_out(progress.track)
+        trained.held_out()
 
 
 def test_a_damaged_checkpoint_is_refused(capsys, tmp_path, whole):
@@ -263,8 +267,8 @@ def test_a_damaged_checkpoint_is_refused(capsys, tmp_path, whole):
 def test_a_loss_that_is_nan_stops_and_keeps_the_last_checkpoint(capsys, tmp_path, monkeypatch):
     steps = fit.train_steps
 
-    def broken(state, *rest):
-        state, log = steps(state, *rest)
+    def broken(key, state, *rest):
+        state, log = steps(key, state, *rest)
         if int(state.step) == 15:
             log = log._replace(loss=log.loss.at[2].set(np.nan))
         return state, log
@@ -282,7 +286,7 @@ def test_a_loss_that_is_nan_stops_and_keeps_the_last_checkpoint(capsys, tmp_path
 def test_a_full_disk_is_one_line_and_nothing_is_lost(capsys, tmp_path, monkeypatch, whole, full):
     from mdmjax.files import training_log
 
-    replace, append, count = os.replace, training_log.append_log, []
+    replace, append, count = os.replace, training.append_log, []
 
     def no_room(source, target):
         if str(target).endswith("checkpoint.eqx"):
@@ -301,7 +305,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(capsys, tmp_path, monkeypat
         if full == "checkpoint":
             patch.setattr(atomic.os, "replace", no_room)
         else:
-            patch.setattr(training_log, "append_log", half_a_row)
+            patch.setattr(training, "append_log", half_a_row)
         assert "No space left on device" in refusal(capsys, *TEXT, *OPTIONS, "--out", "full")
     assert sorted(os.listdir(tmp_path / "full")) == FILES
     step = read_header(tmp_path / "full" / "checkpoint.eqx")["step"]
@@ -316,14 +320,14 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(capsys, tmp_path, monkeypat
         (["text", "none.txt"], "path is none.txt: want a text file"),
         (["text", "empty"], "path is empty: want a folder with *.py or *.txt or *.md files"),
         (["text", "blank.txt"], "without text"),
-        (["text", "text.txt", "--length", 361], "length is 361: want at most the 360 tokens"),
-        (["text", "text.txt", "--length", 41], "length is 41: want at most the 40 tokens"),
-        (["text", "text.txt", "--length", 0], "length is 0"),
-        (["parity", "--width", 15], "width is 15"),
-        (["parity", "--steps", 0], "steps is 0"),
-        (["parity", "--batch", 0], "batch is 0"),
-        (["parity", "--seed", -1], "seed is -1"),
-        (["parity", "--clip", "nan"], "clip is nan"),
+        (["text", "text.txt", "--length", 361], "--length is 361: want at most the 360 tokens"),
+        (["text", "text.txt", "--length", 41], "--length is 41: want at most the 40 tokens"),
+        (["text", "text.txt", "--length", 0], "--length is 0"),
+        (["parity", "--width", 15], "--width is 15"),
+        (["parity", "--steps", 0], "--steps is 0"),
+        (["parity", "--batch", 0], "--batch is 0"),
+        (["parity", "--seed", -1], "--seed is -1"),
+        (["parity", "--clip", "nan"], "--clip is nan"),
         (["joint", "none.npz"], "no such file"),
     ],
 )
@@ -335,7 +339,7 @@ def test_bad_input_is_one_line_and_makes_nothing(capsys, tmp_path, words, said):
 
 
 def test_an_out_that_is_a_file_is_refused(capsys, tmp_path):
-    assert "out is text.txt: want a folder" in refusal(capsys, *TEXT, *OPTIONS, "--out", "text.txt")
+    assert "--out is text.txt: want a folder" in refusal(capsys, *TEXT, *OPTIONS, "--out", "text.txt")
     assert "make" in refusal(capsys, *TEXT, *OPTIONS, "--out", "none/model")
 
 
