@@ -58,7 +58,9 @@ def main(
 
 def parser() -> argparse.ArgumentParser:
     """The command line of `main`."""
-    command = argparse.ArgumentParser("python -m experiments", description="Run experiments, store results.")
+    command = argparse.ArgumentParser(
+        "python -m experiments", description="Run experiments, store results."
+    )
     command.add_argument("names", nargs="*", metavar="NAME", help=", ".join(_run.names()))
     command.add_argument("--all", dest="every", action="store_true", help="run every experiment")
     command.add_argument("--smoke", action="store_true", help="tiny sizes; stored in build/smoke")

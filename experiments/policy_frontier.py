@@ -8,9 +8,39 @@ import dataclasses
 
 import numpy as np
 
-from mdmjax import AnySubsetSpeculative, BlockHMM, BlockVerification, ConfidenceFactor, ConfidenceThreshold, EntropyBounded, EntropySum, Joint, LowConfidence, Oracle, RandomSubset, Ranked, Reveal, Wino, calls_hull, confidence, dilated, exact_law, frontier, information_curve, kl, left_to_right, llada_uniform, margin, negative_entropy, noisy_repeated_bit, row_entropy, symmetric_chain, tabulate
+from mdmjax import (
+    AnySubsetSpeculative,
+    BlockHMM,
+    BlockVerification,
+    ConfidenceFactor,
+    ConfidenceThreshold,
+    EntropyBounded,
+    EntropySum,
+    Joint,
+    LowConfidence,
+    Oracle,
+    RandomSubset,
+    Ranked,
+    ReMDM,
+    Reveal,
+    Wino,
+    calls_hull,
+    confidence,
+    dilated,
+    exact_law,
+    frontier,
+    information_curve,
+    kl,
+    left_to_right,
+    llada_uniform,
+    margin,
+    negative_entropy,
+    noisy_repeated_bit,
+    row_entropy,
+    symmetric_chain,
+    tabulate,
+)
 from mdmjax.policies.mixture import mixture_schedules
-from mdmjax.None import remdm_cap
 
 from ._run import Progress
 

@@ -95,7 +95,11 @@ def table_after(page, heading):
 
 
 def test_the_table_of_sources_has_every_family_with_every_parameter():
-    rows = {name: row for row in table_after("schedules.md", "source") for name in re.findall(r"`([\w-]+)", row[0])}
+    rows = {
+        name: row
+        for row in table_after("schedules.md", "source")
+        for name in re.findall(r"`([\w-]+)", row[0])
+    }
     assert set(FAMILIES) < set(rows)
     for name, family in FAMILIES.items():
         told = set(re.findall(r"--([\w-]+)", " ".join(rows[name])))
@@ -184,7 +188,7 @@ def files_entered(words):
 
 def test_the_walk_is_the_one_that_the_program_takes(capsys):
     stops = WALK.findall(PAGES["architecture.md"])
-    entered = files_entered("law markov random --n 8 --steps 4".split())
+    entered = files_entered(["law", "markov", "random", "--n", "8", "--steps", "4"])
     capsys.readouterr()
     assert stops
     assert len(stops) == len(set(stops)) <= 25

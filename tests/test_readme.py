@@ -1,4 +1,4 @@
-"""The README is true: its Python prints what it says, its commands give what it shows, its links lead on."""
+"""The README is true: its Python prints what it says, its commands what it shows, its links lead on."""
 
 import pathlib
 import platform
@@ -87,7 +87,8 @@ def test_the_law_of_the_paper_is_the_one_shown(capsys):
 def test_the_text_of_make_schedule_is_that_of_its_command(capsys):
     """The numbers are of one version of the standard library; the form is of all."""
     (block,) = [b for b in blocks("") if "standard library" in b]
-    (recipe,) = re.findall(r"^schedule:.*\n\t\$\(BIN\)/(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    makefile = (ROOT / "Makefile").read_text()
+    (recipe,) = re.findall(r"^schedule:.*\n\t\$\(BIN\)/(.*)$", makefile, re.MULTILINE)
     printed = run(recipe, capsys)
     (version,) = re.findall(r"Python ([\d.]+\d)$", block, re.MULTILINE)
     heading = rows(block)[0]
