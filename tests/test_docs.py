@@ -158,44 +158,43 @@ def test_the_page_of_json_has_every_report():
             assert f"`{report.schema}`" in PAGES["json.md"]
 
 
-WALK = re.compile(r"^\d+\. `([\w/]+\.py)`", re.MULTILINE)
+WALK = re.compile(r"^\d+\. `([\w/]+\.py)`, `([\w.]+)`: .*$", re.MULTILINE)
 
 
-def files_entered(words):
-    """The files of the package in the order in which a command first calls a function of each."""
+def calls_of(words):
+    """The functions of the package in the order in which a command first calls them, with their files."""
     package = pathlib.Path(mdmjax.__file__).parent
     for module in pkgutil.walk_packages(mdmjax.__path__, "mdmjax."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    found = []
+    found = {}
 
     def note(frame, event, argument):
-        if event == "call" and frame.f_code.co_name != "<module>":
-            path = pathlib.Path(frame.f_code.co_filename)
-            if path.is_relative_to(package):
-                name = str(path.relative_to(package))
-                if name not in found:
-                    found.append(name)
+        path = frame.f_code.co_filename
+        if event == "call" and path.startswith(str(package)) and frame.f_code.co_name != "<module>":
+            found[str(pathlib.Path(path).relative_to(package)), frame.f_code.co_qualname] = None
 
-    jax.clear_caches()
+    jax.clear_caches()  # a program that is compiled already calls nothing
     sys.setprofile(note)
     try:
-        main(words)
+        assert main(words) == 0
     finally:
         sys.setprofile(None)
-    return found
+    return list(found)
 
 
 def test_the_walk_is_the_one_that_the_program_takes(capsys):
-    stops = WALK.findall(PAGES["architecture.md"])
-    entered = files_entered(["law", "markov", "random", "--n", "8", "--steps", "4"])
+    page = PAGES["architecture.md"]
+    (command,) = re.findall(r"^What `mdmjax (.*?)` does", page, re.MULTILINE)
+    stops, called = WALK.findall(page), calls_of(shlex.split(command))
     capsys.readouterr()
-    assert stops
-    assert len(stops) == len(set(stops)) <= 25
-    assert [name for name in entered if name in stops] == stops
-    left_out = set(entered) - set(stops)
-    told = set(re.findall(r"`([\w/]+\.py)`", PAGES["architecture.md"]))
-    assert left_out <= told
+    assert len(stops) == len(re.findall(r"^\d+\. ", page, re.MULTILINE)) <= 25
+    assert len({file for file, _ in stops}) == len(stops)
+    assert set(stops) <= set(called)
+    assert sorted(stops, key=called.index) == stops
+    (passed,) = re.findall(r"^Passed on the way.*?: (.*?)\.$", page, re.MULTILINE | re.DOTALL)
+    named = set(re.findall(r"`([\w/]+\.py)`", passed))
+    assert named == {file for file, _ in called} - {file for file, _ in stops}
 
 
 def test_the_rooms_are_those_of_the_test_of_layers():
