@@ -192,7 +192,7 @@ def test_the_walk_is_the_one_that_the_program_takes(capsys):
     assert len({file for file, _ in stops}) == len(stops)
     assert set(stops) <= set(called)
     assert sorted(stops, key=called.index) == stops
-    (passed,) = re.findall(r"^Passed on the way.*?: (.*?)\.$", page, re.MULTILINE | re.DOTALL)
+    (passed,) = re.findall(r"^Passed on the way.*?:\s(.*?)\.$", page, re.MULTILINE | re.DOTALL)
     named = set(re.findall(r"`([\w/]+\.py)`", passed))
     assert named == {file for file, _ in called} - {file for file, _ in stops}
 

@@ -130,7 +130,7 @@ def schedule_study(
 
     >>> from mdmjax import permutation_curve
     >>> schedule_study(permutation_curve(8), steps=3).schedule.counts.tolist()
-    [4, 3, 1]
+    [3, 3, 2]
     """
     subject = subject or Subject.of(curve)
     if steps is not None and epsilon is not None:
