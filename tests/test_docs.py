@@ -11,6 +11,7 @@ import sys
 
 import jax
 import pytest
+from _pages import blocks, check_python, folded, is_rule
 
 import mdmjax
 from mdmjax.cli import COMMANDS, main
@@ -21,20 +22,13 @@ from mdmjax.studies.named_decoders import DECODERS
 ROOT = pathlib.Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = {path.name: path.read_text() for path in sorted(DOCS.glob("*.md"))}
-CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LOSSES = "mask_ratio,loss\n0.05,1.31\n0.2,1.52\n0.4,1.98\n0.6,2.71\n0.8,3.82\n1.0,5.47\n"
-LONG = {"train", "loss-curve", "decode", "model"}
-"""Commands of these words take a trained model: only their words are checked."""
-
-
-def folded(text):
-    return [" ".join(line.split()) for line in text.splitlines()]
 
 
 def shown_commands():
     """Every command line of the pages with the lines shown below it."""
     for page, text in PAGES.items():
-        for block in CONSOLE.findall(text):
+        for block in blocks(text, "console"):
             for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
                 command, _, output = part.partition("\n")
                 if command.startswith("mdmjax "):
@@ -42,30 +36,40 @@ def shown_commands():
 
 
 def inline_commands():
-    """Every whole `mdmjax ...` of the text."""
+    """Every whole `mdmjax ...` of the text: of a command alone, or with a SOURCE, no words can be parsed."""
     for page, text in PAGES.items():
-        for command in re.findall(r"`mdmjax ([a-z][^`]*)`", CONSOLE.sub("", text)):
-            if not re.search(r"[A-Z]{4}|\[|\||\.\.\.", command):
-                yield pytest.param(command, id=f"{page}: {command}")
+        prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+        for command in re.findall(r"`mdmjax ([a-z-]+ [^`A-Z|]*)`", prose):
+            yield pytest.param(command, id=f"{page}: {command}")
+
+
+def takes_a_model(words):
+    """Whether a trained model is needed: only the words of such a command are checked."""
+    return words[0] in {"train", "loss-curve", "decode"} or words[:2] == ["schedule", "model"]
 
 
 @pytest.mark.parametrize(("command", "output"), shown_commands())
 def test_a_command_gives_what_is_shown(command, output, tmp_path, monkeypatch, capsys):
     words = shlex.split(command, comments=True)[1:]
     assert parse(words, COMMANDS).command.name == words[0]
-    if LONG & set(words):
+    if takes_a_model(words):
         return
     (tmp_path / "loss.csv").write_text(LOSSES)
     monkeypatch.chdir(tmp_path)
     assert main(words) == 0
     printed = set(folded(capsys.readouterr().out))
-    shown = [line for line in folded(output) if line not in ("", "...") and set(line) - set("-+")]
+    shown = [line for line in folded(output) if line not in ("", "...") and not is_rule(line)]
     assert [line for line in shown if line not in printed] == []
 
 
 @pytest.mark.parametrize("command", inline_commands())
 def test_a_command_of_the_text_can_be_parsed(command):
     assert parse(shlex.split(command), COMMANDS)
+
+
+@pytest.mark.parametrize("page", [page for page, text in PAGES.items() if blocks(text, "python")])
+def test_python_prints_what_its_comments_say(page, capsys):
+    assert check_python(PAGES[page], page, capsys) >= 2
 
 
 @pytest.mark.parametrize("page", PAGES)

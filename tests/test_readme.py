@@ -6,6 +6,7 @@ import re
 import shlex
 
 import pytest
+from _pages import blocks, check_python, folded, is_rule
 
 import mdmjax
 from mdmjax.cli import main
@@ -13,16 +14,6 @@ from mdmjax.studies.named_decoders import COMPARED
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
-
-
-def blocks(language):
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-    return [text for name, text in fenced if name == language]
-
-
-def folded(text):
-    return [" ".join(line.split()) for line in text.splitlines()]
 
 
 def rows(text):
@@ -43,18 +34,7 @@ def test_it_is_short():
 
 
 def test_python_prints_what_its_comments_say(capsys):
-    """To the last digit shown: 0.7105... is within 1e-4."""
-    code = "".join(blocks("python"))
-    exec(compile(code, "README.md", "exec"), {})
-    printed = capsys.readouterr().out.splitlines()
-    promised = re.findall(r"^print\(.*\) +# (.*)$", code, re.MULTILINE)
-    assert len(printed) == len(promised) == code.count("print(") == 7
-    for line, comment in zip(printed, promised, strict=True):
-        shown = NUMBER.findall(comment.split(": ")[-1])
-        assert shown
-        for found, wanted in zip(NUMBER.findall(line), shown, strict=True):
-            digits = len(wanted.partition(".")[2])
-            assert abs(float(found) - float(wanted)) < 10.0**-digits, (line, comment)
+    assert check_python(README, "README.md", capsys) == 7
 
 
 def test_every_public_name_exists():
@@ -64,7 +44,7 @@ def test_every_public_name_exists():
 
 
 def test_loss_curve_command_gives_the_table_shown(tmp_path, monkeypatch, capsys):
-    (block,) = [b for b in blocks("console") if "loss.csv" in b]
+    (block,) = [b for b in blocks(README, "console") if "loss.csv" in b]
     make_file, command = re.findall(r"^\$ (.*)$", block, re.MULTILINE)
     (tmp_path / "loss.csv").write_text(shlex.split(make_file)[1].replace("\\n", "\n"))
     monkeypatch.chdir(tmp_path)
@@ -76,17 +56,17 @@ def test_loss_curve_command_gives_the_table_shown(tmp_path, monkeypatch, capsys)
 
 
 def test_the_law_of_the_paper_is_the_one_shown(capsys):
-    (block,) = [b for b in blocks("console") if "mdmjax law" in b]
+    (block,) = [b for b in blocks(README, "console") if "mdmjax law" in b]
     (command,) = re.findall(r"^\$ (.*)$", block, re.MULTILINE)
     printed = run(command, capsys)
-    shown = [line for line in folded(block) if line and line[0] not in "$." and set(line) - set("-+")]
+    shown = [line for line in folded(block) if line and line[0] not in "$." and not is_rule(line)]
     assert len(shown) == 8
     assert set(shown) <= set(printed)
 
 
 def test_the_text_of_make_schedule_is_that_of_its_command(capsys):
     """The numbers are of one version of the standard library; the form is of all."""
-    (block,) = [b for b in blocks("") if "standard library" in b]
+    (block,) = [b for b in blocks(README, "") if "standard library" in b]
     makefile = (ROOT / "Makefile").read_text()
     (recipe,) = re.findall(r"^schedule:.*\n\t\$\(BIN\)/(.*)$", makefile, re.MULTILINE)
     printed = run(recipe, capsys)
@@ -94,7 +74,7 @@ def test_the_text_of_make_schedule_is_that_of_its_command(capsys):
     heading = rows(block)[0]
     assert heading in printed
     if platform.python_version() == version:
-        shown = [line for line in folded(block) if line and set(line) - set("-+")]
+        shown = [line for line in folded(block) if line and not is_rule(line)]
         assert set(shown) <= set(printed)
 
 
