@@ -36,7 +36,7 @@ def shown_commands():
 
 
 def inline_commands():
-    """Every whole `mdmjax ...` of the text: of a command alone, or with a SOURCE, no words can be parsed."""
+    """Every whole `mdmjax ...` of the text; a command alone, or with a SOURCE, is none."""
     for page, text in PAGES.items():
         prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
         for command in re.findall(r"`mdmjax ([a-z-]+ [^`A-Z|]*)`", prose):
