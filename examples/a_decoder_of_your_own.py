@@ -25,17 +25,17 @@ class SureOrFirst(mj.AbstractRule):
         return jnp.where(sure.any(), sure, first)
 
 
-truth = mj.tabulate(mj.symmetric_chain(6, 2, 0.1))
+truth = mj.tabulate(mj.BlockHMM(2, 3, eta=0.01))  # two blocks of three bits, each with a parity bit
 model = mj.Mixed(mj.Oracle(truth), 0.02)  # a denoiser with a known error
 decoder = mj.Reveal(SureOrFirst())
 
 law = mj.exact_law(model, decoder)
-print(f"KL(p || law) = {float(mj.kl(truth, law)):.4f} nats in {float(law.expected_calls):.2f} calls")
-print(f"regret: {float(mj.regret(truth, model, decoder).value):.4f} nats above the best policy")
+print(f"KL(p || law) = {mj.kl(truth, law):.4f} nats in {law.expected_calls:.2f} calls")
+print(f"regret: {mj.regret(truth, model, decoder).value:.4f} nats above the best policy")
 
 traces = mj.decode_many(jax.random.key(0), model, decoder, 2000)
 drawn = jnp.zeros((2,) * 6).at[tuple(traces.tokens.T)].add(1 / 2000)
-print(f"2000 draws are within {float(abs(drawn - law.probs).max()):.3f} of the law at every sequence")
+print(f"2000 draws are within {abs(drawn - law.probs).max():.3f} of the law at every sequence")
 
 # Beside the built-in ones, in one table.
 counts = mj.Schedule([2, 2, 2])

@@ -35,11 +35,12 @@ truth = mj.tabulate(mj.symmetric_chain(6, 2, 0.1))
 model = Neighbours(6)
 
 split = mj.kl_split(truth, model, mj.llada_uniform(6, 3))
-print(f"three steps in random order: {float(split.sampling):.4f} nats by the schedule, "
-      f"{float(split.learning):.4f} by the model")  # fmt: skip
-print("loss by tokens revealed:", mj.denoiser_loss_curve(truth, model).loss.round(3).tolist())
+print(f"three steps in random order: {split.sampling:.4f} nats by the schedule")
+print(f"and {split.learning:.4f} by the model")
+curve = mj.denoiser_loss_curve(truth, model)
+print("loss by tokens revealed:", *(f"{loss:.3f}" for loss in curve.loss))
 
 orders = {"left to right": mj.left_to_right, "right to left": mj.right_to_left}
 for name, rule in orders.items():
     decoder = mj.Reveal(rule(mj.Schedule([1] * 6)))
-    print(f"{name}: KL(p || law) {float(mj.kl(truth, mj.exact_law(model, decoder))):.4f} nats")
+    print(f"{name}: KL(p || law) {mj.kl(truth, mj.exact_law(model, decoder)):.4f} nats")

@@ -15,7 +15,7 @@ jax.config.update("jax_enable_x64", True)
 
 n, flips = 8, jnp.linspace(0.02, 0.4, 20)
 
-# A schedule of n tokens is a set of starts in 1..n-1: all 128 of them, as the start that each reveal has seen.
+# A schedule of n tokens is a set of cuts in 1..n-1: all 128, each as the start of the step of every token.
 cuts = [cut for k in range(n) for cut in itertools.combinations(range(1, n), k)]
 starts = jnp.asarray([mj.Schedule(np.diff([0, *cut, n])).starts for cut in cuts])
 steps = jnp.asarray([len(cut) + 1 for cut in cuts])

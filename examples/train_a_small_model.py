@@ -15,18 +15,18 @@ config = mj.TransformerConfig(
     truth.n, truth.q, width=32, depth=1, heads=2, hidden=64, learned_positions=True
 )
 plan = mj.TrainingPlan(steps=300, batch=64, learning_rate=1e-2, warmup=20, ema=0.98)
-start = mj.Transformer.create(jax.random.key(1), config)
-state = mj.fit(start, mj.Draws(truth), plan, key=jax.random.key(0))
+key = jax.random.key(0)
+state = mj.fit(key, mj.TrainState.create(key, plan, config), mj.Draws(truth), plan)
 
 joint = mj.tabulate(truth)
 model = mj.tabulate_denoiser(state.ema, dtype=jnp.dtype("float64"))  # its rows at every masked input
 curve = mj.denoiser_loss_curve(joint, model)
 best = mj.optimal_schedule(curve, 3)
-print("loss by tokens revealed:", curve.loss.round(3).tolist())
+print("loss by tokens revealed:", *(f"{loss:.3f}" for loss in curve.loss))
 print("best three steps by the learned curve:", best.counts.tolist())
 for name, rule in {
     "random order": mj.RandomSubset(best),
     "easy-first": mj.Ranked(mj.negative_entropy, best),
 }.items():
     law = mj.exact_law(model, mj.Reveal(rule))
-    print(f"{name}: KL(p || law) {float(mj.kl(joint, law)):.4f} nats, exactly")
+    print(f"{name}: KL(p || law) {mj.kl(joint, law):.4f} nats, exactly")

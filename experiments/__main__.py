@@ -1,20 +1,20 @@
 """`python -m experiments NAME ... | --all [--smoke] [--resume] [--out DIR]`: run and store."""
 
+import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import jax
-import tyro
 from rich.console import Console
 
 from . import _run
 
 
 def main(
-    names: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="NAME ...")] = (),
+    names: Sequence[str] = (),
     *,
-    every: Annotated[bool, tyro.conf.arg(name="all")] = False,
+    every: bool = False,
     smoke: bool = False,
     resume: bool = False,
     out: Path | None = None,
@@ -56,7 +56,20 @@ def main(
     return 0
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line of `main`."""
+    command = argparse.ArgumentParser(
+        "python -m experiments", description="Run experiments, store results."
+    )
+    command.add_argument("names", nargs="*", metavar="NAME", help=", ".join(_run.names()))
+    command.add_argument("--all", dest="every", action="store_true", help="run every experiment")
+    command.add_argument("--smoke", action="store_true", help="tiny sizes; stored in build/smoke")
+    command.add_argument("--resume", action="store_true", help="keep results of the same configuration")
+    command.add_argument("--out", type=Path, metavar="DIR", help="folder of the results")
+    return command
+
+
 if __name__ == "__main__":
     # Exact numbers want float64; the library never sets a flag, an entry point does.
     jax.config.update("jax_enable_x64", True)
-    sys.exit(tyro.cli(main, prog="python -m experiments", config=(tyro.conf.FlagCreatePairsOff,)))
+    sys.exit(main(**vars(parser().parse_args())))

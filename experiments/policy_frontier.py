@@ -8,9 +8,40 @@ import dataclasses
 
 import numpy as np
 
-from mdmjax import AnySubsetSpeculative, BlockHMM, BlockVerification, ConfidenceFactor, ConfidenceThreshold, EntropyBounded, EntropySum, Joint, LowConfidence, Oracle, RandomSubset, Ranked, Reveal, Wino, calls_hull, confidence, dilated, exact_law, frontier, information_curve, kl, left_to_right, llada_uniform, margin, negative_entropy, noisy_repeated_bit, row_entropy, symmetric_chain, tabulate
+from mdmjax import (
+    AbstractRule,
+    AnySubsetSpeculative,
+    BlockHMM,
+    BlockVerification,
+    ConfidenceFactor,
+    ConfidenceThreshold,
+    EntropyBounded,
+    EntropySum,
+    Joint,
+    LowConfidence,
+    Oracle,
+    RandomSubset,
+    Ranked,
+    ReMDM,
+    Reveal,
+    Wino,
+    calls_hull,
+    confidence,
+    dilated,
+    exact_law,
+    frontier,
+    information_curve,
+    kl,
+    left_to_right,
+    llada_uniform,
+    margin,
+    negative_entropy,
+    noisy_repeated_bit,
+    row_entropy,
+    symmetric_chain,
+    tabulate,
+)
 from mdmjax.policies.mixture import mixture_schedules
-from mdmjax.None import remdm_cap
 
 from ._run import Progress
 
@@ -72,15 +103,13 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
 
 def _laws(joint: Joint, config: Config):
     """Every decoder with the oracle, over its knob: the label and the law."""
-    oracle = Oracle(joint)
-    for label, rule in _rules(joint.n, config):
-        yield label, exact_law(oracle, Reveal(rule))
-    for label, decoder in _decoders(joint, config):
-        yield label, exact_law(oracle, decoder)
+    for label, one in _decoders(joint, config):
+        yield label, exact_law(Oracle(joint), Reveal(one) if isinstance(one, AbstractRule) else one)
 
 
-def _rules(n: int, config: Config):
-    """Rules that only reveal."""
+def _decoders(joint: Joint, config: Config):
+    """Every decoder, those that only reveal by their rule."""
+    n = joint.n
     for steps in range(1, n + 1):
         schedule = llada_uniform(n, steps)
         yield "easy-first", Ranked(negative_entropy, schedule)
@@ -88,24 +117,16 @@ def _rules(n: int, config: Config):
         yield "margin", Ranked(margin, schedule)
         yield "hard-first", Ranked(row_entropy, schedule)
         yield "left to right", left_to_right(schedule)
+        yield "ReMDM, cap 0.1", ReMDM.cap(schedule, 0.1)
+        yield "low-confidence", LowConfidence(schedule)
     yield "dilated", dilated(n)
     for knob in config.knobs:
         yield "threshold", ConfidenceThreshold(knob)
+        yield "WINO", Wino(knob, knob)
     for bound in config.bounds:
         yield "entropy-bounded", EntropyBounded(bound)
         yield "entropy sum", EntropySum(bound)
         yield "factor", ConfidenceFactor(2 * bound)
-
-
-def _decoders(joint: Joint, config: Config):
-    """Decoders that mask again, verify or speculate."""
-    n = joint.n
-    for steps in range(1, n + 1):
-        schedule = llada_uniform(n, steps)
-        yield "ReMDM, cap 0.1", ReMDM.cap(schedule, 0.1)
-        yield "low-confidence", LowConfidence(schedule)
-    for knob in config.knobs:
-        yield "WINO", Wino(knob, knob)
     for drafts in (1, 2, 4, 8):
         yield "speculative", AnySubsetSpeculative(list(range(n)), drafts)
     halves = [list(range(n // 2)), list(range(n // 2, n))]

@@ -11,6 +11,12 @@ class InvalidInputError(ValueError):
 
     Its parts are attributes, so that a program can call the argument by another name: `argument` (or
     several, with ", " between), `value`, `wanted` and `remedy`, as `refuse` has them.
+
+    >>> try:
+    ...     refuse("steps", 0, "an integer in 1..8")
+    ... except InvalidInputError as error:
+    ...     print(error, error.argument, sep="; ")
+    steps is 0: want an integer in 1..8; steps
     """
 
     argument: str = ""

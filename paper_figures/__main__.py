@@ -1,5 +1,6 @@
 """`python -m paper_figures [--check]`: draw the stored results, or say what is stale."""
 
+import argparse
 import io
 import pkgutil
 import sys
@@ -8,7 +9,6 @@ from pathlib import Path
 from types import ModuleType
 
 import matplotlib
-import tyro
 
 from experiments import _run
 from mdmjax.files.atomic import write_bytes
@@ -84,5 +84,14 @@ def main(*, check: bool = False, results: Path = _run.RESULTS, out: Path = OUT) 
     return 0
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line of `main`."""
+    command = argparse.ArgumentParser("python -m paper_figures", description="Draw the stored results.")
+    command.add_argument("--check", action="store_true", help="draw nothing; say what is missing or stale")
+    command.add_argument("--results", type=Path, default=_run.RESULTS, metavar="DIR", help="of the results")
+    command.add_argument("--out", type=Path, default=OUT, metavar="DIR", help="of the figures")
+    return command
+
+
 if __name__ == "__main__":
-    sys.exit(tyro.cli(main, prog="python -m paper_figures", config=(tyro.conf.FlagCreatePairsOff,)))
+    sys.exit(main(**vars(parser().parse_args())))

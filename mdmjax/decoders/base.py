@@ -69,7 +69,12 @@ class AbstractRule(eqx.Module):
 
 
 class Branches(NamedTuple):
-    """A mixture of products: `weights` sum to one, and so does every row over `0..q` (`q`: masked)."""
+    """A mixture of products: `weights` sum to one, and so does every row over `0..q` (`q`: masked).
+
+    >>> coin = Branches(jnp.ones((1,)), jnp.array([[[0.25, 0.75, 0.0]]]))
+    >>> int(drawn_branch(jax.random.key(0), coin)[0]) in (0, 1)
+    True
+    """
 
     weights: Float[Array, " branches"]
     rows: Float[Array, "branches n symbols"]
@@ -84,6 +89,16 @@ class AbstractDecoder(eqx.Module):
     from `branches`; a decoder whose branches are many overrides it, with the same law. A decoder that
     remembers keeps it in cells after the first `n`: `start` makes them, `branches` shows the denoiser
     `tokens[:n]`, and `decode` runs it as it is (exact laws take `n` cells so far).
+
+    >>> from mdmjax import Oracle, exact_law, symmetric_chain
+    >>> class AtOnce(AbstractDecoder):
+    ...     revises = False
+    ...     def branches(self, denoiser, tokens, step):
+    ...         written = jnp.exp(denoiser(tokens))
+    ...         rows = jnp.pad(written, ((0, 0), (0, 1)))  # no position stays masked
+    ...         return Branches(jnp.ones((1,)), rows[None])
+    >>> exact_law(Oracle(symmetric_chain(2, 2, 0.1)), AtOnce()).probs.round(4).tolist()
+    [[0.25, 0.25], [0.25, 0.25]]
     """
 
     revises: AbstractClassVar[bool]

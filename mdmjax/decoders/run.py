@@ -21,6 +21,9 @@ class Trace(NamedTuple):
     `calls` counts the calls of the denoiser. A position that is still masked at the end, because the
     steps were not enough, holds the mask `q`; one that was never changed has `finalised` equal to the
     bound on the steps (`n` for a decoder that only reveals).
+
+    >>> Trace(jnp.array([1, 0]), finalised=jnp.array([0, 1]), calls=jnp.array(2)).tokens.tolist()
+    [1, 0]
     """
 
     tokens: Int[Array, " n"]

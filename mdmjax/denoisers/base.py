@@ -14,6 +14,17 @@ class AbstractDenoiser(eqx.Module):
     A call takes one sequence of `n` tokens in `0..q` (the mask is `q`) and returns `[n, q]` in nats.
     The row of a masked position sums to one; that of a revealed one is certain of its token. A context
     that the data never have may give any rows, NaN among them: the laws refuse to visit such a context.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> class Coins(AbstractDenoiser):
+    ...     n: int
+    ...     q: int = 2
+    ...     def __call__(self, tokens):
+    ...         hidden = (tokens == self.q)[:, None]
+    ...         return jnp.log(jnp.where(hidden, 0.5, jax.nn.one_hot(tokens, self.q)))
+    >>> jnp.exp(Coins(2)(jnp.array([1, 2]))).tolist()
+    [[0.0, 1.0], [0.5, 0.5]]
     """
 
     if TYPE_CHECKING:  # a checker would take abstract variables for arguments of the constructor

@@ -21,7 +21,13 @@ MAX_TABLE_BYTES = 2**31
 
 
 class AbstractDistribution(eqx.Module):
-    """A distribution on `n` positions with alphabet `0..q-1`; the mask token is `q`."""
+    """A distribution on `n` positions with alphabet `0..q-1`; the mask token is `q`.
+
+    >>> from mdmjax import parity_code
+    >>> code = parity_code(3, 2)
+    >>> isinstance(code, AbstractDistribution), round(float(code.log_prob(jnp.array([0, 1, 1]))), 4)
+    (True, -1.3863)
+    """
 
     if TYPE_CHECKING:  # a checker would take abstract variables for arguments of the constructor
 

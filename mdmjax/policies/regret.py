@@ -18,6 +18,7 @@ from ..divergences.tables import kl
 from ..laws._frontier import Stepper
 from ..laws._rows import denoised, with_tables
 from ..laws.exact import MAX_STATES, exact_law
+from ..laws.law import Law
 from ._local import normalised
 from .bellman import Policies, any_policy
 from .hull import CallsHull, least_kl

@@ -94,7 +94,8 @@ def check_same_data(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     >>> check_same_data({"of": "text", "fingerprint": "a1"}, {"of": "text", "fingerprint": "b2"})
     Traceback (most recent call last):
         ...
-    mdmjax._errors.InvalidInputError: source is text of fingerprint b2: want text of fingerprint a1, ...
+    mdmjax._errors.InvalidInputError: source is text of fingerprint b2: want text of fingerprint a1, as it
+    was for the training; train again on what there is now
     """
     was, found = (f"{x.get('of', 'the table')} of fingerprint {x.get('fingerprint')}" for x in (then, now))
     if then.get("fingerprint") != now.get("fingerprint"):

@@ -20,7 +20,12 @@ from .table import Part
 
 
 class Named(NamedTuple):
-    """A decoder with the name and the parameters that a report calls it by."""
+    """A decoder with the name and the parameters that a report calls it by.
+
+    >>> from mdmjax import ConfidenceThreshold, Reveal
+    >>> Named(Reveal(ConfidenceThreshold(0.9)), "threshold", {"threshold": 0.9}).to_json()
+    {'name': 'threshold', 'threshold': 0.9}
+    """
 
     decoder: AbstractDecoder
     name: str

@@ -120,7 +120,7 @@ def schedule_study(
 
     >>> from mdmjax import permutation_curve
     >>> schedule_study(permutation_curve(8), steps=3).schedule.counts.tolist()
-    [4, 3, 1]
+    [3, 3, 2]
     """
     is_exact, table = isinstance(curve, InformationCurve), None
     if steps is not None and epsilon is not None:

@@ -72,6 +72,12 @@ def open_model(folder: Path) -> Trained:
 
     Raises:
         InvalidInputError: a folder without a model, or a damaged one.
+
+    >>> open_model(Path("nowhere"))
+    Traceback (most recent call last):
+        ...
+    mdmjax._errors.InvalidInputError: model is nowhere: want a folder with model.safetensors; mdmjax train
+    SOURCE --out DIR makes one
     """
     path = folder / MODEL
     if not path.is_file():

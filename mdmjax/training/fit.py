@@ -23,7 +23,12 @@ CHUNK = 25
 
 
 class TrainState(eqx.Module):
-    """All that a training goes on from: float32 weights, their running mean, the optimiser, the step."""
+    """All that a training goes on from: float32 weights, their running mean, the optimiser, the step.
+
+    >>> config = TransformerConfig(n=2, q=2, width=8, depth=1, heads=1, hidden=8)
+    >>> int(TrainState.create(jax.random.key(0), TrainingPlan(steps=4, batch=8), config).step)
+    0
+    """
 
     network: Transformer
     ema: Transformer

@@ -89,7 +89,7 @@ def training_bytes(config: TransformerConfig, plan: TrainingPlan, devices: int =
 
     >>> config = TransformerConfig(n=128, q=100, width=320, depth=8, heads=5, hidden=864)
     >>> training_bytes(config, TrainingPlan(steps=1, batch=32)) // 2**20
-    1046
+    922
     """
     c, size = config, 2 if config.compute == "bfloat16" else 4
     scores = 0 if c.attention == "cudnn" else c.heads * c.n
@@ -107,7 +107,8 @@ def check_training(
     >>> check_training(TransformerConfig(n=8, q=2), TrainingPlan(steps=1, batch=10**8))
     Traceback (most recent call last):
         ...
-    mdmjax._errors.InvalidInputError: training is of 19.0 TiB: want at most 16.0 GiB; ...
+    mdmjax._errors.InvalidInputError: training is of 25.0 TiB: want at most 16.0 GiB; take a smaller batch,
+    length, width, depth or hidden
     """
     need = training_bytes(config, plan, devices)
     check_bytes(need, limit, "training", "take a smaller batch, length, width, depth or hidden")

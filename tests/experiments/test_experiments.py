@@ -1,8 +1,10 @@
 """The frame of experiments: what is stored, when it is stale; every experiment in small."""
 
 import dataclasses
+import inspect
 import itertools
 import json
+import pathlib
 from math import comb
 
 import _oracles
@@ -21,7 +23,7 @@ from experiments import (
     steps_against_n,
     text_model,
 )
-from experiments.__main__ import main
+from experiments.__main__ import main, parser
 from mdmjax import (
     BlockHMM,
     FixedPartition,
@@ -141,6 +143,17 @@ def test_an_unknown_name_is_one_line(capsys):
     first, second = capsys.readouterr().err.splitlines()
     assert "nonsense" in first
     assert "missing" in second
+
+
+def test_the_command_line_is_that_of_main(capsys):
+    given = parser().parse_args(["n128_k16", "text_model", "--smoke", "--resume", "--out", "there"])
+    wanted = {"names": ["n128_k16", "text_model"], "every": False, "smoke": True, "resume": True}
+    assert vars(given) == {**wanted, "out": pathlib.Path("there")}
+    assert vars(parser().parse_args(["--all"]))["every"]
+    assert set(vars(given)) == set(inspect.signature(main).parameters)
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--help"])
+    assert set(_run.names()) <= set(capsys.readouterr().out.replace(",", " ").split())
 
 
 def test_n128_k16_is_the_published_table():

@@ -1,5 +1,6 @@
 """Figures: drawn from stored results only, with stable bytes; what is missing or stale is told."""
 
+import inspect
 import re
 
 import matplotlib
@@ -64,6 +65,12 @@ def test_nothing_overlaps_the_edge_of_a_page(smoke):
         assert min(used.x0, used.y0) >= -0.01, name
         assert used.x1 <= page[0] + 0.01, name
         assert used.y1 <= page[1] + 0.01, name
+
+
+def test_the_command_line_is_that_of_main(tmp_path):
+    given = frame.parser().parse_args(["--check", "--out", str(tmp_path)])
+    assert vars(given) == {"check": True, "results": _run.RESULTS, "out": tmp_path}
+    assert set(vars(given)) == set(inspect.signature(frame.main).parameters)
 
 
 def test_a_line_is_told_apart_without_colour():
