@@ -34,9 +34,9 @@ from .decoders.wino import Wino as Wino
 from .decoders.writing import AtTemperature as AtTemperature
 from .denoisers.base import AbstractDenoiser as AbstractDenoiser
 from .denoisers.entropy_noise import EntropyNoise as EntropyNoise
-from .denoisers.fallback import Fallback as Fallback
 from .denoisers.oracle import Oracle as Oracle
 from .denoisers.perturbed import DirichletNoise as DirichletNoise
+from .denoisers.perturbed import Fallback as Fallback
 from .denoisers.perturbed import Mixed as Mixed
 from .denoisers.perturbed import Tempered as Tempered
 from .denoisers.table import tabulate_denoiser as tabulate_denoiser
@@ -97,9 +97,9 @@ from .schedules.schedule import Schedule as Schedule
 from .schedules.schedule import expected_kl as expected_kl
 from .schedules.schedule import nll as nll
 from .studies.decode import decode_study as decode_study
-from .studies.law_report import Named as Named
 from .studies.law import comparison_study as comparison_study
 from .studies.law import law_study as law_study
+from .studies.law_report import Named as Named
 from .studies.loss_curve import loss_curve_study as loss_curve_study
 from .studies.schedule import schedule_study as schedule_study
 from .studies.trained import open_model as open_model

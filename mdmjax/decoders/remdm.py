@@ -6,14 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from .._checks import Numbers, as_floats
+from .._checks import Numbers, as_floats, probability
 from .._errors import refuse
 from .._types import Array, Bool, Float, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..schedules.schedule import Schedule
 from .base import AbstractDecoder, Branches, kept_rows
 from .leave_one_out import leave_one_out
-from .thresholds import probability
 
 
 class ReMDM(AbstractDecoder):

@@ -3,14 +3,14 @@
 import jax
 import jax.numpy as jnp
 
-from .._checks import Numbers
+from .._checks import Numbers, probability
 from .._numerics import comparable
 from .._types import Array, Bool, Float, Int, Positions, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
 from .base import Branches, kept_rows, revealed_rows
 from .leave_one_out import leave_one_out
 from .orders import first
-from .thresholds import ConfidenceThreshold, probability
+from .thresholds import ConfidenceThreshold
 from .writing import AbstractJudged
 
 

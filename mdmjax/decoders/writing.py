@@ -4,9 +4,8 @@ import equinox as eqx
 
 from .._errors import refuse
 from .._types import Array, Bool, Int, Key, LogProbs, Step, Tokens
-from ..denoisers.argmax import Argmax
 from ..denoisers.base import AbstractDenoiser
-from ..denoisers.perturbed import AbstractPerturbed, Tempered
+from ..denoisers.perturbed import AbstractPerturbed, Argmax, Tempered
 from .base import AbstractDecoder, Branches
 
 

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._contexts import place_values, tokens_of
-from .._errors import readable_bytes, refuse
-from .._types import Array, Float, Int, Tokens
+from .._errors import check_bytes, refuse
+from .._types import Array, Float, Tokens
 from ..distributions.joint import MAX_TABLE_BYTES
 from .base import AbstractDenoiser
 
@@ -78,14 +78,8 @@ def tabulate_denoiser(
     own = jax.eval_shape(denoiser, jax.ShapeDtypeStruct((n,), jnp.arange(1).dtype)).dtype
     itemsize = (own if dtype is None else jnp.dtype(dtype)).itemsize
     need = (q + 1) ** n * n * q * itemsize
-    if need > MAX_TABLE_BYTES:
-        refuse(
-            "n, q",
-            f"{n}, {q}",
-            f"a table of at most {readable_bytes(MAX_TABLE_BYTES)}",
-            f"{q + 1}^{n} contexts of {n} x {q} numbers need {readable_bytes(need)}; "
-            "use fewer positions or the denoiser itself",
-        )
+    what = f"a table of {q + 1}^{n} contexts of {n} x {q} numbers"
+    check_bytes(need, MAX_TABLE_BYTES, what, "use fewer positions or the denoiser itself", n=n, q=q)
     return TableDenoiser(_tabulate(denoiser, whole_batch(batch, n, q), dtype))
 
 
@@ -100,7 +94,7 @@ def _tabulate(
 ) -> Float[Array, "contexts n q"]:
     n, q = denoiser.n, denoiser.q
 
-    def rows(code: Int[Array, ""]) -> Float[Array, "n q"]:
+    def rows(code):
         log_probs = denoiser(tokens_of(code, n, q))
         return log_probs if dtype is None else jax.nn.log_softmax(log_probs.astype(dtype), axis=-1)
 
@@ -118,15 +112,11 @@ def _check_rows(values: np.ndarray, start: int) -> None:
     wanted = np.where((tokens == q)[:, :, None], probs, tokens[:, :, None] == np.arange(q))
     tolerance = 1e-9 if values.dtype == np.float64 else 1e-4
     with np.errstate(invalid="ignore"):
-        right = (np.abs(probs.sum(-1) - 1) <= tolerance) & np.all(
-            np.abs(probs - wanted) <= tolerance, axis=-1
-        )
+        one = np.abs(probs.sum(-1) - 1) <= tolerance
+        right = one & np.all(np.abs(probs - wanted) <= tolerance, axis=-1)
     wrong = np.argwhere(~(right | missing.all(-1)))
     if wrong.size:
         context, position = wrong[0]
-        refuse(
-            "log_probs",
-            f"{values[context, position].tolist()} at position {position} of context {start + context}",
-            "logarithms of a row of sum 1, certain of the token where it is revealed",
-            "NaN only in whole rows",
-        )
+        found = f"{values[context, position].tolist()} at position {position} of context {start + context}"
+        wanted = "logarithms of a row of sum 1, certain of the token where it is revealed"
+        refuse("log_probs", found, wanted, "NaN only in whole rows")

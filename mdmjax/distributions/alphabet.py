@@ -3,7 +3,7 @@
 import abc
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -25,12 +25,7 @@ LEAST_SHARE = 1e-5
 class AbstractAlphabet(eqx.Module):
     """Text to symbols `0..q-1` and back; the mask token `q` is shown as `░`."""
 
-    if TYPE_CHECKING:
-
-        @property
-        def q(self) -> int: ...  # noqa: D102
-    else:
-        q: eqx.AbstractVar[int]
+    q: eqx.AbstractVar[int]
 
     @abc.abstractmethod
     def encode(self, text: str) -> Integer[np.ndarray, " tokens"]:
@@ -88,10 +83,7 @@ class ByteAlphabet(AbstractAlphabet):
     ([97, 195, 169], 'a░b')
     """
 
-    @property
-    def q(self) -> int:
-        """256."""
-        return 256
+    q = 256
 
     def encode(self, text: str) -> Integer[np.ndarray, " tokens"]:
         """The bytes."""
@@ -104,11 +96,11 @@ class ByteAlphabet(AbstractAlphabet):
         return data.decode("utf-8", "replace")
 
 
-def common_characters(texts: Iterable[str], most: int = 255, least_share: float = LEAST_SHARE) -> Alphabet:
+def common_characters(texts: Iterable[str], most: int = 255) -> Alphabet:
     r"""The `most` frequent characters of the texts, in order of their code points, and `\ufffd`.
 
-    A character that is less than `least_share` of the texts is left out. The texts should be those of
-    the training alone: what is held out may not shape the model.
+    A character that is less than `LEAST_SHARE` of the texts is left out. The texts should be those of the
+    training alone: what is held out may not shape the model.
 
     >>> common_characters(["abracadabra", "a!"], most=3).symbols
     ('a', 'b', 'r', '\ufffd')
@@ -117,7 +109,7 @@ def common_characters(texts: Iterable[str], most: int = 255, least_share: float 
     for text in texts:
         counts.update(text)
     del counts[REPLACEMENT]
-    least = least_share * counts.total()
+    least = LEAST_SHARE * counts.total()
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
     return Alphabet((*sorted(symbol for symbol, count in ranked if count >= least), REPLACEMENT))
 

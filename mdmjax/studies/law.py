@@ -9,8 +9,8 @@ from .._errors import InvalidInputError, readable_bytes, refuse
 from .._types import Array, Float, Key
 from ..decoders.base import AbstractDecoder
 from ..denoisers.base import AbstractDenoiser
-from ..denoisers.fallback import Fallback
 from ..denoisers.oracle import Oracle
+from ..denoisers.perturbed import Fallback
 from ..denoisers.table import tabulate_denoiser
 from ..distributions.base import AbstractDistribution
 from ..distributions.block_hmm import BlockHMM
