@@ -96,10 +96,10 @@ class ByteAlphabet(AbstractAlphabet):
         return data.decode("utf-8", "replace")
 
 
-def common_characters(texts: Iterable[str], most: int = 255) -> Alphabet:
+def common_characters(texts: Iterable[str], most: int = 255, least_share: float = LEAST_SHARE) -> Alphabet:
     r"""The `most` frequent characters of the texts, in order of their code points, and `\ufffd`.
 
-    A character that is less than `LEAST_SHARE` of the texts is left out. The texts should be those of the
+    A character that is less than `least_share` of the texts is left out. The texts should be those of the
     training alone: what is held out may not shape the model.
 
     >>> common_characters(["abracadabra", "a!"], most=3).symbols
@@ -109,7 +109,7 @@ def common_characters(texts: Iterable[str], most: int = 255) -> Alphabet:
     for text in texts:
         counts.update(text)
     del counts[REPLACEMENT]
-    least = LEAST_SHARE * counts.total()
+    least = least_share * counts.total()
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
     return Alphabet((*sorted(symbol for symbol, count in ranked if count >= least), REPLACEMENT))
 
