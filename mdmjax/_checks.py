@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from ._errors import refuse, shown
@@ -56,7 +57,7 @@ def probability(argument: str, value: Numbers) -> Float[Array, ""]:
 
 def check_probability(argument: str, value: Float[Array, "..."]) -> None:
     """Refuse numbers that are not in `[0, 1]`; a traced value passes."""
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return
     entries = np.asarray(value)
     wrong = entries[~((entries >= 0) & (entries <= 1))]
@@ -67,7 +68,7 @@ def check_probability(argument: str, value: Float[Array, "..."]) -> None:
 def check_rows(argument: str, value: Float[Array, "... outcomes"]) -> None:
     """Refuse rows (last axis) that are not probabilities of sum one; a traced value passes."""
     check_probability(argument, value)
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return
     totals = np.asarray(value).sum(-1, dtype=np.float64)
     tolerance = 1e-9 if value.dtype == np.float64 else 1e-4

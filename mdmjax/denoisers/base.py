@@ -1,6 +1,7 @@
 """What a denoiser is: the one interface that every decoder and every law takes."""
 
 import abc
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 
@@ -15,8 +16,15 @@ class AbstractDenoiser(eqx.Module):
     that the data never have may give any rows, NaN among them: the laws refuse to visit such a context.
     """
 
-    n: eqx.AbstractVar[int]
-    q: eqx.AbstractVar[int]
+    if TYPE_CHECKING:  # a checker would take abstract variables for arguments of the constructor
+
+        @property
+        def n(self) -> int: ...  # noqa: D102
+        @property
+        def q(self) -> int: ...  # noqa: D102
+    else:
+        n: eqx.AbstractVar[int]
+        q: eqx.AbstractVar[int]
 
     @abc.abstractmethod
     def __call__(self, tokens: Tokens) -> Float[Array, "n q"]:

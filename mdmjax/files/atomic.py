@@ -68,8 +68,8 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     before the new name is, so that this also holds when the power fails.
     """
 
-    def made(**how: str | Path) -> str:
-        handle, name = tempfile.mkstemp(**how)
+    def made(*, prefix: str, suffix: str, dir: Path) -> str:
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=dir)
         os.close(handle)
         return name
 

@@ -150,6 +150,7 @@ def _opened(path: Path) -> BinaryIO:
 
 def _first(path: Path, stream: BinaryIO) -> dict[str, Any]:
     """The first line, checked."""
+    first: Any = None
     try:
         line = stream.readline(MAX_HEADER_BYTES)
         first = json.loads(line) if line.endswith(b"\n") else None

@@ -9,6 +9,7 @@ is read too.
 import dataclasses
 import hashlib
 import json
+import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,10 @@ def read_model(path: Path, *, limit: int = MAX_NETWORK_BYTES) -> tuple[Transform
                 need = f"n {config.n}, {readable_bytes(config.sequence_bytes)} a sequence"
                 refuse("model", f"{path} with {need}", f"at most {readable_bytes(limit)}")
             tensors = {name: _finite(path, name, file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
-        if "sha256" in texts and texts["sha256"] != _digest(texts, np.memmap(path, np.uint8, "r")):
-            refuse("model", path, "the file that was written", "it is damaged: its sha256 differs")
+        if "sha256" in texts:
+            with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                if texts["sha256"] != _digest(texts, data):
+                    refuse("model", path, "the file that was written", "it is damaged: its sha256 differs")
     except OSError as error:
         refuse("model", path, "a file that can be read", str(error.strerror or error))
     except safetensors.SafetensorError:
@@ -151,10 +154,11 @@ def _hashed(data: bytes) -> bytes:
     return len(line).to_bytes(8, "little") + line + data[8 + size :]
 
 
-def _digest(texts: dict[str, str], data: bytes | np.ndarray) -> str:
+def _digest(texts: dict[str, str], data: bytes | mmap.mmap) -> str:
     """The SHA-256 of what a file says and holds, wherever its tensors begin."""
     digest = hashlib.sha256(json.dumps([texts["config"], texts["metadata"]]).encode())
-    digest.update(data[8 + int.from_bytes(bytes(data[:8]), "little") :])
+    with memoryview(data) as view:
+        digest.update(view[8 + int.from_bytes(view[:8], "little") :])
     return digest.hexdigest()
 
 
@@ -168,8 +172,7 @@ def _described(path: Path, texts: dict[str, str]) -> tuple[TransformerConfig, di
         # How attention is computed is a matter of the machine, and not of the model.
         return TransformerConfig(**config | {"attention": None}), dict(metadata)
     except InvalidInputError as error:
-        field, _, rest = str(error).partition(" is ")
-        raise InvalidInputError(f"model is {shown(path, 200)} with {field} {rest}") from None
+        refuse("model", f"{path} with {error.argument} {shown(error.value)}", error.wanted, error.remedy)
     except (ValueError, TypeError, KeyError, RecursionError):
         refuse("model", f"{path} with damaged metadata", f"JSON as a file of {FORMAT!r} has it")
 

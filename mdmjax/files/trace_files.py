@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,6 @@ def write_traces(path: Path, traces: Trace, q: int) -> None:
     Whole or not at all. `q` is the mask token; see `Trace` for the others.
     """
     buffer = io.BytesIO()
-    arrays = {name: np.asarray(values) for name, values in traces._asdict().items()}
+    arrays: dict[str, Any] = {name: np.asarray(values) for name, values in traces._asdict().items()}
     np.savez_compressed(buffer, **arrays, q=np.asarray(q))
     write_bytes(path, buffer.getvalue())

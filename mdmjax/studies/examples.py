@@ -8,7 +8,7 @@ import numpy as np
 
 from .._checks import check_integer
 from .._errors import refuse
-from ..distributions.alphabet import AbstractAlphabet, ByteAlphabet, alphabet_to_json, common_characters
+from ..distributions.alphabet import Alphabet, ByteAlphabet, alphabet_to_json, common_characters
 from ..distributions.base import AbstractDistribution
 from ..files.corpus import Corpus, held_out_split
 from ..information.curve import InformationCurve
@@ -28,7 +28,7 @@ class Examples(NamedTuple):
 
 
 def text_examples(
-    corpus: Corpus, length: int, alphabet: AbstractAlphabet | None = None, *, of: str = "a text"
+    corpus: Corpus, length: int, alphabet: Alphabet | ByteAlphabet | None = None, *, of: str = "a text"
 ) -> Examples:
     """Random windows of `length` tokens of nine files in ten, and of those held out (`held_out_split`).
 
@@ -48,7 +48,7 @@ def text_examples(
     for side, what in zip(sides, ("to train on", "held out"), strict=True):
         if side.size < length:
             refuse("length", length, f"at most the {side.size} tokens of the text {what}")
-    training, held_out = (Windows(jnp.asarray(side), length, alphabet.q) for side in sides)
+    training, held_out = (Windows(tokens=jnp.asarray(side), n=length, q=alphabet.q) for side in sides)
     seen, new = (np.bincount(side, minlength=alphabet.q) for side in sides)
     rows = np.log((seen + 1) / (seen.sum() + alphabet.q))
     facts = {

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .._errors import InvalidInputError, refuse
@@ -138,7 +139,7 @@ def training_study(
     sharding = batch_sharding(devices[:used]) if used > 1 else None
     training, state = on_every_device((examples.training, state), sharding)
     book = _Book(folder, header, plan, config.n, before, callback or (lambda _: False), begun)
-    nothing = StepLog(*(np.zeros(0, np.float32) for _ in StepLog._fields))
+    nothing = jax.device_get(StepLog(*(jnp.zeros(0, jnp.float32) for _ in StepLog._fields)))
     stopped = book.callback(Progress(begun, nothing, 0.0, state))
     if not stopped:
         try:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -47,7 +47,7 @@ class TrainState(eqx.Module):
     def begin(cls, network: Transformer, plan: TrainingPlan) -> "TrainState":
         """The state before the first step that starts from a network."""
         ema = jax.tree.map(jnp.copy, network)
-        return cls(network, ema, plan.optimiser().init(network), jnp.zeros((), jnp.int32))
+        return cls(network, ema, plan.optimiser().init(cast(Any, network)), jnp.zeros((), jnp.int32))
 
 
 class StepLog(NamedTuple):
@@ -189,7 +189,7 @@ def _train_steps(
         tokens, masks = _placed((tokens, masks), sharding)
         with jax.numpy_dtype_promotion("standard"):  # attention backward, and optax's counts, promote
             loss, gradient = jax.value_and_grad(masked_loss)(state.network, tokens, masks)
-            update, moments = optimiser.update(gradient, state.optimiser, state.network)
+            update, moments = optimiser.update(gradient, state.optimiser, cast(Any, state.network))
         network = jax.tree.map(lambda x, dx: x + dx.astype(x.dtype), state.network, update)
         since = state.step.astype(jnp.float32)
         keep = jnp.minimum(jnp.float32(plan.ema), (1 + since) / (10 + since))
@@ -200,7 +200,7 @@ def _train_steps(
     return jax.lax.scan(step, state, length=count)
 
 
-def batch_sharding(devices: list[jax.Device]) -> NamedSharding:
+def batch_sharding(devices: list[Any]) -> NamedSharding:
     """Each of the devices has an equal part of a batch.
 
     >>> batch_sharding(jax.devices()).spec

@@ -1,6 +1,7 @@
 """What a training depends on beside the data and the network's shape, and the memory that it takes."""
 
 import dataclasses
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -74,7 +75,7 @@ class TrainingPlan:
         """The optimiser of a network's parameters."""
         return optax.chain(
             optax.clip_by_global_norm(self.clip),
-            optax.adamw(self.rate, *self.betas, weight_decay=self.weight_decay, mask=_decays),
+            optax.adamw(cast(Any, self.rate), *self.betas, weight_decay=self.weight_decay, mask=_decays),
         )
 
 
