@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from .._contexts import place_values, tokens_of
 from .._errors import check_bytes, refuse
@@ -35,7 +36,7 @@ class TableDenoiser(AbstractDenoiser):
         contexts, n, q = self.log_probs.shape
         if n < 1 or q < 1 or contexts != (q + 1) ** n:
             refuse("log_probs", f"of shape {self.log_probs.shape}", "shape ((q+1)^n, n, q), n >= 1, q >= 1")
-        if isinstance(self.log_probs, jax.core.Tracer):
+        if isinstance(self.log_probs, Tracer):
             return
         values = np.asarray(self.log_probs)
         block = max(1, 2**22 // (n * q))
@@ -95,7 +96,7 @@ def _tabulate(
     n, q = denoiser.n, denoiser.q
 
     def rows(code):
-        log_probs = denoiser(tokens_of(code, n, q))
+        log_probs = denoiser(jnp.asarray(tokens_of(code, n, q)))
         return log_probs if dtype is None else jax.nn.log_softmax(log_probs.astype(dtype), axis=-1)
 
     return jax.lax.map(rows, jnp.arange((q + 1) ** n), batch_size=batch)

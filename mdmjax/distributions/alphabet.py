@@ -3,7 +3,7 @@
 import abc
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import numpy as np
@@ -25,7 +25,12 @@ LEAST_SHARE = 1e-5
 class AbstractAlphabet(eqx.Module):
     """Text to symbols `0..q-1` and back; the mask token `q` is shown as `░`."""
 
-    q: eqx.AbstractVar[int]
+    if TYPE_CHECKING:
+
+        @property
+        def q(self) -> int: ...  # noqa: D102
+    else:
+        q: eqx.AbstractVar[int]
 
     @abc.abstractmethod
     def encode(self, text: str) -> Integer[np.ndarray, " tokens"]:

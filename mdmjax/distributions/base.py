@@ -6,6 +6,7 @@ Every function takes one sequence; `jax.vmap` batches it.
 """
 
 import abc
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax
@@ -22,8 +23,15 @@ MAX_TABLE_BYTES = 2**31
 class AbstractDistribution(eqx.Module):
     """A distribution on `n` positions with alphabet `0..q-1`; the mask token is `q`."""
 
-    n: eqx.AbstractVar[int]
-    q: eqx.AbstractVar[int]
+    if TYPE_CHECKING:  # a checker would take abstract variables for arguments of the constructor
+
+        @property
+        def n(self) -> int: ...  # noqa: D102
+        @property
+        def q(self) -> int: ...  # noqa: D102
+    else:
+        n: eqx.AbstractVar[int]
+        q: eqx.AbstractVar[int]
 
     @abc.abstractmethod
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
