@@ -43,7 +43,7 @@ def scalar(argument: str, value: Numbers) -> Float[Array, ""]:
 def positive(argument: str, value: Numbers) -> Float[Array, ""]:
     """The value as one number, refused if it is not finite and above 0; a traced value passes."""
     number = scalar(argument, value)
-    if not isinstance(number, jax.core.Tracer) and not 0 < float(number) < float("inf"):
+    if not isinstance(number, Tracer) and not 0 < float(number) < float("inf"):
         refuse(argument, f"{float(number):.6g}", "a finite number > 0")
     return number
 
