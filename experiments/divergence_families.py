@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mdmjax import Joint
-from mdmjax.divergences.total_correlation import forward_ctc, reverse_ctc
+from mdmjax.divergences.total_correlation import conditional_total_correlation
 
 from ._run import Progress
 
@@ -55,8 +55,7 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
     for cell in progress(list(np.ndindex(*parameters.shape)), "pairs"):
         pair = Joint(jnp.asarray(tables[cell[0]](parameters[cell])))
         nothing_seen = jnp.full(2, pair.q)
-        forward[cell] = forward_ctc(pair, nothing_seen, [0, 1])
-        reverse[cell] = reverse_ctc(pair, nothing_seen, [0, 1])
+        forward[cell], reverse[cell] = conditional_total_correlation(pair, nothing_seen, [0, 1])
     return {
         "family": np.array(list(families)),
         "parameter": parameters,

@@ -34,9 +34,9 @@ from .decoders.verification import BlockRejection as BlockRejection
 from .decoders.verification import BlockVerification as BlockVerification
 from .denoisers.base import AbstractDenoiser as AbstractDenoiser
 from .denoisers.entropy_noise import EntropyNoise as EntropyNoise
-from .denoisers.fallback import Fallback as Fallback
 from .denoisers.oracle import Oracle as Oracle
 from .denoisers.perturbed import DirichletNoise as DirichletNoise
+from .denoisers.perturbed import Fallback as Fallback
 from .denoisers.perturbed import Mixed as Mixed
 from .denoisers.perturbed import Tempered as Tempered
 from .denoisers.table import tabulate_denoiser as tabulate_denoiser

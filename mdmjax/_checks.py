@@ -33,6 +33,28 @@ def check_shape(argument: str, value: Array | np.ndarray, wanted: tuple[int, ...
         refuse(argument, f"of shape {value.shape}", f"shape {words} = {wanted}")
 
 
+def scalar(argument: str, value: Numbers) -> Float[Array, ""]:
+    """The value as one number of a float type; refused if it has axes."""
+    (number,) = as_floats(value)
+    check_shape(argument, number, (), "()")
+    return number
+
+
+def positive(argument: str, value: Numbers) -> Float[Array, ""]:
+    """The value as one number, refused if it is not finite and above 0; a traced value passes."""
+    number = scalar(argument, value)
+    if not isinstance(number, Tracer) and not 0 < float(number) < float("inf"):
+        refuse(argument, f"{float(number):.6g}", "a finite number > 0")
+    return number
+
+
+def probability(argument: str, value: Numbers) -> Float[Array, ""]:
+    """The value as one number, refused if it is not in `[0, 1]`; a traced value passes."""
+    number = scalar(argument, value)
+    check_probability(argument, number)
+    return number
+
+
 def check_probability(argument: str, value: Float[Array, "..."]) -> None:
     """Refuse numbers that are not in `[0, 1]`; a traced value passes."""
     if isinstance(value, Tracer):
@@ -52,7 +74,7 @@ def check_rows(argument: str, value: Float[Array, "... outcomes"]) -> None:
     tolerance = 1e-9 if value.dtype == np.float64 else 1e-4
     wrong = totals[np.abs(totals - 1) > tolerance]
     if wrong.size:
-        refuse(argument, f"of sum {wrong.flat[0]:.12g}", "rows of sum 1", "divide by the sum")
+        refuse(argument, f"of sum {wrong.flat[0]:.12g}", "a sum of 1", "divide by the sum")
 
 
 def check_integer(argument: str, value: Any, least: int) -> int:

@@ -28,8 +28,7 @@ MAX_POSITIONS = 2**24
 class Parameter:
     """A number of a family: its type, its default for each use, and the bounds it is within.
 
-    Laws have smaller sizes: the largest at which every decoder takes seconds (our choice). `cost` is the
-    bytes that one more of it takes.
+    `cost` is the bytes that one more of it takes. Laws have smaller sizes: every decoder takes seconds.
     """
 
     name: str
@@ -62,9 +61,8 @@ class Parameter:
 class Family:
     """Distributions that differ in a few numbers.
 
-    `distribution`, `curve`, `title` and `q` take every parameter by keyword. `curve` is the information
-    curve in closed form, `None` where there is none; `q` is the size of the alphabet; `rule` refuses values
-    that are within their bounds and still do not fit together.
+    `distribution`, `curve` (the information curve in closed form, if there is one), `title` and `q` (the
+    size of the alphabet) take every parameter by keyword; `rule` refuses values that do not fit together.
 
     >>> chain = FAMILIES["markov"]
     >>> values = chain.values("law", flip=0.25)
@@ -172,11 +170,7 @@ FAMILIES: dict[str, Family] = {
         Family(
             "markov",
             "Stationary Markov chain that keeps its symbol or moves to a uniformly random other one.",
-            (
-                _N,
-                _Q,
-                _probability("flip", 0.1, "Probability of moving to another symbol."),
-            ),
+            (_N, _Q, _probability("flip", 0.1, "Probability of moving to another symbol.")),
             "Markov chain, flip {flip:g}".format,
             _at("distributions.markov", "symmetric_chain"),
             _at("information.markov", "symmetric_chain_curve"),
@@ -231,10 +225,7 @@ FAMILIES: dict[str, Family] = {
         Family(
             "noisy-bit",
             "One uniform bit, repeated at every position and flipped there independently.",
-            (
-                _N,
-                _probability("flip", 0.1, "Probability that a position shows the other bit."),
-            ),
+            (_N, _probability("flip", 0.1, "Probability that a position shows the other bit.")),
             "noisy repeated bit, flip {flip:g}".format,
             _at("distributions.mixtures", "noisy_repeated_bit"),
             _at("information.exchangeable", "noisy_bit_curve"),

@@ -177,9 +177,9 @@ def test_a_bound_says_what_it_costs():
         size.checked(9)
 
 
-def test_a_chain_that_never_moves_is_no_chain():
-    with pytest.raises(InvalidInputError, match="flip is 0.0.*a chain that never moves is `repetition`"):
-        FAMILIES["markov"].curve(n=4, q=2, flip=0.0)
+def test_a_chain_that_never_moves_is_a_repetition():
+    still, repeated = (FAMILIES["markov"].curve(n=4, q=2, flip=0.0), FAMILIES["repetition"].curve(n=4, q=2))
+    np.testing.assert_array_equal(still.information, repeated.information)
 
 
 def test_to_read_the_list_imports_nothing():

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from .._checks import Numbers, as_floats
+from .._checks import Numbers, as_floats, probability
 from .._errors import refuse
 from .._numerics import comparable
 from .._types import Array, Bool, Float, Int, Key, LogProbs, Positions, Step, Tokens
@@ -16,7 +16,7 @@ from ..schedules.schedule import Schedule
 from .base import AbstractDecoder, Branches, check_branches, kept_rows, revealed_rows, word_branches
 from .orders import ends_of, first, step_size
 from .reveal import AbstractJudged
-from .thresholds import ConfidenceThreshold, probability
+from .thresholds import ConfidenceThreshold
 
 
 def leave_one_out(denoiser: AbstractDenoiser, tokens: Tokens) -> Float[Array, " n"]:

@@ -6,9 +6,8 @@ import jax.numpy as jnp
 
 from .._errors import refuse
 from .._types import Array, Bool, Int, Key, LogProbs, Step, Tokens
-from ..denoisers.argmax import Argmax
 from ..denoisers.base import AbstractDenoiser
-from ..denoisers.perturbed import AbstractPerturbed, Tempered
+from ..denoisers.perturbed import AbstractPerturbed, Argmax, Tempered
 from .base import AbstractDecoder, AbstractRule, Branches, drawn_from, revealed_rows
 from .orders import subsets
 

@@ -8,11 +8,10 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jax.scipy.special import gammaln
 
-from .._checks import Numbers, check_probability
+from .._checks import Numbers, positive, probability, scalar
 from .._errors import refuse
 from .._numerics import comparable
 from .._types import Array, Float, Int, Key, LogProbs, Positions, Step, Tokens
-from ..denoisers.perturbed import check_positive, scalar
 from .base import AbstractRule
 from .orders import check_positions, places_of, rank, subsets
 from .ranked import confidence, row_entropy
@@ -62,8 +61,7 @@ class ConfidenceFactor(AbstractRule):
     is_random = False
 
     def __init__(self, factor: Numbers):
-        self.factor = scalar("factor", factor)
-        check_positive("factor", self.factor)
+        self.factor = positive("factor", factor)
 
     def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The positions before the first that fails."""
@@ -166,13 +164,6 @@ def _sum_before(nats: Float[Array, " n"], place: Int[Array, " n"], bound: Float[
     sums = jnp.cumsum(nats[jnp.argsort(place)])
     before = jnp.concatenate([jnp.zeros_like(sums[:1]), sums[:-1]])
     return (comparable(before) <= comparable(bound.astype(nats.dtype)))[place]
-
-
-def probability(argument: str, value: Numbers) -> Float[Array, ""]:
-    """The value as one number, refused if it is not in `[0, 1]`; a traced value passes."""
-    number = scalar(argument, value)
-    check_probability(argument, number)
-    return number
 
 
 def _nats(argument: str, value: Numbers) -> Float[Array, ""]:

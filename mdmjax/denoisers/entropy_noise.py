@@ -4,12 +4,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import Numbers
+from .._checks import Numbers, positive
 from .._errors import refuse
 from .._numerics import entropy, kl_terms, safe_log
-from .._types import Array, Float, Int, Tokens
+from .._types import Array, Float, LogProbs, Tokens
 from .base import AbstractDenoiser
-from .perturbed import AbstractPerturbed, check_positive, scalar
+from .perturbed import AbstractPerturbed
 
 
 class EntropyNoise(AbstractPerturbed):
@@ -21,18 +21,15 @@ class EntropyNoise(AbstractPerturbed):
       = \min\left(\alpha H(p_i) + \lambda E_S,\ -\log \min_a p_i(a)\right)$$
 
     in nats, the inner minimum over the symbols that $p_i$ has, so that Eq. 10 holds with $b = 0$. Our
-    choice of error: $p_i$ is mixed towards its least likely possible symbol $a$ (the first of equals), with
-    the weight found by bisection; that can reach $-\log p_i(a) \ge H(p_i)$, so that at $\lambda = 0$ the
-    cap only matters for $\alpha > 1$. A certain row stays certain: it can have no finite error.
+    choice of error: $p_i$ is mixed towards its least likely possible symbol (the first of equals); that
+    can reach $-\log \min_a p_i(a) \ge H(p_i)$, so that at $\lambda = 0$ the cap only matters for
+    $\alpha > 1$. A certain row stays certain: it can have no finite error.
 
     $E_S$ is the *sum* of past errors, the reading of $\bar\varepsilon_{\pi(<t)}$ under which the weights
-    $\alpha (1 + \lambda)^{T-t}$ of Eq. 11 are right. A denoiser sees what is revealed, not in which order,
-    so the past is taken from left to right: $E_S$ adds the errors of the revealed positions, each in
-    the context of the revealed ones before it. For one token at a time from left to right, Eq. 10 holds
-    with equality below the cap. For any other order the error is still this formula, but $E_S$ is not
-    the error that was made, and only `lam = 0` is certain to satisfy Eq. 10.
-
-    Cost: one call of the base, and `n` more if `lam > 0`.
+    $\alpha (1 + \lambda)^{T-t}$ of Eq. 11 are right. A denoiser sees what is revealed, not in which order:
+    the past is taken from left to right, each error in the context of the revealed positions before it.
+    For one token at a time in that order Eq. 10 holds with equality below the cap; for any other only
+    `lam = 0` is certain to satisfy it. Cost: one call of the base, and `n` more if `lam > 0`.
 
     Raises:
         InvalidInputError: `alpha` not a finite number above 0, or `lam` not a finite number of at least 0.
@@ -50,12 +47,11 @@ class EntropyNoise(AbstractPerturbed):
     lam: float = eqx.field(static=True)
 
     def __init__(self, denoiser: AbstractDenoiser, alpha: Numbers, lam: float | int):
-        self.denoiser, self.alpha, self.lam = denoiser, scalar("alpha", alpha), float(lam)
-        check_positive("alpha", self.alpha)
+        self.denoiser, self.alpha, self.lam = denoiser, positive("alpha", alpha), float(lam)
         if not 0 <= self.lam < float("inf"):
             refuse("lam", lam, "a finite number >= 0")
 
-    def perturb(self, log_probs: Float[Array, "n q"], tokens: Tokens) -> Float[Array, "n q"]:
+    def perturb(self, log_probs: LogProbs, tokens: Tokens) -> LogProbs:
         """The rows with their error."""
         target = self.alpha.astype(log_probs.dtype) * entropy(jnp.exp(log_probs))
         if self.lam > 0:
@@ -66,7 +62,7 @@ class EntropyNoise(AbstractPerturbed):
         """The sum of the errors of the revealed positions, from left to right."""
         positions = jnp.arange(self.n)
 
-        def row_before(i: Int[Array, ""]) -> Float[Array, " q"]:
+        def row_before(i):
             return self.denoiser(jnp.where(positions < i, tokens, self.q))[i]
 
         rows = jax.lax.map(row_before, positions)
@@ -93,13 +89,10 @@ def _with_error(log_row: Float[Array, " q"], target: Float[Array, ""]) -> Float[
     log_r = jnp.minimum(log_row[symbol], 0.0)
     rest = -jnp.expm1(log_r)
 
-    def rows_of(u: Float[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    def error(u):
         log_m = (1 - u) * log_r
-        return log_m, -jnp.expm1(log_m)
-
-    def error(u: Float[Array, ""]) -> Float[Array, ""]:
-        log_m, others = rows_of(u)
-        return jnp.sum(kl_terms(jnp.stack([jnp.exp(log_m), others]), jnp.stack([jnp.exp(log_r), rest])))
+        now = jnp.stack([jnp.exp(log_m), -jnp.expm1(log_m)])
+        return jnp.sum(kl_terms(now, jnp.stack([jnp.exp(log_r), rest])))
 
     def halve(_, ends):
         low, high = ends
@@ -109,8 +102,7 @@ def _with_error(log_row: Float[Array, " q"], target: Float[Array, ""]) -> Float[
 
     zero, one = jnp.zeros_like(log_r), jnp.ones_like(log_r)
     low, _ = jax.lax.fori_loop(0, jnp.finfo(log_row.dtype).nmant + 10, halve, (zero, one))
-    u = jnp.where(error(one) <= target, one, low)
-    log_m, others = rows_of(u)
-    shrink = safe_log(others) - jnp.log(jnp.where(rest > 0, rest, 1.0))
+    log_m = (1 - jnp.where(error(one) <= target, one, low)) * log_r
+    shrink = safe_log(-jnp.expm1(log_m)) - jnp.log(jnp.where(rest > 0, rest, 1.0))
     mixed = (log_row + shrink).at[symbol].set(log_m)
     return jnp.where((rest > 0) & (target > 0), mixed, log_row)

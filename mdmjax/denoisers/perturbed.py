@@ -1,8 +1,8 @@
-r"""Denoisers with a known error: the knobs that turn a perfect denoiser into a wrong one.
+r"""Denoisers made of another one: a known error, its best guess, an answer everywhere.
 
-Each wraps any denoiser and changes the rows of masked positions; a revealed position stays certain of
-its token. Rows that the base gives as NaN (contexts that the data never have) stay NaN: no error,
-not even `delta = 1`, makes an answer where the base has none. All of these are our choices.
+Each changes the rows of masked positions; a revealed position stays certain of its token. But for
+`Fallback`, rows that the base gives as NaN (contexts that the data never have) stay NaN: not even
+`delta = 1` makes an answer where the base has none. All of these are our choices.
 """
 
 import abc
@@ -11,10 +11,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import Numbers, as_floats, check_probability, check_shape
-from .._errors import refuse
-from .._numerics import safe_log
-from .._types import Array, Float, Key, Tokens
+from .._checks import Numbers, positive, probability
+from .._numerics import comparable, safe_log
+from .._types import Array, Float, Key, LogProbs, Tokens
+from ..distributions.base import known_rows
 from .base import AbstractDenoiser
 
 
@@ -24,7 +24,7 @@ class AbstractPerturbed(AbstractDenoiser):
     denoiser: eqx.AbstractVar[AbstractDenoiser]
 
     @abc.abstractmethod
-    def perturb(self, log_probs: Float[Array, "n q"], tokens: Tokens) -> Float[Array, "n q"]:
+    def perturb(self, log_probs: LogProbs, tokens: Tokens) -> LogProbs:
         """The rows with error; what it says at revealed positions is not used."""
 
     @property
@@ -37,11 +37,11 @@ class AbstractPerturbed(AbstractDenoiser):
         """Size of the alphabet."""
         return self.denoiser.q
 
-    def __call__(self, tokens: Tokens) -> Float[Array, "n q"]:
+    def __call__(self, tokens: Tokens) -> LogProbs:
         """Log-probabilities of every symbol at every position."""
         return self.perturbed(self.denoiser(tokens), tokens)
 
-    def perturbed(self, log_probs: Float[Array, "n q"], tokens: Tokens) -> Float[Array, "n q"]:
+    def perturbed(self, log_probs: LogProbs, tokens: Tokens) -> LogProbs:
         """What it says where its base says `log_probs`."""
         masked = (tokens == self.q)[:, None]
         return jnp.where(masked, self.perturb(log_probs, tokens), log_probs)
@@ -63,10 +63,9 @@ class Mixed(AbstractPerturbed):
     delta: Float[Array, ""]
 
     def __init__(self, denoiser: AbstractDenoiser, delta: Numbers):
-        self.denoiser, self.delta = denoiser, scalar("delta", delta)
-        check_probability("delta", self.delta)
+        self.denoiser, self.delta = denoiser, probability("delta", delta)
 
-    def perturb(self, log_probs: Float[Array, "n q"], tokens: Tokens) -> Float[Array, "n q"]:
+    def perturb(self, log_probs: LogProbs, tokens: Tokens) -> LogProbs:
         """The mixture, added in logarithms so that small probabilities keep their digits."""
         delta = self.delta.astype(log_probs.dtype)
         return jnp.logaddexp(safe_log(1 - delta) + log_probs, safe_log(delta / self.q))
@@ -88,12 +87,32 @@ class Tempered(AbstractPerturbed):
     temperature: Float[Array, ""]
 
     def __init__(self, denoiser: AbstractDenoiser, temperature: Numbers):
-        self.denoiser, self.temperature = denoiser, scalar("temperature", temperature)
-        check_positive("temperature", self.temperature)
+        self.denoiser, self.temperature = denoiser, positive("temperature", temperature)
 
-    def perturb(self, log_probs: Float[Array, "n q"], tokens: Tokens) -> Float[Array, "n q"]:
+    def perturb(self, log_probs: LogProbs, tokens: Tokens) -> LogProbs:
         """The rows at the temperature, normalised."""
-        return tempered(log_probs, self.temperature.astype(log_probs.dtype))
+        return jax.nn.log_softmax(log_probs / self.temperature.astype(log_probs.dtype), axis=-1)
+
+
+class Argmax(AbstractPerturbed):
+    r"""All mass on the most probable symbol, the first of equals: temperature 0, greedy writing.
+
+    Probabilities that differ by rounding only count as equal (`comparable`). A decoder that sees these
+    rows finds every position certain; `Reveal(rule, temperature=0)` lets it choose by the rows of the base.
+
+    >>> from mdmjax import Joint, Oracle
+    >>> coin = Oracle(Joint(jnp.array([0.2, 0.8])))
+    >>> jnp.exp(Argmax(coin)(jnp.array([2])))[0].tolist()
+    [0.0, 1.0]
+    """
+
+    denoiser: AbstractDenoiser
+
+    def perturb(self, log_probs: LogProbs, tokens: Tokens) -> LogProbs:
+        """One-hot rows; rows of NaN stay."""
+        best = jnp.argmax(comparable(jnp.exp(log_probs)), axis=-1)
+        rows = known_rows(best, self.q).astype(log_probs.dtype)
+        return jnp.where(jnp.isnan(log_probs), log_probs, rows)
 
 
 class DirichletNoise(AbstractPerturbed):
@@ -101,8 +120,8 @@ class DirichletNoise(AbstractPerturbed):
 
     The parameters are $\kappa p$ with $\kappa$ the `concentration`, so the variance of an entry is
     $p_a (1 - p_a) / (\kappa + 1)$, and symbols of probability 0 keep it. The draw is a function of the key
-    and the context, so that this is one wrong denoiser, not a random one: the same tokens always get the
-    same rows. Different contexts and positions get independent draws.
+    and the context, so that this is one wrong denoiser, not a random one. Different contexts and positions
+    get independent draws.
 
     Raises:
         InvalidInputError: `concentration` not a finite number above 0.
@@ -120,10 +139,9 @@ class DirichletNoise(AbstractPerturbed):
 
     def __init__(self, denoiser: AbstractDenoiser, concentration: Numbers, *, key: Key[Array, ""]):
         self.denoiser, self.key = denoiser, key
-        self.concentration = scalar("concentration", concentration)
-        check_positive("concentration", self.concentration)
+        self.concentration = positive("concentration", concentration)
 
-    def perturb(self, log_probs: Float[Array, "n q"], tokens: Tokens) -> Float[Array, "n q"]:
+    def perturb(self, log_probs: LogProbs, tokens: Tokens) -> LogProbs:
         """Normalised gamma variables, in logarithms: small parameters underflow otherwise."""
         # The code of the context goes into the key digit by digit: no integer holds (q+1)^n.
         key, _ = jax.lax.scan(lambda key, token: (jax.random.fold_in(key, token), None), self.key, tokens)
@@ -134,23 +152,29 @@ class DirichletNoise(AbstractPerturbed):
         return jnp.where(jnp.isnan(log_probs), log_probs, jax.nn.log_softmax(drawn, axis=-1))
 
 
-def tempered(log_probs: Float[Array, "n q"], temperature: Float[Array, ""] | float) -> Float[Array, "n q"]:
-    r"""Rows $p^{1/\tau} / \sum_a p_a^{1/\tau}$, in logarithms.
+class Fallback(AbstractPerturbed):
+    r"""`denoiser` where it has an answer, uniform rows where it gives NaN.
 
-    >>> [round(float(x), 4) for x in jnp.exp(tempered(jnp.log(jnp.array([[0.2, 0.8]])), 0.5))[0]]
-    [0.0588, 0.9412]
+    Writing several tokens at once with the oracle of a distribution that has zeros can end in a context of
+    probability zero, where no conditional is right. For a decoder that never masks again uniform rows do
+    not matter to the forward KL, the total variation or the mass outside the support: a sequence of
+    positive probability has no impossible context on its way, and every other one has $p = 0$ whatever is
+    written next. They do matter to the entropy of the law, and to the calls of a rule that looks at rows.
+
+    >>> from mdmjax import Joint, Oracle
+    >>> even = Oracle(Joint(jnp.array([[[0.5, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.5]]])))
+    >>> [x.tolist() for x in jnp.exp(Fallback(even)(jnp.array([0, 1, 2])))]
+    [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]
     """
-    return jax.nn.log_softmax(log_probs / temperature, axis=-1)
 
+    denoiser: AbstractDenoiser
 
-def scalar(argument: str, value: Numbers) -> Float[Array, ""]:
-    """The value as one number of the default float type; refused if it has axes."""
-    (number,) = as_floats(value)
-    check_shape(argument, number, (), "()")
-    return number
+    def __call__(self, tokens: Tokens) -> LogProbs:
+        """Log-probabilities of every symbol at every position, never NaN."""
+        rows = self.perturb(self.denoiser(tokens), tokens)
+        return jnp.where((tokens == self.q)[:, None], rows, known_rows(tokens, self.q).astype(rows.dtype))
 
-
-def check_positive(argument: str, value: Float[Array, ""]) -> None:
-    """Refuse what is not a finite number above 0; a traced value passes."""
-    if not isinstance(value, jax.core.Tracer) and not 0 < float(value) < float("inf"):
-        refuse(argument, f"{float(value):.6g}", "a finite number > 0")
+    def perturb(self, log_probs: LogProbs, tokens: Tokens) -> LogProbs:
+        """Uniform rows in place of those with NaN."""
+        missing = jnp.any(jnp.isnan(log_probs), axis=1, keepdims=True)
+        return jnp.where(missing, -jnp.log(self.q), log_probs)

@@ -4,10 +4,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from .._contexts import place_values, tokens_of
-from .._errors import readable_bytes, refuse
-from .._types import Array, Float, Int, Tokens
+from .._errors import check_bytes, refuse
+from .._types import Array, Float, Tokens
 from ..distributions.joint import MAX_TABLE_BYTES
 from .base import AbstractDenoiser
 
@@ -35,7 +36,7 @@ class TableDenoiser(AbstractDenoiser):
         contexts, n, q = self.log_probs.shape
         if n < 1 or q < 1 or contexts != (q + 1) ** n:
             refuse("log_probs", f"of shape {self.log_probs.shape}", "shape ((q+1)^n, n, q), n >= 1, q >= 1")
-        if isinstance(self.log_probs, jax.core.Tracer):
+        if isinstance(self.log_probs, Tracer):
             return
         values = np.asarray(self.log_probs)
         block = max(1, 2**22 // (n * q))
@@ -78,14 +79,8 @@ def tabulate_denoiser(
     own = jax.eval_shape(denoiser, jax.ShapeDtypeStruct((n,), jnp.arange(1).dtype)).dtype
     itemsize = (own if dtype is None else jnp.dtype(dtype)).itemsize
     need = (q + 1) ** n * n * q * itemsize
-    if need > MAX_TABLE_BYTES:
-        refuse(
-            "n, q",
-            f"{n}, {q}",
-            f"a table of at most {readable_bytes(MAX_TABLE_BYTES)}",
-            f"{q + 1}^{n} contexts of {n} x {q} numbers need {readable_bytes(need)}; "
-            "use fewer positions or the denoiser itself",
-        )
+    what = f"a table of {q + 1}^{n} contexts of {n} x {q} numbers"
+    check_bytes(need, MAX_TABLE_BYTES, what, "use fewer positions or the denoiser itself", n=n, q=q)
     return TableDenoiser(_tabulate(denoiser, whole_batch(batch, n, q), dtype))
 
 
@@ -100,8 +95,8 @@ def _tabulate(
 ) -> Float[Array, "contexts n q"]:
     n, q = denoiser.n, denoiser.q
 
-    def rows(code: Int[Array, ""]) -> Float[Array, "n q"]:
-        log_probs = denoiser(tokens_of(code, n, q))
+    def rows(code):
+        log_probs = denoiser(jnp.asarray(tokens_of(code, n, q)))
         return log_probs if dtype is None else jax.nn.log_softmax(log_probs.astype(dtype), axis=-1)
 
     return jax.lax.map(rows, jnp.arange((q + 1) ** n), batch_size=batch)
@@ -118,15 +113,11 @@ def _check_rows(values: np.ndarray, start: int) -> None:
     wanted = np.where((tokens == q)[:, :, None], probs, tokens[:, :, None] == np.arange(q))
     tolerance = 1e-9 if values.dtype == np.float64 else 1e-4
     with np.errstate(invalid="ignore"):
-        right = (np.abs(probs.sum(-1) - 1) <= tolerance) & np.all(
-            np.abs(probs - wanted) <= tolerance, axis=-1
-        )
+        one = np.abs(probs.sum(-1) - 1) <= tolerance
+        right = one & np.all(np.abs(probs - wanted) <= tolerance, axis=-1)
     wrong = np.argwhere(~(right | missing.all(-1)))
     if wrong.size:
         context, position = wrong[0]
-        refuse(
-            "log_probs",
-            f"{values[context, position].tolist()} at position {position} of context {start + context}",
-            "logarithms of a row of sum 1, certain of the token where it is revealed",
-            "NaN only in whole rows",
-        )
+        found = f"{values[context, position].tolist()} at position {position} of context {start + context}"
+        wanted = "logarithms of a row of sum 1, certain of the token where it is revealed"
+        refuse("log_probs", found, wanted, "NaN only in whole rows")

@@ -25,29 +25,26 @@ def log_sum_exp(values: Float[Array, "..."], *, axis: int) -> Float[Array, "..."
 
 
 def chain_log_evidence(
-    log_initial: Float[Array, " states"],
-    log_transition: Float[Array, "states states"],
+    initial: Float[Array, " states"],
+    transition: Float[Array, "states states"],
     log_likelihoods: Float[Array, "length states"],
 ) -> Float[Array, ""]:
     r"""$\log \sum_z \pi(z_1) \prod_t A(z_t, z_{t+1}) \prod_t L_t(z_t)$ in nats.
 
-    One scan. The filtered log-probabilities are shifted to a maximum of 0 at each step, and the
-    shifts are summed at the end, so that a long chain keeps its digits.
+    The filtered log-probabilities are shifted to a maximum of 0 at each step, and the shifts are summed at
+    the end, so that a long chain keeps its digits.
     """
+    log_transition = safe_log(transition)
 
-    def rescale(
-        log_state: Float[Array, " states"],
-    ) -> tuple[Float[Array, " states"], Float[Array, ""]]:
+    def rescale(log_state):
         shift = _finite_max(log_state, 0)
         return log_state - shift, shift[0]
 
-    def step(
-        log_state: Float[Array, " states"], log_likelihood: Float[Array, " states"]
-    ) -> tuple[Float[Array, " states"], Float[Array, ""]]:
+    def step(log_state, log_likelihood):
         predicted = log_sum_exp(log_state[:, None] + log_transition, axis=0)
         return rescale(predicted + log_likelihood)
 
-    first, first_shift = rescale(log_initial + log_likelihoods[0])
+    first, first_shift = rescale(safe_log(initial) + log_likelihoods[0])
     last, shifts = jax.lax.scan(step, first, log_likelihoods[1:])
     return log_sum_exp(last, axis=0) + (first_shift + jnp.sum(shifts))
 
@@ -61,20 +58,19 @@ def check_chain(initial: Array, transition: Array, axis: str) -> None:
 
 def sample_chain(
     key: Key[Array, ""],
-    log_initial: Float[Array, " states"],
-    log_transition: Float[Array, "states states"],
+    initial: Float[Array, " states"],
+    transition: Float[Array, "states states"],
     length: int,
 ) -> Int[Array, " length"]:
     """One exact draw of the states, by the Gumbel-max rule.
 
     `mode="high"`: the default noise has 23 random bits in float32, and rarer events never happen.
     """
-    shape = (length, log_initial.shape[0])
+    log_initial, log_transition = safe_log(initial), safe_log(transition)
+    shape = (length, initial.shape[0])
     noise = jax.random.gumbel(key, shape, log_initial.dtype, mode="high")
 
-    def step(
-        state: Int[Array, ""], gumbel: Float[Array, " states"]
-    ) -> tuple[Int[Array, ""], Int[Array, ""]]:
+    def step(state, gumbel):
         following = jnp.argmax(log_transition[state] + gumbel)
         return following, following
 

@@ -88,10 +88,7 @@ class ByteAlphabet(AbstractAlphabet):
     ([97, 195, 169], 'a░b')
     """
 
-    @property
-    def q(self) -> int:
-        """256."""
-        return 256
+    q = 256
 
     def encode(self, text: str) -> Integer[np.ndarray, " tokens"]:
         """The bytes."""
@@ -107,8 +104,8 @@ class ByteAlphabet(AbstractAlphabet):
 def common_characters(texts: Iterable[str], most: int = 255, least_share: float = LEAST_SHARE) -> Alphabet:
     r"""The `most` frequent characters of the texts, in order of their code points, and `\ufffd`.
 
-    A character that is less than `least_share` of the texts is left out. The texts should be those of
-    the training alone: what is held out may not shape the model.
+    A character that is less than `least_share` of the texts is left out. The texts should be those of the
+    training alone: what is held out may not shape the model.
 
     >>> common_characters(["abracadabra", "a!"], most=3).symbols
     ('a', 'b', 'r', '\ufffd')

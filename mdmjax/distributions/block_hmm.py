@@ -18,14 +18,13 @@ class BlockHMM(AbstractEvidence):
     A hidden chain $Z_1 .. Z_N$ (`initial`, `transition`) has one state a block. Block $m$ is
     $(P, Y_1, .., Y_{B-1})$: given $Z_m = z$ the content bits $Y_i$ are independent with
     $P(Y_i = 1) =$ `emission[z]`, and the first bit is their parity, flipped with probability `eta`.
-    The defaults are the paper's model of 64 bits: 8 blocks of 8, two states kept with probability
-    0.9, emission 0.9 and 0.1. Without `initial` the start is uniform; without `transition` a state
-    is kept with probability 0.9 and the others are equally likely.
+    The defaults are the paper's model of 64 bits; without `initial` the start is uniform, and without
+    `transition` a state is kept with probability 0.9 and the others are equally likely.
 
-    The evidence of a partly observed block is a sum over its bits that carries the parity still
-    wanted, $O(B)$ a block. It adds and never subtracts (the shorter formula with a product of
-    $1 - 2\rho$ does), so that probabilities of order `eta` keep their digits. Relative accuracy of
-    conditionals at 64 and 4096 bits: below `1e-13` in float64, `1e-5` in float32.
+    The evidence of a partly observed block is a sum over its bits that carries the parity still wanted,
+    $O(B)$ a block. It adds and never subtracts (the shorter formula with a product of $1 - 2\rho$ does), so
+    that probabilities of order `eta` keep their digits: conditionals at 64 and 4096 bits are good to
+    `1e-13` in float64, `1e-5` in float32.
 
     Raises:
         InvalidInputError: sizes below one or too large, wrong shapes, numbers that are not probabilities.
@@ -44,6 +43,7 @@ class BlockHMM(AbstractEvidence):
     eta: Float[Array, ""]
     blocks: int = eqx.field(static=True)
     block_size: int = eqx.field(static=True)
+    q = 2
 
     def __init__(
         self,
@@ -81,16 +81,10 @@ class BlockHMM(AbstractEvidence):
         """Number of positions, `blocks * block_size`."""
         return self.blocks * self.block_size
 
-    @property
-    def q(self) -> int:
-        """Size of the alphabet: bits."""
-        return 2
-
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
         """One exact draw: the chain, the content bits, then the parity bits."""
         for_chain, for_content, for_flips = jax.random.split(key, 3)
-        log_initial, log_transition = safe_log(self.initial), safe_log(self.transition)
-        states = sample_chain(for_chain, log_initial, log_transition, self.blocks)
+        states = sample_chain(for_chain, self.initial, self.transition, self.blocks)
         bias = self.emission[states][:, None]
         shape = (self.blocks, self.block_size - 1)
         # mode="high": by default float32 has 23 random bits, too few for a small eta.
@@ -101,9 +95,7 @@ class BlockHMM(AbstractEvidence):
 
     def log_evidence(self, weights: Float[Array, "n q"]) -> Float[Array, ""]:
         r"""$\log \sum_x p(x) \prod_i w_i(x_i)$ in nats, in $O(n)$ per hidden state."""
-        return chain_log_evidence(
-            safe_log(self.initial), safe_log(self.transition), self.block_log_evidence(weights)
-        )
+        return chain_log_evidence(self.initial, self.transition, self.block_log_evidence(weights))
 
     def block_log_evidence(self, weights: Float[Array, "n q"]) -> Float[Array, "blocks states"]:
         r"""$\log \sum_x p(x \mid z) \prod_i w_i(x_i)$ over one block, for each block and state."""
@@ -116,9 +108,7 @@ class BlockHMM(AbstractEvidence):
         start = _log_add(check + log_flip[0], check[:, ::-1] + log_flip[1])
         start = jnp.broadcast_to(start[:, None, :], (self.blocks, self.emission.shape[0], 2))
 
-        def read_bit(
-            wanted: Float[Array, "blocks states 2"], log_weight: Float[Array, "blocks 2"]
-        ) -> tuple[Float[Array, "blocks states 2"], None]:
+        def read_bit(wanted, log_weight):
             bit = log_weight[:, None, :] + log_bits[None, :, :]
             zero, one = bit[:, :, :1], bit[:, :, 1:]
             return _log_add(wanted + zero, wanted[:, :, ::-1] + one), None

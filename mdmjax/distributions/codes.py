@@ -17,10 +17,10 @@ from .fields import finite_field
 class LinearCode(AbstractDistribution):
     r"""The uniform distribution on the row space of `generator` over GF(q).
 
-    For a set $S$ of positions with columns $G_S$, $p(x_S) = q^{-\mathrm{rank}(G_S)}$ if some word
-    agrees with $x_S$, else 0. A masked symbol is determined if its column is in the span of $G_S$,
-    and uniform otherwise. Both come from one elimination of at most `dim` pivots on byte tables, of
-    static shape, so that any size is exact. The rows may be dependent.
+    With $G_S$ the columns of the positions $S$, $p(x_S) = q^{-\mathrm{rank}(G_S)}$ if some word agrees with
+    $x_S$, else 0. A masked symbol is determined if its column is in the span of $G_S$, and uniform
+    otherwise. Both come from one elimination of at most `dim` pivots on byte tables, of static shape. The
+    rows may be dependent.
 
     Raises:
         InvalidInputError: `q` not a prime power up to 256; a generator that is not a matrix of
@@ -60,9 +60,7 @@ class LinearCode(AbstractDistribution):
         add, multiply = jnp.asarray(tables.add), jnp.asarray(tables.multiply)
         message = jax.random.randint(key, self.generator.shape[:1], 0, self.q, jnp.int32)
 
-        def add_row(
-            word: UInt8[Array, " n"], symbol_and_row: tuple[Int[Array, ""], UInt8[Array, " n"]]
-        ) -> tuple[UInt8[Array, " n"], None]:
+        def add_row(word, symbol_and_row):
             symbol, row = symbol_and_row
             return add[word, multiply[symbol, row]], None
 
@@ -95,57 +93,41 @@ class _Solved(eqx.Module):
     symbols: Int[Array, " n"]
 
 
-class _Elimination(eqx.Module):
-    """Rows still free to be pivots, and the symbols less the rows already taken."""
-
-    rows: UInt8[Array, "dim n"]
-    free: Bool[Array, " dim"]
-    residual: UInt8[Array, " n"]
-    rank: Int[Array, ""]
-
-
 def _eliminate(generator: UInt8[Array, "dim n"], tokens: Tokens, q: int) -> _Solved:
-    """Eliminate on the revealed columns, one pivot a turn, until no free row meets one of them.
+    """Eliminate on the revealed columns, one pivot a turn, until no `free` row meets one of them.
 
-    `residual` starts at the revealed symbols and 0 elsewhere. Each pivot row is subtracted as often
-    as clears its column, which later pivots leave clear: so the revealed symbols agree with a word
-    if `residual` ends at 0 on them, and elsewhere it is then minus that word's symbol, which is the
-    same for all words that agree if the free rows are 0 there.
+    `residual` starts at the revealed symbols and 0 elsewhere. Each pivot row is subtracted as often as
+    clears its column, which later pivots leave clear: the revealed symbols agree with a word if `residual`
+    ends at 0 on them, and elsewhere it is then minus the word's symbol, which is that of all words that
+    agree if the free rows are 0 there.
     """
     tables = jax.tree.map(jnp.asarray, finite_field(q))
     revealed = tokens != q
     # In characteristic 2 digits add by exclusive or, much faster than a table.
     add = jnp.bitwise_xor if q % 2 == 0 else lambda a, b: tables.add[a, b]
 
-    def candidates(state: _Elimination) -> Bool[Array, "dim n"]:
-        return state.free[:, None] & revealed[None, :] & (state.rows != 0)
+    def candidates(state):
+        rows, free, _, _ = state
+        return free[:, None] & revealed[None, :] & (rows != 0)
 
-    def turn(state: _Elimination) -> _Elimination:
+    def turn(state):
+        rows, free, residual, rank = state
         pivot_row, column = jnp.divmod(jnp.argmax(candidates(state)), tokens.shape[0])
-        row = state.rows[pivot_row]
+        row = rows[pivot_row]
         scale = tables.negative[tables.inverse[row[column]]]
-        free = state.free.at[pivot_row].set(False)
+        free = free.at[pivot_row].set(False)
         multiples = tables.multiply[:, tables.multiply[scale, row]]  # [q, n], minus the pivot row
-        factors = jnp.where(free, state.rows[:, column], 0)
-        return _Elimination(
-            rows=add(state.rows, multiples[factors]),
-            free=free,
-            residual=add(state.residual, multiples[state.residual[column]]),
-            rank=state.rank + 1,
-        )
+        factors = jnp.where(free, rows[:, column], 0)
+        return add(rows, multiples[factors]), free, add(residual, multiples[residual[column]]), rank + 1
 
-    start = _Elimination(
-        rows=generator,
-        free=jnp.ones(generator.shape[:1], bool),
-        residual=jnp.where(revealed, tokens, 0).astype(jnp.uint8),
-        rank=jnp.zeros((), jnp.int32),
-    )
-    end = jax.lax.while_loop(lambda state: jnp.any(candidates(state)), turn, start)
+    free, symbols = jnp.ones(generator.shape[:1], bool), jnp.where(revealed, tokens, 0).astype(jnp.uint8)
+    start = generator, free, symbols, jnp.zeros((), jnp.int32)
+    rows, free, residual, rank = jax.lax.while_loop(lambda s: jnp.any(candidates(s)), turn, start)
     return _Solved(
-        consistent=~jnp.any(revealed & (end.residual != 0)),
-        rank=end.rank,
-        determined=~jnp.any(end.free[:, None] & (end.rows != 0), axis=0),
-        symbols=tables.negative[end.residual].astype(tokens.dtype),
+        consistent=~jnp.any(revealed & (residual != 0)),
+        rank=rank,
+        determined=~jnp.any(free[:, None] & (rows != 0), axis=0),
+        symbols=tables.negative[residual].astype(tokens.dtype),
     )
 
 

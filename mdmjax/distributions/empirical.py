@@ -17,10 +17,9 @@ from .joint import Joint, check_table_size
 class Empirical(AbstractDistribution):
     r"""Sequence `samples[m]` with probability `counts[m]` over the sum of the counts.
 
-    `samples` are integers of shape `[parts, n]`, `counts` numbers of shape `[parts]`; a sequence
-    may be listed more than once. Oracles match the context against every sample, in
-    $O(\mathrm{parts} \cdot n q)$ time; nothing of size $q^n$ is made. A context that was never
-    seen has no conditionals (NaN).
+    A sequence may be listed more than once. Oracles match the context against every sample, in
+    $O(\mathrm{parts} \cdot n q)$ time; nothing of size $q^n$ is made. A context that was never seen has no
+    conditionals (NaN).
 
     Raises:
         InvalidInputError: wrong shapes, symbols not in `0..q-1`, counts that are negative, not
@@ -61,7 +60,7 @@ class Empirical(AbstractDistribution):
         matches = self._matches(tokens)
         total = jnp.sum(matches)
 
-        def share(symbol: Int[Array, ""]) -> Float[Array, " n"]:
+        def share(symbol):
             return matches @ (self.samples == symbol).astype(matches.dtype)
 
         table = jax.lax.map(share, jnp.arange(self.q, dtype=self.samples.dtype)).T

@@ -5,9 +5,8 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 
+from .._checks import check_rows
 from .._errors import check_bytes, refuse
 from .._numerics import safe_log
 from .._types import Array, Float, Int, Key, Tokens
@@ -21,8 +20,8 @@ class Joint(AbstractEvidence):
     r"""The distribution $p(x) = $ `probs[x_1, ..., x_n]`, with `probs` of shape `[q]*n`.
 
     Raises:
-        InvalidInputError: a table of another shape; and, when the values are known, one that is
-            negative, not finite, or does not sum to one (within `1e-9`, or `1e-4` in float32).
+        InvalidInputError: a table of another shape; and, when the values are known, one that is no
+            table of probabilities of sum one (within `1e-9`, or `1e-4` in float32).
 
     >>> coin = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
     >>> coin.n, coin.q, float(jnp.exp(coin.log_marginal(jnp.array([1, 2]))))
@@ -36,17 +35,7 @@ class Joint(AbstractEvidence):
         shape = self.probs.shape
         if not shape or len(set(shape)) != 1 or shape[0] < 1:
             refuse("probs", f"of shape {shape}", "shape (q,)*n", "one axis a position, all of length q")
-        if isinstance(self.probs, Tracer):
-            return
-        values = np.asarray(self.probs)
-        if not np.all(np.isfinite(values)):
-            bad = int(np.sum(~np.isfinite(values)))
-            refuse("probs", f"not finite at {bad} entries", "finite numbers", "replace NaN and inf")
-        if values.min() < 0:
-            refuse("probs", f"{values.min():.6g} at its lowest", "numbers >= 0")
-        total = float(values.sum(dtype=np.float64))
-        if abs(total - 1) > (1e-9 if values.dtype == np.float64 else 1e-4):
-            refuse("probs", f"of sum {total:.12g}", "a sum of 1", "divide the table by its sum")
+        check_rows("probs", self.probs.reshape(-1))
 
     @property
     def n(self) -> int:
@@ -84,7 +73,7 @@ def check_table_size(n: int, q: int, /, **sizes: int) -> None:
     check_bytes(8 * q**n, MAX_TABLE_BYTES, "a table", remedy, **sizes)
 
 
-def tabulate(distribution: AbstractDistribution, *, batch: int = 2**14) -> Joint:
+def tabulate(distribution: AbstractDistribution) -> Joint:
     """The dense `Joint` of any distribution, from `log_prob` of all `q^n` sequences in batches.
 
     Raises:
@@ -97,18 +86,12 @@ def tabulate(distribution: AbstractDistribution, *, batch: int = 2**14) -> Joint
     if isinstance(distribution, Joint):
         return distribution
     check_table_size(n, q)
-    log_probs = _tabulate(distribution.log_prob, n, q, min(batch, q**n))
-    probs = jnp.exp(log_probs)
+    probs = jnp.exp(_tabulate(distribution.log_prob, n, q))
     return Joint((probs / probs.sum()).reshape((q,) * n))
 
 
 @eqx.filter_jit
-def _tabulate(
-    log_prob: Callable[[Tokens], Float[Array, ""]], n: int, q: int, batch: int
-) -> Float[Array, " sequences"]:
+def _tabulate(log_prob: Callable[[Tokens], Float[Array, ""]], n: int, q: int) -> Float[Array, " sequences"]:
     place_values = jnp.array([q ** (n - 1 - i) for i in range(n)])
-
-    def one(index: Int[Array, ""]) -> Float[Array, ""]:
-        return log_prob((index // place_values) % q)
-
-    return jax.lax.map(one, jnp.arange(q**n), batch_size=batch)
+    one = lambda index: log_prob((index // place_values) % q)
+    return jax.lax.map(one, jnp.arange(q**n), batch_size=min(2**14, q**n))

@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 
-from .._checks import Numbers, as_floats, check_integer, check_probability, check_shape
+from .._checks import Numbers, as_floats, check_integer, probability
 from .._errors import check_bytes, refuse
 from .._numerics import safe_log
 from .._types import Array, Float, Int, Key
@@ -44,11 +44,11 @@ class MarkovChain(AbstractEvidence):
 
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
         """One exact draw."""
-        return sample_chain(key, safe_log(self.initial), safe_log(self.transition), self.n)
+        return sample_chain(key, self.initial, self.transition, self.n)
 
     def log_evidence(self, weights: Float[Array, "n q"]) -> Float[Array, ""]:
         r"""$\log \sum_x p(x) \prod_i w_i(x_i)$ in nats."""
-        return chain_log_evidence(safe_log(self.initial), safe_log(self.transition), safe_log(weights))
+        return chain_log_evidence(self.initial, self.transition, safe_log(weights))
 
 
 def symmetric_chain(n: int, q: int, flip: Numbers) -> MarkovChain:
@@ -64,8 +64,6 @@ def symmetric_chain(n: int, q: int, flip: Numbers) -> MarkovChain:
     """
     n, q = check_integer("n", n, 1), check_integer("q", q, 2)
     check_bytes(8 * q * q, MAX_TABLE_BYTES, "a transition matrix", "use fewer symbols", q=q)
-    (flip,) = as_floats(flip)
-    check_shape("flip", flip, (), "()")
-    check_probability("flip", flip)
+    flip = probability("flip", flip)
     transition = jnp.where(jnp.eye(q, dtype=bool), 1 - flip, flip / (q - 1))
     return MarkovChain(jnp.full((q,), 1 / q, flip.dtype), transition, n)

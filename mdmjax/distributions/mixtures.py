@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from .._checks import Numbers, as_floats, check_integer, check_probability, check_rows, check_shape
+from .._checks import Numbers, as_floats, check_integer, check_rows, check_shape, probability
 from .._errors import check_bytes, refuse
 from .._numerics import safe_log
 from .._types import Array, Float, Int, Key, Tokens
@@ -70,8 +70,7 @@ class MixtureOfProducts(AbstractDistribution):
     def _read(self, tokens: Tokens) -> tuple[Float[Array, " parts"], Float[Array, ""]]:
         r"""$\log p(m, x_S)$ of each part $m$ less that of the best one, and the latter, in nats.
 
-        The parts are compared position by position before the sum: over very many positions, sums
-        that are nearly equal would lose their difference.
+        The parts are compared position by position before the sum, where nearly equal sums lose digits.
         """
         column = jnp.minimum(tokens, self.q - 1)[None, :, None]
         seen = safe_log(jnp.take_along_axis(self.probs, column, axis=2)[:, :, 0])
@@ -96,9 +95,7 @@ def noisy_repeated_bit(n: int, flip: Numbers) -> MixtureOfProducts:
     """
     n = check_integer("n", n, 1)
     check_bytes(32 * n, MAX_TABLE_BYTES, "a mixture", "use fewer positions", n=n)
-    (flip,) = as_floats(flip)
-    check_shape("flip", flip, (), "()")
-    check_probability("flip", flip)
+    flip = probability("flip", flip)
     kept = jnp.stack([1 - flip, flip])
     probs = jnp.broadcast_to(jnp.stack([kept, kept[::-1]])[:, None, :], (2, n, 2))
     return MixtureOfProducts(jnp.full((2,), 0.5, flip.dtype), probs)

@@ -77,8 +77,7 @@ def text_windows(
 ) -> tuple[Int[np.ndarray, "parts n"], Int[np.ndarray, " parts"]]:
     """The different windows of `window` symbols, in lexicographic order, and how often each occurs.
 
-    Every overlapping window inside each array (a file) is counted; none crosses from one array to
-    the next; an array shorter than the window adds nothing.
+    Every overlapping window inside each array (a file) is counted; none crosses from one array to the next.
 
     Raises:
         InvalidInputError: `window < 1`, symbols not in `0..q-1`, no window at all, or windows whose

@@ -12,9 +12,8 @@ def block_incoherence(
 ) -> Float[Array, ""]:
     r"""The mean fraction of decoded blocks with $p(x^{(m)} \mid x^{<m}) \le$ `epsilon` (App. E.5).
 
-    `p` and `law` are tables of shape `[2]*n`, blocks of `block_size` positions from the left. A block
-    after a prefix that $p$ does not have counts as incoherent (our choice). `incoherence` is the other
-    number of that name: the mass of whole sequences with $p(x) \le \epsilon$ (Eq. 14).
+    `p` and `law` are tables `[2]*n`, blocks of `block_size` positions from the left. A block after a prefix
+    that $p$ does not have counts as incoherent (our choice). `incoherence` is of whole sequences (Eq. 14).
 
     Raises:
         InvalidInputError: a block size that does not divide `n`, or a threshold outside `[0, 1]`.

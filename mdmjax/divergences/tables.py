@@ -124,8 +124,8 @@ def cross_entropy_risk(p: Table, law: Table) -> Float[Array, ""]:
 def incoherence(p: Table, law: Table, epsilon: float) -> Float[Array, ""]:
     r"""$\Pr_{x \sim r}[p(x) \le \epsilon]$, with $x$ from the law (arXiv 2602.00286, Eq. 14).
 
-    $x$ is a whole sequence, as in the definition; the experiment of that paper counts blocks. At most
-    $R / \log(1/\epsilon)$ for $\epsilon < 1$ (Lemma C.3), $R$ the `cross_entropy_risk`.
+    $x$ is a whole sequence (`block_incoherence` counts blocks). At most $R / \log(1/\epsilon)$ for
+    $\epsilon < 1$ (Lemma C.3), $R$ the `cross_entropy_risk`.
 
     Raises:
         InvalidInputError: a negative `epsilon`.

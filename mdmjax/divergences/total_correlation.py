@@ -5,6 +5,7 @@ conditionals of the joint: there is no model error here.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,72 +17,29 @@ from ..distributions.base import token_weights
 from ..distributions.joint import Joint
 
 
-def forward_ctc(joint: Joint, tokens: Tokens, block: Sequence[int]) -> Float[Array, ""]:
-    r"""$\mathrm{KL}(p(x_B \mid x_P) \,\|\, p_\Pi(x_B \mid x_P))$ in nats: the truth comes first (Eq. 15).
+class TotalCorrelation(NamedTuple):
+    r"""`forward` $\mathrm{KL}(p \| p_\Pi)$ and `reverse` $\mathrm{KL}(p_\Pi \| p)$, in nats."""
 
-    The forward conditional total correlation $\mathrm{CTC}^{\to}(x_P)$. $x_P$ are the revealed `tokens`,
+    forward: Float[Array, "..."]
+    reverse: Float[Array, "..."]
+
+
+def conditional_total_correlation(joint: Joint, tokens: Tokens, block: Sequence[int]) -> TotalCorrelation:
+    r"""$\mathrm{KL}$ between $p(x_B \mid x_P)$ and $p_\Pi(x_B \mid x_P)$ in both directions, in nats.
+
+    $\mathrm{CTC}^{\to}(x_P)$ and $\mathrm{CTC}^{\gets}(x_P)$ (Eq. 15, 17). $x_P$ are the revealed `tokens`,
     $B$ the masked positions `block`; what `tokens` says at the block is not used, and positions in neither
-    are summed out. An exact accept-reject sampler of the block needs at least its exponential in proposals
-    (Prop. 5.1). NaN if the context cannot occur.
+    are summed out. An exact accept-reject sampler of the block needs $e^{\text{forward}}$ proposals
+    at least (Prop. 5.1). `reverse` is `inf` if the product makes a block that cannot occur (Lemma C.1).
+    NaN if the context cannot occur.
 
     Raises:
         InvalidInputError: an empty block, a position twice or not in `0..n-1`.
 
     >>> pair = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> round(float(forward_ctc(pair, jnp.array([2, 2]), [0, 1])), 4)
-    0.6931
+    >>> [round(float(x), 4) for x in conditional_total_correlation(pair, jnp.array([2, 2]), [0, 1])]
+    [0.6931, inf]
     """
-    exact, product = _block_tables(joint, tokens, block)
-    return jnp.sum(kl_terms(exact, product))
-
-
-def reverse_ctc(joint: Joint, tokens: Tokens, block: Sequence[int]) -> Float[Array, ""]:
-    r"""$\mathrm{KL}(p_\Pi(x_B \mid x_P) \,\|\, p(x_B \mid x_P))$ in nats: the product comes first (Eq. 17).
-
-    Reverse conditional total correlation, `inf` if the product makes a block that cannot occur (Lemma C.1).
-    Arguments and errors as `forward_ctc`.
-
-    >>> pair = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> float(reverse_ctc(pair, jnp.array([2, 2]), [0, 1]))
-    inf
-    """
-    exact, product = _block_tables(joint, tokens, block)
-    return jnp.sum(kl_terms(product, exact))
-
-
-def forward_ctc_by_step(joint: Joint, partition: Sequence[Sequence[int]]) -> Float[Array, " steps"]:
-    r"""The mean `forward_ctc` of every step in nats, over contexts from the *truth*.
-
-    Their sum is $\mathrm{KL}(p \| p_B)$, with $p_B$ the law of the decoder that reveals the blocks of
-    `partition` in turn (Eq. 16).
-
-    Raises:
-        InvalidInputError: blocks that are not a partition of `0..n-1`.
-
-    >>> pair = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> forward_ctc_by_step(pair, [[0, 1]]).round(4).tolist()
-    [0.6931]
-    """
-    return _by_step(joint, partition)[0]
-
-
-def reverse_ctc_by_step(joint: Joint, partition: Sequence[Sequence[int]]) -> Float[Array, " steps"]:
-    r"""The mean `reverse_ctc` of every step in nats, over contexts from the *decoder*.
-
-    Their sum is $\mathrm{KL}(p_B \| p)$ (Eq. 18), the blocks as in `forward_ctc_by_step`. Once a step is
-    `inf`, later ones leave out the contexts that cannot occur, which have no conditionals.
-
-    >>> pair = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> reverse_ctc_by_step(pair, [[0], [1]]).tolist()
-    [0.0, 0.0]
-    """
-    return _by_step(joint, partition)[1]
-
-
-def _block_tables(
-    joint: Joint, tokens: Tokens, block: Sequence[int]
-) -> tuple[Float[Array, " words"], Float[Array, " words"]]:
-    """p(x_B | x_P) and its product of marginals, flat."""
     _check_positions(block, joint.n)
     order = [*block, *(i for i in range(joint.n) if i not in block)]
     table = jnp.transpose(joint.probs, order)
@@ -89,13 +47,24 @@ def _block_tables(
     for i in reversed(order[len(block) :]):
         table = jnp.tensordot(table, weights[i], axes=1)
     exact = table.reshape(1, -1) / jnp.sum(table)
-    return exact[0], _products(exact, len(block), joint.q)[0]
+    product = _products(exact, len(block), joint.q)
+    return TotalCorrelation(jnp.sum(kl_terms(exact, product)), jnp.sum(kl_terms(product, exact)))
 
 
-def _by_step(
-    joint: Joint, partition: Sequence[Sequence[int]]
-) -> tuple[Float[Array, " steps"], Float[Array, " steps"]]:
-    """Both sums, by propagating the marginals of the truth and of the decoder on the revealed positions."""
+def total_correlation_by_step(joint: Joint, partition: Sequence[Sequence[int]]) -> TotalCorrelation:
+    r"""The mean `conditional_total_correlation` of every step, for the blocks of `partition` in turn.
+
+    `forward` is over contexts from the *truth*, and sums to $\mathrm{KL}(p \| p_B)$, $p_B$ the law of the
+    decoder that reveals these blocks (Eq. 16). `reverse` is over contexts from the *decoder*, and sums to
+    $\mathrm{KL}(p_B \| p)$ (Eq. 18); once a step is `inf`, later ones leave out impossible contexts.
+
+    Raises:
+        InvalidInputError: blocks that are not a partition of `0..n-1`.
+
+    >>> pair = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
+    >>> total_correlation_by_step(pair, [[0, 1]]).forward.round(4).tolist()
+    [0.6931]
+    """
     order = [i for block in partition for i in block]
     _check_positions(order, joint.n)
     if len(order) != joint.n or not all(partition):
@@ -116,16 +85,14 @@ def _by_step(
         divergence = jnp.where(visited, jnp.sum(kl_terms(product, exact), axis=1), 0.0)
         reverse.append(jnp.sum(decoder * divergence))
         decoder = (decoder[:, None] * product).reshape(-1)
-    return jnp.stack(forward), jnp.stack(reverse)
+    return TotalCorrelation(jnp.stack(forward), jnp.stack(reverse))
 
 
 def _products(rows: Float[Array, "contexts words"], size: int, q: int) -> Float[Array, "contexts words"]:
     """For each row, a table over `size` positions, the product of its one-position marginals."""
-    shape = (q,) * size
 
-    def one(row: Float[Array, " words"]) -> Float[Array, " words"]:
-        table = row.reshape(shape)
-        result = jnp.ones(1, row.dtype)
+    def one(row):
+        table, result = row.reshape((q,) * size), jnp.ones(1, row.dtype)
         for i in range(size):
             marginal = jnp.sum(table, axis=tuple(j for j in range(size) if j != i))
             result = (result[:, None] * marginal[None, :]).reshape(-1)

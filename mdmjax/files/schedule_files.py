@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import refuse
-from ..schedules.export import EXPORTS, from_json_dict, to_json_dict
+from ..schedules.adapters import ADAPTERS, adapter_source
+from ..schedules.export import from_json_dict, to_json_dict
 from ..schedules.schedule import Schedule
 from .arrays import read_text
 from .atomic import write_folder
@@ -16,10 +17,9 @@ SCHEDULE_JSON = "schedule.json"
 
 
 def export_schedule(folder: Path, schedule: Schedule, metadata: Mapping[str, Any]) -> None:
-    """Write `schedule.json` and every adapter of `EXPORTS` into `folder`, all or none."""
-    texts = {name: adapter(schedule) for name, adapter in EXPORTS.items()}
+    """Write `schedule.json` and every file of `ADAPTERS` into `folder`, all or none."""
     document = json.dumps(to_json_dict(schedule, metadata), indent=1, allow_nan=False)
-    texts[SCHEDULE_JSON] = document + "\n"
+    texts = {SCHEDULE_JSON: document + "\n"} | {name: adapter_source(name, schedule) for name in ADAPTERS}
     write_folder(folder, {name: text.encode() for name, text in texts.items()})
 
 

@@ -11,8 +11,6 @@ import jax.numpy as jnp
 
 from .._types import Array, Float
 
-_State = tuple[Array, Array, Array]
-
 
 def mean_from_ratios(
     values: Float[Array, " outcomes"],
@@ -22,19 +20,18 @@ def mean_from_ratios(
 ) -> Float[Array, " points"]:
     r"""$\mathbb{E}\, v_L$ under many laws $p$ at once, with $p(l+1)/p(l)$ = `ratio_up(l)`.
 
-    `ratio_down(l)` is $p(l-1)/p(l)$. `mode` is any outcome of positive probability near the mode of
-    each law, from which the ratios are followed; they must be finite everywhere, and 0 where they
-    leave the support. One pass up and one down the outcomes, with a few arrays of `points`.
+    `ratio_down(l)` is $p(l-1)/p(l)$. `mode` is any outcome of positive probability near the mode of each
+    law, from which the ratios are followed; they must be finite, and 0 where they leave the support.
     """
     nothing = jnp.zeros_like(mode)
 
-    def upwards(state: _State, row: tuple[Array, Array]) -> tuple[_State, None]:
+    def upwards(state, row):
         (weight, total, mean), (outcome, value) = state, row
         weight = jnp.where(outcome == mode, 1.0, weight)
         total, mean = total + weight, mean + weight * value
         return (weight * ratio_up(outcome), total, mean), None
 
-    def downwards(state: _State, row: tuple[Array, Array]) -> tuple[_State, None]:
+    def downwards(state, row):
         (weight, total, mean), (outcome, value) = state, row
         total, mean = total + weight, mean + weight * value
         # The mode was counted on the way up; only what is below it is added here.

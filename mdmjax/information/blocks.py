@@ -24,9 +24,9 @@ def blocks_curve(curves: Sequence[InformationCurve], copies: Sequence[int]) -> I
 
     $$Z_{k+1} = \sum_t \frac{c_t B_t}{n}\, \mathbb{E}\, Z^{(t)}_{L+1}.$$
 
-    The weights come from ratios of neighbours and every sum is of non-negative numbers, so that the
-    relative error is at most about $4 B_t$ roundings even where $Z$ is tiny. Time $n \sum_t B_t$,
-    memory a few arrays of length `n`. Rounding never makes the curve fall (a running maximum).
+    The weights come from ratios of neighbours and every sum is of non-negative numbers: the relative error
+    is at most about $4 B_t$ roundings even where $Z$ is tiny. Time $n \sum_t B_t$, memory a few arrays of
+    length `n`. A running maximum keeps rounding from making the curve fall.
 
     Raises:
         InvalidInputError: no kind of block, another number of copies than of curves, copies < 1, or
@@ -47,8 +47,8 @@ def blocks_curve(curves: Sequence[InformationCurve], copies: Sequence[int]) -> I
         refuse("curves", found, wanted, f"{work:.1e} are needed: use smaller blocks or fewer copies")
     nothing = jnp.zeros_like(curves[0].marginal_entropy)
     kinds = [(count * curve.n / n, curve) for count, curve in zip(counts, curves, strict=True)]
-    information = sum((s * _seen_by_mates(c.information, n) for s, c in kinds), start=nothing)
-    marginal = sum((s * c.marginal_entropy for s, c in kinds), start=nothing)
+    information = sum((share * _seen_by_mates(c.information, n) for share, c in kinds), start=nothing)
+    marginal = sum((share * c.marginal_entropy for share, c in kinds), start=nothing)
     return InformationCurve(jax.lax.cummax(information), marginal)
 
 
@@ -60,11 +60,11 @@ def _seen_by_mates(block: Float[Array, " size"], n: int) -> Float[Array, " n"]:
     mode = jnp.floor((k + 1) * ((mates + 1) / (n + 1)))
     mode = jnp.clip(mode, jnp.maximum(k - others, 0), jnp.minimum(k, mates))
 
-    def ratio_up(seen: Float[Array, ""]) -> Float[Array, " n"]:
+    def ratio_up(seen):
         unseen = (mates - seen) / (seen + 1)
         return unseen * ((k - seen) / jnp.maximum(others - k + seen + 1, 1))
 
-    def ratio_down(seen: Float[Array, ""]) -> Float[Array, " n"]:
+    def ratio_down(seen):
         return seen / (mates - seen + 1) * ((others - k + seen) / jnp.maximum(k - seen + 1, 1))
 
     return mean_from_ratios(block, mode, ratio_up, ratio_down)

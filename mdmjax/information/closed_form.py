@@ -23,9 +23,9 @@ def curve_from_steps(
 ) -> InformationCurve:
     r"""The curve with $Z_j = $ `heights[i]` for `starts[i] <= j < starts[i+1]`, 0 before them.
 
-    `j` counts from 1, heights are in nats. Every nondecreasing curve with $Z_1 = 0$ is the curve of
-    some distribution up to any error (arXiv 2511.04647, Lemma 29): any steps will do. They do not
-    determine $H_1 \ge Z_n$: our choice is $H_1 = Z_n$, where all the others determine a token.
+    `j` counts from 1, heights are in nats. Any steps will do: every nondecreasing curve with $Z_1 = 0$ is
+    that of some distribution up to any error (arXiv 2511.04647, Lemma 29). They do not determine
+    $H_1 \ge Z_n$: our choice is $H_1 = Z_n$, where all the others determine a token.
 
     Raises:
         InvalidInputError: `starts` not increasing in `2..n`, or `heights` that are negative, not
@@ -64,9 +64,7 @@ def mds_curve(n: int, dim: int, q: int) -> InformationCurve:
     if dim > n:
         refuse("dim", dim, f"an integer in 1..{n}")
     log_q = math.log(q)
-    steps = ([log_q], [dim + 1]) if dim < n else ([], [])
-    curve = curve_from_steps(*steps, n)
-    return InformationCurve(curve.information, log_q)
+    return InformationCurve(jnp.where(jnp.arange(n) < dim, 0.0, log_q), log_q)
 
 
 def repetition_curve(n: int, q: int) -> InformationCurve:
@@ -122,8 +120,7 @@ def pairs_curve(n: int, q: int) -> InformationCurve:
 def dual_curve(curve: InformationCurve) -> InformationCurve:
     r"""The mirrored curve $Z^*_j = Z_n - Z_{n+1-j}$: TC and DTC change places, $H_1$ is kept.
 
-    For a linear code with no constant and no free coordinate it is the curve of the dual code, by
-    matroid duality.
+    Of a linear code without a constant or free coordinate: the curve of the dual code.
 
     >>> dual_curve(curve_from_steps([1.0], [2], 4)).information.tolist()
     [0.0, 0.0, 0.0, 1.0]

@@ -1,8 +1,8 @@
 r"""What decides every schedule: a curve by the number of tokens revealed, in nats.
 
-A step that starts when $N$ tokens are revealed, and reveals $s$ at once, pays the left-Riemann error of the
-curve there: every one of its tokens is drawn as if only $N$ were known. `InformationCurve` is of a
-distribution, `LossCurve` (`loss_curve`) of a trained model; every schedule function takes either.
+A step that starts when $N$ tokens are revealed pays the left-Riemann error of the curve there: every one of
+its tokens is drawn as if only $N$ were known. Every schedule function takes an `InformationCurve`, of a
+distribution, or a `LossCurve` (`loss_curve`), of a trained model.
 """
 
 import abc
@@ -23,10 +23,10 @@ POSITION_BYTES = 64
 
 
 class AbstractCurve(eqx.Module):
-    r"""A curve that schedules are paid by, of `n` positions, in nats.
+    r"""A curve that schedules are paid by, in nats: `loss[m]` is $c(m)$, $m = 0..n-1$.
 
-    `loss[m]` is $c(m)$, the mean loss of a masked token after $m$ random tokens are revealed, $m = 0..n-1$.
-    `heights` are $-c(m)$ up to a constant; they are what costs are differences of.
+    That is the mean loss of a masked token after $m$ random tokens are revealed. `heights` are $-c(m)$ up
+    to a constant; they are what costs are differences of.
     """
 
     loss: eqx.AbstractVar[Float[Array, " n"]]
@@ -59,7 +59,7 @@ class AbstractCurve(eqx.Module):
     def total_cost(self, starts: Int[Any, " n"]) -> Float[Array, ""]:
         r"""$\sum_m (v_m - v_{N(m)})$, with `starts` $N(m)$ the start of the step of reveal $m$; vmaps.
 
-        It is the sum of `step_cost` over the steps. `Schedule.starts` are such starts.
+        The sum of `step_cost` over the steps; `Schedule.starts` are such starts.
 
         >>> float(InformationCurve([0.0, 1.0, 3.0, 4.0], 4.0).total_cost(jnp.array([0, 1, 1, 1])))
         5.0
@@ -75,8 +75,7 @@ class InformationCurve(AbstractCurve):
     is $Z_j$, and `marginal_entropy` is $H_1 = \frac1n \sum_i H(X_i)$. The mean entropies of random
     subsets follow: $H(k) = k H_1 - \sum_{j \le k} Z_j$ (Lemma 13).
 
-    $Z$ rather than $H(k)$ is stored because $Z$ is what schedules pay: differences of $H(k)$ lose
-    digits when $H(k)$ is large.
+    $Z$ is what schedules pay; differences of $H(k)$ would lose digits where $H(k)$ is large.
 
     >>> round(float(InformationCurve([0.0, 0.6931, 0.6931], 0.6931).total_correlation), 4)
     1.3862
@@ -95,10 +94,7 @@ class InformationCurve(AbstractCurve):
 
     @property
     def loss(self) -> Float[Array, " n"]:
-        r"""$c(m) = H_1 - Z_{m+1}$: the mean entropy of a masked token after $m$ random ones are revealed.
-
-        This is the masked-loss curve of the perfect denoiser.
-        """
+        r"""$c(m) = H_1 - Z_{m+1}$: a masked token's mean entropy after $m$ random ones are revealed."""
         return self.marginal_entropy - self.information
 
     @property
@@ -127,8 +123,7 @@ class InformationCurve(AbstractCurve):
     def tse_complexity(self) -> Float[Array, ""]:
         r"""Tononi-Sporns-Edelman complexity $\sum_{k=1}^n [H(k) - \frac kn H(X)]$ in nats.
 
-        It is $\sum_{j=1}^{n-1} \frac{j(n-j)}{2} (Z_{j+1} - Z_j)$, which loses no digits, and so
-        $\frac{n+1}{2}$ times `ugc_mass`.
+        It is $\sum_{j<n} \frac{j(n-j)}{2} (Z_{j+1} - Z_j)$, and so $\frac{n+1}{2}$ times `ugc_mass`.
         """
         return self.ugc_mass * ((self.n + 1) / 2)
 
@@ -137,7 +132,7 @@ class InformationCurve(AbstractCurve):
         r"""$H(0,1) = \int_0^1 t(1-t)h'(t)\,dt = \sum_{j<n} \frac{j(n-j)}{n+1}(Z_{j+1} - Z_j)$ in nats.
 
         (arXiv 2608.13520, Eq. 2c, with $h$ the Bernstein polynomial of $n Z_{j+1}$; the sum is that
-        integral in closed form). It is at most $\min(\mathrm{TC}, \mathrm{DTC})$.
+        integral in closed form.) At most $\min(\mathrm{TC}, \mathrm{DTC})$.
         """
         j = jnp.arange(1, self.n, dtype=self.information.dtype)
         return jnp.sum(j * (self.n - j) / (self.n + 1) * jnp.diff(self.information))

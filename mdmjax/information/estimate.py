@@ -14,17 +14,11 @@ class Estimate(NamedTuple):
     mean: float
     stderr: float
 
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The normal interval of level 95%."""
-        return self.mean - 1.96 * self.stderr, self.mean + 1.96 * self.stderr
-
 
 def estimate(values: Float[np.ndarray, " samples"] | Float[Array, " samples"]) -> Estimate:
     r"""The mean of independent values and $s / \sqrt{N}$, $s$ with $N - 1$.
 
-    A difference of two means that were measured on the same samples is the estimate of the differences:
-    what the samples share cancels.
+    Of means on the same samples take the estimate of their difference: what they share cancels.
 
     Raises:
         InvalidInputError: fewer than two values.

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import Numbers, as_floats, check_rows
+from .._checks import Numbers, as_floats, check_rows, probability
 from .._errors import readable_bytes, refuse
 from .._numerics import entropy, kl_terms
 from .._types import Array, Bool, Float
@@ -80,9 +80,7 @@ def noisy_bit_curve(n: int, flip: Numbers) -> InformationCurve:
     >>> round(float(noisy_bit_curve(10**6, 0.1).information[-1]), 6)
     0.368064
     """
-    (flip,) = as_floats(flip)
-    if flip.ndim or not 0 <= float(flip) <= 1:
-        refuse("flip", flip, "a probability in [0, 1]")
+    flip = probability("flip", flip)
     keep = 1 - flip
     bits = jnp.stack([jnp.stack([keep, flip]), jnp.stack([flip, keep])])
     return identical_mixture_curve(jnp.full(2, 0.5, flip.dtype), bits, n)
@@ -106,16 +104,14 @@ def _predictive_information(
     # Below this, r - p inside the divergence is no longer a normal number.
     floor = jnp.finfo(probs.dtype).tiny / jnp.finfo(probs.dtype).eps
 
-    def reveal(
-        law: Float[Array, "parts ..."], shift: Bool[Array, " free"]
-    ) -> tuple[Float[Array, "parts ..."], Float[Array, ""]]:
+    def reveal(law, shift):
         joint = jnp.tensordot(joint_weights, law, 1, precision=jax.lax.Precision.HIGHEST)
         product = jnp.expand_dims(marginal, range(1, q)) * joint.sum(0, keepdims=True)
         terms = jnp.where(product > floor, kl_terms(joint, product), 0.0)
         padded = jnp.pad(law, [(0, 0)] + [(1, 1)] * (q - 1))
         start = jnp.concatenate([jnp.zeros(1, int), 1 + shift.astype(int)])
 
-        def one_more(symbol: int) -> Float[Array, "parts ..."]:
+        def one_more(symbol):
             below = start - jnp.zeros_like(start).at[symbol + 1].set(1, mode="drop")
             seen = jax.lax.dynamic_slice(padded, list(below), law.shape)
             return jnp.expand_dims(probs[:, symbol], range(1, q)) * seen

@@ -1,8 +1,7 @@
 r"""The masked-loss curve of a trained model: the one function of a model that decides its schedules.
 
 With $c(m)$ the mean loss of a masked token after $m$ random tokens are revealed, a random-order sampler
-with steps $s_t$ that start at $N_t$ has mean negative log-likelihood $\sum_t s_t c(N_t)$ (arXiv
-2511.04647, App. G). No entropy of the data is needed to compare schedules, and none is known.
+with steps $s_t$ that start at $N_t$ has mean NLL $\sum_t s_t c(N_t)$ (arXiv 2511.04647, App. G).
 """
 
 import equinox as eqx
@@ -19,9 +18,8 @@ from .curve import AbstractCurve, check_positions
 class LossTable(eqx.Module):
     """Measured losses, one row a measurement: `loss` nats a masked token with `n_masked` of `n` masked.
 
-    `count` is how many observations a row averages: only ratios of counts matter. `stderr` is the
-    standard error of `loss`, or `None`. Rows that repeat a mask count are averaged by `count`; a
-    standard error says that its row is already the average, so that with `stderr` no row may repeat.
+    `count` is how many observations a row averages: only ratios matter. `stderr` is the standard error of
+    `loss`, or `None`. Rows that repeat a mask count are averaged by `count`; with `stderr` none may.
 
     Raises:
         InvalidInputError: no rows; a mask count outside `1..n`; a loss that is negative or not finite;
@@ -130,9 +128,8 @@ def mean_losses(
 def curve_from_table(table: LossTable) -> LossCurve:
     r"""The loss curve of measured rows: averaged by count, then linear between mask counts.
 
-    A mask count with several rows has the mean of its losses weighted by `count`. A mask count without
-    a row is interpolated linearly in the number of masked tokens, and takes the nearest measured
-    loss beyond the ends. `measured` says which is which. (Linear is our choice.)
+    A mask count without a row is interpolated linearly in the number of masked tokens, and takes the
+    nearest measured loss beyond the ends (our choice). `measured` says which is which.
 
     >>> rows = LossTable(2, np.array([2, 2, 1]), np.array([1.0, 2.0, 0.5]), count=np.array([3.0, 1.0, 1.0]))
     >>> curve_from_table(rows).loss.tolist()
@@ -149,9 +146,8 @@ def isotonic_fit(curve: LossCurve) -> LossCurve:
     r"""The nonincreasing curve nearest to the measured losses in weighted least squares.
 
     Weights are $1/\mathrm{stderr}^2$ where every measured loss has a positive standard error, and `count`
-    (or 1) otherwise. The measured points are fitted and the others interpolated again. The conditional
-    entropies of any distribution are nonincreasing in $m$ (Han), so a rise is noise or a fault of the
-    model; on a nonincreasing curve the fit changes nothing. `stderr` is of the data and is kept as it is.
+    (or 1) otherwise. The measured points are fitted and the others interpolated again. Conditional
+    entropies are nonincreasing in $m$ (Han): a rise is noise or a fault of the model. `stderr` is kept.
 
     >>> isotonic_fit(LossCurve([2.0, 1.0, 2.0])).loss.tolist()
     [2.0, 1.5, 1.5]

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import Numbers, as_floats, check_integer, check_probability, check_rows, check_shape
+from .._checks import Numbers, as_floats, check_integer, check_rows, check_shape, probability
 from .._errors import refuse
 from .._numerics import entropy, kl_terms, xlogx
 from .._types import Array, Float
@@ -59,15 +59,13 @@ def markov_curve(transition: Numbers, n: int) -> InformationCurve:
     $$Z_{k+1} = \frac1n \sum_{g=1}^{n-1} (n-g)\, i(g)\,
     \frac{2\binom{n-1-g}{k-1} - (g-1)\binom{n-1-g}{k-2}}{\binom{n-1}{k}}.$$
 
-    As $i(a+b) \le \min(i(a), i(b))$ the negative part is at most half of the positive one, so no
-    digits are lost in the difference; $i$ of a weakly dependent chain is good to about
-    `eps / sqrt(i(1))`. Binomials follow by $g$ ratios: a chain that mixes is exact to a few
-    roundings, one that never mixes to 3e-12 at $n = 10^6$ (2e-4 in float32 at $10^5$; measured).
+    As $i(a+b) \le \min(i(a), i(b))$ the negative part is at most half of the positive one: no digits are
+    lost; $i$ of a weakly dependent chain is good to about `eps / sqrt(i(1))`. A chain that mixes is exact
+    to a few roundings, one that never does to 3e-12 at $n = 10^6$ (2e-4 in float32 at $10^5$; measured).
 
     As $i$ does not rise, terms beyond $g$ are at most $i(g)\,[3\binom{n-1-g}{k} +
     g\binom{n-1-g}{k-1}] / \binom{n-1}{k}$ and are left out once that is below one rounding of
-    $\frac kn i(1) \le Z_{k+1}$. Time about $n \log n$, whatever the chain. Rounding never makes the
-    curve fall (a running maximum).
+    $\frac kn i(1) \le Z_{k+1}$: time about $n \log n$. A running maximum keeps rounding from a fall.
 
     Raises:
         InvalidInputError: not a stochastic matrix, no unique stationary law, or too many states for
@@ -89,8 +87,7 @@ def markov_curve(transition: Numbers, n: int) -> InformationCurve:
     if n == 1:
         return InformationCurve(jnp.zeros_like(stationary[:1]), marginal_entropy)
     apart = _information_apart(stationary, deviation, n, farthest)
-    information = jax.lax.cummax(jnp.pad(_sum_over_distances(apart, n), (1, 0)))
-    return InformationCurve(information, marginal_entropy)
+    return InformationCurve(_sum_over_distances(apart, n), marginal_entropy)
 
 
 def symmetric_chain_curve(n: int, q: int, flip: Numbers) -> InformationCurve:
@@ -112,9 +109,7 @@ def symmetric_chain_curve(n: int, q: int, flip: Numbers) -> InformationCurve:
     [0.0, 11.6407, 12.5771]
     """
     n, others = check_positions(n), float(check_integer("q", q, 2) - 1)
-    (flip,) = as_floats(flip)
-    check_shape("flip", flip, (), "()")
-    check_probability("flip", flip)
+    flip = probability("flip", flip)
     log_q = jnp.asarray(math.log(q), flip.dtype)
     if n == 1 or float(flip) == 0:
         return InformationCurve(jnp.full(n, log_q).at[0].set(0.0), log_q)
@@ -124,8 +119,7 @@ def symmetric_chain_curve(n: int, q: int, flip: Numbers) -> InformationCurve:
     distance = jnp.arange(1, n, dtype=flip.dtype)
     power = jnp.exp(distance * log_size) * jnp.where(distance % 2 == 0, 1.0, jnp.sign(correlation))
     apart = (_divergence_term(others * power) + others * _divergence_term(-power)) / float(q)
-    information = jax.lax.cummax(jnp.pad(_sum_over_distances(apart, n), (1, 0)))
-    return InformationCurve(information, log_q)
+    return InformationCurve(_sum_over_distances(apart, n), log_q)
 
 
 def _divergence_term(x: Float[Array, " distances"]) -> Float[Array, " distances"]:
@@ -177,11 +171,11 @@ def _information_apart(
     r"""$i(1), i(2), ...$ up to where it is negligible; 0 after."""
     first = _pair_information(stationary, deviation)
 
-    def more(state: tuple[Array, ...]) -> Array:
+    def more(state):
         distance, _, latest, _ = state
         return (distance < farthest) & ~_negligible(latest, first, n)
 
-    def step(state: tuple[Array, ...]) -> tuple[Array, ...]:
+    def step(state):
         distance, power, _, values = state
         power = jnp.matmul(power, deviation, precision=jax.lax.Precision.HIGHEST)
         latest = _pair_information(stationary, power)
@@ -192,19 +186,19 @@ def _information_apart(
 
 
 @eqx.filter_jit
-def _sum_over_distances(apart: Float[Array, " farthest"], n: int) -> Float[Array, " others"]:
-    r"""$Z_2, ..., Z_n$ from $i(1), i(2), ...$: chunks of $k$, each a loop over distances."""
+def _sum_over_distances(apart: Float[Array, " farthest"], n: int) -> Float[Array, " n"]:
+    r"""$Z_1, ..., Z_n$ from $i(1), i(2), ...$: chunks of $k$, each a loop over distances."""
     dtype, eps = apart.dtype, jnp.finfo(apart.dtype).eps
     chunks = -(-(n - 1) // _CHUNK)
     k = jnp.minimum(jnp.arange(1, chunks * _CHUNK + 1, dtype=dtype), n - 1)
 
-    def one_chunk(k: Float[Array, " chunk"]) -> Float[Array, " chunk"]:
+    def one_chunk(k):
         # single is C(n-1-g, k-1) / C(n-1, k), and double C(n-1-g, k-2) / C(n-1, k).
-        def more(state: tuple[Array, ...]) -> Array:
+        def more(state):
             index, _, _, _, unfinished = state
             return (index < apart.shape[0]) & unfinished
 
-        def step(state: tuple[Array, ...]) -> tuple[Array, ...]:
+        def step(state):
             index, single, double, total, _ = state
             g, information = (index + 1).astype(dtype), apart[index]
             total += information * (n - g) * (2 * single - (g - 1) * double)
@@ -218,7 +212,8 @@ def _sum_over_distances(apart: Float[Array, " farthest"], n: int) -> Float[Array
         start = jnp.array(0), k / (n - 1), double, jnp.zeros_like(k), jnp.array(True)
         return jax.lax.while_loop(more, step, start)[3] / n
 
-    return jax.lax.map(one_chunk, k.reshape(chunks, _CHUNK)).reshape(-1)[: n - 1]
+    others = jax.lax.map(one_chunk, k.reshape(chunks, _CHUNK)).reshape(-1)[: n - 1]
+    return jax.lax.cummax(jnp.pad(others, (1, 0)))
 
 
 def _check_mixing(

@@ -101,10 +101,6 @@ def _density(information: Float[Array, " n"], logits: Float[Array, " nodes"]) ->
     t, rest = jax.nn.sigmoid(logits), jax.nn.sigmoid(-logits)
     odds, last = jnp.exp(logits), n - 2
     mode = jnp.clip(jnp.floor((last + 1) * t), 0, last)
-    mean_rise = mean_from_ratios(
-        rises,
-        mode,
-        lambda j: (last - j) / (j + 1) * odds,
-        lambda j: j / (last - j + 1) / odds,
-    )
+    up, down = lambda j: (last - j) / (j + 1) * odds, lambda j: j / (last - j + 1) / odds
+    mean_rise = mean_from_ratios(rises, mode, up, down)
     return (t * rest) ** 2 * float(n * (n - 1)) * mean_rise

@@ -14,8 +14,8 @@ from ..decoders.reveal import Reveal
 from ..decoders.run import decode
 from ..decoders.verification import BlockVerification
 from ..denoisers.base import AbstractDenoiser
-from ..denoisers.fallback import Fallback
 from ..denoisers.oracle import Oracle
+from ..denoisers.perturbed import Fallback
 from ..distributions.block_hmm import BlockHMM
 from .block_decoding import BlockDecoding, block_decoding
 from .fixed_order import blocks_of

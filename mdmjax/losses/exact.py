@@ -32,9 +32,9 @@ def denoiser_loss_curve(joint: Joint, denoiser: AbstractDenoiser) -> LossCurve:
     r"""$c(m) = \mathbb{E}\left[-\log \hat p(x_i \mid x_S)\right]$ in nats, $m = 0..n-1$, exactly.
 
     The mean is over uniformly random $S$ with $|S| = m$ and $i \notin S$, and $x \sim p$: the loss that
-    trainers log at each number of revealed tokens. The `nll` of a schedule less $H(X)$ is the mean over
-    ordered partitions of $\mathrm{KL}(p \| \text{law given the partition})$ of the sampler that uses
-    this denoiser (arXiv 2511.04647, App. G). It is `inf` where the denoiser rules out what occurs.
+    trainers log. The `nll` of a schedule less $H(X)$ is the mean over ordered partitions of
+    $\mathrm{KL}(p \| \text{law given the partition})$ of the sampler that uses this denoiser (arXiv
+    2511.04647, App. G). It is `inf` where the denoiser rules out what occurs.
 
     Cost: $(q+1)^n$ calls of the denoiser, in blocks.
 
@@ -70,8 +70,8 @@ def kl_split(joint: Joint, denoiser: AbstractDenoiser, schedule: Schedule) -> Kl
     `sampling` is the `expected_kl` of the schedule with the oracle, `learning` is
     $\sum_t s_t\, e(N_t)$ with $e$ the `learning_error_curve` and $N_t$ tokens revealed before step $t$.
     Their sum is the mean over ordered partitions of $\mathrm{KL}(p \| \text{law given the partition})$
-    (arXiv 2511.04647, Lemma 35 with the hat on the right side). The KL to the sampler's own law,
-    which is the mixture over partitions, is no larger, and does not split like this.
+    (arXiv 2511.04647, Lemma 35 with the hat on the right side). The KL to the sampler's own law, the
+    mixture over partitions, is no larger, and does not split like this.
 
     Raises:
         InvalidInputError: as `denoiser_loss_curve`; counts that do not sum to `n`.
@@ -124,7 +124,7 @@ def _curve(joint: Joint, denoiser: AbstractDenoiser, whole_loss: bool) -> Float[
     marginals = marginal_table(joint.probs).reshape(-1)
     places = jnp.asarray(place_values(n, q))
 
-    def losses(code: Int[Array, ""]) -> tuple[Int[Array, ""], Float[Array, ""]]:
+    def losses(code):
         tokens = jnp.asarray(tokens_of(code, n, q))
         masked = tokens == q
         # With the digit q at i replaced by a, the context's number is that of (x_S, x_i = a).

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import refuse
-from .._types import Array, Float, Int, Key, Tokens
+from .._types import Array, Float, Int, Key
 from ..denoisers.base import AbstractDenoiser
 from ..schedules.schedule import Schedule, check_total
 from .sampled import BATCH, check_sequences, token_losses
@@ -25,11 +25,10 @@ def path_nlls(
     r"""$-\sum_t \sum_{i \in S_t} \log \hat p(x_i \mid x_{S_1 \cup \dots \cup S_{t-1}})$ of each, in nats.
 
     The steps $S_1, S_2, \dots$ have the sizes of the schedule and are consecutive pieces of one uniformly
-    random order, which follows from the sequence's row of `jax.random.split(key, samples)` alone: all
-    schedules go the same way, and their differences are paired. `estimate` of a column, or of a difference
-    of columns, is the measured NLL. The mean over orders and $x \sim p$ is the `nll` of the
-    `denoiser_loss_curve` (arXiv 2511.04647, App. G); for one sequence, the mean of $e^{-\text{path nll}}$
-    over orders is the probability that the sampler writes it.
+    random order of the sequence, the same for all schedules: their differences are paired. `estimate` of a
+    column, or of a difference of columns, is the measured NLL. The mean over orders and $x \sim p$ is the
+    `nll` of the `denoiser_loss_curve` (arXiv 2511.04647, App. G); for one sequence, the mean of
+    $e^{-\text{path nll}}$ over orders is the probability that the sampler writes it.
 
     As $x$ is known the steps do not wait for each other: `batch` calls run at once, compiled as one. A
     sequence takes one call for each different start of a step of any schedule.
@@ -67,12 +66,12 @@ def _paths(
     """Losses along one order a sequence: as many calls of one, or as many sequences, as make up a batch."""
     inner = min(batch, calls.size)
 
-    def path(pair: tuple[Key[Array, ""], Tokens]) -> Float[Array, " schedules"]:
+    def path(pair):
         key, tokens = pair
         order = jax.random.permutation(key, denoiser.n)  # position by reveal
         place = jnp.argsort(order)
 
-        def spent(start: Int[Array, ""]) -> Float[Array, " schedules"]:
+        def spent(start):
             losses = token_losses(denoiser, jnp.where(place < start, tokens, denoiser.q), tokens)
             return jnp.sum(jnp.where(starts == start, losses[order][None, :], 0.0), axis=1)
 

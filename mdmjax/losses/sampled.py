@@ -27,9 +27,8 @@ class MaskedLosses(eqx.Module):
     r"""Losses of a denoiser in nats a masked token, one row a call: what a loss curve is the mean of.
 
     In row `r`, `n_masked[r]` tokens of sequence `sequence[r]` were masked, and `loss[r]` is the mean of
-    $-\log \hat p$ over them. The masked tokens of one call are one observation of $c(n - m)$: they share
-    their context. All standard errors are over sequences, which must be independent draws; rows of one
-    sequence may depend on each other as they like (the cluster-robust variance of a mean).
+    $-\log \hat p$ over them: one observation of $c(n - m)$. All standard errors are over sequences, which
+    must be independent draws; rows of one sequence may depend on each other (cluster-robust variance).
     """
 
     n: int = eqx.field(static=True)
@@ -97,15 +96,13 @@ def masked_losses(
     r"""Losses of `denoiser` on `sequences`, each masked once a round, at uniformly random positions.
 
     Stratified: with the $N$ sequences in a random order, number $j$ has in round $r$
-    $(j + rN + \lfloor rN / \mathrm{lcm}(N, n) \rfloor) \bmod n + 1$ tokens masked. So in every round each
-    mask count `1..n` is used as often as any other, to within one and exactly if `n` divides $N$; all
-    rounds together are as even; and in up to `n` rounds no sequence has the same mask count twice. One
-    round of many sequences has independent rows. `n` rounds use every sequence at every count, and mask
-    nested sets of it: one random order a sequence, so that what a sequence and its order have of their
-    own cancels in differences of the curve, which is all that schedules are compared by.
+    $(j + rN + \lfloor rN / \mathrm{lcm}(N, n) \rfloor) \bmod n + 1$ tokens masked. So in every round, and
+    over all rounds, each mask count `1..n` is used as often as any other, to within one; and in up to `n`
+    rounds no sequence has the same mask count twice. One round of many sequences has independent rows. `n`
+    rounds mask nested sets of every sequence, one random order each, so that what a sequence and its order
+    have of their own cancels in differences of the curve, which is all that schedules are compared by.
 
-    `batch` calls of the denoiser run at once, and bound the memory; `N * rounds` are made in all,
-    compiled as one.
+    `batch` calls of the denoiser run at once; `N * rounds` are made in all, compiled as one.
 
     Raises:
         InvalidInputError: sequences of another length or with other symbols, `rounds` or `batch` below 1,
@@ -158,12 +155,8 @@ def joined(parts: Sequence[MaskedLosses]) -> MaskedLosses:
     """
     offsets = np.cumsum([0, *(part.sequence.max() + 1 for part in parts[:-1])])
     moved = [part.sequence + offset for part, offset in zip(parts, offsets, strict=True)]
-    return MaskedLosses(
-        parts[0].n,
-        np.concatenate(moved),
-        np.concatenate([part.n_masked for part in parts]),
-        np.concatenate([part.loss for part in parts]),
-    )
+    n_masked, loss = (np.concatenate([getattr(p, name) for p in parts]) for name in ("n_masked", "loss"))
+    return MaskedLosses(parts[0].n, np.concatenate(moved), n_masked, loss)
 
 
 def check_sequences(
@@ -208,7 +201,7 @@ def _losses(
 ) -> Float[Array, " rows"]:
     """The mean loss of the masked tokens of every row: its sequence, its order, how many are masked."""
 
-    def loss(row: tuple[Int[Array, ""], Int[Array, ""], Int[Array, ""]]) -> Float[Array, ""]:
+    def loss(row):
         one, number, count = row
         tokens = sequences[one]
         masked = jax.random.permutation(jax.random.fold_in(key, number), denoiser.n) < count

@@ -2,6 +2,9 @@ r"""Python sources that give a schedule to the samplers of others: paste, or sav
 
 None of them imports mdmjax. Two of these samplers take counts, and reproduce the schedule to the
 integer. Two take times and draw the number of tokens of each step at random, with about that mean.
+dLLM's rounding gives the counts back for every schedule of up to `2^21` tokens: $1 - \alpha$ in float32
+is wrong by $1.5 \cdot 2^{-25}$ at most, which moves $r(1 - \text{quotient})$ by less than a half. (Its
+file has the hooks of both interfaces that dLLM has had: `_alpha` and `_value`.)
 """
 
 import textwrap
@@ -9,51 +12,22 @@ import textwrap
 from .schedule import Schedule
 
 
-def llada_adapter(schedule: Schedule) -> str:
-    """A `get_num_transfer_tokens(mask_index, steps)` for LLaDA, Fast-dLLM and their children.
+def adapter_source(name: str, schedule: Schedule) -> str:
+    """The text of the file `name`, one of `ADAPTERS`, for a schedule.
 
-    It returns the counts as `int64[batch, steps]`, and raises a `ValueError` that says what to set
-    when it is asked for another number of steps or another number of masked tokens.
-
-    >>> "COUNTS = [1, 3]" in llada_adapter(Schedule([1, 3]))
+    >>> "COUNTS = [1, 3]" in adapter_source("llada_adapter.py", Schedule([1, 3]))
     True
     """
-    return _fill(_LLADA, schedule)
-
-
-def dllm_adapter(schedule: Schedule) -> str:
-    r"""A `BaseAlphaScheduler` for dLLM: $\alpha(1 - j/k)$ is the fraction revealed after $j$ steps.
-
-    dLLM's rounding gives the counts back for every schedule of up to `2^21` tokens: $1 - \alpha$ in
-    float32 is wrong by $1.5 \cdot 2^{-25}$ at most, which moves $r(1 - \text{quotient})$ by less
-    than a half. Times between the table's are interpolated linearly. (It has the hooks of both
-    interfaces that dLLM has had: `_alpha` and `_value`.)
-
-    >>> "REVEALED = [0, 1, 4]" in dllm_adapter(Schedule([1, 3]))
-    True
-    """
-    return _fill(_DLLM, schedule)
-
-
-def time_grid_adapter(schedule: Schedule) -> str:
-    """Time grids: increasing for flow_matching, decreasing for hackable_diffusion.
-
-    >>> "REVEALED = [0, 1, 4]" in time_grid_adapter(Schedule([1, 3]))
-    True
-    """
-    return _fill(_TIME_GRID, schedule)
-
-
-def _fill(template: str, schedule: Schedule) -> str:
     values = {
         "N": schedule.n,
         "STEPS": schedule.steps,
         "COUNTS": _literal("COUNTS", schedule.counts.tolist()),
         "REVEALED": _literal("REVEALED", schedule.boundaries.tolist()),
     }
-    for name, value in values.items():
-        template = template.replace(f"<<{name}>>", str(value))
-    return template
+    source = ADAPTERS[name]
+    for place, value in values.items():
+        source = source.replace(f"<<{place}>>", str(value))
+    return source
 
 
 def _literal(name: str, values: list[int]) -> str:
@@ -61,9 +35,9 @@ def _literal(name: str, values: list[int]) -> str:
     line = f"{name} = {values}"
     if len(line) <= 100:
         return line
-    body = textwrap.fill(
-        f"{', '.join(map(str, values))},", 100, initial_indent="    ", subsequent_indent="    "
-    )
+    indent = " " * 4
+    text = f"{str(values)[1:-1]},"
+    body = textwrap.fill(text, 100, initial_indent=indent, subsequent_indent=indent)
     return f"{name} = [\n{body}\n]"
 
 
@@ -202,3 +176,10 @@ class TabulatedTimeSchedule:
             step=infos.step, time=jnp.broadcast_to(column, infos.time.shape), rng=infos.rng
         )
 '''
+
+ADAPTERS = {
+    "llada_adapter.py": _LLADA,
+    "dllm_adapter.py": _DLLM,
+    "time_grid_adapter.py": _TIME_GRID,
+}
+"""For LLaDA and Fast-dLLM, for dLLM, and for flow_matching and hackable_diffusion: templates by file."""

@@ -20,14 +20,12 @@ QUANTILES = (0.025, 0.975)
 class BootstrapGain(eqx.Module):
     r"""The gain `nll(uniform) - nll(schedule)` in nats, and what sampling error does to it.
 
-    `schedule` is the optimum on the data and `gain` its gain there. `gain_interval` is the percentile
-    interval (95%) of the gain of the optimum chosen on each replicate and evaluated on that same
-    replicate: an optimum is never worse than uniform where it was chosen, so this interval is
-    optimistic. `fixed_interval` is that of `schedule` itself evaluated on the replicates.
-    `optimism` is the mean over replicates of how much better the replicate's optimum does on the
-    replicate than on the data (Efron 1983): `gain - optimism` estimates the gain on new data.
-
-    `boundary_intervals[t]` is the percentile interval (95%) of the tokens revealed before step `t + 2`.
+    `schedule` is the optimum on the data and `gain` its gain there. Intervals are percentile intervals
+    (95%): `gain_interval` of the gain of the optimum chosen on each replicate, evaluated on that same
+    replicate, which is optimistic; `fixed_interval` of `schedule` itself on the replicates. `optimism` is
+    the mean over replicates of how much better the replicate's optimum does on the replicate than on the
+    data (Efron 1983): `gain - optimism` estimates the gain on new data. `boundary_intervals[t]` is of the
+    tokens revealed before step `t + 2`.
     """
 
     schedule: Schedule
@@ -95,12 +93,8 @@ def _replicates(key: Key[Array, ""], table: LossTable, samples: int) -> Iterator
             yield eqx.tree_at(lambda t: t.loss, table, table.loss + table.stderr * row)
         return
     if table.repeated == 0:
-        refuse(
-            "bootstrap",
-            "without errors",
-            "a column stderr or repeated rows",
-            "log the loss of each mask count several times",
-        )
+        remedy = "log the loss of each mask count several times"
+        refuse("bootstrap", "without errors", "a column stderr or repeated rows", remedy)
     uniforms = np.asarray(jax.random.uniform(key, (samples, table.loss.size)))
     for row in uniforms:
         chosen = _resample_within(table.n_masked, row)

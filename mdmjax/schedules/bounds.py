@@ -1,10 +1,9 @@
 r"""What the theory promises of a schedule, without the whole curve. All in nats.
 
 The exact number is `expected_kl` (`step_gap` of a loss curve); a bound is for when few numbers of the
-distribution are known, and for seeing how loose the theory is. With $v$ the `heights` of a curve ($Z$ of an
-information curve), a step that starts at $N$ and reveals $s$ costs exactly
-$\sum_{m=1}^{s-1} (s-m)(v_{N+m} - v_{N+m-1})$, while TC, DTC and their sum weigh the increment
-$Z_{j+1} - Z_j$ by $n-j$, $j$ and $n$. Every bound here is a comparison of those weights.
+distribution are known. With $v$ the `heights` of a curve ($Z$ of an information curve), a step that starts
+at $N$ and reveals $s$ costs exactly $\sum_{m=1}^{s-1} (s-m)(v_{N+m} - v_{N+m-1})$, while TC, DTC and their
+sum weigh $Z_{j+1} - Z_j$ by $n-j$, $j$ and $n$. Every bound here is a comparison of those weights.
 """
 
 import math
@@ -22,8 +21,7 @@ from .schedule import Schedule, check_total
 def tc_bound(schedule: Schedule, total_correlation: float) -> float:
     r"""$\mathrm{TC} \max_t \frac{s_t - 1}{n - N_t - 1}$, where step $t$ starts at $N_t$.
 
-    The proof of Theorem 9 (App. D) asks for $s_t \le \frac{\varepsilon}{TC}(n - N_t - s_t)$, which
-    implies that this is $\le \varepsilon$. The constant here is ours and is the best: some
+    At most $\varepsilon$ for the steps of Theorem 9 (App. D). The constant is ours and is the best: some
     nondecreasing curve of that TC reaches it.
 
     >>> tc_bound(Schedule([4, 2, 1, 1]), 1.0)
@@ -35,8 +33,7 @@ def tc_bound(schedule: Schedule, total_correlation: float) -> float:
 def dtc_bound(schedule: Schedule, dual_total_correlation: float) -> float:
     r"""$\mathrm{DTC} \max_t \frac{s_t - 1}{N_t + 1}$, where step $t$ starts at $N_t$.
 
-    The proof of Theorem 9 (App. D) asks for $s_t \le \frac{\varepsilon}{DTC} N_t$; the rest is as in
-    `tc_bound`. For `austin` with `steps = 1` it is at most $\frac{n-k+1}{k}\mathrm{DTC}$, as in App. F.2.
+    As `tc_bound`. For `austin` with `steps = 1` it is at most $\frac{n-k+1}{k}\mathrm{DTC}$ (App. F.2).
 
     >>> dtc_bound(Schedule([1, 1, 2, 4]), 1.0)
     0.6
@@ -44,29 +41,26 @@ def dtc_bound(schedule: Schedule, dual_total_correlation: float) -> float:
     return dual_total_correlation * _greatest_ratio(schedule, schedule.boundaries[:-1] + 1)
 
 
-def li_cai_bound(schedule: Schedule, total_correlation: float, dual_total_correlation: float) -> float:
+def li_cai_bound(
+    schedule: Schedule,
+    total_correlation: float,
+    dual_total_correlation: float,
+    *,
+    power_of_two: bool = False,
+) -> float:
     r"""$\frac{s_{\max} - 1}{n}(\mathrm{TC} + \mathrm{DTC}) = (s_{\max} - 1) Z_n$.
 
-    arXiv 2511.04647, App. F.1; no constant is better, for given TC + DTC and largest step.
+    arXiv 2511.04647, App. F.1; no constant is better, for given TC + DTC and largest step. With
+    `power_of_two`, $s_{\max}$ is first rounded up to one: Li and Cai, arXiv 2505.21400, as restated in
+    arXiv 2511.04647, Thm 31.
 
-    >>> li_cai_bound(Schedule([2, 2]), 1.0, 1.0)
-    0.5
+    >>> steps = Schedule([3, 1])
+    >>> li_cai_bound(steps, 1.0, 1.0), li_cai_bound(steps, 1.0, 1.0, power_of_two=True)
+    (1.0, 1.5)
     """
-    return (int(schedule.counts.max()) - 1) / schedule.n * (total_correlation + dual_total_correlation)
-
-
-def li_cai_power_of_two_bound(
-    schedule: Schedule, total_correlation: float, dual_total_correlation: float
-) -> float:
-    r"""$\frac{2^{\lceil \log_2 s_{\max} \rceil} - 1}{n}(\mathrm{TC} + \mathrm{DTC})$.
-
-    Li and Cai, arXiv 2505.21400, as restated in arXiv 2511.04647, Thm 31.
-
-    >>> li_cai_power_of_two_bound(Schedule([3, 1]), 1.0, 1.0)
-    1.5
-    """
-    rounded = 2 ** (int(schedule.counts.max()) - 1).bit_length()
-    return (rounded - 1) / schedule.n * (total_correlation + dual_total_correlation)
+    largest = int(schedule.counts.max())
+    largest = 2 ** (largest - 1).bit_length() if power_of_two else largest
+    return (largest - 1) / schedule.n * (total_correlation + dual_total_correlation)
 
 
 def austin_bound(curve: AbstractCurve, steps: int) -> Float[Array, ""]:
@@ -120,10 +114,9 @@ def wainwright_bound(curve: AbstractCurve, schedule: Schedule) -> Float[Array, "
 def square_root_rule(curve: AbstractCurve, steps: int) -> Schedule:
     r"""Steps that share $\sum_j \sqrt{Z_{j+1} - Z_j}$ equally: optimal as $n/k \to \infty$.
 
-    The density of steps is proportional to the square root of the slope of the curve (Lavenant and
-    Zanella, arXiv 2510.25544, derived anew). Boundaries are where the cumulated root, linear
-    between positions, passes each $t/k$, rounded to nearest; empty steps are dropped, so that there
-    may be fewer steps than asked (our choices). A curve that never rises gives one step.
+    (Lavenant and Zanella, arXiv 2510.25544, derived anew.) Boundaries are where the cumulated root, linear
+    between positions, passes each $t/k$, rounded to nearest; empty steps are dropped (our choices). A curve
+    that never rises gives one step.
 
     >>> square_root_rule(InformationCurve(jnp.arange(8.0), 8.0), 4).counts.tolist()
     [2, 2, 2, 2]
@@ -141,9 +134,9 @@ def square_root_rule(curve: AbstractCurve, steps: int) -> Schedule:
 def square_root_rule_error(curve: AbstractCurve, steps: int) -> float:
     r"""$\frac{1}{2k}\big(\sum_j \sqrt{Z_{j+1} - Z_j}\big)^2 - \frac12 (Z_n - Z_1)$, for large $n$.
 
-    The optimum of $k$ steps as $k$ and $n/k \to \infty$ (arXiv 2510.25544, derived anew; the second
-    term is the correction for whole tokens). An approximation, not a bound: for the curve
-    $\frac{2}{1+8x}$ and $n = 512$ it says 37.7 of 41.5 at $k = 8$ and 3.93 of 4.01 at $k = 64$.
+    The optimum of $k$ steps as $k$ and $n/k \to \infty$ (arXiv 2510.25544, derived anew; the second term is
+    the correction for whole tokens). An approximation, not a bound: for $\frac{2}{1+8x}$ and $n = 512$ it
+    says 37.7 of 41.5 at $k = 8$ and 3.93 of 4.01 at $k = 64$.
 
     >>> round(square_root_rule_error(InformationCurve(jnp.arange(64.0), 64.0), 8), 3)
     216.562
@@ -158,9 +151,8 @@ def lower_bound_curve(n: int, epsilon: float) -> InformationCurve:
     $p_i = \frac{(1+\varepsilon)^{-i}}{4 \log n}$ on the positions
     $(1+\varepsilon)^i \le x < (1+\varepsilon)^{i+1}$ of $x = 1..n$, as a nondecreasing curve
     $Z_j = p(1) - p(j)$. Its DTC is at most $\frac{1+\varepsilon}{4}(1 + 1/\log n)$ while TC grows
-    with $n$, so no bound in DTC is free of the $\log n$ of Theorem 9. Read backwards,
-    $Z_j = p(n+1-j) - p(n)$, it says the same of TC. By Lemma 29 it is the curve of a distribution
-    up to any error. $H_1 = Z_n$, the least it can be (our choice).
+    with $n$: no bound in DTC is free of the $\log n$ of Theorem 9, nor, read backwards, one in TC. By Lemma
+    29 it is the curve of a distribution up to any error. $H_1 = Z_n$, the least it can be (our choice).
 
     Raises:
         InvalidInputError: `n < 2` or too large, or `epsilon` not in $(0, 1)$.

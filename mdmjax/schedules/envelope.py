@@ -1,11 +1,10 @@
 r"""Every optimal schedule of up to `K` steps in one solve: upper envelopes of lines, by tiles.
 
 For a nondecreasing curve the best gain of `t` steps is the upper envelope of one line per start,
-$F_t(j) = \max_i F_{t-1}(i) + (j - i) z_i$, whose slopes are sorted: the cost is Monge, and the best start
-is nondecreasing in `j`. (Starts beyond `j` never win, so that the maximum needs no condition.) Sorted
-queries are therefore answered from coarse to fine: between two queries whose best starts are known, only
-the starts between those two matter. Both sides are cut into tiles of `RADIX` times finer width a level,
-so that every level is one dense batch of static shape.
+$F_t(j) = \max_i F_{t-1}(i) + (j - i) z_i$, whose slopes are sorted: the best start is nondecreasing in `j`.
+(Starts beyond `j` never win, so that the maximum needs no condition.) Sorted queries are answered from
+coarse to fine: between two queries whose best starts are known, only the starts between those two matter.
+Both sides are cut into tiles of `RADIX` times finer width a level, one dense batch of static shape each.
 
 Cost of a layer: `2 RADIX m ceil(log m / log RADIX)` evaluations for `m` candidate starts, all of them in
 contiguous vector operations; memory for the parents is `4 K m` bytes.
@@ -63,6 +62,24 @@ def upper_envelope(
     return value.reshape(-1), low
 
 
+def every_line(
+    intercepts: Float[Array, " lines"],
+    slopes: Float[Array, " lines"],
+    queries: Float[Array, " lines"],
+    block: int,
+) -> tuple[Float[Array, " lines"], Int[Array, " lines"]]:
+    """The same of lines in any order, among those before the query's own index; `block` queries at once."""
+    itself = jnp.arange(slopes.shape[0], dtype=jnp.int32)
+
+    def at(query):
+        index, x = query
+        line = jnp.where(itself < index, intercepts + x * slopes, -jnp.inf)
+        best = jnp.argmax(line).astype(jnp.int32)
+        return line[best], best
+
+    return jax.lax.map(at, (itself, queries), batch_size=block)
+
+
 def padded_lines(count: int) -> int:
     """The least `r RADIX^l >= max(count, 2)` with `r <= RADIX`: lines that cut into even tiles.
 
@@ -91,18 +108,20 @@ def _pairs(low: Int[Array, " parents"], high: Int[Array, " parents"], parents: i
     return owner, jnp.minimum(low[owner] + offset, high[owner])
 
 
-@functools.partial(jax.jit, static_argnames="max_steps")
+@functools.partial(jax.jit, static_argnames=("max_steps", "block"))
 def solve_layers(
     positions: Int[Array, " lines"],
     values: Float[Array, " lines"],
     m: Int[Array, ""],
     n: Int[Array, ""],
     max_steps: int,
+    block: int | None = None,
 ) -> Layers:
     """The best boundaries among the first `m` `positions`, 0 first, for `1..max_steps` steps to `n`.
 
-    `values` are the curve at `positions`, nondecreasing. Both are padded (by anything) to a length that
-    `padded_lines` returns, so that one compilation serves many curves. Boundaries may coincide.
+    `values` are the curve at `positions`, nondecreasing, and boundaries may coincide. Both are padded (by
+    anything) to a length that `padded_lines` returns, so that one compilation serves many curves. With
+    `block` the curve is any, of any length, and all boundaries differ: see `every_line`.
     """
     itself = jnp.arange(positions.shape[0], dtype=jnp.int32)
     is_start = itself < m
@@ -113,11 +132,13 @@ def solve_layers(
     def layer(gain, _):
         intercepts = jnp.where(is_start, gain - x * slopes, -jnp.inf)
         at_end = intercepts + end * slopes
-        gain, parent = upper_envelope(intercepts, slopes, x)
+        lines = intercepts, slopes, x
+        gain, parent = upper_envelope(*lines) if block is None else every_line(*lines, block)
         last = jnp.argmax(at_end).astype(jnp.int32)
         return gain, (at_end[last], last, jnp.minimum(parent, itself))
 
-    _, (gains, last, parents) = jax.lax.scan(layer, jnp.zeros_like(x), length=max_steps - 1)
+    one_step = jnp.zeros_like(x) if block is None else jnp.where(itself == 0, -jnp.inf, jnp.zeros_like(x))
+    _, (gains, last, parents) = jax.lax.scan(layer, one_step, length=max_steps - 1)
 
     def back(at, layer_parents):
         # In the row of k steps, layer k leads from n to its last start, and those below on to 0.

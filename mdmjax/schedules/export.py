@@ -17,24 +17,15 @@ with $N_j$ tokens revealed after $j$ steps:
 Only `counts` is needed to read one back: `{"counts": [3, 5]}` is a schedule.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from .._errors import refuse
-from .._types import Float
-from .adapters import dllm_adapter, llada_adapter, time_grid_adapter
+from .._errors import refuse, shown
 from .schedule import Schedule
 
 SCHEMA, VERSION = "mdmjax.schedule", 1
-
-EXPORTS: dict[str, Callable[[Schedule], str]] = {
-    "llada_adapter.py": llada_adapter,
-    "dllm_adapter.py": dllm_adapter,
-    "time_grid_adapter.py": time_grid_adapter,
-}
-"""The name of every adapter file, and what writes its text; `schedule.json` is `to_json_dict`."""
 
 
 def to_json_dict(schedule: Schedule, metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,12 +34,8 @@ def to_json_dict(schedule: Schedule, metadata: Mapping[str, Any]) -> dict[str, A
     >>> to_json_dict(Schedule([1, 3]), {"curve": "parity"})["decreasing_times"]
     [1.0, 0.75, 0.0]
     """
-    return {
-        "schema": SCHEMA,
-        "version": VERSION,
-        **_fields(schedule),
-        "metadata": {"units": "nats", **metadata},
-    }
+    head = {"schema": SCHEMA, "version": VERSION}
+    return {**head, **_fields(schedule), "metadata": {"units": "nats", **metadata}}
 
 
 def from_json_dict(document: Any) -> Schedule:
@@ -73,37 +60,28 @@ def from_json_dict(document: Any) -> Schedule:
         refuse("version", repr(version), str(VERSION), "read it with the mdmjax that wrote it")
     counts = document.get("counts")
     if not isinstance(counts, list) or not all(type(count) is int for count in counts):
-        refuse("counts", _brief(counts), "a list of integers", "one count for every step")
+        refuse("counts", shown(repr(counts)), "a list of integers", "one count for every step")
     if sum(map(abs, counts)) >= 2**63:
-        refuse("counts", _brief(counts), "a sum below 2^63")
+        refuse("counts", shown(repr(counts)), "a sum below 2^63")
     schedule = Schedule(np.array(counts, dtype=np.int64))
     for name, value in _fields(schedule).items():
         if name in document and not _agrees(document[name], value):
-            refuse(name, _brief(document[name]), f"{_brief(value)} for these counts")
+            refuse(name, shown(repr(document[name])), f"{shown(repr(value))} for these counts")
     return schedule
-
-
-def time_grid(schedule: Schedule, *, descending: bool) -> Float[np.ndarray, " steps_and_one"]:
-    """The `steps + 1` times of a linear noise: the fraction masked, 1 to 0, or revealed, 0 to 1.
-
-    >>> time_grid(Schedule([1, 3]), descending=False).tolist()
-    [0.0, 0.25, 1.0]
-    """
-    revealed = schedule.boundaries
-    return (schedule.n - revealed if descending else revealed) / schedule.n
 
 
 def _fields(schedule: Schedule) -> dict[str, Any]:
     """The fields that follow from the counts."""
-    decreasing = time_grid(schedule, descending=True).tolist()
+    revealed = schedule.boundaries
+    decreasing = ((schedule.n - revealed) / schedule.n).tolist()
     return {
         "n": schedule.n,
         "steps": schedule.steps,
         "counts": schedule.counts.tolist(),
-        "boundaries": schedule.boundaries.tolist(),
+        "boundaries": revealed.tolist(),
         "remaining_fractions": decreasing,
         "decreasing_times": decreasing,
-        "increasing_times": time_grid(schedule, descending=False).tolist(),
+        "increasing_times": (revealed / schedule.n).tolist(),
     }
 
 
@@ -113,9 +91,3 @@ def _agrees(found: Any, expected: Any) -> bool:
         same_length = isinstance(found, list) and len(found) == len(expected)
         return same_length and all(map(_agrees, found, expected))
     return type(found) in (int, float) and abs(found - expected) <= 1e-6
-
-
-def _brief(value: Any) -> str:
-    """A value in at most 60 characters."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,8 +1,6 @@
-r"""Schedules that come with a guarantee, from a few numbers of the distribution.
+r"""Schedules with a guarantee, from $n$, a target $\varepsilon$ and an upper estimate of TC or DTC.
 
-Theorem 9 of arXiv 2511.04647 builds a schedule from $n$, a target $\varepsilon$ and an upper
-estimate of the total correlation (TC) or of the dual total correlation (DTC). Its Appendix F.2
-restates a schedule of Austin. All are in nats.
+Theorem 9 of arXiv 2511.04647, and a schedule of Austin that its Appendix F.2 restates.
 """
 
 import math
@@ -18,9 +16,8 @@ def theorem9_tc(n: int, total_correlation: float, epsilon: float) -> Schedule:
     r"""Theorem 9 from an upper estimate of TC: shrinking counts, then single tokens.
 
     With $\zeta = 1 + \lceil \widehat{TC}/\varepsilon \rceil$, each step reveals
-    $\lfloor (n - N)/\zeta \rfloor$ of the tokens that are left, until that is none; the rest one at
-    a time (App. D; its $\lambda$ steps always get there). If $\mathrm{TC} \le \widehat{TC}$ then
-    `expected_kl <= epsilon`, in at most `theorem9_steps`.
+    $\lfloor (n - N)/\zeta \rfloor$ of the tokens that are left, until that is none; the rest one at a time
+    (App. D). If $\mathrm{TC} \le \widehat{TC}$, `expected_kl <= epsilon` in at most `theorem9_steps`.
 
     Raises:
         InvalidInputError: `epsilon <= 0`, or a correlation that is negative or not finite.
@@ -34,13 +31,13 @@ def theorem9_tc(n: int, total_correlation: float, epsilon: float) -> Schedule:
 def theorem9_dtc(n: int, dual_total_correlation: float, epsilon: float) -> Schedule:
     r"""Theorem 9 from an upper estimate of DTC: single tokens, then growing counts.
 
-    The schedule of `theorem9_tc` with DTC in place of TC, reversed (App. D runs the recursion
-    $N' \mapsto \lceil N'(1 - 1/\zeta) \rceil$ from the other end). Errors as there.
+    The schedule of `theorem9_tc` with DTC in place of TC, reversed. Errors as there.
 
     >>> theorem9_dtc(16, 0.69, 0.5).counts.tolist()
     [1, 1, 1, 1, 2, 2, 3, 5]
     """
-    return _reversed(_shrinking(n, _zeta("dual_total_correlation", dual_total_correlation, epsilon)))
+    shrinking = _shrinking(n, _zeta("dual_total_correlation", dual_total_correlation, epsilon))
+    return Schedule(shrinking.counts[::-1])
 
 
 def theorem9_steps(n: int, correlation: float, epsilon: float) -> float:
@@ -59,9 +56,8 @@ def theorem9_steps(n: int, correlation: float, epsilon: float) -> float:
 def theorem9_tc_for_steps(n: int, steps: int) -> Schedule:
     r"""The TC schedule of Theorem 9 with the largest $\zeta$ that fits in `steps` steps.
 
-    The guarantee is $\varepsilon = \mathrm{TC}/(\zeta - 1)$, so the largest $\zeta$ is the best;
-    the number of steps never falls with $\zeta$. It may be below `steps`. (Choosing $\zeta$ by the
-    number of steps is ours: the theorem chooses it by $\varepsilon$.)
+    The guarantee is $\varepsilon = \mathrm{TC}/(\zeta - 1)$; the number of steps never falls with $\zeta$,
+    and may be below `steps`. (Our choice: the theorem chooses $\zeta$ by $\varepsilon$.)
 
     >>> theorem9_tc_for_steps(16, 8).counts.tolist()
     [5, 3, 2, 2, 1, 1, 1, 1]
@@ -81,15 +77,15 @@ def theorem9_dtc_for_steps(n: int, steps: int) -> Schedule:
     >>> theorem9_dtc_for_steps(16, 8).counts.tolist()
     [1, 1, 1, 1, 2, 2, 3, 5]
     """
-    return _reversed(theorem9_tc_for_steps(n, steps))
+    return Schedule(theorem9_tc_for_steps(n, steps).counts[::-1])
 
 
 def doubling_sweep(n: int, q: int, epsilon: float) -> dict[float, tuple[Schedule, Schedule]]:
     r"""For each estimate $2^i$, the TC and the DTC schedule of Theorem 9, in increasing $i$.
 
-    The paper sweeps $\varepsilon \le 2^i \le n \log q$: the best entry loses at most a factor 2 in
-    steps against knowing TC or DTC. Here the grid goes on to the first power of two that is
-    $\ge n \log q$, so that some entry always is an upper estimate (our choice).
+    The paper sweeps $\varepsilon \le 2^i \le n \log q$; here the grid goes on to the first power of two
+    $\ge n \log q$, so that some entry always is an upper estimate (our choice). The best entry loses at
+    most a factor 2 in steps against knowing TC or DTC.
 
     Raises:
         InvalidInputError: `n < 1` or too large, `q < 2`, or `epsilon <= 0`.
@@ -108,8 +104,7 @@ def doubling_sweep(n: int, q: int, epsilon: float) -> dict[float, tuple[Schedule
 def best_of_sweep(curve: InformationCurve, q: int, epsilon: float) -> Schedule:
     r"""The schedule of `doubling_sweep` with the fewest steps and `expected_kl <= epsilon`.
 
-    What the sweep of Theorem 9 finds when the curve can be measured. Ties go to the smaller
-    estimate, then to TC.
+    Ties go to the smaller estimate, then to TC.
 
     Raises:
         InvalidInputError: no information curve, `epsilon <= 0`, or a curve that no distribution on `q`
@@ -130,9 +125,8 @@ def best_of_sweep(curve: InformationCurve, q: int, epsilon: float) -> Schedule:
 def austin(n: int, singles: int, steps: int) -> Schedule:
     r"""`singles` single tokens, then the others in `steps` steps as equal as `llada_uniform`.
 
-    With `steps = 1` it is $s_i = 1$ for $i < k$ and then everything, for $k$ = `singles` + 1 (arXiv
-    2511.04647, App. F.2, after Austin). In general
-    $k + \ell = O(\sqrt{\mathrm{DTC}\, n/\varepsilon})$ steps reach $\varepsilon$.
+    (arXiv 2511.04647, App. F.2, after Austin.) $O(\sqrt{\mathrm{DTC}\, n/\varepsilon})$ steps in all reach
+    $\varepsilon$.
 
     Raises:
         InvalidInputError: `singles` not in `0..n-1`, or `steps` not in `1..n - singles`.
@@ -149,8 +143,8 @@ def austin(n: int, singles: int, steps: int) -> Schedule:
 def austin_for_steps(n: int, steps: int) -> Schedule:
     r"""Austin's schedule of exactly `steps` steps, half of them single tokens (rounded down).
 
-    After $k$ single tokens, $\ell$ equal steps cost at most about $\frac{n}{\ell}\frac{\mathrm{DTC}}{k}$,
-    which is least at $k = \ell$ for a given $k + \ell$, whatever the DTC (the balance is ours).
+    After $k$ single tokens $\ell$ equal steps cost at most about $\frac{n}{\ell}\frac{\mathrm{DTC}}{k}$:
+    least at $k = \ell$, whatever the DTC (the balance is ours).
 
     >>> austin_for_steps(10, 4).counts.tolist()
     [1, 1, 4, 4]
@@ -186,7 +180,3 @@ def _shrinking(n: int, zeta: int) -> Schedule:
     """Theorem 9's TC schedule; from below `2 zeta` left on, its steps are single tokens."""
     large = _large_steps(check_positions(n), zeta)
     return Schedule(large + [1] * (n - sum(large)))
-
-
-def _reversed(schedule: Schedule) -> Schedule:
-    return Schedule(schedule.counts[::-1])

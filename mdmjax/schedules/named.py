@@ -39,8 +39,7 @@ def dllm_linear(n: int, steps: int) -> Schedule:
 def dllm_cosine(n: int, steps: int) -> Schedule:
     r"""dLLM with its cosine scheduler $\alpha(t) = 1 - \cos(\frac\pi2 (1-t))$.
 
-    The cosine is NumPy's in float32. A library whose cosine differs in the last bit gives the same
-    counts unless a step is within `1e-6` of a half.
+    The cosine is NumPy's in float32; another in the last bit matters within `1e-6` of a half only.
 
     >>> dllm_cosine(10, 4).counts.tolist()
     [1, 2, 3, 4]
@@ -69,17 +68,17 @@ def dllm_counts(n: int, alpha: Float[np.ndarray, " steps_and_one"]) -> list[int]
     return counts
 
 
-def dream(n: int, steps: int, *, eps: float = 1e-3) -> Schedule:
+def dream(n: int, steps: int) -> Schedule:
     r"""Dream: a step reveals $\lfloor r(1 - s/t) \rfloor$ of the $r$ tokens left, from $t$ to $s$.
 
-    Times go evenly from 1 to `eps`. The last step reveals the rest. In float32, as there. With
+    Times go evenly from 1 to `1e-3`. The last step reveals the rest. In float32, as there. With
     `steps = n` the first step is empty and the last reveals two.
 
     >>> dream(10, 4).counts.tolist()
     [2, 2, 2, 4]
     """
     check_steps(n, steps)
-    times = np.linspace(1, eps, steps + 1, dtype=np.float32)
+    times = np.linspace(1, 1e-3, steps + 1, dtype=np.float32)
     left, counts = n, []
     for t, s in zip(times[:-2], times[1:-1], strict=True):
         counts.append(int(np.float32(left) * (np.float32(1) - s / t)))
@@ -109,8 +108,7 @@ def maskgit_cosine(n: int, steps: int) -> Schedule:
 def log_linear(n: int, steps: int) -> Schedule:
     r"""The log-linear noise of MDLM and SEDD: a fraction $1 - i/k$ is masked after step $i$.
 
-    Those samplers reveal a random number of tokens with that mean; here the number revealed is the
-    mean, rounded to nearest with halves up (our choice).
+    Those samplers reveal a random number of tokens; here it is its mean, halves rounded up (our choice).
 
     >>> log_linear(10, 4).counts.tolist()
     [3, 2, 3, 2]
@@ -135,9 +133,8 @@ def pyramid(n: int, steps: int) -> Schedule:
 def geometric(n: int, steps: int) -> Schedule:
     r"""One token, then every step multiplies the number revealed by the same $n^{1/(k-1)}$.
 
-    $n^{(i-1)/(k-1)}$ are revealed after step $i$, rounded to nearest with halves up; one step
-    reveals everything. (No source fixes the integers: the first token alone, which costs nothing,
-    and the rounding are our choices.)
+    $n^{(i-1)/(k-1)}$ are revealed after step $i$, rounded to nearest with halves up; one step reveals
+    everything. (No source fixes the integers: the first token alone and the rounding are our choices.)
 
     >>> geometric(16, 5).counts.tolist()
     [1, 1, 2, 4, 8]
@@ -151,8 +148,7 @@ def geometric(n: int, steps: int) -> Schedule:
 def ascending_steps(n: int) -> Schedule:
     r"""ASS: $2^s$ tokens in step $s = 0, 1, \dots$, the rest in the last of $\lceil \log_2 n \rceil$ steps.
 
-    (arXiv 2509.23924 for powers of two; rounding up for others, and one step for `n = 1`, are our
-    choice.) Not in `NAMED`: it has no number of steps to choose.
+    (arXiv 2509.23924 for powers of two; the rest is our choice.) Not in `NAMED`: its steps are not chosen.
 
     >>> ascending_steps(16).counts.tolist()
     [1, 2, 4, 9]

@@ -1,10 +1,9 @@
 r"""The best schedule: the shortest path of the left-Riemann error, for one or for every number of steps.
 
-The objective is `step_gap`, and values are the `heights` of an information curve or a loss curve. A record
-is a position whose value exceeds all before it. On any curve a best schedule of no more steps than there
-are records starts its steps at records: to move each start back to the last record lowers the value of no
-reveal, and nor does one more record as a start. The values at records increase. So there are three exact
-methods, chosen by the data alone (`m` records):
+The objective is `step_gap`, and values are the `heights` of a curve. A record is a position whose value
+exceeds all before it. A best schedule of no more steps than there are records starts its steps at records:
+to move each start back to the last record lowers the value of no reveal, and nor does one more record as a
+start. So there are three exact methods, chosen by the data alone (`m` records):
 
 | curve                                 | method                    | cost                             |
 |---------------------------------------|---------------------------|----------------------------------|
@@ -12,21 +11,17 @@ methods, chosen by the data alone (`m` records):
 | the same and long, one `k`            | `refine`: coarse to fine  | `O(n + k log n)` for smooth ones |
 | any other (many steps of a noisy one) | dense programme           | `O(K n^2)`                       |
 
-A curve that decreases by no more than rounding (`64 eps` of its range) counts as nondecreasing: an
-information curve is so by Han's inequality. Schedules are compared by gains, sums of at most
-`n (max - min)` of the values, so an optimum is exact to a few `eps` of that: in float32 a gap far below
-`1e-7 n (max - min)` is not resolved.
+A curve that decreases by no more than rounding (`64 eps` of its range) counts as nondecreasing. Schedules
+are compared by gains, sums of at most `n (max - min)` of the values, so an optimum is exact to a few `eps`
+of that: in float32 a gap far below `1e-7 n (max - min)` is not resolved.
 """
 
-import functools
-
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._errors import InvalidInputError, check_bytes, refuse
-from .._types import Array, Float, Int
+from .._types import Float, Int
 from ..information.curve import AbstractCurve, check_curve
 from .envelope import padded_lines, solve_layers, solve_windows
 from .refine import refine
@@ -48,8 +43,8 @@ SMALL = 2**24
 class Frontier(eqx.Module):
     """The optimum for every number of steps `1..max_steps`.
 
-    `gaps[k-1]` is the least `step_gap` of `k` steps in nats, and
-    `boundaries[k-1]` are tokens revealed before each step of a schedule that reaches it, padded with `n`.
+    `gaps[k-1]` is the least `step_gap` of `k` steps in nats, and `boundaries[k-1]` are tokens revealed
+    before each step of a schedule that reaches it, padded with `n`.
     """
 
     gaps: Float[np.ndarray, " max_steps"]
@@ -95,8 +90,7 @@ def frontier(curve: AbstractCurve, max_steps: int) -> Frontier:
 def optimal_schedule(curve: AbstractCurve, steps: int) -> Schedule:
     """A schedule of exactly `steps` steps with the least `step_gap(curve, schedule)`.
 
-    The optimum is exact at any length: for long curves by a certified coarse-to-fine search, which takes
-    a fraction of a second at `n = 10^6` for tens of steps of a smooth curve.
+    Exact at any length: a smooth curve takes a fraction of a second at `n = 10^6` for tens of steps.
 
     Raises:
         InvalidInputError: as `frontier`.
@@ -230,39 +224,9 @@ def _solve_any(values: np.ndarray, max_steps: int) -> np.ndarray:
     if max_steps * n * n > MAX_DENSE_WORK:
         wanted = f"at most {_records(values).size} for this falling curve of n = {n}, its number of records"
         refuse("steps", max_steps, wanted, "ask for fewer steps, or fit a monotone curve to it")
-    block = max(1, min(n, 2**22 // n))
-    boundaries = np.asarray(_solve_dense(jnp.asarray(values - values[0]), max_steps, block))
-    return boundaries.astype(np.int64)
-
-
-@functools.partial(jax.jit, static_argnames=("max_steps", "block"))
-def _solve_dense(values: Float[Array, " n"], max_steps: int, block: int) -> Int[Array, "k b"]:
-    """Boundaries of the best `1..max_steps` steps on any curve, `block` right ends at a time."""
-    n = values.shape[0]
-    starts = jnp.arange(n)
-    x = starts.astype(values.dtype)
-
-    def layer(gain, _):
-        def ends_at(end):
-            line = jnp.where(starts < end, gain + (end.astype(x.dtype) - x) * values, -jnp.inf)
-            best = jnp.argmax(line).astype(jnp.int32)
-            return line[best], best
-
-        best, parent = jax.lax.map(ends_at, jnp.arange(1, n + 1), batch_size=block)
-        return jnp.concatenate([jnp.full(1, -jnp.inf, x.dtype), best[:-1]]), parent
-
-    only_zero = jnp.where(starts == 0, 0.0, -jnp.inf).astype(x.dtype)
-    _, parents = jax.lax.scan(layer, only_zero, length=max_steps)
-
-    def back(at, layer_parent):
-        parent, step = layer_parent
-        at = jnp.where(step < steps, parent[jnp.maximum(at - 1, 0)], at)
-        return at, at
-
-    steps = jnp.arange(1, max_steps + 1)
-    at_end = jnp.full(max_steps, n, jnp.int32)
-    _, begins = jax.lax.scan(back, at_end, (parents, jnp.arange(max_steps)), reverse=True)
-    return jnp.concatenate([begins, at_end[None]]).T
+    block, everywhere = max(1, min(n, 2**22 // n)), np.arange(n)
+    layers = solve_layers(*map(jnp.asarray, (everywhere, values, n, n)), max_steps, block)
+    return np.asarray(layers.boundaries).astype(np.int64)
 
 
 def _check_bytes(need: int, max_steps: int, n: int) -> None:

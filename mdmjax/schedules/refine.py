@@ -1,8 +1,8 @@
 r"""The optimal schedule of very long sequences: coarse-to-fine search with a certificate.
 
-The layered dynamic programme visits `n k` states. Nearly all of them are far from every optimal path,
-and that can be proved in blocks. For a nondecreasing curve $z$ the schedule with boundaries
-$0 = b_0 < b_1 < \dots < b_k = n$ gains $\sum_t (b_{t+1} - b_t) z_{b_t}$ over the one-step schedule, and
+The layered dynamic programme visits `n k` states, nearly all of them provably far from every optimal path.
+For a nondecreasing curve $z$ the schedule with boundaries $0 = b_0 < b_1 < \dots < b_k = n$ gains
+$\sum_t (b_{t+1} - b_t) z_{b_t}$ over the one-step schedule, and
 
 - $F_t(j)$, the most that $t$ steps to $j$ can gain, is a maximum of lines in $j$: it is convex;
 - $C_t(\zeta) = \max_j [j(\zeta - z_j) + C_{t+1}(z_j)]$, which gives the most that can be gained from
@@ -16,8 +16,8 @@ second-order in the width of a block, so the blocks gather around the optimum as
 
 Cost: one pass of `O(n)`, then about `log n` rounds of `O(k M^2)` with `M` blocks a boundary. A noisy curve
 may need more blocks than there is room for: then windows are left, and `envelope.solve_windows` ends the
-search inside them. The method is ours. A block must beat the best known by `8 eps` of its gain, and
-bounds are rounded like everything else: the optimum is exact to a few `eps` of `n (z_n - z_1)`.
+search inside them. The method is ours. A block must beat the best known by `8 eps` of its gain: the optimum
+is exact to a few `eps` of `n (z_n - z_1)`.
 """
 
 import functools
@@ -106,9 +106,9 @@ def _block_bound(constant: Array, slope: Array, pivot: Array, s: _Sides) -> Arra
 def _forward(bound: tuple[Array, Array], s: _Sides, targets: Array) -> Array:
     r"""Upper bounds of F at `targets`, from those at both ends of the blocks of the boundary before.
 
-    Blocks beyond a target count too: once others are dropped, F of the blocks that are left is a maximum
-    of whole lines, and so convex, only if no line ends at its target. As $z_0 \le z_i \le z_1$, a line is
-    also below a convex function of $i$, which is largest at an end of the block.
+    Blocks beyond a target count too: once others are dropped, F of the blocks that are left is convex only
+    if no line ends at its target. As $z_0 \le z_i \le z_1$, a line is also below a convex function of $i$,
+    which is largest at an end of the block.
     """
     slope = (bound[1] - bound[0]) / (s.x1 - s.x0)
 

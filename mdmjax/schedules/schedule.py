@@ -102,10 +102,9 @@ def nll(curve: AbstractCurve, schedule: Schedule) -> Float[Array, ""]:
     r"""Mean negative log-likelihood $\sum_t s_t c(N_t)$ of the random-order sampler, in nats.
 
     $c(m)$ is the `loss` of the curve, of a masked token after $m$ random tokens are revealed. The sum is
-    $H(X)$ plus the mean over ordered partitions of $\mathrm{KL}(p \| \text{law given the partition})$ of
-    the sampler that has this loss (arXiv 2511.04647, App. G). Of a model's loss curve $H(X)$ is not known:
-    schedules are compared by differences. An information curve has the loss of the perfect denoiser: there
-    it is `curve.entropy + expected_kl(curve, schedule)`.
+    $H(X)$ plus the mean over ordered partitions of $\mathrm{KL}(p \| \text{law given the partition})$
+    (arXiv 2511.04647, App. G): `curve.entropy + expected_kl(curve, schedule)` of an information curve, the
+    loss of the perfect denoiser. Of a loss curve $H(X)$ is not known: compare schedules by differences.
 
     Raises:
         InvalidInputError: what is no curve, or counts that do not sum to its `n`.

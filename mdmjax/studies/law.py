@@ -10,8 +10,8 @@ from .._types import Array, Float, Key
 from ..decoders.base import AbstractDecoder
 from ..decoders.verification import BlockVerification
 from ..denoisers.base import AbstractDenoiser
-from ..denoisers.fallback import Fallback
 from ..denoisers.oracle import Oracle
+from ..denoisers.perturbed import Fallback
 from ..denoisers.table import tabulate_denoiser
 from ..distributions.base import AbstractDistribution
 from ..distributions.block_hmm import BlockHMM

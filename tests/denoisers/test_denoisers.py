@@ -249,7 +249,7 @@ def test_what_is_no_table_of_a_denoiser_is_refused():
 
 def test_too_many_contexts_are_refused_before_they_are_made():
     large = OneRow(jnp.array([0.5, 0.5]), 18)
-    with pytest.raises(InvalidInputError, match=r"3\^18 contexts of 18 x 2 numbers need 103.9 GiB"):
+    with pytest.raises(InvalidInputError, match=r"3\^18 contexts of 18 x 2 numbers .* 103.9 GiB"):
         tabulate_denoiser(large)
 
 

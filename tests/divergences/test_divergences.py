@@ -18,12 +18,11 @@ from hypothesis import given, settings
 
 import mdmjax as mj
 from mdmjax import InvalidInputError, Joint
+from mdmjax.divergences import tables
 from mdmjax.divergences.tables import chi_square, cross_entropy_risk, hellinger, support_mismatch
 from mdmjax.divergences.total_correlation import (
-    forward_ctc,
-    forward_ctc_by_step,
-    reverse_ctc,
-    reverse_ctc_by_step,
+    conditional_total_correlation,
+    total_correlation_by_step,
 )
 from mdmjax.laws.law import Law
 
@@ -54,7 +53,7 @@ def test_every_divergence_against_its_sum(p, r):
         # Rounding of p itself moves the squared Hellinger distance by a few eps.
         atol = 1e-7 if name == "hellinger" else 64 * EPS
         np.testing.assert_allclose(
-            getattr(mj, name)(truth, law), wanted[name], rtol=1e-12, atol=atol, err_msg=name
+            getattr(tables, name)(truth, law), wanted[name], rtol=1e-12, atol=atol, err_msg=name
         )
     assert support_mismatch(truth, law).missed == pytest.approx(wanted["missed"], abs=4 * EPS)
     assert support_mismatch(truth, law).invalid == pytest.approx(wanted["invalid"], abs=4 * EPS)
@@ -74,9 +73,9 @@ def test_inequalities_between_them(p, r):
     for axis in range(3):  # data processing: forgetting a position
         assert float(mj.kl(p.sum(axis), r.sum(axis))) <= kl + 8 * EPS
     if np.array_equal(p, r):
-        assert [float(getattr(mj, name)(p, r)) for name in NAMES] == [0.0] * 5
+        assert [float(getattr(tables, name)(p, r)) for name in NAMES] == [0.0] * 5
     elif tv > 1e-9:
-        assert min(float(getattr(mj, name)(p, r)) for name in NAMES) > 0
+        assert min(float(getattr(tables, name)(p, r)) for name in NAMES) > 0
 
 
 def test_infinity_is_infinity_in_the_right_direction():
@@ -128,11 +127,11 @@ def test_float32():
     single = [jnp.asarray(x, jnp.float32) for x in (p, r)]
     for name, wanted in divergences_by_loops(p, r).items():
         if name in NAMES:
-            found = getattr(mj, name)(*single)
+            found = getattr(tables, name)(*single)
             assert found.dtype == jnp.float32
             assert float(found) == pytest.approx(wanted, rel=1e-5)
-    for block in forward_ctc_by_step, reverse_ctc_by_step:
-        assert block(Joint(single[0]), [[0, 1], [2]]).dtype == jnp.float32
+    for found in total_correlation_by_step(Joint(single[0]), [[0, 1], [2]]):
+        assert found.dtype == jnp.float32
 
 
 def test_refusals():
@@ -143,10 +142,10 @@ def test_refusals():
     joint = Joint(jnp.full((2, 2), 0.25))
     for block in [], [0, 0], [2]:
         with pytest.raises(InvalidInputError, match="block is"):
-            forward_ctc(joint, jnp.array([2, 2]), block)
+            conditional_total_correlation(joint, jnp.array([2, 2]), block)
     for partition in [[0]], [[0, 1], []]:
         with pytest.raises(InvalidInputError, match="partition is"):
-            reverse_ctc_by_step(joint, partition)
+            total_correlation_by_step(joint, partition)
 
 
 @pytest.mark.parametrize(("n", "q", "block"), [(3, 2, [0, 2]), (4, 2, [3, 1]), (3, 3, [1, 2]), (3, 2, [0])])
@@ -162,10 +161,7 @@ def test_correlation_of_a_block_against_the_definition(n, q, block):
             seen[block] = word
             exact.append(table_marginal(table, seen) / mass if mass > 0 else np.nan)
             product.append(np.prod([rows[i, a] for i, a in zip(block, word, strict=True)]))
-        found = [
-            float(f(Joint(jnp.asarray(table)), jnp.asarray(tokens), block))
-            for f in (forward_ctc, reverse_ctc)
-        ]
+        found = conditional_total_correlation(Joint(jnp.asarray(table)), jnp.asarray(tokens), block)
         if mass == 0:
             assert np.isnan(found).all()
             continue
@@ -193,7 +189,7 @@ def test_the_sums_over_steps_are_the_divergences_of_the_block_decoder(n, q, part
 
     law = block_decoder_law(n, q, rows_of, partition)
     joint = Joint(jnp.asarray(table))
-    forward, reverse = forward_ctc_by_step(joint, partition), reverse_ctc_by_step(joint, partition)
+    forward, reverse = total_correlation_by_step(joint, partition)
     assert forward.shape == reverse.shape == (len(partition),)
     assert float(forward.sum()) == pytest.approx(kl_by_sum(table, law), rel=1e-12)
     wanted = divergences_by_loops(table, law)["reverse_kl"]
@@ -201,18 +197,17 @@ def test_the_sums_over_steps_are_the_divergences_of_the_block_decoder(n, q, part
     assert np.isfinite(wanted) == (zeros == 0)
     assert min(forward.min(), reverse.min()) >= 0
     singles = [[i] for i in range(n)]
-    assert float(reverse_ctc_by_step(joint, singles).sum()) == pytest.approx(0, abs=64 * EPS)
+    assert float(total_correlation_by_step(joint, singles).reverse.sum()) == pytest.approx(0, abs=64 * EPS)
 
 
 def test_forward_contexts_come_from_the_truth_and_reverse_ones_from_the_decoder():
     table = random_table(4, 2, 8)
     joint, partition = Joint(jnp.asarray(table)), [[0, 1], [2, 3]]
     decoder = block_decoder_law(4, 2, lambda tokens: table_conditionals(table, tokens), partition)
-    for law, context, by_step in (
-        (table, forward_ctc, forward_ctc_by_step),
-        (decoder, reverse_ctc, reverse_ctc_by_step),
-    ):
+    by_step = total_correlation_by_step(joint, partition)
+    for way, law in enumerate((table, decoder)):
         wanted = 0.0
         for x in itertools.product(range(2), repeat=2):
-            wanted += law[x].sum() * float(context(joint, jnp.array([*x, 2, 2]), [2, 3]))
-        assert float(by_step(joint, partition)[1]) == pytest.approx(wanted, rel=1e-12)
+            context = conditional_total_correlation(joint, jnp.array([*x, 2, 2]), [2, 3])
+            wanted += law[x].sum() * float(context[way])
+        assert float(by_step[way][1]) == pytest.approx(wanted, rel=1e-12)

@@ -2,7 +2,9 @@
 
 import itertools
 
+import chex
 import dit
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -108,3 +110,13 @@ def test_a_table_too_large_is_refused_with_its_bytes(monkeypatch):
 
 def test_bytes_bound_grows_with_n():
     assert entropy_bytes(20, 2) > entropy_bytes(16, 2) > entropy_bytes(8, 2)
+
+
+def test_the_entropies_of_a_shape_are_compiled_once(monkeypatch):
+    chex.clear_trace_counter()
+    traced = chex.assert_max_traces(enumeration._subset_entropies.__wrapped__, n=1)
+    monkeypatch.setattr(enumeration, "_subset_entropies", eqx.filter_jit(traced))
+    for seed in range(3):
+        information_curve(Joint(jnp.asarray(random_table(2, 6, seed))))
+    with pytest.raises(AssertionError, match="traced > 1 times"):
+        information_curve(Joint(jnp.asarray(random_table(3, 4))))

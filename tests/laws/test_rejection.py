@@ -34,7 +34,7 @@ from mdmjax import (
     tabulate,
 )
 from mdmjax.denoisers.table import TableDenoiser
-from mdmjax.divergences.total_correlation import forward_ctc
+from mdmjax.divergences.total_correlation import conditional_total_correlation
 from mdmjax.laws.rejection import rejection_constant, rejection_law
 
 
@@ -102,7 +102,7 @@ CONTEXTS = jnp.asarray(partial_assignments(3, 2))
 def costs_of(joint, block):
     """M and the forward CTC of the block in all contexts."""
     constants = jax.vmap(lambda x: rejection_constant(joint, Oracle(joint), x, block))(CONTEXTS)
-    return constants, jax.vmap(lambda x: forward_ctc(joint, x, block))(CONTEXTS)
+    return constants, jax.vmap(lambda x: conditional_total_correlation(joint, x, block).forward)(CONTEXTS)
 
 
 @given(st.data())

@@ -42,7 +42,7 @@ from mdmjax import (
 )
 from mdmjax._contexts import tokens_of
 from mdmjax.decoders.remasking import leave_one_out
-from mdmjax.denoisers.argmax import Argmax
+from mdmjax.denoisers.perturbed import Argmax
 from mdmjax.denoisers.table import TableDenoiser
 
 SHAPES = st.sampled_from([(2, 3), (3, 2)])  # few, because each compiles

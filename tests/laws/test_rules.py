@@ -51,7 +51,7 @@ from mdmjax import (
     row_entropy,
     tabulate_denoiser,
 )
-from mdmjax.denoisers.argmax import Argmax
+from mdmjax.denoisers.perturbed import Argmax
 from mdmjax.denoisers.table import TableDenoiser
 from mdmjax.laws.random_order import random_order_law
 from mdmjax.schedules.named import ascending_steps

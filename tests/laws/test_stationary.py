@@ -26,8 +26,7 @@ from mdmjax import (
     total_variation,
 )
 from mdmjax._contexts import tokens_of
-from mdmjax.denoisers.argmax import Argmax
-from mdmjax.denoisers.fallback import Fallback
+from mdmjax.denoisers.perturbed import Argmax, Fallback
 from mdmjax.denoisers.table import TableDenoiser
 from mdmjax.divergences.tables import support_mismatch
 from mdmjax.laws import stationary

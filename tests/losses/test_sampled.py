@@ -234,7 +234,7 @@ def test_sampled_circulation_is_near_the_exact():
 def test_circulation_of_what_is_ruled_out_is_infinite():
     skew = table_of(2, 2)
     certain = Oracle(Joint(jnp.array([[1.0, 0.0], [0.0, 0.0]])))
-    from mdmjax.denoisers.fallback import Fallback
+    from mdmjax.denoisers.perturbed import Fallback
 
     assert local_circulation(skew, Fallback(certain)).mean_abs.tolist() == [np.inf]
 

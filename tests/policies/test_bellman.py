@@ -32,7 +32,7 @@ from mdmjax import (
     tabulate,
     tabulate_denoiser,
 )
-from mdmjax.denoisers.argmax import Argmax
+from mdmjax.denoisers.perturbed import Argmax
 from mdmjax.denoisers.table import TableDenoiser
 from mdmjax.policies.bellman import Policies, given_sizes
 from mdmjax.policies.regret import teacher_forced_calls

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdmjax import Joint, Oracle, calls_hull, tabulate_denoiser
-from mdmjax.denoisers.argmax import Argmax
+from mdmjax.denoisers.perturbed import Argmax
 from mdmjax.denoisers.table import TableDenoiser
 from mdmjax.policies.hull import least_kl
 

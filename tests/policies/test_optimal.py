@@ -30,7 +30,7 @@ from mdmjax import (
     optimal_policy_calls,
     optimal_policy_frontier,
 )
-from mdmjax.denoisers.argmax import Argmax
+from mdmjax.denoisers.perturbed import Argmax
 from mdmjax.denoisers.table import TableDenoiser
 
 SHAPES = st.sampled_from([(2, 3), (3, 2), (4, 2)])

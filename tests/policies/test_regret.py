@@ -35,7 +35,7 @@ from mdmjax import (
     regret,
     tabulate_denoiser,
 )
-from mdmjax.denoisers.argmax import Argmax
+from mdmjax.denoisers.perturbed import Argmax
 from mdmjax.denoisers.table import TableDenoiser
 from mdmjax.policies.hull import least_kl
 from mdmjax.policies.regret import teacher_forced_calls

@@ -23,7 +23,6 @@ from mdmjax.schedules.bounds import (
     austin_dtc_bound,
     dtc_bound,
     li_cai_bound,
-    li_cai_power_of_two_bound,
     lower_bound_curve,
     square_root_rule,
     square_root_rule_error,
@@ -56,7 +55,7 @@ def test_every_bound_is_above_the_exact_value(data, n):
     }
     for name, bound in bounds.items():
         assert exact <= bound * (1 + SLACK) + SLACK * n * information[-1], name
-    assert bounds["li_cai"] <= li_cai_power_of_two_bound(schedule, tc, dtc)
+    assert bounds["li_cai"] <= li_cai_bound(schedule, tc, dtc, power_of_two=True)
     in_z = (max(counts) - 1) * information[-1]
     assert bounds["li_cai"] == pytest.approx(in_z, rel=1e-12)
 
@@ -103,9 +102,9 @@ def test_theorem9_follows_from_the_correlation_bounds(n, correlation):
 
 
 def test_li_cai_rounds_the_largest_step_up_to_a_power_of_two():
-    values = [li_cai_power_of_two_bound(Schedule([s, 8]), 0.0, s + 8.0) for s in (8, 9, 16, 17)]
+    values = [li_cai_bound(Schedule([s, 8]), 0.0, s + 8.0, power_of_two=True) for s in (8, 9, 16, 17)]
     assert values == [7.0, 15.0, 15.0, 31.0]
-    assert li_cai_power_of_two_bound(Schedule([1, 1]), 1.0, 1.0) == 0
+    assert li_cai_bound(Schedule([1, 1]), 1.0, 1.0, power_of_two=True) == 0
 
 
 def test_wainwrights_bound_by_its_formula():

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdmjax import InvalidInputError, Schedule
-from mdmjax.schedules.adapters import dllm_adapter, llada_adapter, time_grid_adapter
-from mdmjax.schedules.export import EXPORTS, from_json_dict, time_grid, to_json_dict
+from mdmjax.schedules.adapters import ADAPTERS, adapter_source
+from mdmjax.schedules.export import from_json_dict, to_json_dict
 
 COUNTS = st.one_of(
     st.integers(1, 40).flatmap(counts_of),
@@ -85,7 +85,8 @@ def test_the_fields_of_the_schema():
 @given(COUNTS)
 def test_grids_go_strictly_from_end_to_end(counts):
     schedule = Schedule(counts)
-    up, down = time_grid(schedule, descending=False), time_grid(schedule, descending=True)
+    times = to_json_dict(schedule, {})
+    up, down = np.array(times["increasing_times"]), np.array(times["decreasing_times"])
     assert (up[0], up[-1], down[0], down[-1]) == (0, 1, 1, 0)
     assert np.all(np.diff(up) > 0)
     assert np.all(np.diff(down) < 0)
@@ -138,7 +139,7 @@ def test_a_document_that_went_through_float32_is_read():
 
 @given(COUNTS)
 def test_dllm_gives_the_counts_back(counts):
-    scheduler = load(dllm_adapter(Schedule(counts))).TabulatedAlphaScheduler()
+    scheduler = load(adapter_source("dllm_adapter.py", Schedule(counts))).TabulatedAlphaScheduler()
     assert dllm_counts_by_rule(sum(counts), len(counts), scheduler.alpha) == counts
 
 
@@ -150,7 +151,7 @@ def test_dllm_gives_the_counts_of_long_schedules_back(n, steps):
         starts = np.unique(1 + ((n - 2) * rng.random(steps - 1) ** skew).astype(int))
         for edges in ([0, *starts, n], [0, *(n - starts[::-1]), n]):
             counts = np.diff(edges).tolist()
-            scheduler = load(dllm_adapter(Schedule(counts))).TabulatedAlphaScheduler()
+            scheduler = load(adapter_source("dllm_adapter.py", Schedule(counts))).TabulatedAlphaScheduler()
             assert dllm_counts_by_rule(n, len(counts), scheduler.alpha) == counts
 
 
@@ -167,7 +168,7 @@ def test_the_alpha_table_alone_does_too():
 
 
 def test_the_dllm_scheduler_between_its_times():
-    module = load(dllm_adapter(Schedule([1, 3, 4])))
+    module = load(adapter_source("dllm_adapter.py", Schedule([1, 3, 4])))
     scheduler = module.TabulatedAlphaScheduler()
     times = np.array([[1.0, 5 / 6], [1 / 3, 0.0]], np.float32)
     values = scheduler._alpha(times)
@@ -196,7 +197,7 @@ class FakeMask:
 @settings(deadline=None)
 @given(COUNTS, st.integers(1, 3))
 def test_llada_gets_the_counts_for_every_row(counts, batch):
-    source = llada_adapter(Schedule(counts))
+    source = adapter_source("llada_adapter.py", Schedule(counts))
     module = load(source)
     sys.modules["torch"] = module.torch
     try:
@@ -209,7 +210,7 @@ def test_llada_gets_the_counts_for_every_row(counts, batch):
 
 @pytest.mark.parametrize(("masked", "steps"), [([8, 7], 2), ([8], 3), ([4], 1)])
 def test_llada_is_told_what_to_set(masked, steps, monkeypatch):
-    module = load(llada_adapter(Schedule([3, 5])))
+    module = load(adapter_source("llada_adapter.py", Schedule([3, 5])))
     monkeypatch.setitem(sys.modules, "torch", module.torch)
     with pytest.raises(ValueError, match="set steps=2 and gen_length=block_length=8"):
         module.get_num_transfer_tokens(FakeMask(masked), steps)
@@ -217,8 +218,8 @@ def test_llada_is_told_what_to_set(masked, steps, monkeypatch):
 
 def test_time_grids_of_the_adapter():
     schedule = Schedule([1, 3, 4])
-    module = load(time_grid_adapter(schedule))
-    assert module.increasing_times() == time_grid(schedule, descending=False).tolist()
+    module = load(adapter_source("time_grid_adapter.py", schedule))
+    assert module.increasing_times() == to_json_dict(schedule, {})["increasing_times"]
     assert module.decreasing_times() == [1 - 1e-6, 7 / 8, 1 / 2, 1e-6]
 
     class Infos:
@@ -239,10 +240,10 @@ def test_time_grids_of_the_adapter():
         module.TabulatedTimeSchedule(Uniform()).all_step_infos(7, 3, jnp.zeros((2, 5, 1)))
 
 
-@pytest.mark.parametrize("name", EXPORTS)
+@pytest.mark.parametrize("name", ADAPTERS)
 def test_every_file_is_python_without_mdmjax_and_with_short_lines(name):
     for counts in ([5], list(range(1, 300))):
-        source = EXPORTS[name](Schedule(counts))
+        source = adapter_source(name, Schedule(counts))
         compile(source, name, "exec")
         assert "import mdmjax" not in source
         assert "<<" not in source

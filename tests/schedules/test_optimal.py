@@ -1,5 +1,7 @@
 """The optimum against every composition and the definition; its three methods against each other."""
 
+import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ from mdmjax import (
 )
 from mdmjax.information.closed_form import mds_curve
 from mdmjax.schedules import optimal
-from mdmjax.schedules.envelope import RADIX, padded_lines, upper_envelope
+from mdmjax.schedules.envelope import RADIX, padded_lines, solve_layers, upper_envelope
 from mdmjax.schedules.refine import refine
 from mdmjax.schedules.schedule import step_gap
 
@@ -335,3 +337,14 @@ def test_a_falling_curve_too_long_for_the_dense_programme_is_refused():
 def test_a_solve_too_large_is_refused_before_it_is_tried():
     with pytest.raises(InvalidInputError, match="GiB"):
         frontier(curve_of(np.arange(10.0**6)), 10**5)
+
+
+def test_frontiers_of_one_padded_length_are_compiled_once(monkeypatch):
+    chex.clear_trace_counter()
+    traced = chex.assert_max_traces(solve_layers.__wrapped__, n=1)
+    monkeypatch.setattr(optimal, "solve_layers", jax.jit(traced, static_argnames=("max_steps", "block")))
+    for n in (260, 300, 512):
+        assert padded_lines(n) == 512
+        frontier(permutation_curve(n), 4)
+    with pytest.raises(AssertionError, match="traced > 1 times"):
+        frontier(permutation_curve(300), 5)

@@ -13,8 +13,7 @@ from mdmjax.decoders.ranked import Ranked, confidence
 from mdmjax.decoders.reveal import Reveal
 from mdmjax.decoders.run import Trace, decode, decode_many
 from mdmjax.decoders.thresholds import ConfidenceThreshold
-from mdmjax.denoisers.argmax import Argmax
-from mdmjax.denoisers.perturbed import Tempered
+from mdmjax.denoisers.perturbed import Argmax, Tempered
 from mdmjax.denoisers.table import TableDenoiser, tabulate_denoiser
 from mdmjax.denoisers.transformer import Transformer, TransformerConfig
 from mdmjax.distributions.joint import tabulate
