@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mdmjax import parity_code, parity_curve
+from mdmjax.distributions.codes import parity_code
 from mdmjax._errors import InvalidInputError
 from mdmjax.cli.signals import stop_on_signals
 from mdmjax.denoisers.transformer import TransformerConfig
@@ -24,6 +24,7 @@ from mdmjax.files import atomic
 from mdmjax.files.checkpoint import read_checkpoint, read_header
 from mdmjax.files.corpus import Corpus
 from mdmjax.files.safetensor_files import read_model
+from mdmjax.information.closed_form import parity_curve
 from mdmjax.studies import training as study
 from mdmjax.studies.examples import check_same_data, distribution_examples, text_examples
 from mdmjax.studies.training import training_study
@@ -262,7 +263,10 @@ SCRIPT = """
 import signal, sys
 from pathlib import Path
 from jax import random
-from mdmjax import TrainingPlan, TransformerConfig, text_examples, training_study
+from mdmjax.denoisers.transformer import TransformerConfig
+from mdmjax.studies.examples import text_examples
+from mdmjax.studies.training import training_study
+from mdmjax.training.plan import TrainingPlan
 from mdmjax.files.corpus import Corpus
 from mdmjax.studies import training
 from mdmjax.cli.signals import stop_on_signals
