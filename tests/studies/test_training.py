@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mdmjax.distributions.codes import parity_code
 from mdmjax._errors import InvalidInputError
 from mdmjax.cli.signals import stop_on_signals
 from mdmjax.denoisers.transformer import TransformerConfig
 from mdmjax.distributions.alphabet import ByteAlphabet, alphabet_from_json
+from mdmjax.distributions.codes import parity_code
 from mdmjax.files import atomic
 from mdmjax.files.checkpoint import read_checkpoint, read_header
 from mdmjax.files.corpus import Corpus
