@@ -380,7 +380,8 @@ def test_the_curve_of_a_parity_code_is_learned():
     config = TransformerConfig(n=4, q=2, width=32, depth=2, heads=2, hidden=64)
     plan = TrainingPlan(steps=1000, batch=64, warmup=30, learning_rate=0.01, ema=0.99)
     code = parity_code(4, 2)
-    state, _ = train_steps(KEY, TrainState.create(KEY, plan, config), Draws(code), plan, 1000)
+    key = jax.random.key(2)
+    state, _ = train_steps(key, TrainState.create(key, plan, config), Draws(code), plan, 1000)
     learned = denoiser_loss_curve(tabulate(code), state.ema)
     np.testing.assert_allclose(learned.loss, parity_curve(4, 2).loss, atol=0.02)
 
