@@ -11,10 +11,9 @@ from .options import Chosen
 if TYPE_CHECKING:
     from ..families import Use
     from ..schedules.schedule import Schedule
-    from ..studies.sources import Source
 
 
-def source_of(chosen: Chosen, use: "Use") -> "Source":
+def source_of(chosen: Chosen, use: "Use") -> Any:  # a `Source` that gives what the command offers it for
     """The source that the words name, with every size given."""
     from ..studies.sources import FAMILIES, FamilySource, JointSource, LossTableSource
     from ..studies.text_sources import TextSource
@@ -29,7 +28,7 @@ def source_of(chosen: Chosen, use: "Use") -> "Source":
     return FamilySource(chosen.name, FAMILIES[chosen.name].values(use, **values))
 
 
-def training_source(chosen: Chosen) -> "Source":
+def training_source(chosen: Chosen) -> Any:
     """What to train on: a text as windows of tokens; or as for a law, that the model has one."""
     from ..studies.text_sources import CorpusSource
 

@@ -173,7 +173,7 @@ class Transformer(AbstractDenoiser):
             InvalidInputError: parameters of more than `limit` bytes.
         """
         check_bytes(config.bytes, limit, "network", "take a smaller width, depth or hidden")
-        scales = dict.fromkeys(("out", "down"), (2 * config.depth) ** -0.5)
+        scales: dict[str, float] = dict.fromkeys(("out", "down"), (2 * config.depth) ** -0.5)
         keys, arrays = iter(jax.random.split(key, 10)), dict[str, Array]()
         for name, shape in config.shapes().items():
             if "norm" in name:

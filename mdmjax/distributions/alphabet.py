@@ -88,7 +88,7 @@ class ByteAlphabet(AbstractAlphabet):
     ([97, 195, 169], 'a░b')
     """
 
-    q = 256
+    q = 256  # pyright: ignore[reportAssignmentType]
 
     def encode(self, text: str) -> Integer[np.ndarray, " tokens"]:
         """The bytes."""

@@ -43,7 +43,7 @@ class BlockHMM(AbstractEvidence):
     eta: Float[Array, ""]
     blocks: int = eqx.field(static=True)
     block_size: int = eqx.field(static=True)
-    q = 2
+    q = 2  # pyright: ignore[reportAssignmentType]
 
     def __init__(
         self,

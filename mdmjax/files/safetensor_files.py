@@ -144,7 +144,7 @@ def _hashed(data: bytes) -> bytes:
     return len(line).to_bytes(8, "little") + line + data[8 + size :]
 
 
-def _digest(texts: dict[str, str], data: bytes | np.ndarray) -> str:
+def _digest(texts: dict[str, str], data: Any) -> str:
     """The SHA-256 of what a file says and holds, wherever its tensors begin."""
     digest = hashlib.sha256(json.dumps([texts["config"], texts["metadata"]]).encode())
     digest.update(memoryview(data)[8 + int.from_bytes(bytes(data[:8]), "little") :])

@@ -49,8 +49,9 @@ class BlockChainLaw(AbstractLaw):
     n: int = eqx.field(static=True)
     q: int = eqx.field(static=True)
 
-    def __init__(self, model: BlockHMM, verified: bool):
-        self.model, self.decoding, self.verified = model, block_decoding(model), verified
+    def __init__(self, model: BlockHMM, verified: bool, decoding: BlockDecoding | None = None):
+        self.model, self.verified = model, verified
+        self.decoding = block_decoding(model) if decoding is None else decoding
         self.calls = jnp.zeros((model.blocks + 1,)).at[-1].set(1.0)
         self.finalised = jnp.repeat(jnp.eye(model.blocks), model.block_size, axis=0)
         self.unfinished, self.way, self.n, self.q = jnp.zeros(()), "block chain", model.n, 2

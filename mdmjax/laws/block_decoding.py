@@ -204,8 +204,8 @@ def _decoding(
 
 def _joined(from_model: tuple, from_decoder: tuple, model: BlockHMM) -> BlockDecoding:
     """The result, from the means of a `Context` by block."""
-    forward, verified = from_model
-    return BlockDecoding(forward, *from_decoder, verified, model.eta)
+    (forward, verified), (reverse, incoherent, violated) = from_model, from_decoder
+    return BlockDecoding(forward, reverse, incoherent, violated, verified, model.eta)
 
 
 class BlockDecodingEstimate(NamedTuple):

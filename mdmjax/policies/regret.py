@@ -14,11 +14,10 @@ from ..decoders.reveal import Reveal
 from ..decoders.verification import check_fits
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import Joint
-from ..divergences.tables import kl
 from ..laws._frontier import Stepper
 from ..laws._rows import denoised, with_tables
 from ..laws.exact import MAX_STATES, exact_law
-from ..laws.law import Law
+from ..laws.law import AbstractLaw
 from ._local import normalised
 from .bellman import Policies, any_policy
 from .hull import CallsHull, least_kl
@@ -86,7 +85,7 @@ def regret(
     decoder: AbstractDecoder,
     *,
     among: Policies = any_policy,
-    law: Law | None = None,
+    law: AbstractLaw | None = None,
     hull: CallsHull | None = None,
     max_states: int = MAX_STATES,
 ) -> Regret:
@@ -120,7 +119,7 @@ def regret(
         check_fits(denoiser, joint)
         if law is None:
             law = exact_law(denoiser, decoder, max_states=max_states)
-        loss, over = kl(joint, law.probs.astype(joint.probs.dtype)), "the output"
+        loss, over = law.kl(joint), "the output"
         calls = law.expected_calls
     if hull is None:
         least = least_kl(joint, float(calls), decoder.writer(denoiser), among=among)

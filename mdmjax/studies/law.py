@@ -105,15 +105,15 @@ def law_estimate(
     found = guess.estimate
     if plan(oracle_of(truth), decoder.decoder, None) is None:
         refuse("decoder", decoder.name, "mean-field or verified decoding of a long Block-HMM's own blocks")
-    law = BlockChainLaw(truth, found, isinstance(decoder.decoder, BlockVerification))
-    names = ("forward_kl", "reverse_kl", "incoherence", "violation_rate")
+    law = BlockChainLaw(truth, isinstance(decoder.decoder, BlockVerification), found)
+    names: tuple[str, ...] = ("forward_kl", "reverse_kl", "incoherence", "violation_rate")
     if law.verified:  # each block is drawn from its exact conditional: no divergence is estimated
-        values = (0.0, 0.0, found.verified_incoherence, found.verified_violation_rate)
+        values: tuple[Any, ...] = (0.0, 0.0, found.verified_incoherence, found.verified_violation_rate)
         stderr = {"incoherence": guess.stderr["verified_incoherence"]}
     else:
         values = tuple(getattr(found, name) for name in names)
         stderr = {name: guess.stderr[name] for name in names}
-    divergences = dict(zip(names, values, strict=True))
+    divergences: dict[str, Any] = dict(zip(names, values, strict=True))
     about = (subject or Subject.of(truth), truth, decoder, law, divergences, epsilon)
     return LawReport(*about, stderr=stderr, samples=samples)
 

@@ -120,11 +120,11 @@ def _optimal(setting: Setting, price: float | None) -> "AbstractDecoder":
     from ..distributions.joint import tabulate
     from ..policies.optimal import optimal_policy, optimal_policy_calls
 
-    joint, writer = tabulate(setting.known_truth()), {"denoiser": setting.denoiser}
+    joint = tabulate(setting.known_truth())
     if price is None:
-        best = optimal_policy(joint, setting.schedule.steps, **writer)
+        best = optimal_policy(joint, setting.schedule.steps, denoiser=setting.denoiser)
     else:
-        best = optimal_policy_calls(joint, price, **writer)
+        best = optimal_policy_calls(joint, price, denoiser=setting.denoiser)
     return setting.reveal(best.decoder.rule)
 
 
