@@ -60,7 +60,7 @@ def test_the_least_of_all_trees_of_sizes(data, seed):
 
 def test_between_the_best_policy_and_the_best_schedule():
     joint = Joint(jnp.asarray(SKEWED))
-    schedules = frontier(information_curve(joint).information, 4).gaps
+    schedules = frontier(information_curve(joint), 4).gaps
     policies = optimal_policy_frontier(joint, 4)
     sizes = np.asarray(optimal_policy_frontier(joint, 3, among=random_order))[1:]
     assert np.all(np.asarray(policies)[1:3] <= sizes + 1e-14)
@@ -182,7 +182,7 @@ def test_the_classes_are_ordered_and_the_sizes_are_those_of_a_schedule():
     curve = information_curve(joint)
     plans = Policies(adaptive=False, random=True)
     best = optimal_policy_frontier(joint, 4, among=plans)
-    np.testing.assert_allclose(best, frontier(curve.information, 4).gaps, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(best, frontier(curve, 4).gaps, rtol=0, atol=1e-13)
     fixed = optimal_policy_frontier(joint, 4, among=fixed_partition)
     for steps in (1, 2, 3, 4):
         schedules = [Schedule(counts) for counts in all_compositions(4, steps)]

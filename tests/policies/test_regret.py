@@ -201,8 +201,10 @@ def test_infinite_regret_and_none():
 def test_the_law_of_a_random_decoder_is_made_within_max_states():
     joint = Joint(jnp.full((2, 2, 2), 0.125))
     random = Reveal(RandomSubset(Schedule([1, 1, 1])))
-    with pytest.raises(InvalidInputError, match="max_states is 2: want at least"):
-        regret(joint, Oracle(joint), random, max_states=2)
+    looks = LowConfidence(Schedule([1, 1, 1]))
+    with pytest.raises(InvalidInputError, match="frontier of the law is of .* want at most 2"):
+        regret(joint, Oracle(joint), looks, max_states=2)
+    assert regret(joint, Oracle(joint), looks).over == "the output"
     found = regret(joint, Oracle(joint), random, law=exact_law(Oracle(joint), random))
     assert (float(found.calls), found.over) == (3.0, "the output")
 
