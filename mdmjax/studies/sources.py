@@ -16,7 +16,7 @@ from .._errors import InvalidInputError, refuse
 from ..distributions.base import AbstractDistribution
 from ..distributions.joint import Joint
 from ..families import FAMILIES, Family
-from ..files.arrays import read_joint
+from ..files.arrays import read_joint, reading
 from ..files.loss_table import read_loss_table
 from ..information.curve import InformationCurve
 from ..information.loss_curve import LossCurve, LossTable, curve_from_table, isotonic_fit
@@ -92,7 +92,8 @@ class JointSource(AbstractSource):
 
     def examples(self, track: Track = untracked) -> Examples:
         """Samples."""
-        return _samples(self, fingerprint=hashlib.sha256(self.file.read_bytes()).hexdigest()[:16])
+        with reading("file", self.file):
+            return _samples(self, fingerprint=hashlib.sha256(self.file.read_bytes()).hexdigest()[:16])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -206,6 +206,7 @@ def test_a_loss_table_gives_its_curve_and_facts():
         (lambda: CorpusSource(length=0), "length is 0"),
         (lambda: CorpusSource(path("missing")).examples(), "path is missing"),
         (lambda: JointSource(path("missing.npz")).curve(), "file is missing.npz"),
+        (lambda: JointSource(path("missing.npz")).examples(), "file is missing.npz.*no such file"),
         (lambda: LossTableSource(path("loss.csv"), 7).curve(), "n_masked is 8 in row 1"),
     ],
 )
