@@ -168,7 +168,7 @@ class Stepper:
         weights = weights.astype(np.float64)
         owner, branch = np.nonzero(weights)
         rows = rows[owner, branch].astype(np.float64)
-        sums = rows.sum(-1)
+        sums = rows @ np.ones(rows.shape[2])
         wrong = ~(np.abs(weights.sum(1) - 1) <= tolerance)
         wrong[owner[~np.all(np.abs(sums - 1) <= tolerance, axis=1)]] = True
         if wrong.any():
@@ -195,7 +195,7 @@ class Stepper:
         owner = np.arange(codes.size)
         before = self._tokens(codes)
         # Certain is no other symbol at all: a row of 1 may have others of 1e-300.
-        possible = np.count_nonzero(rows, axis=2) == 1
+        possible = (rows != 0) @ np.ones(rows.shape[2]) == 1  # an inner sum over q is slow
         certain = possible & (np.take_along_axis(rows, before[:, :, None], axis=2)[:, :, 0] > 0)
         for position in np.flatnonzero(~certain.all(axis=0)):
             splits = ~certain[owner, position]

@@ -137,10 +137,8 @@ def batches(
     for start in range(0, tokens.shape[0], batch):
         block = tokens[start : start + batch]
         size = min(batch, next((size for size in sizes if size >= block.shape[0]), batch))
-        yield (
-            block,
-            jnp.asarray(np.concatenate([block, np.repeat(block[:1], size - block.shape[0], axis=0)])),
-        )
+        short = size - block.shape[0]
+        yield block, jnp.asarray(np.pad(block, ((0, short), (0, 0)), "edge") if short else block)
 
 
 def denoised(denoiser: AbstractDenoiser, tokens: States, *, batch: int = SIZES[-1]) -> Rows:

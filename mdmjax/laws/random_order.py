@@ -146,8 +146,7 @@ def _rows(
     tokens = np.hstack([word, np.full((mass.shape[0], 1), q)])
     reached = np.flatnonzero(mass > 0)
     rows = np.zeros((mass.size, (denoiser.n - start) * q))
-    tokens = tokens.take(digit, 1).reshape(mass.size, -1)
-    states = tokens[reached]
+    states = tokens.take(digit, 1).reshape(mass.size, -1).take(reached, 0)
     rows[reached] = masked_probs(denoised(denoiser, states), states).reshape(reached.size, -1)
     return rows.reshape(mass.shape[0], -1)
 

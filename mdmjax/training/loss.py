@@ -10,6 +10,7 @@ masked positions has the weight $1 / (n m \binom{n}{m})$ in it.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import chex
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -78,6 +79,11 @@ def masked_loss(network: Transformer, tokens: Int[Array, "batch n"], masks: Mask
     0.69
     """
     masked, weights = masks
+    # Laws of masks and data are anybody's: a mask that broadcasts would train on another loss.
+    chex.assert_rank(tokens, 2)
+    chex.assert_equal_shape([tokens, masked])
+    chex.assert_shape(weights, tokens.shape[:1])
+    chex.assert_type([tokens, masked, weights], [int, bool, float])
     logits = network.logits(jnp.where(masked, network.q, tokens))
     symbols = jnp.arange(network.q, dtype=tokens.dtype)[None, None, :]
     chosen = jnp.sum(jnp.where(tokens[:, :, None] == symbols, logits, 0), axis=2)  # faster than a gather
