@@ -11,6 +11,10 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     os.environ["JAX_PLATFORMS"] = config.getoption("--device")
+    # Programs are compiled once for every test, process and run: most of the time is theirs.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.rootpath / ".pytest_cache" / "programs"))
+    os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**28))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     import jax
 
     jax.config.update("jax_enable_x64", not config.getoption("--float32"))
