@@ -29,7 +29,7 @@ figures: experiments ## every experiment, then every figure from the stored resu
 	$(BIN)/python -m paper_figures
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .pytest_cache build dist *.egg-info
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -13,7 +13,6 @@ def pytest_configure(config):
     os.environ["JAX_PLATFORMS"] = config.getoption("--device")
     # Programs are compiled once for every test, process and run: most of the time is theirs.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.rootpath / ".pytest_cache" / "programs"))
-    os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**28))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     import jax
 

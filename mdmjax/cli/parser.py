@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .._errors import InvalidInputError, refuse
-from ..studies.table import printable
+from .._errors import InvalidInputError, refuse, shown
 from .options import PROGRAM, WANTED, Choice, Chosen, Command, Option, Parsed, Positional, Slot
 
 HELP = ("--help", "-h")
 
 LONGEST = 60
-"""Characters of a user's word that a message repeats."""
+"""Characters of a word for which a near one is looked for."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,8 @@ def parse(words: Sequence[str], commands: Sequence[Command]) -> Parsed:
 
 
 def as_typed(error: InvalidInputError, parsed: Parsed) -> str:
-    """The message of the library with its arguments as typed, `--block-size is ...`, and no long value."""
-    argument = getattr(error, "argument", "")
-    value = " ".join(str(getattr(error, "value", "")).split())
-    message = str(error).replace(value, _told(value), 1)
+    """The message of the library with its arguments as typed: `--block-size is ...`."""
+    argument, message = error.argument, str(error)
     if not argument or not message.startswith(f"{argument} is "):
         return message
     holders = (parsed.command, *(chosen.choice for chosen in parsed.chosen.values()))
@@ -103,13 +100,7 @@ def _nearest(word: str, near: Iterable[str]) -> list[str]:
 def _refuse(argument: str, value: str, wanted: str, near: Iterable[str], place: str) -> NoReturn:
     bare = {name.lstrip("-"): name for name in near}
     perhaps = "".join(f"perhaps {bare[name]}; " for name in _nearest(value.lstrip("-"), bare))
-    refuse(argument, _told(value) or "''", wanted, f"{perhaps}see `{place} --help`")
-
-
-def _told(value: str) -> str:
-    """What a message repeats of a value: no control characters, and the two ends of what is long."""
-    value, half = printable(value, keep=""), LONGEST // 2
-    return value if len(value) <= LONGEST else f"{value[: half - 1]}...{value[2 - half :]}"
+    refuse(argument, shown(value) or "''", wanted, f"{perhaps}see `{place} --help`")
 
 
 def _split(line: Line, words: deque[str]) -> tuple[dict[str, list[str]], deque[str]]:

@@ -356,7 +356,7 @@ def test_a_header_of_a_size_that_is_none(capsys, model, line, name):
         ("unknown", 1),
     ],
 )
-def test_a_header_of_a_wrong_type(capsys, model, name, value):
+def test_a_header_of_a_wrong_type(capsys, without_type_checks, model, name, value):
     rewritten(model, **{name: value})
     message = refusal(capsys, "decode model")
     assert message.startswith("model is ")

@@ -189,11 +189,16 @@ def test_ctrl_c_leaves_a_checkpoint(capsys, tmp_path, monkeypatch, whole):
             os.kill(os.getpid(), signal.SIGINT)
         return steps(key, state, *rest)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(fit, "train_steps", interrupted)
-        _, err = run(capsys, *TEXT, *OPTIONS, "--out", "stopped", code=130)
+    # A shell starts what it runs behind itself with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(fit, "train_steps", interrupted)
+            _, err = run(capsys, *TEXT, *OPTIONS, "--out", "stopped", code=130)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "the same command goes on" in err
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert read_header(tmp_path / "stopped" / "checkpoint.eqx")["step"] == 10
     assert "going on from step 10" in run(capsys, *TEXT, *OPTIONS, "--out", "stopped").out
     assert contents(tmp_path / "stopped") == whole

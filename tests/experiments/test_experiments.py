@@ -28,7 +28,9 @@ from mdmjax import (
     BlockHMM,
     FixedPartition,
     Joint,
+    LossCurve,
     Oracle,
+    Reveal,
     exact_law,
     expected_kl,
     frontier,
@@ -276,7 +278,7 @@ def test_ctc_of_a_pair_is_the_divergence_of_its_exact_one_step_law():
         divergence_families.copied_symbol(np.full(5, 0.2), 0.5),
     ):
         pair, both = Joint(jnp.asarray(table)), [0, 1]
-        law = exact_law(Oracle(pair), FixedPartition([both]))
+        law = exact_law(Oracle(pair), Reveal(FixedPartition([both])))
         nothing_seen = jnp.full(2, pair.q)
         forward, reverse = conditional_total_correlation(pair, nothing_seen, both)
         np.testing.assert_allclose(forward, kl(pair, law), rtol=1e-12)
@@ -402,7 +404,7 @@ def noisy_bit_mixture_kl(n, flip, counts):
 def test_more_steps_can_leave_the_sampler_worse():
     """The mean falls with every step, and the mixture of its optimal schedules need not."""
     joint, curve = tabulate(noisy_repeated_bit(8, 0.1)), noisy_bit_curve(8, 0.1)
-    best, mixtures = frontier(curve.information, 4), []
+    best, mixtures = frontier(curve, 4), []
     for steps, counts in ((3, [1, 2, 5]), (4, [1, 1, 2, 4])):
         schedule = best.schedule(steps)
         assert schedule.counts.tolist() == counts
@@ -489,7 +491,7 @@ def test_what_windows_share_is_counted_in_errors_of_predictions():
     rng = np.random.default_rng(0)
     offsets, curve = rng.normal(size=50), np.array([4.0, 3.0, 2.5, 2.25, 2.125, 2.0])
     rows = windows_that_differ_by(offsets, curve)
-    schedules = text_model.chosen_schedules(curve, (2, 3))
+    schedules = text_model.chosen_schedules(LossCurve(curve), (2, 3))
     paths = np.array([[[curve[s.starts].sum() for s in row] for row in schedules]]) + 6 * rng.normal(
         size=(30, 1, 1)
     )

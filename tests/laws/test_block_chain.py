@@ -182,7 +182,7 @@ def test_a_threshold_that_is_no_probability(threshold, key):
 
 def test_what_cannot_be_done_is_one_line(key):
     model = BlockHMM(4, 4, **SKEWED)
-    with pytest.raises(InvalidInputError, match="block_decoding_estimate"):
+    with pytest.raises(InvalidInputError, match="estimate from samples"):
         block_decoding(model, contexts=10)
     with pytest.raises(InvalidInputError, match="GiB"):
         block_decoding(BlockHMM(12), contexts=2**24)
