@@ -48,7 +48,7 @@ def takes_a_model(words):
     return words[0] in {"train", "loss-curve", "decode"} or words[:2] == ["schedule", "model"]
 
 
-@pytest.mark.parametrize(("command", "output"), shown_commands())
+@pytest.mark.parametrize(("command", "output"), list(shown_commands()))
 def test_a_command_gives_what_is_shown(command, output, tmp_path, monkeypatch, capsys):
     words = shlex.split(command, comments=True)[1:]
     assert parse(words, COMMANDS).command.name == words[0]
@@ -62,7 +62,7 @@ def test_a_command_gives_what_is_shown(command, output, tmp_path, monkeypatch, c
     assert [line for line in shown if line not in printed] == []
 
 
-@pytest.mark.parametrize("command", inline_commands())
+@pytest.mark.parametrize("command", list(inline_commands()))
 def test_a_command_of_the_text_can_be_parsed(command):
     assert parse(shlex.split(command), COMMANDS)
 

@@ -140,11 +140,11 @@ def incoherence(p: Table, law: Table, epsilon: float) -> Float[Array, ""]:
 
 
 def _pair(p: Table, law: Table) -> tuple[Float[Array, " outcomes"], Float[Array, " outcomes"]]:
-    """Both tables flat, with the mass that each lacks as one more outcome."""
+    """Both tables flat, of the dtype of the truth, with the mass that each lacks as one more outcome."""
     truth, made = (x if isinstance(x, jax.Array) else x.probs for x in (p, law))
     if truth.shape != made.shape:
         refuse("law", f"of shape {made.shape}", f"the shape {truth.shape} of the truth")
-    return _completed(truth), _completed(made)
+    return _completed(truth), _completed(made).astype(truth.dtype)
 
 
 def _completed(table: Float[Array, "..."]) -> Float[Array, " outcomes"]:

@@ -18,11 +18,11 @@ from ..distributions.block_hmm import BlockHMM
 from ..distributions.joint import MAX_TABLE_BYTES
 from ._beliefs import context, log_threshold_of, odds_of
 
-FEW_CONTEXTS = 2**14
-"""Contexts that there is room for at first: time grows with the room, and few are needed as a rule."""
+FEW_CONTEXTS, FEW_CHILDREN = 2**14, 2**20
+"""What there is room for at first, in all blocks: time grows with the room, and few are needed as a rule."""
 
-MAX_CHILDREN = 2**28
-"""Children of contexts that are followed, in all blocks (our choice: about a minute on two cores)."""
+MAX_CHILDREN = 2**25
+"""Children of contexts that are followed, in all blocks (our choice)."""
 
 BATCH = 4096
 """Sequences of an estimate that are followed at a time."""
@@ -114,7 +114,7 @@ def block_decoding(
     if not cell > 0:
         refuse("merge", cell, "a positive width of log-odds")
     contexts = check_contexts(model, contexts)
-    room = min(FEW_CONTEXTS, contexts)
+    room = max(min(FEW_CONTEXTS, contexts, FEW_CHILDREN // model.n), 1)
     while True:
         _check_children(model, room)
         result, most = _decoding(model, threshold, jnp.asarray(cell, dtype), room)
@@ -124,7 +124,7 @@ def block_decoding(
             wanted = f"at most {contexts}"
             remedy = "use fewer blocks or bits, a larger merge, or an estimate from samples"
             refuse("the beliefs of the Block-HMM", f"{int(most)} or more in number", wanted, remedy)
-        room = min(4 * room, contexts)
+        room = min(max(4 * room, int(most)), contexts)
 
 
 def check_contexts(model: BlockHMM, contexts: int | None = None) -> int:
@@ -135,7 +135,7 @@ def check_contexts(model: BlockHMM, contexts: int | None = None) -> int:
     most = model.block_size ** min(model.blocks - 1, 64)  # a power that takes no time
     contexts = min(check_integer("contexts", contexts, 1), most)
     check_bytes(contexts * a_context, MAX_TABLE_BYTES, f"the memory of {contexts} contexts", "allow fewer")
-    _check_children(model, min(FEW_CONTEXTS, contexts))
+    _check_children(model, min(16, most))
     return contexts
 
 
