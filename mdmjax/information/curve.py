@@ -9,11 +9,12 @@ import abc
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 
 from .._checks import Numbers, as_floats, check_integer
 from .._errors import readable_bytes, refuse
-from .._types import Array, Float, Int
+from .._types import Array, Bool, Float, Int
 
 MAX_POSITIONS = 2**24
 """The longest sequence whose curve is made (our choice)."""
@@ -65,6 +66,25 @@ class AbstractCurve(eqx.Module):
         5.0
         """
         return jnp.sum(self.heights - self.heights[starts])
+
+    def total_cost_of_mask(self, is_start: Bool[Array, " n"]) -> Float[Array, ""]:
+        """`total_cost` of the schedule whose steps start where `is_start[m]` (and at 0).
+
+        As a mask a schedule has one shape for every number of steps and an eighth of the bytes, so that
+        very many are evaluated by one `vmap`: `n` vector operations over all.
+
+        >>> curve = InformationCurve([0.0, 1.0, 3.0], 4.0)
+        >>> float(curve.total_cost_of_mask(jnp.array([True, False, True])))
+        1.0
+        """
+
+        def reveal(state: tuple, position: tuple) -> tuple:
+            (seen, total), (value, starts) = state, position
+            seen = jnp.where(starts, value, seen)
+            return (seen, total + (value - seen)), None
+
+        begin = (self.heights[0], jnp.zeros_like(self.heights[0]))
+        return jax.lax.scan(reveal, begin, (self.heights, is_start))[0][1]
 
 
 class InformationCurve(AbstractCurve):

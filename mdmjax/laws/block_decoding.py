@@ -19,7 +19,7 @@ from ..distributions.joint import MAX_TABLE_BYTES
 from ._beliefs import context, log_threshold_of, odds_of
 
 FEW_CONTEXTS, FEW_CHILDREN = 2**14, 2**20
-"""What there is room for at first, in all blocks: time grows with the room, and few are needed as a rule."""
+"""What there is room for at first, in all blocks: time grows with the room, and few are needed."""
 
 MAX_CHILDREN = 2**25
 """Children of contexts that are followed, in all blocks (our choice)."""

@@ -43,6 +43,7 @@ def test_every_experiment_has_a_figure_and_every_figure_an_experiment():
     assert {module.EXPERIMENT for module in frame.figures().values()} == set(_run.names())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", frame.figures())
 def test_a_figure_has_labels_and_stable_bytes(name, smoke):
     arrays, manifest = _run.load(smoke, frame.figures()[name].EXPERIMENT)
@@ -57,6 +58,7 @@ def test_a_figure_has_labels_and_stable_bytes(name, smoke):
         assert len(content) < 300_000
 
 
+@pytest.mark.slow
 def test_nothing_overlaps_the_edge_of_a_page(smoke):
     for name, module in frame.figures().items():
         figure = drawn(name, _run.load(smoke, module.EXPERIMENT)[0])
@@ -87,6 +89,7 @@ def test_the_error_area_of_the_text_figure_is_the_expected_kl(smoke):
         assert np.sum((values - baseline) * np.diff(edges)) == pytest.approx(kl, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_a_complete_folder_passes_the_check(complete, capsys):
     results, out = complete
     assert frame.main(check=True, results=results, out=out) == 0

@@ -128,6 +128,7 @@ def test_refinement_keeps_every_optimum_in_its_windows(name):
         assert np.all((np.asarray(found.low) <= inner) & (inner <= np.asarray(found.high)))
 
 
+@pytest.mark.slow
 def test_refinement_of_few_blocks_certifies_only_optima():
     """Once blocks are dropped, a bound that leaves out the starts beyond a target is no bound."""
     rng, wrong = np.random.default_rng(0), 0

@@ -104,9 +104,12 @@ def test_float32_values_give_a_float32_gap():
 def test_very_many_schedules_are_one_vmap():
     curve = InformationCurve([0.0, 1.0, 3.0, 4.0], 4.0)
     schedules = [Schedule(counts) for steps in range(1, 5) for counts in all_compositions(4, steps)]
-    gaps = jax.jit(jax.vmap(curve.total_cost))(np.stack([schedule.starts for schedule in schedules]))
-    for schedule, gap in zip(schedules, np.asarray(gaps), strict=True):
-        assert gap == pytest.approx(step_gap_by_loops([0, 1, 3, 4], schedule.counts))
+    starts = np.stack([schedule.starts for schedule in schedules])
+    masks = starts == np.arange(4)
+    of_starts, of_masks = (jax.jit(jax.vmap(f)) for f in (curve.total_cost, curve.total_cost_of_mask))
+    for gaps in (of_starts(starts), of_masks(masks)):
+        for schedule, gap in zip(schedules, np.asarray(gaps), strict=True):
+            assert gap == pytest.approx(step_gap_by_loops([0, 1, 3, 4], schedule.counts))
     costs = jax.vmap(curve.step_cost)(jnp.array([0, 1]), jnp.array([1, 3]))
     assert costs.tolist() == [0.0, 5.0]
 

@@ -214,6 +214,7 @@ def test_steps_are_compiled_once(parity_data):
     assert len(traced) == once
 
 
+@pytest.mark.slow
 def test_fit_is_the_chunks_of_train_steps(parity_data, monkeypatch):
     """Chunks end at multiples of CHUNK wherever it begins; every chunk is told, and none is lost."""
     monkeypatch.setattr(fit_module, "CHUNK", 8)
@@ -280,6 +281,7 @@ def test_a_device_without_memory_is_one_line(parity_data, monkeypatch):
 # Memory.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change", [{}, {"depth": 12, "remat": True}, {"q": 1000}, {"heads": 32}, {"compute": "bfloat16"}]
 )
