@@ -50,8 +50,6 @@ def test_any_mixture_equals_enumeration_and_never_falls(weights, probs, n):
     curve = identical_mixture_curve(weights, probs, n)
     tolerance = 64 * EPS / math.sqrt(max(exact[1], 1e-30))
     np.testing.assert_allclose(curve.information[1:], exact[1:], tolerance, 1e-18)  # the oracle itself
-        curve.information[1:], exact[1:], tolerance, 1e-18
-    )  # 1e-18: the oracle itself
     assert np.all(np.diff(curve.information) >= 0)
 
 
