@@ -80,6 +80,7 @@ def test_a_line_is_told_apart_without_colour():
     assert len(set(seen)) == len(seen)
 
 
+@pytest.mark.slow
 def test_the_error_area_of_the_text_figure_is_the_expected_kl(smoke):
     """Measured from the drawn polygons, with no formula of the schedule."""
     arrays, _ = _run.load(smoke, "text_schedule")
@@ -96,6 +97,7 @@ def test_a_complete_folder_passes_the_check(complete, capsys):
     assert "current" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_check_fails_on_another_configuration(smoke, complete):
     """Smoke results are of another configuration than the full one."""
     lines = frame.faults(smoke, complete[1])
@@ -104,6 +106,7 @@ def test_the_check_fails_on_another_configuration(smoke, complete):
     assert frame.main(check=True, results=smoke, out=complete[1]) == 1
 
 
+@pytest.mark.slow
 def test_the_check_fails_on_a_missing_result_and_on_a_missing_figure(complete, tmp_path, capsys):
     results, _ = complete
     assert frame.main(check=True, results=tmp_path, out=complete[1]) == 1
@@ -116,6 +119,7 @@ def test_the_check_fails_on_a_missing_result_and_on_a_missing_figure(complete, t
     assert frame.main(results=tmp_path, out=tmp_path) == 1
 
 
+@pytest.mark.slow
 def test_the_check_fails_on_a_figure_of_an_earlier_result(complete, tmp_path):
     _, out = complete
     for name in _run.names():
