@@ -13,6 +13,9 @@
 Entropies, divergences and losses are in nats.
 """
 
+from typing import TYPE_CHECKING
+
+import equinox as eqx
 from jaxtyping import Array, Bool, Float, Int, Key
 
 Tokens = Int[Array, " n"]
@@ -28,3 +31,17 @@ Step = Int[Array, ""]
 """The number of a step, from 0."""
 
 __all__ = ["Array", "Bool", "Float", "Int", "Key", "LogProbs", "Positions", "Step", "Tokens"]
+
+
+class AbstractSized(eqx.Module):
+    """What has `n` positions of `q` symbols: a distribution, a denoiser, data."""
+
+    if TYPE_CHECKING:  # a checker would take abstract variables for arguments of the constructor
+
+        @property
+        def n(self) -> int: ...  # noqa: D102
+        @property
+        def q(self) -> int: ...  # noqa: D102
+    else:
+        n: eqx.AbstractVar[int]
+        q: eqx.AbstractVar[int]

@@ -1,14 +1,11 @@
 """What a denoiser is: the one interface that every decoder and every law takes."""
 
 import abc
-from typing import TYPE_CHECKING
 
-import equinox as eqx
-
-from .._types import Array, Float, Tokens
+from .._types import AbstractSized, Array, Float, Tokens
 
 
-class AbstractDenoiser(eqx.Module):
+class AbstractDenoiser(AbstractSized):
     r"""Tokens with masks to log-probabilities: $\hat p(x_i = a \mid x_S)$ at every position.
 
     A call takes one sequence of `n` tokens in `0..q` (the mask is `q`) and returns `[n, q]` in nats.
@@ -26,16 +23,6 @@ class AbstractDenoiser(eqx.Module):
     >>> jnp.exp(Coins(2)(jnp.array([1, 2]))).tolist()
     [[0.0, 1.0], [0.5, 0.5]]
     """
-
-    if TYPE_CHECKING:  # a checker would take abstract variables for arguments of the constructor
-
-        @property
-        def n(self) -> int: ...  # noqa: D102
-        @property
-        def q(self) -> int: ...  # noqa: D102
-    else:
-        n: eqx.AbstractVar[int]
-        q: eqx.AbstractVar[int]
 
     @abc.abstractmethod
     def __call__(self, tokens: Tokens) -> Float[Array, "n q"]:

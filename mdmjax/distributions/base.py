@@ -6,21 +6,19 @@ Every function takes one sequence; `jax.vmap` batches it.
 """
 
 import abc
-from typing import TYPE_CHECKING
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from .._errors import check_bytes
 from .._numerics import safe_log
-from .._types import Array, Float, Int, Key, Tokens
+from .._types import AbstractSized, Array, Float, Int, Key, Tokens
 
 MAX_TABLE_BYTES = 2**31
 """The most that a table takes that is made without being asked for (2 GiB; our choice)."""
 
 
-class AbstractDistribution(eqx.Module):
+class AbstractDistribution(AbstractSized):
     """A distribution on `n` positions with alphabet `0..q-1`; the mask token is `q`.
 
     >>> from mdmjax import parity_code
@@ -28,16 +26,6 @@ class AbstractDistribution(eqx.Module):
     >>> isinstance(code, AbstractDistribution), round(float(code.log_prob(jnp.array([0, 1, 1]))), 4)
     (True, -1.3863)
     """
-
-    if TYPE_CHECKING:  # a checker would take abstract variables for arguments of the constructor
-
-        @property
-        def n(self) -> int: ...  # noqa: D102
-        @property
-        def q(self) -> int: ...  # noqa: D102
-    else:
-        n: eqx.AbstractVar[int]
-        q: eqx.AbstractVar[int]
 
     @abc.abstractmethod
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:

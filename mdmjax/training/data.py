@@ -1,7 +1,6 @@
 """What a denoiser is trained on: examples drawn one by one, on the device."""
 
 import abc
-from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax
@@ -9,22 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Integer
 
 from .._errors import refuse
-from .._types import Array, Int, Key
+from .._types import AbstractSized, Array, Int, Key
 from ..distributions.base import AbstractDistribution
 
 
-class AbstractData(eqx.Module):
+class AbstractData(AbstractSized):
     """A source of sequences of `n` symbols `0..q-1`; the key is the position in the data."""
-
-    if TYPE_CHECKING:  # a checker would take abstract variables for arguments of the constructor
-
-        @property
-        def n(self) -> int: ...  # noqa: D102
-        @property
-        def q(self) -> int: ...  # noqa: D102
-    else:
-        n: eqx.AbstractVar[int]
-        q: eqx.AbstractVar[int]
 
     @abc.abstractmethod
     def draw(self, key: Key[Array, ""]) -> Int[Array, " n"]:
