@@ -18,8 +18,8 @@ from ..distributions.block_hmm import BlockHMM
 from ..distributions.joint import MAX_TABLE_BYTES
 from ._beliefs import context, log_threshold_of, odds_of
 
-FEW_CONTEXTS, FEW_CHILDREN = 2**14, 2**20
-"""What there is room for at first, in all blocks: time grows with the room, and few are needed."""
+FEW_BLOCKS, FEW_CONTEXTS, FEW_CHILDREN = 16, 2**14, 2**20
+"""What there is room for at first: time grows with the room, and few are needed."""
 
 MAX_CHILDREN = 2**25
 """Children of contexts that are followed, in all blocks (our choice)."""
@@ -114,17 +114,29 @@ def block_decoding(
     if not cell > 0:
         refuse("merge", cell, "a positive width of log-odds")
     contexts = check_contexts(model, contexts)
-    room = max(min(FEW_CONTEXTS, contexts, FEW_CHILDREN // model.n), 1)
+    few = min(FEW_BLOCKS, model.blocks)
+    found, most = _with_room(model, threshold, jnp.asarray(cell, dtype), few, 1, contexts)
+    if few < model.blocks:  # they told cheaply how much room all of them need at least
+        found, _ = _with_room(model, threshold, jnp.asarray(cell, dtype), model.blocks, most, contexts)
+    return found
+
+
+def _with_room(
+    model: BlockHMM, threshold: Array, cell: Array, blocks: int, least: int, contexts: int
+) -> tuple[BlockDecoding, int]:
+    """The result of the first blocks, and the contexts it takes: `least` or more, at most `contexts`."""
+    room = max(least, min(FEW_CONTEXTS, contexts, FEW_CHILDREN // (blocks * model.block_size)))
     while True:
-        _check_children(model, room)
-        result, most = _decoding(model, threshold, jnp.asarray(cell, dtype), room)
-        if int(most) <= room:
-            return result
-        if room == contexts or int(most) > contexts:
+        found, most = _decoding(model, threshold, cell, blocks, room)
+        most = int(most)
+        if most > contexts:
             wanted = f"at most {contexts}"
             remedy = "use fewer blocks or bits, a larger merge, or an estimate from samples"
-            refuse("the beliefs of the Block-HMM", f"{int(most)} or more in number", wanted, remedy)
-        room = min(max(4 * room, int(most)), contexts)
+            refuse("the beliefs of the Block-HMM", f"{most} or more in number", wanted, remedy)
+        _check_children(model, most)
+        if most <= room:
+            return found, most
+        room = min(max(4 * room, most), contexts, MAX_CHILDREN // (blocks * model.block_size))
 
 
 def check_contexts(model: BlockHMM, contexts: int | None = None) -> int:
@@ -139,12 +151,12 @@ def check_contexts(model: BlockHMM, contexts: int | None = None) -> int:
     return contexts
 
 
-def _check_children(model: BlockHMM, room: int) -> None:
-    """Refuse a walk through the blocks, with that room for contexts, which would take minutes."""
-    children = room * model.blocks * model.block_size
+def _check_children(model: BlockHMM, contexts: int) -> None:
+    """Refuse a walk through the blocks, with so many contexts of each, which would take minutes."""
+    children = contexts * model.n
     if children > MAX_CHILDREN:
         sizes = f"{model.blocks}, {model.block_size}"
-        wanted = f"blocks whose {room} contexts have at most {MAX_CHILDREN:.3g} children in all"
+        wanted = f"blocks whose {contexts} contexts have at most {MAX_CHILDREN:.3g} children in all"
         remedy = f"these have {children:.3g}; use fewer blocks or bits, or an estimate from samples"
         refuse("blocks, block_size", sizes, wanted, remedy)
 
@@ -173,9 +185,9 @@ def _merge(
 
 @eqx.filter_jit
 def _decoding(
-    model: BlockHMM, log_threshold: Float[Array, ""], cell: Float[Array, ""], contexts: int
+    model: BlockHMM, log_threshold: Float[Array, ""], cell: Float[Array, ""], blocks: int, contexts: int
 ) -> tuple[BlockDecoding, Int[Array, ""]]:
-    """The result, of use if the second number, the most cells of any block, is at most `contexts`."""
+    """The first blocks; of use if the second number, the most cells of any block, is at most `contexts`."""
     start = odds_of(safe_log(model.initial))
 
     def propagate(side: int) -> tuple[tuple[Float[Array, " blocks"], ...], Int[Array, ""]]:
@@ -194,7 +206,7 @@ def _decoding(
 
         odds = jnp.zeros((contexts, start.shape[0]), start.dtype).at[0].set(start)
         mass = jnp.zeros((contexts,), start.dtype).at[0].set(1.0)
-        _, (means, cells) = jax.lax.scan(block, (odds, mass), None, length=model.blocks)
+        _, (means, cells) = jax.lax.scan(block, (odds, mass), None, length=blocks)
         # The children of the last block are not used.
         return means, jnp.max(cells[:-1], initial=1)
 

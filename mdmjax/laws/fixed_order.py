@@ -57,9 +57,10 @@ def fixed_order_law(denoiser: AbstractDenoiser, blocks: list[list[int]]) -> Law:
 
 
 def blocks_of(rule: FixedPartition) -> list[list[int]]:
-    """The blocks in their order."""
+    """The blocks in their order, by one sort: O(n log n)."""
     levels = np.asarray(rule.levels)
-    return [np.flatnonzero(levels == level).tolist() for level in range(levels.max() + 1)]
+    ends = np.cumsum(np.bincount(levels))[:-1]
+    return [block.tolist() for block in np.split(np.argsort(levels, kind="stable"), ends)]
 
 
 def check_size(denoiser: AbstractDenoiser, blocks: list[list[int]], what: str) -> None:
