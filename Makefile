@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 schedule: $(VENV)/.installed-base ## the main job on real input: the standard library's own source
 	$(BIN)/mdmjax schedule text
 
-test: $(VENV)/.installed-test ## all tests but the slow ones
-	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+test: $(VENV)/.installed-test ## all tests but the slow ones, in programs that are compiled quickly
+	$(BIN)/python -m pytest -q -n 2 -m "not slow" --unoptimized
 
-test-all: $(VENV)/.installed-test ## every test
+test-all: $(VENV)/.installed-test ## every test, in programs compiled as users have them
 	$(BIN)/python -m pytest -q -n 2
 
 lint: $(VENV)/.installed-dev ## ruff and basedpyright, as CI runs them

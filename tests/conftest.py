@@ -1,12 +1,18 @@
 import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
+
+UNOPTIMIZED = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+"""XLA compiles in half the time, as it does not look for the fastest program."""
 
 
 def pytest_addoption(parser):
     parser.addoption("--device", default="cpu", help="JAX platform that the tests run on: cpu, cuda, tpu")
     parser.addoption("--float32", action="store_true", help="run what is marked any_float, without x64")
+    parser.addoption("--unoptimized", action="store_true", help="compile quickly, but not what users run")
 
 
 def pytest_configure(config):
@@ -14,6 +20,8 @@ def pytest_configure(config):
     # Programs are compiled once for every test, process and run: most of the time is theirs.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.rootpath / ".pytest_cache" / "programs"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    if config.getoption("--unoptimized") and knows(UNOPTIMIZED):
+        os.environ["XLA_FLAGS"] = UNOPTIMIZED
     import jax
 
     jax.config.update("jax_enable_x64", not config.getoption("--float32"))
@@ -21,6 +29,15 @@ def pytest_configure(config):
     jax.config.update("jax_numpy_rank_promotion", "raise")
     if config.getoption("--device") == "cpu":
         jax.config.update("jax_num_cpu_devices", 2)
+    jax.devices()  # reads the flags: what the tests start compiles as users do
+    if config.getoption("--unoptimized"):
+        os.environ.pop("XLA_FLAGS", None)
+
+
+def knows(flags):
+    """Whether this XLA has the flags: one that it does not know ends the process."""
+    script, env = "import jax; jax.devices()", os.environ | {"XLA_FLAGS": flags}
+    return subprocess.run([sys.executable, "-c", script], env=env, capture_output=True).returncode == 0
 
 
 def pytest_collection_modifyitems(config, items):

@@ -380,9 +380,9 @@ def test_one_sequence_is_learned_by_heart():
 def test_the_curve_of_a_parity_code_is_learned():
     """Stated error: 0.02 nats a token at every number of revealed tokens, of a curve from 0.69 to 0."""
     config = TransformerConfig(n=4, q=2, width=32, depth=2, heads=2, hidden=64)
-    plan = TrainingPlan(steps=1000, batch=64, warmup=30, learning_rate=0.01, ema=0.99)
+    plan = TrainingPlan(steps=1000, batch=64, warmup=100, learning_rate=0.004, ema=0.99)
     code = parity_code(4, 2)
-    key = jax.random.key(2)
+    key = jax.random.key(0)
     state, _ = train_steps(key, TrainState.create(key, plan, config), Draws(code), plan, 1000)
     learned = denoiser_loss_curve(tabulate(code), state.ema)
     np.testing.assert_allclose(learned.loss, parity_curve(4, 2).loss, atol=0.02)
