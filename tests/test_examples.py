@@ -1,9 +1,9 @@
 """The examples run as a user runs them; the decoder of 15 lines has the law that it is drawn from."""
 
+import ast
 import math
 import os
 import pathlib
-import runpy
 import subprocess
 import sys
 
@@ -49,8 +49,11 @@ def test_an_example_is_short():
 
 @pytest.fixture(scope="module")
 def rule():
-    """The class of the example."""
-    return runpy.run_path(str(ROOT / "examples" / "a_decoder_of_your_own.py"))["SureOrFirst"]
+    """The class of the example, without what the example does with it."""
+    tree, names = ast.parse((ROOT / "examples" / "a_decoder_of_your_own.py").read_text()), {}
+    tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ClassDef)]
+    exec(compile(tree, "a_decoder_of_your_own.py", "exec"), names)
+    return names["SureOrFirst"]
 
 
 @pytest.fixture(scope="module")

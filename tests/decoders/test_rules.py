@@ -232,7 +232,7 @@ class Mine(mj.AbstractRule):
         return (best >= self.level) | (jnp.arange(tokens.size) == jnp.argmax(best))
 
 
-@pytest.mark.parametrize("draws", [20_000, 1_000_000])
+@pytest.mark.parametrize("draws", [20_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 def test_a_rule_of_ones_own(draws, key):
     """Its law is that of the built-in rule that it copies, and of its draws within 5 standard errors."""
     table = np.random.default_rng(4).dirichlet(np.full(8, 0.5)).reshape(2, 2, 2)

@@ -83,7 +83,9 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("eta", PUBLISHED)
+@pytest.mark.parametrize(
+    "eta", [pytest.param(eta, marks=[pytest.mark.slow] * (1e-8 < eta < 0.5)) for eta in PUBLISHED]
+)
 def test_the_model_of_the_paper(eta):
     """A sampled reproduction with standard errors up to 0.005, rounded to two digits (0.1 %).
 

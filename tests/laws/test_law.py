@@ -197,6 +197,7 @@ def test_what_fits_is_not_refused_and_not_computed():
             exact_law(WRONG, Wino(0.5, 0.7), max_steps=steps)
 
 
+@pytest.mark.slow
 def test_a_joint_without_marginals_is_read_so_often_and_no_more():
     """At 2^18 its marginals are not tabulated: the general way stops before it reads for minutes."""
     large = Joint(jnp.full((2,) * 18, 2.0**-18))
