@@ -13,7 +13,7 @@ def block_incoherence(
     r"""The mean fraction of decoded blocks with $p(x^{(m)} \mid x^{<m}) \le$ `epsilon` (App. E.5).
 
     `p` and `law` are tables `[2]*n`, blocks of `block_size` positions from the left. A block after a prefix
-    that $p$ does not have counts as incoherent (our choice). `incoherence` is of whole sequences (Eq. 14).
+    that $p$ does not have counts as incoherent (our choice).
 
     Raises:
         InvalidInputError: a block size that does not divide `n`, or a threshold outside `[0, 1]`.
@@ -24,14 +24,11 @@ def block_incoherence(
     """
     if not 0 <= epsilon <= 1:
         refuse("epsilon", epsilon, "a probability in [0, 1]")
-    blocks, size = _blocks(p, block_size)
-    fractions = []
-    before = jnp.ones((1, 1), p.dtype)
-    for m in range(1, blocks + 1):
-        shape = (-1, size, size ** (blocks - m))
-        # [prefixes, words of the block]
-        here, decoded = (table.reshape(shape).sum(2) for table in (p, law))
-        fractions.append(jnp.sum(jnp.where(here <= epsilon * before, decoded, 0.0)))
+    blocks, words = _blocks(p, block_size)
+    fractions, before = [], jnp.ones((1, 1), p.dtype)
+    for m in range(blocks):
+        here, decoded = (table.reshape(words**m, words, -1).sum(2) for table in (p, law))
+        fractions.append(jnp.sum(decoded, where=here <= epsilon * before))
         before = here.reshape(-1, 1)
     return jnp.mean(jnp.stack(fractions))
 
@@ -47,10 +44,10 @@ def parity_violation_rate(law: Float[Array, "..."], block_size: int) -> Float[Ar
     """
     if law.shape[0] != 2:
         refuse("law", f"on {law.shape[0]} symbols", "a law on bits")
-    blocks, size = _blocks(law, block_size)
-    odd = np.array([word.bit_count() % 2 for word in range(size)], bool)
-    tables = [law.reshape(size**m, size, size ** (blocks - m - 1)).sum((0, 2)) for m in range(blocks)]
-    return jnp.mean(jnp.stack([jnp.sum(jnp.where(odd, table, 0.0)) for table in tables]))
+    blocks, words = _blocks(law, block_size)
+    odd = np.array([word.bit_count() % 2 for word in range(words)], bool)
+    tables = [law.reshape(words**m, words, -1).sum((0, 2)) for m in range(blocks)]
+    return jnp.mean(jnp.stack([jnp.sum(table, where=odd) for table in tables]))
 
 
 def _blocks(table: Float[Array, "..."], block_size: int) -> tuple[int, int]:
