@@ -2,7 +2,8 @@ r"""Divergences between two dense tables: the truth $p$ and the law $r$ of a dec
 
 Mass that a table lacks (that of decoders that had not finished: `Law.unfinished`) is one more outcome,
 which the other never has; what it lacks by rounding (`1e-9`, or `1e-4` in float32) is none. Infinite
-divergences are `inf`; none is NaN unless a table has NaN. Tables of different shapes are refused.
+divergences are `inf`; none is NaN unless a table has NaN. Tables of different shapes raise
+`InvalidInputError`.
 """
 
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -30,9 +31,6 @@ def kl(p: Table, law: Table) -> Float[Array, ""]:
     r"""Forward $\mathrm{KL}(p \| r) = \sum_x p(x) \log \frac{p(x)}{r(x)}$ in nats: the truth comes first.
 
     `inf` if the law misses something that $p$ has.
-
-    Raises:
-        InvalidInputError: tables of different shapes.
 
     >>> round(float(kl(jnp.array([1.0, 0.0]), jnp.array([0.5, 0.5]))), 4)
     0.6931
@@ -119,9 +117,7 @@ def incoherence(p: Table, law: Table, epsilon: float) -> Float[Array, ""]:
     r"""$\Pr_{x \sim r}[p(x) \le \epsilon]$, with $x$ a sequence of the law (arXiv 2602.00286, Eq. 14).
 
     At most $R / \log(1/\epsilon)$ for $\epsilon < 1$ (Lemma C.3), $R$ the `cross_entropy_risk`.
-
-    Raises:
-        InvalidInputError: a negative `epsilon`; and as `kl`.
+    A negative `epsilon` raises `InvalidInputError`.
 
     >>> float(incoherence(jnp.array([1.0, 0.0]), jnp.array([0.75, 0.25]), 1e-8))
     0.25

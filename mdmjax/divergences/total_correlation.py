@@ -27,13 +27,9 @@ def conditional_total_correlation(joint: Joint, tokens: Tokens, block: Sequence[
     r"""$\mathrm{KL}$ between $p(x_B \mid x_P)$ and $p_\Pi(x_B \mid x_P)$ in both directions, in nats.
 
     $\mathrm{CTC}^{\to}(x_P)$ and $\mathrm{CTC}^{\gets}(x_P)$ (Eq. 15, 17). $x_P$ are the revealed `tokens`,
-    $B$ the masked positions `block`; what `tokens` says at the block is not used, and positions in neither
-    are summed out. An exact accept-reject sampler of the block needs $e^{\text{forward}}$ proposals
-    at least (Prop. 5.1). `reverse` is `inf` if the product makes a block that cannot occur (Lemma C.1).
-    NaN if the context cannot occur.
-
-    Raises:
-        InvalidInputError: an empty block, a position twice or not in `0..n-1`.
+    $B$ the positions `block`, which count as masked; positions in neither are summed out. An exact
+    accept-reject sampler of the block needs $e^{\text{forward}}$ proposals at least (Prop. 5.1). `reverse`
+    is `inf` if the product makes a block that cannot occur (Lemma C.1). NaN if the context cannot occur.
 
     >>> pair = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
     >>> [round(float(x), 4) for x in conditional_total_correlation(pair, jnp.array([2, 2]), [0, 1])]
@@ -56,9 +52,6 @@ def total_correlation_by_step(joint: Joint, partition: Sequence[Sequence[int]]) 
     `forward` is over contexts from the *truth*, and sums to $\mathrm{KL}(p \| p_B)$, $p_B$ the law of the
     decoder that reveals these blocks (Eq. 16). `reverse` is over contexts from the *decoder*, and sums to
     $\mathrm{KL}(p_B \| p)$ (Eq. 18); once a step is `inf`, later ones leave out impossible contexts.
-
-    Raises:
-        InvalidInputError: blocks that are not a partition of `0..n-1`.
 
     >>> pair = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
     >>> total_correlation_by_step(pair, [[0, 1]]).forward.round(4).tolist()

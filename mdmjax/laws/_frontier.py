@@ -1,6 +1,7 @@
 """Mass on partial assignments, one step of a decoder at a time: the engine of the exact laws, in NumPy."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
@@ -15,16 +16,14 @@ from .._types import Array, Bool, Float, Int
 from ..decoders.base import AbstractDecoder
 from ..decoders.reveal import Reveal
 from ..denoisers.base import AbstractDenoiser
-from ._rows import Rows, States, batches, check_calls, checked_probs
+from ._rows import Rows, States, check_calls, in_batches, masked_probs
 
-SIZES = (512, 4096)
-"""Numbers of states that a step is compiled for: it takes longer to compile than a denoiser."""
+SIZES = (512, 4096)  # states that a step is compiled for: it takes longer to compile than a denoiser
+CHUNK_BYTES = 2**26  # rows of branches that are alive at once
+COPIES = 4  # of the branches of a state, alive at once
 
-CHUNK_BYTES = 2**26
-"""Rows of branches that are alive at once."""
-
-COPIES = 4
-"""Copies of the branches of a state that are alive at once."""
+Numbers = Int[np.ndarray, " m"]
+Mass = Float[np.ndarray, " m"]
 
 
 class Frontier(NamedTuple):
@@ -34,18 +33,14 @@ class Frontier(NamedTuple):
     has no states where no token is ever revised, for then it is not needed.
     """
 
-    codes: Int[np.ndarray, " m"]
-    calls: Int[np.ndarray, " m"]
-    mass: Float[np.ndarray, " m"]
+    codes: Numbers
+    calls: Numbers
+    mass: Mass
     last: Float[np.ndarray, "m_or_0 n steps"]
 
     def split(self, here: Bool[np.ndarray, " m"]) -> tuple["Frontier", "Frontier"]:
         """The states that are here, and the others."""
-
-        def part(rows: Bool[np.ndarray, " m"]) -> Frontier:
-            last = self.last[rows] if len(self.last) else self.last
-            return Frontier(self.codes[rows], self.calls[rows], self.mass[rows], last)
-
+        part = lambda rows: Frontier(*(x[rows] if len(x) else x for x in self))
         return part(here), part(~here)
 
 
@@ -56,14 +51,13 @@ class Stepped(NamedTuple):
     owner: Int[np.ndarray, " branches"]
     weights: Float[np.ndarray, " branches"]
     rows: Float[np.ndarray, "branches n symbols"]
-    calls: Int[np.ndarray, " m"]
+    calls: Numbers
     log_probs: Rows | None
 
 
 def merged(parts: list[Frontier], code_count: int) -> tuple[Frontier, Int[np.ndarray, " before"]]:
     """One frontier with equal states added up, and which of its states each has become."""
-    codes, calls, mass = (np.concatenate(columns) for columns in list(zip(*parts, strict=True))[:3])
-    last = np.concatenate([part.last for part in parts])
+    codes, calls, mass, last = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     # The calls are a further digit in front of the code.
     key, first, which = np.unique(codes + code_count * calls, return_index=True, return_inverse=True)
     added = np.bincount(which, weights=mass, minlength=key.size)
@@ -81,18 +75,18 @@ class Stepper:
         self.n, self.q, self.place = denoiser.n, denoiser.q, place_values(denoiser.n, denoiser.q)
         self.batch, self.calls = batch, 0
         if not (isinstance(decoder, Reveal) and not decoder.rule.is_random):  # of one branch
-            index = jnp.arange(1).dtype
-            shapes = jax.ShapeDtypeStruct((self.n,), index), jax.ShapeDtypeStruct((), index)
-            rows = eqx.filter_eval_shape(_branches, denoiser, decoder, *shapes)[0].rows
+            step = jax.ShapeDtypeStruct((), jnp.arange(1).dtype)
+            state = jax.ShapeDtypeStruct((1, self.n), step.dtype)
+            rows = eqx.filter_eval_shape(_stepped, denoiser, decoder, step, state)[0].rows
             self.batch = max(1, min(batch, CHUNK_BYTES // (rows.size * rows.dtype.itemsize)))
         if decoder.revises:  # a state may lead to all of them
             self.batch = max(1, min(self.batch, max_states // (self.q + 1) ** self.n))
 
     def start(self) -> Frontier:
         """The states before the first step."""
-        weights, rows = (np.asarray(x, np.float64) for x in self.decoder.start(self.n, self.q))
+        weights, rows = (np.asarray(x, np.float64)[None] for x in self.decoder.start(self.n, self.q))
         masked = np.full((1, self.n), self.q)
-        owner, weights, rows = self._mixed(weights[None], rows[None], masked, "start")
+        owner, weights, rows = self._mixed(weights, rows, masked, "start")
         codes = np.full(owner.size, masked[0] @ self.place)
         _, codes, mass = self._outcomes(codes, weights, rows)
         last = np.zeros((codes.size, self.n, 0))
@@ -100,13 +94,11 @@ class Stepper:
 
     def finished(self, frontier: Frontier, step: int) -> Bool[np.ndarray, " m"]:
         """Which states the decoder leaves before step `step`."""
+        tokens = self._tokens(frontier.codes)
         if isinstance(self.decoder, Reveal):
-            return np.all(self._tokens(frontier.codes) != self.q, axis=1)
-        done = [
-            np.asarray(_finished(self.decoder, padded, jnp.asarray(step), self.q))[: block.shape[0]]
-            for block, padded in batches(self._tokens(frontier.codes), self.batch, SIZES)
-        ]
-        return np.concatenate(done)
+            return np.all(tokens != self.q, axis=1)
+        finished = partial(_finished, self.decoder, jnp.asarray(step), self.q)
+        return np.concatenate([done for _, done in in_batches(finished, tokens, self.batch, SIZES)])
 
     def step(self, frontier: Frontier, step: int) -> tuple[Frontier, Float[np.ndarray, " n"]]:
         """The frontier after a step; and the mass revealed at each position, if none is ever revised."""
@@ -132,16 +124,15 @@ class Stepper:
             self._check(sum(part.codes.size for part in parts))
         return (merged(parts, size)[0] if len(parts) > 1 else parts[0]), changed
 
-    def branches(self, codes: Int[np.ndarray, " m"], step: int) -> Iterator[Stepped]:
+    def branches(self, codes: Numbers, step: int) -> Iterator[Stepped]:
         """What follows the states in batches, in NumPy and float64; refused if it is no law."""
         self.calls += codes.size
         check_calls((self.denoiser, self.decoder), self.calls, "the law")
-        for block, padded in batches(self._tokens(codes), self.batch, SIZES):
-            found = _stepped(self.denoiser, self.decoder, padded, jnp.asarray(step))
-            found = jax.tree.map(lambda x, count=block.shape[0]: np.asarray(x)[:count], found)
+        stepped = partial(_stepped, self.denoiser, self.decoder, jnp.asarray(step))
+        for block, found in in_batches(stepped, self._tokens(codes), self.batch, SIZES):
             (weights, rows), calls, log_probs = found
             if log_probs is not None:
-                checked_probs(log_probs, block)
+                masked_probs(log_probs, block)  # refuses what is no probability
             owner, weights, rows = self._mixed(weights, rows, block, "step")
             if isinstance(self.decoder, Reveal):
                 kept = np.take_along_axis(rows, block[owner][:, :, None], axis=2)[:, :, 0]
@@ -153,16 +144,12 @@ class Stepper:
                     refuse(f"the choice of {name} at {state}", "empty", "at least one masked position")
             yield Stepped(block, owner, weights, rows, calls, log_probs)
 
-    def _tokens(self, codes: Int[np.ndarray, " m"]) -> States:
+    def _tokens(self, codes: Numbers) -> States:
         return np.asarray(tokens_of(codes, self.n, self.q))
 
     def _mixed(
-        self,
-        weights: Float[np.ndarray, "m branches"],
-        rows: Float[np.ndarray, "m branches n symbols"],
-        tokens: States,
-        what: str,
-    ) -> tuple[Int[np.ndarray, " used"], Float[np.ndarray, " used"], Float[np.ndarray, "used n symbols"]]:
+        self, weights: np.ndarray, rows: np.ndarray, tokens: States, what: str
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The branches in use, with rows of sum one in float64; refused if they never were."""
         tolerance = 1e-9 if rows.dtype == np.float64 else 1e-4
         weights = weights.astype(np.float64)
@@ -186,11 +173,8 @@ class Stepper:
             refuse("the frontier of the law", found, f"at most {self.max_states}", remedy)
 
     def _outcomes(
-        self,
-        codes: Int[np.ndarray, " m"],
-        mass: Float[np.ndarray, " m"],
-        rows: Float[np.ndarray, "m n symbols"],
-    ) -> tuple[Int[np.ndarray, " next"], Int[np.ndarray, " next"], Float[np.ndarray, " next"]]:
+        self, codes: Numbers, mass: Mass, rows: Float[np.ndarray, "m n symbols"]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Owners, codes and mass of what follows: one position at a time, impossible outcomes dropped."""
         owner = np.arange(codes.size)
         before = self._tokens(codes)
@@ -212,12 +196,8 @@ class Stepper:
 
 
 def _last_changes(
-    last: Float[np.ndarray, "m n steps"],
-    total: Float[np.ndarray, " m"],
-    flow: csr_array,
-    before: States,
-    after: Int[np.ndarray, "next n"],
-) -> Float[np.ndarray, "next n more"]:
+    last: Float[np.ndarray, "m n steps"], total: Mass, flow: csr_array, before: States, after: np.ndarray
+) -> np.ndarray:
     """`last` of what follows: its sources' by the shares in `flow`, or now where the token changed."""
     target = np.repeat(np.arange(len(after)), np.diff(flow.indptr))
     columns = []
@@ -231,18 +211,16 @@ def _last_changes(
 
 
 @eqx.filter_jit
-def _stepped(denoiser: AbstractDenoiser, decoder: AbstractDecoder, tokens: Int[Array, "m n"], step: Array):
-    return jax.vmap(lambda state: _branches(denoiser, decoder, state, step))(tokens)
-
-
-def _branches(denoiser: AbstractDenoiser, decoder: AbstractDecoder, tokens: Array, step: Array):
+def _stepped(denoiser: AbstractDenoiser, decoder: AbstractDecoder, step: Array, tokens: Int[Array, "m n"]):
     """The branches and calls; and the rows that a decoder has seen, to be checked: all, not the chosen."""
-    seen = denoiser(tokens) if isinstance(decoder, Reveal) else None
-    return decoder.branches(denoiser, tokens, step), decoder.calls(tokens, step, denoiser.q), seen
+
+    def one(state):
+        seen = denoiser(state) if isinstance(decoder, Reveal) else None
+        return decoder.branches(denoiser, state, step), decoder.calls(state, step, denoiser.q), seen
+
+    return jax.vmap(one)(tokens)
 
 
 @eqx.filter_jit
-def _finished(
-    decoder: AbstractDecoder, tokens: Int[Array, "m n"], step: Array, q: int
-) -> Bool[Array, " m"]:
+def _finished(decoder: AbstractDecoder, step: Array, q: int, tokens: Int[Array, "m n"]):
     return jax.vmap(lambda state: decoder.finished(state, step, q))(tokens)

@@ -21,8 +21,7 @@ from .block_decoding import BlockDecoding, block_decoding
 from .fixed_order import blocks_of
 from .law import AbstractLaw, Plan
 
-DENSE = 2**17
-"""Sequences up to which the law of a Block-HMM is a table like any other."""
+DENSE = 2**17  # sequences up to which the law of a Block-HMM is a table like any other
 
 
 class BlockChainLaw(AbstractLaw):
@@ -58,25 +57,17 @@ class BlockChainLaw(AbstractLaw):
         self.calls_of = BlockVerification.calls_of if verified else DENOISED
 
     def kl(self, p: object) -> Float[Array, ""]:
-        r"""$\mathrm{KL}(p \| \text{law})$ in nats, for the model itself; 0 if verified.
-
-        Raises:
-            InvalidInputError: any other `p`, here and in `reverse_kl`.
-        """
+        r"""$\mathrm{KL}(p \| \text{law})$ in nats, for the model itself: any other `p` is refused."""
         self._check(p)
         return jnp.zeros(()) if self.verified else self.decoding.forward_kl
 
     def reverse_kl(self, p: object) -> Float[Array, ""]:
-        r"""$\mathrm{KL}(\text{law} \| p)$ in nats, for the model itself; `inf` at `eta = 0`."""
+        r"""$\mathrm{KL}(\text{law} \| p)$ in nats; `inf` at `eta = 0`."""
         self._check(p)
         return jnp.zeros(()) if self.verified else self.decoding.reverse_kl
 
     def incoherence(self, epsilon: float) -> Float[Array, ""]:
-        r"""The mean fraction of decoded blocks with $p(x^{(m)} \mid x^{<m}) \le$ `epsilon`.
-
-        Raises:
-            InvalidInputError: a threshold outside `[0, 1]`.
-        """
+        r"""The mean fraction of decoded blocks with $p(x^{(m)} \mid x^{<m}) \le$ `epsilon`, in `[0, 1]`."""
         found = block_decoding(self.model, incoherence_threshold=epsilon)
         return found.verified_incoherence if self.verified else found.incoherence
 
@@ -113,9 +104,11 @@ def plan(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | 
         return None
     if not isinstance(rule, FixedPartition) or blocks_of(rule) != _blocks(model):
         return None
-    if max_steps is not None and max_steps < model.blocks:
-        return None
-    return partial(BlockChainLaw, model, verified)
+    return (
+        None
+        if max_steps is not None and max_steps < model.blocks
+        else partial(BlockChainLaw, model, verified)
+    )
 
 
 def _blocks(model: BlockHMM) -> list[list[int]]:

@@ -35,11 +35,10 @@ def plan(
 def frontier_law(
     denoiser: AbstractDenoiser, decoder: AbstractDecoder, limit: int, max_states: int, batch: int
 ) -> Law:
-    r"""The law by $m_{t+1}(x') = \sum_x m_t(x) \sum_b w_b(x) \prod_i r_{b,i}(x'_i \mid x)$.
+    """The law by the sum of `exact_law`, for at most `limit` steps.
 
-    From the decoder's `start`, for at most `limit` steps, over the states that are reached: outcomes of
-    probability zero are dropped, equal states merged. A decoder that masks again, or writes over tokens, is
-    a Markov chain on the same states.
+    Outcomes of probability zero are dropped, equal states merged. A decoder that masks again, or writes
+    over tokens, is a Markov chain on the same states.
     """
     n, q = denoiser.n, denoiser.q
     denoiser, decoder = with_tables((denoiser, decoder))
@@ -54,7 +53,7 @@ def frontier_law(
             complete = np.all(tokens != q, axis=1)
             probs += np.bincount(tokens[complete] @ words, done.mass[complete], q**n)
             unfinished += done.mass[~complete].sum()
-            calls = _added(calls, np.bincount(done.calls, done.mass))
+            calls = _added(calls, np.bincount(done.calls, done.mass, calls.size))
             finalised = _added(finalised, done.last.sum(0))
         if step == limit or not frontier.codes.size:
             break
@@ -66,29 +65,19 @@ def frontier_law(
         if not decoder.revises:
             finalised = np.concatenate([finalised, changed[:, None]], axis=1)
         step += 1
-    dtype = jnp.result_type(float)
-    return Law(
-        probs=jnp.asarray(probs.reshape((q,) * n), dtype),
-        calls=jnp.asarray(calls, dtype),
-        finalised=jnp.asarray(finalised, dtype),
-        unfinished=jnp.asarray(unfinished + frontier.mass.sum(), dtype),
-        calls_of=decoder.calls_of,
-    )
+    unfinished += frontier.mass.sum()
+    found = probs.reshape((q,) * n), calls, finalised, np.array(unfinished)
+    return Law(*(jnp.asarray(x, jnp.result_type(float)) for x in found), calls_of=decoder.calls_of)
 
 
 def _added(total: Float[np.ndarray, "..."], more: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """The sum of two arrays whose last axis may differ in length."""
-    size = max(total.shape[-1], more.shape[-1])
-    pad = [(0, 0)] * (total.ndim - 1)
-    longer = [np.pad(x, [*pad, (0, size - x.shape[-1])]) for x in (total, more)]
-    return longer[0] + longer[1]
+    """The sum, where `more` may be longer in its last axis; it is written over."""
+    more[..., : total.shape[-1]] += total
+    return more
 
 
 def _check_branches(decoder: AbstractDecoder, n: int, q: int) -> None:
-    """Refuse the branches of one state that do not fit: sets of a random rule, words of a block.
-
-    And words that are weighed by a `Joint` whose marginals were too many to tabulate.
-    """
+    """Refuse the branches of one state that do not fit: sets of a random rule, words of a block."""
     if isinstance(decoder, Reveal) and decoder.rule.is_random:
         count, what = 2**n, f"{type(decoder.rule).__name__}'s 2^{n} sets of positions"
     elif isinstance(decoder, AbstractBlocks):

@@ -22,6 +22,7 @@ from ..decoders.verification import BlockRejection, block_words, check_branches,
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.base import AbstractDistribution
 from ..distributions.joint import tabulate
+from ..divergences.total_correlation import check_block
 from ._rows import with_tables
 from .fixed_order import block_products, blocks_of, check_size, contexts_of
 from .law import Law, Plan
@@ -69,12 +70,8 @@ def rejection_law(
     r"""The law and the mean cost of `BlockRejection`, in closed form, with no bound on the steps.
 
     The law is formed from what is accepted and not taken to be the distribution, which it equals. Costs
-    $q^n$ a block, and the denoiser in each context of a block.
-
-    Raises:
-        InvalidInputError: blocks that do not partition `0..n-1`; a denoiser of another shape, NaN at a
-            context that occurs, or whose product is zero where the target is not ($M = \infty$); tables
-            above 2 GiB.
+    $q^n$ a block, and the denoiser in each context of a block. A denoiser whose product is zero where the
+    target is not ($M = \infty$) is refused.
 
     >>> from mdmjax import Joint, Oracle
     >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
@@ -91,12 +88,11 @@ def rejection_law(
         refuse("partition", f"of {len(order)} positions", f"n = {n} positions")
     check_size(denoiser, blocks, "the law of rejection")
     table = np.asarray(tabulate(distribution).probs, np.float64).transpose(order)
-    denoiser, law, seen = with_tables(denoiser), np.ones(1), 0
+    denoiser, law, known = with_tables(denoiser), np.ones(1), []
     proposals, bounds = [], []
     for block in blocks:
-        known, seen = order[:seen], seen + len(block)
         product, _ = block_products(denoiser, known, block, law > 0)
-        truth = table.sum(axis=tuple(range(seen, n))).reshape(law.size, -1)
+        truth = table.reshape(*product.shape, -1).sum(2)
         mass = truth.sum(1, keepdims=True)
         exact = truth / np.where(mass > 0, mass, 1.0)
         # p_Pi a with a = p / (M p_Pi); zero where M is infinite
@@ -106,9 +102,9 @@ def rejection_law(
         usable = np.isfinite(constant) & (constant > 0)
         accepted = product * (np.where(usable, ratio, 0.0) / np.where(usable, constant, 1.0))
         rate = accepted.sum(1)
-        lacking = np.flatnonzero((law > 0) & (rate == 0)).tolist()
-        if lacking:
-            state = readable_state(contexts_of(known, n, q, lacking[0], lacking[0] + 1)[0], q)
+        lacking = np.flatnonzero((law > 0) & (rate == 0))
+        if lacking.size:
+            state = readable_state(contexts_of(known, n, q, lacking[:1])[0], q)
             remedy = "the denoiser gives a word that occurs no probability; mix its rows"
             refuse(f"the rejection constant at {state}", "inf", "a finite number of proposals", remedy)
         rate = np.where(law > 0, rate, 1.0)
@@ -116,11 +112,10 @@ def rejection_law(
         divergence = jnp.where(jnp.asarray(law > 0), jnp.sum(terms, axis=1), 0.0)
         proposals.append((law / rate).sum())
         bounds.append((law * np.exp(np.asarray(divergence))).sum())
-        law = (law[:, None] * accepted / rate[:, None]).reshape(-1)
-    probs = law.reshape((q,) * n).transpose(np.argsort(order))
+        law, known = (law[:, None] * accepted / rate[:, None]).reshape(-1), known + block
     dtype = jnp.result_type(float)
     return RejectionLaw(
-        probs=jnp.asarray(probs, dtype),
+        probs=jnp.asarray(law.reshape((q,) * n).transpose(np.argsort(order)), dtype),
         calls=None,
         finalised=None,
         unfinished=jnp.zeros((), dtype),
@@ -139,10 +134,6 @@ def rejection_constant(
     The context are the revealed `tokens`; the positions `block` count as masked. `inf` if $p_\Pi$ misses a
     word that can occur, NaN if the context cannot. Takes $q^{|B|}$ marginals.
 
-    Raises:
-        InvalidInputError: an empty block, a position twice or not in `0..n-1`; words of more than 2 GiB;
-            a denoiser of another shape.
-
     >>> from mdmjax import Joint, Oracle
     >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
     >>> float(rejection_constant(same, Oracle(same), jnp.array([2, 2]), [0, 1]))
@@ -150,8 +141,7 @@ def rejection_constant(
     """
     n, q = distribution.n, distribution.q
     check_fits(denoiser, distribution)
-    if not block or len(set(block)) != len(block) or not set(block) <= set(range(n)):
-        refuse("block", list(block), f"different positions in 0..{n - 1}, at least one")
+    check_block(block, n)
     check_branches("block", f"of {len(block)} positions", q ** len(block), n, q)
     chosen = jnp.zeros((n,), bool).at[jnp.asarray(block)].set(True)
     context = jnp.where(chosen, q, tokens)

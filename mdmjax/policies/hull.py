@@ -20,11 +20,8 @@ from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import Joint
 from .bellman import Policies, any_policy, priced, problem
 
-HIGHEST_PRICE = 1e12
-"""Nats a call above which fewer calls are better than any finite KL, up to rounding."""
-
-Point = tuple[float, float]
-"""Expected calls and KL of a policy."""
+HIGHEST_PRICE = 1e12  # nats a call above which fewer calls are better than any finite KL, up to rounding
+Point = tuple[float, float]  # expected calls and KL of a policy
 
 
 class CallsHull(eqx.Module):
@@ -51,10 +48,7 @@ def calls_hull(
     No decoder of the class with the conditionals of `joint`, or of `denoiser`, lies below it, nor does the
     mean KL of a random choice among them (the KL of their mixture may). With `random_order` the KL is a
     mean over the choices. Vertices that gain less than `1e-12` nats are left out. Costs $2v - 1$ solves and
-    a few, for $v$ vertices.
-
-    Raises:
-        InvalidInputError: as `optimal_policy`.
+    a few, for $v$ vertices. Refused as `optimal_policy`.
 
     >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
     >>> hull = calls_hull(same)
@@ -67,15 +61,9 @@ def calls_hull(
 def least_kl(
     joint: Joint, calls: float, denoiser: AbstractDenoiser | None = None, *, among: Policies = any_policy
 ) -> Float[Array, ""]:
-    """The least forward KL in nats for an expected number of calls: one point of `calls_hull`.
+    """One point of `calls_hull`, at `calls >= 1`: only the vertices towards it are solved for.
 
-    Only the vertices towards `calls` are solved for.
-
-    Raises:
-        InvalidInputError: `calls` below 1, or NaN; and as `optimal_policy`.
-
-    >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> round(float(least_kl(same, 1.5)), 4)
+    >>> round(float(least_kl(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])), 1.5)), 4)
     0.3466
     """
     if not comparable(jnp.asarray(calls, joint.probs.dtype)) >= 1:

@@ -34,8 +34,7 @@ def sum_error_weights(alpha: float, lam: float, steps: int) -> Float[Array, " st
 def last_error_weights(alpha: float, lam: float, steps: int) -> Float[Array, " steps"]:
     r"""$W_t = \alpha \sum_{s=0}^{T-t} \lambda^s$: the error enters as that of the *last* step.
 
-    $\sum_t W_t h_t = \sum_t \bar\varepsilon_t$ for $\bar\varepsilon_t = \alpha h_t
-    + \lambda \bar\varepsilon_{t-1}$, $\bar\varepsilon_0 = 0$.
+    As `sum_error_weights`, for $\bar\varepsilon_t = \alpha h_t + \lambda \bar\varepsilon_{t-1}$.
     """
     _check(alpha, lam, steps)
     return alpha * jnp.cumsum(jnp.asarray(lam, float) ** jnp.arange(steps, dtype=float))[::-1]
@@ -53,9 +52,6 @@ def order_bound(
 
     `entropies[..., t]` are those of `fixed_orders`: the mean of $H(p_{\pi(t)})$ over contexts from the
     *model*. It is a bound if Eq. 10 holds with the reading of `weights`.
-
-    Raises:
-        InvalidInputError: `alpha` not a finite number above 0; `lam` or `b` not one of at least 0.
 
     >>> float(order_bound(jnp.array([0.5, 0.25]), 1.0, 1.0))
     1.25

@@ -22,8 +22,7 @@ from ._local import normalised
 from .bellman import Policies, any_policy
 from .hull import CallsHull, least_kl
 
-WORDS = 2**16
-"""Words that are followed at a time."""
+WORDS = 2**16  # followed at a time
 
 
 class TeacherForced(NamedTuple):
@@ -53,11 +52,8 @@ def teacher_forced_calls(
 
     A decoder that is not random and never masks again makes each word $x$ in one way, and
     $\mathrm{KL} = \mathbb{E}_p[\log p(x) - \sum_t \sum_{i \in B_t} \log \hat p(x_i \mid x_{C_t})]$ is its
-    forward KL, with $\hat p$ the denoiser that it writes with. At most $n q^n$ calls of the denoiser.
-
-    Raises:
-        InvalidInputError: a decoder that is random, or chooses nothing; a denoiser of another size, or
-            whose rows are NaN or do not sum to one in a context that is visited.
+    forward KL, with $\hat p$ the denoiser that it writes with. At most $n q^n$ calls of the denoiser. Any
+    other decoder is refused.
 
     >>> from mdmjax import Oracle, Reveal, Schedule, left_to_right
     >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
@@ -117,10 +113,8 @@ def regret(
         loss, calls, over = made.kl, made.expected_calls, "the data"
     else:
         check_fits(denoiser, joint)
-        if law is None:
-            law = exact_law(denoiser, decoder, max_states=max_states)
-        loss, over = law.kl(joint), "the output"
-        calls = law.expected_calls
+        law = exact_law(denoiser, decoder, max_states=max_states) if law is None else law
+        loss, calls, over = law.kl(joint), law.expected_calls, "the output"
     if hull is None:
         least = least_kl(joint, float(calls), decoder.writer(denoiser), among=among)
     else:
