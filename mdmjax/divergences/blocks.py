@@ -12,10 +12,6 @@ def block_incoherence(
     r"""The mean fraction of decoded blocks with $p(x^{(m)} \mid x^{<m}) \le$ `epsilon` (App. E.5).
 
     A block after a prefix that $p$ does not have counts as incoherent (our choice).
-
-    >>> same = jnp.array([[0.5, 0.0], [0.0, 0.5]])
-    >>> float(block_incoherence(same, jnp.full((2, 2), 0.25), 1, 1e-8))
-    0.25
     """
     words, fractions, before = 2**block_size, [], jnp.ones((1, 1), p.dtype)
     for m in range(p.ndim // block_size):
@@ -26,11 +22,7 @@ def block_incoherence(
 
 
 def parity_violation_rate(law: Float[Array, "..."], block_size: int) -> Float[Array, ""]:
-    """The mean fraction of decoded blocks whose first bit is not the parity of the others.
-
-    >>> float(parity_violation_rate(jnp.full((2, 2), 0.25), 2))
-    0.5
-    """
+    """The mean fraction of decoded blocks whose first bit is not the parity of the others."""
     words = 2**block_size
     odd = np.array([word.bit_count() % 2 for word in range(words)], bool)
     tables = [law.reshape(words**m, words, -1).sum((0, 2)) for m in range(law.ndim // block_size)]

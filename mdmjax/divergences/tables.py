@@ -2,8 +2,7 @@ r"""Divergences between two dense tables: the truth $p$ and the law $r$ of a dec
 
 Mass that a table lacks (that of decoders that had not finished: `Law.unfinished`) is one more outcome,
 which the other never has; what it lacks by rounding (`1e-9`, or `1e-4` in float32) is none. Infinite
-divergences are `inf`; none is NaN unless a table has NaN. Tables of different shapes raise
-`InvalidInputError`.
+divergences are `inf`; none is NaN unless a table has NaN. Tables of different shapes are refused.
 """
 
 from typing import NamedTuple, Protocol, runtime_checkable

@@ -52,10 +52,6 @@ def total_correlation_by_step(joint: Joint, partition: Sequence[Sequence[int]]) 
     `forward` is over contexts from the *truth*, and sums to $\mathrm{KL}(p \| p_B)$, $p_B$ the law of the
     decoder that reveals these blocks (Eq. 16). `reverse` is over contexts from the *decoder*, and sums to
     $\mathrm{KL}(p_B \| p)$ (Eq. 18); once a step is `inf`, later ones leave out impossible contexts.
-
-    >>> pair = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> total_correlation_by_step(pair, [[0, 1]]).forward.round(4).tolist()
-    [0.6931]
     """
     n, q, order = joint.n, joint.q, [i for block in partition for i in block]
     check_block(order, n)

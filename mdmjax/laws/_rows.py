@@ -54,10 +54,7 @@ def code_of(tokens: Tokens, q: int) -> Int[Array, ""]:
 
 
 def with_tables(model: Model, *, whole: bool = False) -> Model:
-    """The same denoiser, decoder or both, with every `Joint` that `has_table` as one, made once.
-
-    `whole` is for laws that look at every context: then all distributions are tabulated.
-    """
+    """The same denoiser, decoder or both, with every `Joint` (`whole`: all distributions) as a table."""
     made: dict[int, _MarginalTable] = {}
     kind = AbstractDistribution if whole else Joint
 
@@ -92,12 +89,7 @@ def _log_marginals(probs: Float[Array, "..."]) -> Float[Array, " codes"]:
 
 
 def masked_probs(log_probs: Rows, tokens: States) -> Float[np.ndarray, "rows q"]:
-    """The rows of masked positions, state by state, as float64 probabilities of sum one.
-
-    Raises:
-        InvalidInputError: a row that is NaN or sums to one no better than `1e-9` (`1e-4` when the denoiser
-            computes in less than float64).
-    """
+    """The rows of masked positions, state by state, as float64 of sum one; refused if they are none."""
     n, q = log_probs.shape[1:]
     masked = np.flatnonzero(tokens == q)
     with np.errstate(over="ignore"):

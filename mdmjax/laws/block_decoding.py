@@ -1,8 +1,4 @@
-r"""Block-by-block decoding of a Block-HMM at any length, by the law of its belief (arXiv 2602.00286, 6.1).
-
-Blocks are decoded from left to right. The law of the decoder is propagated as a law over beliefs
-(`_beliefs`), and beliefs that are equal are one context.
-"""
+"""Block-by-block decoding of a long Block-HMM, by the law of its belief (arXiv 2602.00286, 6.1)."""
 
 from typing import NamedTuple
 
@@ -200,10 +196,6 @@ def block_decoding_estimate(
 
     Contexts are drawn, `samples` from the model and as many from the decoder; in each context the sums
     are exact (Rao-Blackwell). Standard errors are those of the mean of independent sequences.
-
-    >>> guess = block_decoding_estimate(jax.random.key(0), BlockHMM(eta=1e-8), 1000)
-    >>> abs(float(guess.estimate.forward_kl) - 12.33) < 5 * float(guess.stderr["forward_kl"])
-    True
     """
     samples = check_samples(model, samples)
     threshold = log_threshold_of(incoherence_threshold, model.emission.dtype)

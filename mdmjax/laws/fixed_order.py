@@ -30,10 +30,7 @@ def plan(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | 
 
 
 def fixed_order_law(denoiser: AbstractDenoiser, blocks: list[list[int]]) -> Law:
-    r"""$\prod_t \prod_{i \in B_t} \hat p(x_i \mid x_{B_1 \cup \dots \cup B_{t-1}})$: the law of `Reveal`.
-
-    $\sum_t q^{|B_1| + \dots + |B_{t-1}|}$ calls of the denoiser, and some tables of $q^n$.
-    """
+    r"""The law $\prod_t \prod_{i \in B_t} \hat p(x_i \mid x_{B_1 \cup \dots \cup B_{t-1}})$."""
     n, q, steps = denoiser.n, denoiser.q, len(blocks)
     denoiser, law, order = with_tables(denoiser), np.ones(1), []
     for block in blocks:

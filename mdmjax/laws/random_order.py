@@ -62,15 +62,8 @@ def random_order_law(denoiser: AbstractDenoiser, schedule: Schedule) -> Law:
     \prod_{i \in B} \hat p(x'_i \mid x'_{S' \setminus B})$$
 
     for every state $x'$ with $N + s$ revealed positions $S'$: $\binom{n}{N} \binom{n-N}{s} q^{N+s}$ terms a
-    step, and a call of the denoiser for each of $\binom{n}{N} q^N$ states that is reached; no schedule
-    takes more than $(2q+1)^n$ terms. Its KL is at most `expected_kl`, the mean over the partitions
-    (Jensen). Too many terms (a call counts as 16) or bytes are refused.
-
-    >>> import jax.numpy as jnp
-    >>> from mdmjax import Joint, Oracle
-    >>> joint = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> random_order_law(Oracle(joint), Schedule([2])).probs.tolist()
-    [[0.25, 0.25], [0.25, 0.25]]
+    step, and a call of the denoiser for each of $\binom{n}{N} q^N$ states that is reached; no schedule has
+    more than $(2q+1)^n$ terms. Its KL is at most `expected_kl`, the mean over the partitions (Jensen).
     """
     n, q = denoiser.n, denoiser.q
     check_total(schedule, n)

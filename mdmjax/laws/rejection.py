@@ -47,7 +47,7 @@ class RejectionLaw(Law):
       which is no larger (Prop. 5.1, in every context). With an `Oracle` the KL is the forward
       conditional total correlation.
 
-    A call is a proposal. Their number has no bound, so that `calls` and `finalised` are `None`.
+    A call is a proposal. Their number has no bound: `calls` and `finalised` are `None`.
     """
 
     proposals_by_block: Float[Array, " blocks"] = eqx.field(kw_only=True)
@@ -88,8 +88,7 @@ def rejection_law(
         refuse("partition", f"of {len(order)} positions", f"n = {n} positions")
     check_size(denoiser, blocks, "the law of rejection")
     table = np.asarray(tabulate(distribution).probs, np.float64).transpose(order)
-    denoiser, law, known = with_tables(denoiser), np.ones(1), []
-    proposals, bounds = [], []
+    denoiser, law, known, proposals, bounds = with_tables(denoiser), np.ones(1), [], [], []
     for block in blocks:
         product, _ = block_products(denoiser, known, block, law > 0)
         truth = table.reshape(*product.shape, -1).sum(2)
@@ -108,22 +107,14 @@ def rejection_law(
             remedy = "the denoiser gives a word that occurs no probability; mix its rows"
             refuse(f"the rejection constant at {state}", "inf", "a finite number of proposals", remedy)
         rate = np.where(law > 0, rate, 1.0)
-        terms = kl_terms(jnp.asarray(exact), jnp.asarray(product))
-        divergence = jnp.where(jnp.asarray(law > 0), jnp.sum(terms, axis=1), 0.0)
+        divergence = np.asarray(jnp.sum(kl_terms(jnp.asarray(exact), jnp.asarray(product)), axis=1))
         proposals.append((law / rate).sum())
-        bounds.append((law * np.exp(np.asarray(divergence))).sum())
+        bounds.append((law * np.exp(np.where(law > 0, divergence, 0.0))).sum())
         law, known = (law[:, None] * accepted / rate[:, None]).reshape(-1), known + block
-    dtype = jnp.result_type(float)
-    return RejectionLaw(
-        probs=jnp.asarray(law.reshape((q,) * n).transpose(np.argsort(order)), dtype),
-        calls=None,
-        finalised=None,
-        unfinished=jnp.zeros((), dtype),
-        way="rejection",
-        calls_of=BlockRejection.calls_of,
-        proposals_by_block=jnp.asarray(np.array(proposals), dtype),
-        bound_by_block=jnp.asarray(np.array(bounds), dtype),
-    )
+    as_float = partial(jnp.asarray, dtype=jnp.result_type(float))
+    probs = as_float(law.reshape((q,) * n).transpose(np.argsort(order)))
+    costs = {"proposals_by_block": as_float(proposals), "bound_by_block": as_float(bounds)}
+    return RejectionLaw(probs, None, None, as_float(0.0), "rejection", BlockRejection.calls_of, **costs)
 
 
 def rejection_constant(
@@ -133,11 +124,6 @@ def rejection_constant(
 
     The context are the revealed `tokens`; the positions `block` count as masked. `inf` if $p_\Pi$ misses a
     word that can occur, NaN if the context cannot. Takes $q^{|B|}$ marginals.
-
-    >>> from mdmjax import Joint, Oracle
-    >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> float(rejection_constant(same, Oracle(same), jnp.array([2, 2]), [0, 1]))
-    2.0
     """
     n, q = distribution.n, distribution.q
     check_fits(denoiser, distribution)

@@ -14,13 +14,13 @@ from ..decoders.reveal import Reveal
 from ..decoders.verification import check_fits
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import Joint
-from ..laws._frontier import Stepper
 from ..laws._rows import denoised, with_tables
 from ..laws.exact import MAX_STATES, exact_law
+from ..laws.frontier import Stepper
 from ..laws.law import AbstractLaw
 from ._local import normalised
 from .bellman import Policies, any_policy
-from .hull import CallsHull, least_kl
+from .hull import CallsHull, calls_hull
 
 WORDS = 2**16  # followed at a time
 
@@ -54,11 +54,6 @@ def teacher_forced_calls(
     $\mathrm{KL} = \mathbb{E}_p[\log p(x) - \sum_t \sum_{i \in B_t} \log \hat p(x_i \mid x_{C_t})]$ is its
     forward KL, with $\hat p$ the denoiser that it writes with. At most $n q^n$ calls of the denoiser. Any
     other decoder is refused.
-
-    >>> from mdmjax import Oracle, Reveal, Schedule, left_to_right
-    >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> teacher_forced_calls(same, Oracle(same), Reveal(left_to_right(Schedule([1, 1])))).calls.tolist()
-    [0.0, 0.0, 1.0]
     """
     n, q = joint.n, joint.q
     check_fits(denoiser, joint)
@@ -116,9 +111,8 @@ def regret(
         law = exact_law(denoiser, decoder, max_states=max_states) if law is None else law
         loss, calls, over = law.kl(joint), law.expected_calls, "the output"
     if hull is None:
-        least = least_kl(joint, float(calls), decoder.writer(denoiser), among=among)
-    else:
-        least = hull.kl_at(calls)
+        hull = calls_hull(joint, decoder.writer(denoiser), among=among, calls=float(calls))
+    least = hull.kl_at(calls)
     return Regret(jnp.where(jnp.isinf(least), jnp.nan, loss - least.astype(loss.dtype)), calls, over)
 
 
@@ -142,11 +136,9 @@ def _followed(
         if not open_.size:
             break
         codes, which = np.unique(tokens[open_] @ stepper.place, return_inverse=True)
-        parts = list(stepper.branches(codes, step))
-        hidden = np.concatenate([part.rows[:, :, q] for part in parts])
-        states = np.concatenate([part.tokens for part in parts])
-        rows = [part.log_probs for part in parts if part.log_probs is not None]
-        rows = np.concatenate(rows) if as_it_is else denoised(writer, states)
+        parts, _, _, drawn, _, seen = zip(*stepper.branches(codes, step), strict=True)
+        hidden, states = np.concatenate([rows[:, :, q] for rows in drawn]), np.concatenate(parts)
+        rows = np.concatenate(seen) if as_it_is else denoised(writer, states)
         log_probs = normalised(rows, states)[which]
         chosen = (tokens[open_] == q) & (hidden == 0)[which]
         own = np.take_along_axis(log_probs, words[open_][:, :, None], 2)[:, :, 0]
