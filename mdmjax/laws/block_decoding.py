@@ -131,10 +131,9 @@ def _check_children(model: BlockHMM, contexts: int) -> None:
     """Refuse a walk through the blocks, with so many contexts of each, which would take minutes."""
     children = contexts * model.n
     if children > MAX_CHILDREN:
-        sizes = f"{model.blocks}, {model.block_size}"
         wanted = f"blocks whose {contexts} contexts have at most {MAX_CHILDREN:.3g} children in all"
         remedy = f"these have {children:.3g}; use fewer blocks or bits, or an estimate from samples"
-        refuse("blocks, block_size", sizes, wanted, remedy)
+        refuse("blocks, block_size", f"{model.blocks}, {model.block_size}", wanted, remedy)
 
 
 def _merge(

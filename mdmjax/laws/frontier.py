@@ -146,8 +146,8 @@ class Stepper:
         owner, weights, rows = self._mixed(weights, rows, masked, "start")
         codes = np.full(owner.size, masked[0] @ self.place)
         _, codes, mass = self._outcomes(codes, weights, rows)
-        last = np.zeros((codes.size, self.n, 0))
-        return merged([Frontier(codes, np.zeros(codes.size, int), mass, last)], (self.q + 1) ** self.n)[0]
+        calls, last = np.zeros(codes.size, int), np.zeros((codes.size, self.n, 0))
+        return merged([Frontier(codes, calls, mass, last)], (self.q + 1) ** self.n)[0]
 
     def finished(self, frontier: Frontier, step: int) -> Bool[np.ndarray, " m"]:
         """Which states the decoder leaves before step `step`."""

@@ -41,7 +41,7 @@ def schedule_of(rule: RandomSubset) -> Schedule:
 def check_size(n: int, q: int, schedule: Schedule) -> None:
     """Refuse a law that takes too many products, calls or bytes, before it is tried."""
     check_table_size(n, q)
-    steps = _steps(schedule)
+    steps = list(zip(schedule.boundaries[:-1].tolist(), schedule.counts.tolist(), strict=True))
     need = max(_bytes(n, q, start, count) for start, count in steps)
     remedy = "use fewer positions, or steps of other sizes"
     check_bytes(need, MAX_TABLE_BYTES, "the random-order law", remedy)
@@ -69,15 +69,10 @@ def random_order_law(denoiser: AbstractDenoiser, schedule: Schedule) -> Law:
     check_total(schedule, n)
     check_size(n, q, schedule)
     denoiser, mass = with_tables(denoiser, whole=True), np.ones((1, 1))
-    for start, count in _steps(schedule):
+    for start, count in zip(schedule.boundaries[:-1].tolist(), schedule.counts.tolist(), strict=True):
         mass = level_after(denoiser, mass, start, count)
     # The words of the last level are all sequences, in the order of the table.
     return stepwise(mass.reshape((q,) * n), np.tile(schedule.counts / n, (n, 1)), "random order")
-
-
-def _steps(schedule: Schedule) -> list[tuple[int, int]]:
-    """How many are revealed before each step, and in it."""
-    return list(zip(schedule.boundaries[:-1].tolist(), schedule.counts.tolist(), strict=True))
 
 
 def level_after(

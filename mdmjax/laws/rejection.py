@@ -1,8 +1,7 @@
 r"""What exact sampling of blocks by rejection costs in proposals (arXiv 2602.00286, Prop. 5.1).
 
-A block is proposed from the product of the denoiser's rows and accepted with probability
-$a = p / (M p_\Pi)$. With $Z = \sum p_\Pi a$ the law of an accepted block is $p_\Pi a / Z$, and the number
-of proposals is geometric with mean $1 / Z = M$.
+A block from the product $p_\Pi$ of the denoiser's rows is accepted with probability $a = p / (M p_\Pi)$.
+With $Z = \sum p_\Pi a$ its law is $p_\Pi a / Z$; the number of proposals is geometric, of mean $1 / Z = M$.
 """
 
 from collections.abc import Sequence
@@ -44,8 +43,7 @@ class RejectionLaw(Law):
     - `probs`, shape `[q]*n`: the law $\prod_m p_\Pi a / Z$;
     - `proposals_by_block` $= \mathbb{E}_{x_P}[M(x_P)]$, contexts drawn from that law;
     - `bound_by_block` $= \mathbb{E}_{x_P}[\exp \mathrm{KL}(p(x_B \mid x_P) \,\|\, p_\Pi(x_B \mid x_P))]$,
-      which is no larger (Prop. 5.1, in every context). With an `Oracle` the KL is the forward
-      conditional total correlation.
+      which is no larger (Prop. 5.1, in every context).
 
     A call is a proposal. Their number has no bound: `calls` and `finalised` are `None`.
     """
@@ -70,8 +68,7 @@ def rejection_law(
     r"""The law and the mean cost of `BlockRejection`, in closed form, with no bound on the steps.
 
     The law is formed from what is accepted and not taken to be the distribution, which it equals. Costs
-    $q^n$ a block, and the denoiser in each context of a block. A denoiser whose product is zero where the
-    target is not ($M = \infty$) is refused.
+    $q^n$ a block, and the denoiser in each context of a block. $M = \infty$ is refused.
 
     >>> from mdmjax import Joint, Oracle
     >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))

@@ -1,7 +1,6 @@
 """Every schedule of random-order decoding, judged by the KL to its own law: the mixture over partitions.
 
-That KL is at most `expected_kl` (Jensen) and is not a sum over steps, so that its best schedule may be
-another one. All $2^{n-1}$ compositions of $n$ are the leaves of a tree of prefixes.
+That KL is at most `expected_kl` (Jensen) and no sum over steps: its best schedule may be another one.
 """
 
 import itertools
