@@ -51,14 +51,14 @@ def context(model: BlockHMM, log_threshold: Float[Array, ""], odds: Float[Array,
     log_one, log_zero = safe_log(model.emission), safe_log(1 - model.emission)
     given_state = jax.vmap(log_word)(log_one, log_zero)
     log_content = log_sum_exp(log_belief[:, None] + given_state, axis=0)
-    log_p_word = log_content[:, None] + log_flip
+    log_p_word = log_content[:, None] + log_flip[None, :]
     log_p = log_p_word + log_ways[:, None]
 
     # The product of the marginals; the first bit is one if odd and kept, or even and violated.
     check = log_sum_exp(jnp.where(is_odd[:, None], log_p, log_p[:, ::-1]), axis=0)  # of a one, a zero
     marginals = (log_sum_exp(log_belief + log_bit, axis=0) for log_bit in (log_one, log_zero))
     log_q_content = log_word(*marginals) + log_ways
-    log_q = log_q_content[:, None] + jnp.where(is_odd[:, None], check, check[::-1])
+    log_q = log_q_content[:, None] + jnp.where(is_odd[:, None], check[None, :], check[None, ::-1])
 
     incoherent = log_p_word <= log_threshold
     p, q = jnp.exp(log_p), jnp.exp(log_q)

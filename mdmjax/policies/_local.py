@@ -72,6 +72,6 @@ def _exact(probs: Float[Array, "..."]) -> tuple[Float[Array, " contexts"], Rows]
 def one_more(n: int, q: int) -> tuple[Bool[Array, "contexts n"], Int[Array, "contexts n q"]]:
     """What every context masks, and its code once a symbol is known there (0 where it is not masked)."""
     codes, place = jnp.arange((q + 1) ** n), jnp.asarray(place_values(n, q))
-    masked = tokens_of(codes, n, q) == q
+    masked = jax.vmap(lambda code: tokens_of(code, n, q))(codes) == q
     after = codes[:, None, None] + (jnp.arange(q) - q)[None, None, :] * place[None, :, None]
     return masked, jnp.where(masked[:, :, None], after, 0)

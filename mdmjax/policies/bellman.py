@@ -233,5 +233,5 @@ def _how_many(shape: tuple[int, ...], index: int) -> Int[Array, "..."]:
     """How many indices of every entry are `index`, counted from the end of their axis."""
     found = jnp.zeros(shape, jnp.int32)
     for axis, size in enumerate(shape):
-        found = found + (jax.lax.broadcasted_iota(jnp.int32, shape, axis) == size + index)
+        found += (jax.lax.broadcasted_iota(jnp.int32, shape, axis) == size + index).astype(jnp.int32)
     return found
