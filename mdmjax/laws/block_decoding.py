@@ -178,7 +178,8 @@ def _decoding(
         return means, jnp.max(cells[:-1], initial=1)
 
     (from_model, most_p), (from_decoder, most_q) = propagate(0), propagate(1)
-    return BlockDecoding(*from_model, *from_decoder, model.eta), jnp.maximum(most_p, most_q)
+    terms = *from_model, *from_decoder, model.eta
+    return BlockDecoding(*terms), jnp.maximum(most_p, most_q)
 
 
 class BlockDecodingEstimate(NamedTuple):
@@ -228,7 +229,8 @@ def _estimate(
 
     def both(key: Key[Array, ""]) -> BlockDecoding:
         for_model, for_decoder = jax.random.split(key)
-        return BlockDecoding(*sequence(for_model, 0), *sequence(for_decoder, 1), model.eta)
+        terms = *sequence(for_model, 0), *sequence(for_decoder, 1), model.eta
+        return BlockDecoding(*terms)
 
     draws = jax.lax.map(both, jax.random.split(key, samples), batch_size=min(samples, BATCH))
 

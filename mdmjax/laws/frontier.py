@@ -72,9 +72,9 @@ def frontier_law(
         if not decoder.revises:
             finalised = np.concatenate([finalised, changed[:, None]], axis=1)
         step += 1
-    unfinished += frontier.mass.sum()
-    found = probs.reshape((q,) * n), calls, finalised, unfinished
-    return Law(*(jnp.asarray(x, jnp.result_type(float)) for x in found), calls_of=decoder.calls_of)
+    as_float = partial(jnp.asarray, dtype=jnp.result_type(float))
+    table, unfinished = as_float(probs.reshape((q,) * n)), as_float(unfinished + frontier.mass.sum())
+    return Law(table, as_float(calls), as_float(finalised), unfinished, calls_of=decoder.calls_of)
 
 
 def _added(total: Float[np.ndarray, "..."], more: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
@@ -181,7 +181,7 @@ class Stepper:
             self._check(sum(part.codes.size for part in parts))
         return (merged(parts, size)[0] if len(parts) > 1 else parts[0]), changed
 
-    def branches(self, codes: Numbers, step: int) -> Iterator[tuple[np.ndarray, ...]]:
+    def branches(self, codes: Numbers, step: int) -> Iterator[tuple]:
         """By batch: states; owner, weights and rows of the branches; calls; what `Reveal` has seen."""
         self.calls += codes.size
         check_calls((self.denoiser, self.decoder), self.calls, "the law")
