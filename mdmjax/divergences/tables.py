@@ -1,8 +1,8 @@
 r"""Divergences between two dense tables: the truth $p$ and the law $r$ of a decoder, in this order.
 
 Mass that a table lacks (that of decoders that had not finished: `Law.unfinished`) is one more outcome,
-which the other never has; what it lacks by rounding (`1e-9`, or `1e-4` in float32) is none. So a `Law` and
-its table compare alike. Infinite divergences are `inf`; none is NaN unless a table has NaN.
+which the other never has; what it lacks by rounding (`1e-9`, or `1e-4` in float32) is none. Infinite
+divergences are `inf`; none is NaN unless a table has NaN. Tables of different shapes are refused.
 """
 
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -31,9 +31,6 @@ def kl(p: Table, law: Table) -> Float[Array, ""]:
 
     `inf` if the law misses something that $p$ has.
 
-    Raises:
-        InvalidInputError: tables of different shapes (so for every divergence of this module).
-
     >>> round(float(kl(jnp.array([1.0, 0.0]), jnp.array([0.5, 0.5]))), 4)
     0.6931
     """
@@ -48,8 +45,7 @@ def reverse_kl(p: Table, law: Table) -> Float[Array, ""]:
     >>> float(reverse_kl(jnp.array([1.0, 0.0]), jnp.array([0.5, 0.5])))
     inf
     """
-    truth, made = _pair(p, law)
-    return jnp.sum(kl_terms(made, truth))
+    return jnp.sum(kl_terms(*_pair(p, law)[::-1]))
 
 
 def total_variation(p: Table, law: Table) -> Float[Array, ""]:
@@ -63,9 +59,7 @@ def total_variation(p: Table, law: Table) -> Float[Array, ""]:
 
 
 def chi_square(p: Table, law: Table) -> Float[Array, ""]:
-    r"""$\chi^2(p \| r) = \sum_x \frac{(p(x) - r(x))^2}{r(x)}$: the truth comes first.
-
-    `inf` if the law misses something that $p$ has; at least $e^{\mathrm{KL}(p \| r)} - 1$.
+    r"""$\chi^2(p \| r) = \sum_x (p(x) - r(x))^2 / r(x) \ge e^{\mathrm{KL}(p \| r)} - 1$; `inf` where KL is.
 
     >>> float(chi_square(jnp.array([1.0, 0.0]), jnp.array([0.5, 0.5])))
     1.0
@@ -103,16 +97,13 @@ def support_mismatch(p: Table, law: Table) -> SupportMismatch:
     [0.0, 0.5]
     """
     truth, made = _pair(p, law)
-    return SupportMismatch(
-        jnp.sum(jnp.where(made == 0, truth, 0.0)), jnp.sum(jnp.where(truth == 0, made, 0.0))
-    )
+    return SupportMismatch(jnp.sum(truth, where=made == 0), jnp.sum(made, where=truth == 0))
 
 
 def cross_entropy_risk(p: Table, law: Table) -> Float[Array, ""]:
     r"""$R = \mathbb{E}_{x \sim r}[-\log p(x)]$ in nats, with $x$ from the law (arXiv 2602.00286, Eq. 13).
 
-    It is the reverse KL plus the entropy of the law: a low one may only mean a law of low entropy. `inf`
-    if the law makes something that $p$ never has.
+    It is the reverse KL plus the entropy of the law: a low one may only mean a law of low entropy.
 
     >>> round(float(cross_entropy_risk(jnp.array([0.5, 0.5]), jnp.array([1.0, 0.0]))), 4)
     0.6931
@@ -122,13 +113,10 @@ def cross_entropy_risk(p: Table, law: Table) -> Float[Array, ""]:
 
 
 def incoherence(p: Table, law: Table, epsilon: float) -> Float[Array, ""]:
-    r"""$\Pr_{x \sim r}[p(x) \le \epsilon]$, with $x$ from the law (arXiv 2602.00286, Eq. 14).
+    r"""$\Pr_{x \sim r}[p(x) \le \epsilon]$, with $x$ a sequence of the law (arXiv 2602.00286, Eq. 14).
 
-    $x$ is a whole sequence (`block_incoherence` counts blocks). At most $R / \log(1/\epsilon)$ for
-    $\epsilon < 1$ (Lemma C.3), $R$ the `cross_entropy_risk`.
-
-    Raises:
-        InvalidInputError: a negative `epsilon`.
+    At most $R / \log(1/\epsilon)$ for $\epsilon < 1$ (Lemma C.3), $R$ the `cross_entropy_risk`.
+    A negative `epsilon` raises `InvalidInputError`.
 
     >>> float(incoherence(jnp.array([1.0, 0.0]), jnp.array([0.75, 0.25]), 1e-8))
     0.25
@@ -136,7 +124,7 @@ def incoherence(p: Table, law: Table, epsilon: float) -> Float[Array, ""]:
     if not epsilon >= 0:
         refuse("epsilon", epsilon, "a probability >= 0")
     truth, made = _pair(p, law)
-    return jnp.sum(jnp.where(truth <= epsilon, made, 0.0))
+    return jnp.sum(made, where=truth <= epsilon)
 
 
 def _pair(p: Table, law: Table) -> tuple[Float[Array, " outcomes"], Float[Array, " outcomes"]]:
@@ -148,7 +136,6 @@ def _pair(p: Table, law: Table) -> tuple[Float[Array, " outcomes"], Float[Array,
 
 
 def _completed(table: Float[Array, "..."]) -> Float[Array, " outcomes"]:
-    """The table flat, and what its sum lacks of one; less than rounding could is nothing."""
     lacking = 1 - jnp.sum(table)
     rounding = 1e-9 if table.dtype == jnp.float64 else 1e-4
     return jnp.append(table.reshape(-1), jnp.where(lacking > rounding, lacking, 0.0))

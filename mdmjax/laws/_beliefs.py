@@ -17,8 +17,7 @@ from .._types import Array, Float
 from ..distributions._chain import log_sum_exp
 from ..distributions.block_hmm import BlockHMM
 
-FARTHEST = 80.0
-"""Log-odds are cut here: what is left out has probability below `exp(-80)` in every context."""
+FARTHEST = 80.0  # log-odds are cut here: the rest has probability below exp(-80) in every context
 
 
 class Context(NamedTuple):
@@ -38,14 +37,14 @@ def context(model: BlockHMM, log_threshold: Float[Array, ""], odds: Float[Array,
     dtype, bits = odds.dtype, model.block_size - 1
     log_belief = jax.nn.log_softmax(jnp.append(odds, jnp.zeros((1,), dtype)))
     ones = jnp.arange(bits + 1, dtype=dtype)
-    log_ways = gammaln(jnp.asarray(bits + 1.0, dtype)) - gammaln(ones + 1) - gammaln(bits - ones + 1)
+    zeros = bits - ones
+    log_ways = gammaln(jnp.asarray(bits + 1.0, dtype)) - gammaln(ones + 1) - gammaln(zeros + 1)
     log_flip = jnp.stack([safe_log(1 - model.eta), safe_log(model.eta)])
     log_moves = safe_log(model.transition)
     is_odd = jnp.arange(bits + 1) % 2 == 1
 
     def log_word(log_one: Float[Array, ""], log_zero: Float[Array, ""]) -> Float[Array, " counts"]:
         # 0 times -inf is 0 here: no bit of that kind.
-        zeros = bits - ones
         return jnp.where(ones > 0, ones * log_one, 0.0) + jnp.where(zeros > 0, zeros * log_zero, 0.0)
 
     # Of words with the parity kept (0) or violated (1): [counts, 2].
@@ -56,20 +55,15 @@ def context(model: BlockHMM, log_threshold: Float[Array, ""], odds: Float[Array,
     log_p = log_p_word + log_ways[:, None]
 
     # The product of the marginals; the first bit is one if odd and kept, or even and violated.
-    ones_parity = jnp.where(is_odd[:, None], log_p, log_p[:, ::-1])
-    log_check_one = log_sum_exp(ones_parity[:, 0], axis=0)
-    log_check_zero = log_sum_exp(ones_parity[:, 1], axis=0)
-    marginal_one = log_sum_exp(log_belief + log_one, axis=0)
-    marginal_zero = log_sum_exp(log_belief + log_zero, axis=0)
-    log_q_content = log_word(marginal_one, marginal_zero) + log_ways
-    kept = jnp.where(is_odd, log_check_one, log_check_zero)
-    violated = jnp.where(is_odd, log_check_zero, log_check_one)
-    log_q = log_q_content[:, None] + jnp.stack([kept, violated], axis=1)
+    check = log_sum_exp(jnp.where(is_odd[:, None], log_p, log_p[:, ::-1]), axis=0)  # of a one, a zero
+    marginals = (log_sum_exp(log_belief + log_bit, axis=0) for log_bit in (log_one, log_zero))
+    log_q_content = log_word(*marginals) + log_ways
+    log_q = log_q_content[:, None] + jnp.where(is_odd[:, None], check[None, :], check[None, ::-1])
 
     incoherent = log_p_word <= log_threshold
     p, q = jnp.exp(log_p), jnp.exp(log_q)
-    from_model = (jnp.sum(_log_kl_terms(log_p, log_q)), jnp.sum(jnp.where(incoherent, p, 0.0)))
-    missed = jnp.sum(jnp.where(incoherent, q, 0.0))
+    from_model = jnp.sum(_log_kl_terms(log_p, log_q)), jnp.sum(p, where=incoherent)
+    missed = jnp.sum(q, where=incoherent)
     following = jax.vmap(lambda row: odds_of(log_sum_exp((log_belief + row)[:, None] + log_moves, axis=0)))
     return Context(
         (log_content + log_ways, log_q_content),

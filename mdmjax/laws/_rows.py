@@ -1,7 +1,8 @@
 """What the laws share: oracles as tables, and rows that are fit to draw from."""
 
-from collections.abc import Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -20,8 +21,8 @@ Model = TypeVar("Model")
 States = Int[np.ndarray, "m n"]
 Rows = Float[np.ndarray, "m n q"]
 
-MAX_READ = 2**32
-"""Numbers of a table of sequences that a law reads without being refused: about a minute (our choice)."""
+MAX_READ = 2**32  # numbers of a table that a law reads without being refused: about a minute (our choice)
+SIZES = (2**6, 2**9, 2**12, 2**14)  # states that a compiled denoiser takes: few, so that compilations are
 
 
 class _MarginalTable(AbstractDistribution):
@@ -35,56 +36,51 @@ class _MarginalTable(AbstractDistribution):
         raise NotImplementedError  # laws draw nothing
 
     def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
-        place = jnp.asarray(place_values(self.n, self.q), tokens.dtype)
-        return self.log_marginals[jnp.sum(tokens * place, dtype=tokens.dtype)]
+        return self.log_marginals[code_of(tokens, self.q)]
 
     def log_conditionals(self, tokens: Tokens) -> Float[Array, "n q"]:
         place = jnp.asarray(place_values(self.n, self.q), tokens.dtype)
         symbols = jnp.arange(self.q, dtype=tokens.dtype)
-        code = jnp.sum(tokens * place, dtype=tokens.dtype)
-        masked = (tokens == self.q)[:, None]
+        code, masked = code_of(tokens, self.q), (tokens == self.q)[:, None]
         grid = code + jnp.where(masked, (symbols - self.q)[None, :] * place[:, None], 0)
         log_probs = self.log_marginals[grid] - self.log_marginals[code]
         return jnp.where(masked | (symbols[None, :] == tokens[:, None]), log_probs, -jnp.inf)
 
 
-def with_tables(model: Model, *, limit: int = MAX_TABLE_BYTES, whole: bool = False) -> Model:
-    """The same denoiser, decoder or both, with every `Joint` in it as a table of its marginals.
+def code_of(tokens: Tokens, q: int) -> Int[Array, ""]:
+    """The number of a state, of the type of its tokens."""
+    place = jnp.asarray(place_values(tokens.shape[0], q), tokens.dtype)
+    return jnp.sum(tokens * place, dtype=tokens.dtype)
 
-    Where that fits in `limit` bytes; a `Joint` that occurs twice is tabulated once. `whole` is for laws
-    that look at every context: then all distributions are tabulated.
-    """
+
+def with_tables(model: Model, *, whole: bool = False) -> Model:
+    """The same denoiser, decoder or both, with every `Joint` (`whole`: all distributions) as a table."""
     made: dict[int, _MarginalTable] = {}
     kind = AbstractDistribution if whole else Joint
 
     def tabulated(leaf):
-        if not isinstance(leaf, kind) or isinstance(leaf, _MarginalTable) or not has_table(leaf, limit):
+        if not isinstance(leaf, kind) or isinstance(leaf, _MarginalTable) or not has_table(leaf):
             return leaf
         if id(leaf) not in made:
-            made[id(leaf)] = _MarginalTable(
-                log_marginals=_log_marginals(tabulate(leaf).probs), n=leaf.n, q=leaf.q
-            )
+            made[id(leaf)] = _MarginalTable(_log_marginals(tabulate(leaf).probs), leaf.n, leaf.q)
         return made[id(leaf)]
 
     return jax.tree.map(tabulated, model, is_leaf=lambda leaf: isinstance(leaf, kind))
 
 
-def has_table(distribution: AbstractDistribution, limit: int = MAX_TABLE_BYTES) -> bool:
+def has_table(distribution: AbstractDistribution) -> bool:
     """Whether the marginals fit twice, for building concatenates; codes must fit 32 bits."""
     size = (distribution.q + 1) ** distribution.n
-    return size < 2**31 and 2 * size * 8 <= limit
+    return size < 2**31 and 2 * size * 8 <= MAX_TABLE_BYTES
 
 
 def check_calls(model: object, calls: int, what: str) -> None:
     """Refuse `calls` of a denoiser of a `Joint` with too many marginals: each reads all of its table."""
-    leaves = jax.tree.leaves(model, is_leaf=lambda leaf: isinstance(leaf, Joint))
-    joints = [leaf for leaf in leaves if isinstance(leaf, Joint) and not has_table(leaf)]
-    for joint in joints:
-        numbers = joint.q**joint.n
-        if calls * numbers > MAX_READ:
-            made_of = f"{calls} calls on a table of {joint.q}^{joint.n}"
-            wanted = f"at most {MAX_READ:.3g} numbers read, not {calls * numbers:.3g}"
-            refuse(what, f"of {made_of}", wanted, "use fewer positions")
+    for joint in jax.tree.leaves(model, is_leaf=lambda leaf: isinstance(leaf, Joint)):
+        if isinstance(joint, Joint) and not has_table(joint) and calls * joint.q**joint.n > MAX_READ:
+            made_of = f"of {calls} calls on a table of {joint.q}^{joint.n}"
+            wanted = f"at most {MAX_READ:.3g} numbers read, not {calls * joint.q**joint.n:.3g}"
+            refuse(what, made_of, wanted, "use fewer positions")
 
 
 @jax.jit
@@ -92,21 +88,8 @@ def _log_marginals(probs: Float[Array, "..."]) -> Float[Array, " codes"]:
     return safe_log(marginal_table(probs)).reshape(-1)
 
 
-def checked_probs(log_probs: Rows, tokens: States) -> Rows:
-    """The rows as float64 probabilities that sum to one, as a sampler draws from them; 0 where revealed.
-
-    Raises:
-        InvalidInputError: a masked row that is NaN or sums to one no better than `1e-9` (`1e-4` when
-            the denoiser computes in less than float64).
-    """
-    m, n, q = log_probs.shape
-    probs = np.zeros((m * n, q))
-    probs[np.flatnonzero(tokens == q)] = masked_probs(log_probs, tokens)
-    return probs.reshape(m, n, q)
-
-
 def masked_probs(log_probs: Rows, tokens: States) -> Float[np.ndarray, "rows q"]:
-    """`checked_probs` of the masked positions alone, state by state in order."""
+    """The rows of masked positions, state by state, as float64 of sum one; refused if they are none."""
     n, q = log_probs.shape[1:]
     masked = np.flatnonzero(tokens == q)
     with np.errstate(over="ignore"):
@@ -121,34 +104,27 @@ def masked_probs(log_probs: Rows, tokens: States) -> Float[np.ndarray, "rows q"]
         if np.isnan(sums[first]):
             remedy = "the decoder draws a context that the data never have; give every sequence some mass"
             refuse(where, "NaN", "probabilities", remedy)
-        total = f"of sum {sums[first]:.9g}"
-        refuse(where, total, "a sum of 1", "normalise its log-probabilities")
+        refuse(where, f"of sum {sums[first]:.9g}", "a sum of 1", "normalise its log-probabilities")
     return probs / np.repeat(sums, q).reshape(-1, q)  # repeated: an inner loop of q is slow
 
 
-SIZES = (2**6, 2**9, 2**12, 2**14)
-"""The numbers of states that a compiled denoiser takes: few, so that compilations are."""
-
-
-def batches(
-    tokens: States, batch: int, sizes: tuple[int, ...] = SIZES
-) -> Iterator[tuple[States, Int[Array, "padded n"]]]:
-    """The states, at most `batch` at a time, and padded to one of few sizes."""
+def in_batches(
+    compiled: Callable[[Array], Any], tokens: States, batch: int, sizes: tuple[int, ...] = SIZES
+) -> Iterator[tuple[States, Any]]:
+    """At most `batch` states, and what is found of them in NumPy: they are padded to one of few sizes."""
     for start in range(0, tokens.shape[0], batch):
         block = tokens[start : start + batch]
-        size = min(batch, next((size for size in sizes if size >= block.shape[0]), batch))
-        short = size - block.shape[0]
-        yield block, jnp.asarray(np.pad(block, ((0, short), (0, 0)), "edge") if short else block)
+        count = block.shape[0]
+        short = min(batch, next((size for size in sizes if size >= count), batch)) - count
+        padded = jnp.asarray(np.pad(block, ((0, short), (0, 0)), "edge") if short else block)
+        yield block, jax.tree.map(lambda x, count=count: np.asarray(x)[:count], compiled(padded))
 
 
-def denoised(denoiser: AbstractDenoiser, tokens: States, *, batch: int = SIZES[-1]) -> Rows:
-    """What the denoiser says of every state: at most `batch` at a time, padded to one of `SIZES`.
-
-    The one place where laws and policies call a denoiser; the rows are as it gives them (`checked_probs`).
-    """
-    parts = [np.zeros((0, denoiser.n, denoiser.q))] if not tokens.shape[0] else []
-    for block, padded in batches(tokens, batch):
-        parts.append(np.asarray(_denoised(denoiser, padded))[: block.shape[0]])
+def denoised(denoiser: AbstractDenoiser, tokens: States) -> Rows:
+    """What the denoiser says of every state: the one place where laws and policies call it."""
+    if not tokens.shape[0]:
+        return np.zeros((0, denoiser.n, denoiser.q))
+    parts = [rows for _, rows in in_batches(partial(_denoised, denoiser), tokens, SIZES[-1])]
     return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 

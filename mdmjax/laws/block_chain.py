@@ -21,8 +21,7 @@ from .block_decoding import BlockDecoding, block_decoding
 from .fixed_order import blocks_of
 from .law import AbstractLaw, Plan
 
-DENSE = 2**17
-"""Sequences up to which the law of a Block-HMM is a table like any other."""
+DENSE = 2**17  # sequences up to which the law of a Block-HMM is a table like any other
 
 
 class BlockChainLaw(AbstractLaw):
@@ -30,12 +29,6 @@ class BlockChainLaw(AbstractLaw):
 
     `verified` is decoding by `BlockVerification`, whose law is the model; else the bits of a block are
     drawn independently. Both KLs are known to the model only. `block_decoding` says what each block adds.
-
-    >>> from mdmjax import Oracle, Reveal, Schedule, exact_law, left_to_right
-    >>> paper = BlockHMM(eta=1e-8)
-    >>> law = exact_law(Oracle(paper), Reveal(left_to_right(Schedule([8] * 8))))
-    >>> round(float(law.kl(paper)), 2), float(law.expected_calls), law.way
-    (12.33, 8.0, 'block chain')
     """
 
     model: BlockHMM
@@ -44,7 +37,7 @@ class BlockChainLaw(AbstractLaw):
     finalised: Float[Array, "n steps"]
     unfinished: Float[Array, ""]
     verified: bool = eqx.field(static=True)
-    way: str = eqx.field(static=True)
+    way = "block chain"
     calls_of: str = eqx.field(static=True)
     n: int = eqx.field(static=True)
     q: int = eqx.field(static=True)
@@ -54,29 +47,21 @@ class BlockChainLaw(AbstractLaw):
         self.decoding = block_decoding(model) if decoding is None else decoding
         self.calls = jnp.zeros((model.blocks + 1,)).at[-1].set(1.0)
         self.finalised = jnp.repeat(jnp.eye(model.blocks), model.block_size, axis=0)
-        self.unfinished, self.way, self.n, self.q = jnp.zeros(()), "block chain", model.n, 2
+        self.unfinished, self.n, self.q = jnp.zeros(()), model.n, 2
         self.calls_of = BlockVerification.calls_of if verified else DENOISED
 
     def kl(self, p: object) -> Float[Array, ""]:
-        r"""$\mathrm{KL}(p \| \text{law})$ in nats, for the model itself; 0 if verified.
-
-        Raises:
-            InvalidInputError: any other `p`, here and in `reverse_kl`.
-        """
+        r"""$\mathrm{KL}(p \| \text{law})$ in nats, for the model itself: any other `p` is refused."""
         self._check(p)
         return jnp.zeros(()) if self.verified else self.decoding.forward_kl
 
     def reverse_kl(self, p: object) -> Float[Array, ""]:
-        r"""$\mathrm{KL}(\text{law} \| p)$ in nats, for the model itself; `inf` at `eta = 0`."""
+        r"""$\mathrm{KL}(\text{law} \| p)$ in nats; `inf` at `eta = 0`."""
         self._check(p)
         return jnp.zeros(()) if self.verified else self.decoding.reverse_kl
 
     def incoherence(self, epsilon: float) -> Float[Array, ""]:
-        r"""The mean fraction of decoded blocks with $p(x^{(m)} \mid x^{<m}) \le$ `epsilon`.
-
-        Raises:
-            InvalidInputError: a threshold outside `[0, 1]`.
-        """
+        r"""The mean fraction of decoded blocks with $p(x^{(m)} \mid x^{<m}) \le$ `epsilon`, in `[0, 1]`."""
         found = block_decoding(self.model, incoherence_threshold=epsilon)
         return found.verified_incoherence if self.verified else found.incoherence
 
@@ -101,21 +86,18 @@ class BlockChainLaw(AbstractLaw):
 
 def plan(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None) -> Plan | None:
     """`BlockChainLaw`, if the decoder takes the blocks of a long Block-HMM in turn."""
-    verified = isinstance(decoder, BlockVerification)
-    if verified:
+    if verified := isinstance(decoder, BlockVerification):
         model, rule = decoder.distribution, decoder.partition
     elif isinstance(decoder, Reveal) and decoder.temperature == 1:
         inner = denoiser.denoiser if isinstance(denoiser, Fallback) else denoiser
         model, rule = inner.distribution if isinstance(inner, Oracle) else None, decoder.rule
     else:
         return None
-    if not isinstance(model, BlockHMM) or 2**model.n <= DENSE or denoiser.n != model.n:
+    if not isinstance(model, BlockHMM) or not isinstance(rule, FixedPartition) or 2**model.n <= DENSE:
         return None
-    if not isinstance(rule, FixedPartition) or blocks_of(rule) != _blocks(model):
-        return None
-    if max_steps is not None and max_steps < model.blocks:
-        return None
-    return partial(BlockChainLaw, model, verified)
+    fits = denoiser.n == model.n and blocks_of(rule) == _blocks(model)
+    steps = model.blocks if max_steps is None else max_steps
+    return partial(BlockChainLaw, model, verified) if fits and steps >= model.blocks else None
 
 
 def _blocks(model: BlockHMM) -> list[list[int]]:

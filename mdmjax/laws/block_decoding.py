@@ -1,8 +1,4 @@
-r"""Block-by-block decoding of a Block-HMM at any length, by the law of its belief (arXiv 2602.00286, 6.1).
-
-Blocks are decoded from left to right. The law of the decoder is propagated as a law over beliefs
-(`_beliefs`), and beliefs that are equal are one context.
-"""
+"""Block-by-block decoding of a long Block-HMM, by the law of its belief (arXiv 2602.00286, 6.1)."""
 
 from typing import NamedTuple
 
@@ -18,69 +14,54 @@ from ..distributions.block_hmm import BlockHMM
 from ..distributions.joint import MAX_TABLE_BYTES
 from ._beliefs import context, log_threshold_of, odds_of
 
+# What there is room for at first: time grows with the room, and few are needed.
 FEW_BLOCKS, FEW_CONTEXTS, FEW_CHILDREN = 16, 2**14, 2**20
-"""What there is room for at first: time grows with the room, and few are needed."""
-
-MAX_CHILDREN = 2**25
-"""Children of contexts that are followed, in all blocks (our choice)."""
-
-BATCH = 4096
-"""Sequences of an estimate that are followed at a time."""
-
+MAX_CHILDREN = 2**25  # of contexts that are followed, in all blocks (our choice)
+MAX_CONTEXTS = 2**17  # of a block, without being asked for
+BATCH = 4096  # sequences of an estimate that are followed at a time
+# Of an estimate: five numbers a block, and as many on the way to their means; what each state needs for a
+# count of ones in a block at hand; and a position, for the decoder.
 BLOCK_BYTES, COUNT_BYTES, POSITION_BYTES = 2 * 5 * 8, 4 * 8, 64
-"""What a block of an estimate leaves behind: five numbers, and as many on the way to their means; what
-each state needs for a count of ones in a block at hand; and a position, for the decoder."""
-
-MAX_CONTEXTS = 2**17
-"""The most contexts of a block without being asked for."""
 
 
 class BlockDecoding(eqx.Module):
     r"""How far block-by-block mean-field decoding is from its Block-HMM; KL in nats.
 
-    `*_by_block[m]` is the term of block `m`, which the totals sum (KL) or average (rates):
-
-    - `forward_kl` $= \mathrm{KL}(p \| p_B) = \sum_m \mathbb{E}_p\,
-      \mathrm{KL}(p(x^{(m)} \mid x^{<m}) \| \prod_i p(x_{m,i} \mid x^{<m}))$ (Eq. 16);
-    - `reverse_kl` $= \mathrm{KL}(p_B \| p)$, contexts drawn from the decoder (Eq. 18); `inf` at `eta = 0`;
-    - `incoherence`, the mean fraction of decoded blocks with $p(x^{(m)} \mid x^{<m}) \le$ the threshold;
-    - `violation_rate`, the mean fraction of decoded blocks whose first bit is not their parity.
-
-    Verified decoding draws each block from its exact conditional: both its KLs are 0, its violation
-    rate is `eta`, and its incoherence is `verified_incoherence`. At `eta = 0` a violation has
-    probability zero; the belief after it is the one that its content bits give.
+    `*_by_block[m]` is the term of block `m`, which the totals sum (KL) or average (rates). Verified
+    decoding draws each block from its exact conditional: both its KLs are 0, its violation rate is `eta`.
+    At `eta = 0` a violation has probability zero; the belief after it is as its content bits say.
     """
 
     forward_kl_by_block: Float[Array, " blocks"]
+    verified_incoherence_by_block: Float[Array, " blocks"]
     reverse_kl_by_block: Float[Array, " blocks"]
     incoherence_by_block: Float[Array, " blocks"]
     violation_rate_by_block: Float[Array, " blocks"]
-    verified_incoherence_by_block: Float[Array, " blocks"]
     verified_violation_rate: Float[Array, ""]
 
     @property
     def forward_kl(self) -> Float[Array, ""]:
-        """KL of the model from the decoder, in nats."""
+        r"""$\mathrm{KL}(p \| p_B)$, the mean under $p$ of every block's total correlation (Eq. 16)."""
         return jnp.sum(self.forward_kl_by_block)
 
     @property
     def reverse_kl(self) -> Float[Array, ""]:
-        """KL of the decoder from the model, in nats."""
+        r"""$\mathrm{KL}(p_B \| p)$, contexts drawn from the decoder (Eq. 18); `inf` at `eta = 0`."""
         return jnp.sum(self.reverse_kl_by_block)
 
     @property
     def incoherence(self) -> Float[Array, ""]:
-        """Fraction of mean-field blocks whose conditional probability is at most the threshold."""
+        r"""The mean fraction of decoded blocks with $p(x^{(m)} \mid x^{<m}) \le$ the threshold."""
         return jnp.mean(self.incoherence_by_block)
 
     @property
     def violation_rate(self) -> Float[Array, ""]:
-        """Fraction of mean-field blocks whose first bit is not their parity."""
+        """The mean fraction of decoded blocks whose first bit is not their parity."""
         return jnp.mean(self.violation_rate_by_block)
 
     @property
     def verified_incoherence(self) -> Float[Array, ""]:
-        """Fraction of verified blocks whose conditional probability is at most the threshold."""
+        """The `incoherence` of verified blocks."""
         return jnp.mean(self.verified_incoherence_by_block)
 
 
@@ -96,13 +77,9 @@ def block_decoding(
     Contexts whose log-odds $\log b_z/b_K$ fall in one cell of side `merge` (by default
     $\texttt{eps}^{2/5}$) become one at their mean, separately under the model and under the decoder: the
     first-order error of a KL vanishes, and what is left is of order `merge**2` (the paper's model: 1e-15 of
-    the value). A rate moves only if the threshold falls within a cell. With more than `contexts` cells (by
-    default `2**17`, or as many as 2 GiB hold) nothing is returned; the paper's model needs 11000. Not for
-    use under `jit`.
-
-    Raises:
-        InvalidInputError: a threshold outside `[0, 1]`, more beliefs than `contexts` after merging, or
-            more memory than 2 GiB or minutes (`MAX_CHILDREN`).
+    the value). A rate moves only if the threshold falls within a cell. More than `contexts` cells (by
+    default `2**17`, or as many as 2 GiB hold), or what would take minutes, are refused; the paper's model
+    needs 11000. Not for use under `jit`.
 
     >>> paper = block_decoding(BlockHMM(eta=1e-8))
     >>> [round(float(x), 2) for x in (paper.forward_kl, paper.reverse_kl, paper.incoherence)]
@@ -113,11 +90,10 @@ def block_decoding(
     cell = float(jnp.finfo(dtype).eps) ** 0.4 if merge is None else merge
     if not cell > 0:
         refuse("merge", cell, "a positive width of log-odds")
-    contexts = check_contexts(model, contexts)
-    few = min(FEW_BLOCKS, model.blocks)
-    found, most = _with_room(model, threshold, jnp.asarray(cell, dtype), few, 1, contexts)
-    if few < model.blocks:  # they told cheaply how much room all of them need at least
-        found, _ = _with_room(model, threshold, jnp.asarray(cell, dtype), model.blocks, most, contexts)
+    most, contexts = 1, check_contexts(model, contexts)
+    # A few blocks tell cheaply how much room all of them need at least.
+    for blocks in sorted({min(FEW_BLOCKS, model.blocks), model.blocks}):
+        found, most = _with_room(model, threshold, jnp.asarray(cell, dtype), blocks, most, contexts)
     return found
 
 
@@ -155,18 +131,14 @@ def _check_children(model: BlockHMM, contexts: int) -> None:
     """Refuse a walk through the blocks, with so many contexts of each, which would take minutes."""
     children = contexts * model.n
     if children > MAX_CHILDREN:
-        sizes = f"{model.blocks}, {model.block_size}"
         wanted = f"blocks whose {contexts} contexts have at most {MAX_CHILDREN:.3g} children in all"
         remedy = f"these have {children:.3g}; use fewer blocks or bits, or an estimate from samples"
-        refuse("blocks, block_size", sizes, wanted, remedy)
+        refuse("blocks, block_size", f"{model.blocks}, {model.block_size}", wanted, remedy)
 
 
 def _merge(
-    odds: Float[Array, "children odds"],
-    mass: Float[Array, " children"],
-    cell: Float[Array, ""],
-    contexts: int,
-) -> tuple[Float[Array, "contexts odds"], Float[Array, " contexts"], Int[Array, ""]]:
+    odds: Float[Array, "children odds"], mass: Float[Array, " children"], cell: Array, contexts: int
+):
     """Children in one cell become one at their mean; how many cells there are."""
     cells = jnp.round(odds / cell)
     # Children without mass come last.
@@ -174,10 +146,7 @@ def _merge(
     odds, mass, cells = odds[order], mass[order], cells[order]
     is_new = jnp.any(cells[1:] != cells[:-1], axis=1) & (mass[1:] > 0)
     index = jnp.cumsum(jnp.concatenate([jnp.zeros((1,), bool), is_new]))
-
-    def total(values: Float[Array, "children ..."]) -> Float[Array, "contexts ..."]:
-        return jax.ops.segment_sum(values, index, contexts, indices_are_sorted=True)
-
+    total = lambda values: jax.ops.segment_sum(values, index, contexts, indices_are_sorted=True)
     merged = total(mass)
     mean = total(mass[:, None] * odds) / jnp.where(merged > 0, merged, 1.0)[:, None]
     return mean, merged, index[-1] + 1
@@ -185,7 +154,7 @@ def _merge(
 
 @eqx.filter_jit
 def _decoding(
-    model: BlockHMM, log_threshold: Float[Array, ""], cell: Float[Array, ""], blocks: int, contexts: int
+    model: BlockHMM, log_threshold: Array, cell: Array, blocks: int, contexts: int
 ) -> tuple[BlockDecoding, Int[Array, ""]]:
     """The first blocks; of use if the second number, the most cells of any block, is at most `contexts`."""
     start = odds_of(safe_log(model.initial))
@@ -193,16 +162,14 @@ def _decoding(
     def propagate(side: int) -> tuple[tuple[Float[Array, " blocks"], ...], Int[Array, ""]]:
         """The means in each block, with contexts drawn from the model (0) or by the decoder (1)."""
 
-        def block(
-            law: tuple[Float[Array, "contexts odds"], Float[Array, " contexts"]], _: None
-        ) -> tuple[tuple, tuple]:
+        def block(law, _):
             odds, mass = law
             here = jax.vmap(lambda one: context(model, log_threshold, one))(odds)
-            means = [jnp.sum(jnp.where(mass > 0, mass * value, 0.0)) for value in here.means[side]]
+            means = tuple(jnp.sum(mass * value, where=mass > 0) for value in here.means[side])
             children = mass[:, None] * jnp.exp(here.log_counts[side])
             following = here.following.reshape(children.size, odds.shape[1])
             odds, mass, cells = _merge(following, children.reshape(-1), cell, contexts)
-            return (odds, mass), (tuple(means), cells)
+            return (odds, mass), (means, cells)
 
         odds = jnp.zeros((contexts, start.shape[0]), start.dtype).at[0].set(start)
         mass = jnp.zeros((contexts,), start.dtype).at[0].set(1.0)
@@ -211,13 +178,8 @@ def _decoding(
         return means, jnp.max(cells[:-1], initial=1)
 
     (from_model, most_p), (from_decoder, most_q) = propagate(0), propagate(1)
-    return _joined(from_model, from_decoder, model), jnp.maximum(most_p, most_q)
-
-
-def _joined(from_model: tuple, from_decoder: tuple, model: BlockHMM) -> BlockDecoding:
-    """The result, from the means of a `Context` by block."""
-    (forward, verified), (reverse, incoherent, violated) = from_model, from_decoder
-    return BlockDecoding(forward, reverse, incoherent, violated, verified, model.eta)
+    terms = *from_model, *from_decoder, model.eta
+    return BlockDecoding(*terms), jnp.maximum(most_p, most_q)
 
 
 class BlockDecodingEstimate(NamedTuple):
@@ -234,13 +196,6 @@ def block_decoding_estimate(
 
     Contexts are drawn, `samples` from the model and as many from the decoder; in each context the sums
     are exact (Rao-Blackwell). Standard errors are those of the mean of independent sequences.
-
-    Raises:
-        InvalidInputError: fewer than two samples, or too many for 2 GiB; a threshold outside `[0, 1]`.
-
-    >>> guess = block_decoding_estimate(jax.random.key(0), BlockHMM(eta=1e-8), 1000)
-    >>> abs(float(guess.estimate.forward_kl) - 12.33) < 5 * float(guess.stderr["forward_kl"])
-    True
     """
     samples = check_samples(model, samples)
     threshold = log_threshold_of(incoherence_threshold, model.emission.dtype)
@@ -259,13 +214,13 @@ def check_samples(model: BlockHMM, samples: int) -> int:
 
 @eqx.filter_jit
 def _estimate(
-    key: Key[Array, ""], model: BlockHMM, log_threshold: Float[Array, ""], samples: int
+    key: Key[Array, ""], model: BlockHMM, log_threshold: Array, samples: int
 ) -> BlockDecodingEstimate:
     """Means over sampled contexts; the totals' standard errors over sequences."""
     start = odds_of(safe_log(model.initial))
 
     def sequence(key: Key[Array, ""], side: int) -> tuple[Float[Array, " blocks"], ...]:
-        def block(odds: Float[Array, " odds"], key: Key[Array, ""]) -> tuple[Array, tuple]:
+        def block(odds, key):
             here = context(model, log_threshold, odds)
             count = jax.random.categorical(key, here.log_counts[side], mode="high")
             return here.following[count], here.means[side]
@@ -273,8 +228,9 @@ def _estimate(
         return jax.lax.scan(block, start, jax.random.split(key, model.blocks))[1]
 
     def both(key: Key[Array, ""]) -> BlockDecoding:
-        keys = jax.random.split(key)
-        return _joined(sequence(keys[0], 0), sequence(keys[1], 1), model)
+        for_model, for_decoder = jax.random.split(key)
+        terms = *sequence(for_model, 0), *sequence(for_decoder, 1), model.eta
+        return BlockDecoding(*terms)
 
     draws = jax.lax.map(both, jax.random.split(key, samples), batch_size=min(samples, BATCH))
 

@@ -7,9 +7,7 @@ from ..denoisers.base import AbstractDenoiser
 from . import block_chain, fixed_order, frontier, random_order, rejection
 from .law import AbstractLaw, Plan
 
-MAX_STATES = 2**22
-"""The most states at once that are made without being asked for."""
-
+MAX_STATES = 2**22  # at once, without being asked for
 WAYS = (block_chain.plan, rejection.plan, random_order.plan, fixed_order.plan)
 """The ways that are faster than the general one, each for some decoders: `None` for any other."""
 
@@ -43,7 +41,8 @@ def exact_law(
     Raises:
         InvalidInputError: a random decoder without `choice_law`; one that chooses nothing while positions
             are masked; a denoiser that is NaN, or whose rows do not sum to one, where it is reached; more
-            than `max_states` states at once, before they are made; `max_steps` below 1; and as `check_law`.
+            than `max_states` states at once, before they are made; `max_steps` below 1; and, before
+            anything is computed, more than 2 GiB of tables, or a minute's work where that is known.
 
     >>> import jax.numpy as jnp
     >>> from mdmjax import Joint, Oracle, Reveal, Schedule, left_to_right
@@ -52,25 +51,15 @@ def exact_law(
     >>> law.probs.tolist(), float(law.expected_calls), float(law.kl(joint)), law.way
     ([[0.5, 0.0], [0.0, 0.5]], 2.0, 0.0, 'fixed order')
     """
-    return _planned(denoiser, decoder, max_steps, max_states, batch)()
+    return planned_law(denoiser, decoder, max_steps, max_states, batch)()
 
 
-def check_law(
-    denoiser: AbstractDenoiser, decoder: AbstractDecoder, *, max_steps: int | None = None
-) -> None:
-    """Refuse a law that is too large, by the way that `exact_law` would take: nothing is computed.
-
-    At most 2 GiB of tables, and about a minute's work where that is known beforehand. How many states the
-    general way reaches is not: it refuses more than `max_states` on its way.
-
-    Raises:
-        InvalidInputError: what is too large, with the numbers.
-    """
-    _planned(denoiser, decoder, max_steps, MAX_STATES, 1)
-
-
-def _planned(
-    denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None, max_states: int, batch: int
+def planned_law(
+    denoiser: AbstractDenoiser,
+    decoder: AbstractDecoder,
+    max_steps: int | None = None,
+    max_states: int = MAX_STATES,
+    batch: int = 2**12,
 ) -> Plan:
     """The law, still to be computed, by the first way that is for these: what is too large is refused."""
     step_limit(decoder, denoiser.n, max_steps)  # refuses what is no number of steps

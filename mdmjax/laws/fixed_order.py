@@ -11,11 +11,10 @@ from ..decoders.orders import FixedPartition
 from ..decoders.reveal import Reveal
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, check_table_size
-from ._rows import check_calls, checked_probs, denoised, with_tables
+from ._rows import check_calls, denoised, masked_probs, with_tables
 from .law import Law, Plan, stepwise
 
-CONTEXTS_AT_ONCE = 2**14
-"""Contexts whose rows are alive."""
+CONTEXTS_AT_ONCE = 2**14  # whose rows are alive
 
 
 def plan(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None) -> Plan | None:
@@ -31,20 +30,7 @@ def plan(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | 
 
 
 def fixed_order_law(denoiser: AbstractDenoiser, blocks: list[list[int]]) -> Law:
-    r"""$\prod_t \prod_{i \in B_t} \hat p(x_i \mid x_{B_1 \cup \dots \cup B_{t-1}})$: the law of `Reveal`.
-
-    $\sum_t q^{|B_1| + \dots + |B_{t-1}|}$ calls of the denoiser, and some tables of $q^n$.
-
-    Raises:
-        InvalidInputError: a denoiser that is NaN, or whose rows do not sum to one, at a context that is
-            reached.
-
-    >>> import jax.numpy as jnp
-    >>> from mdmjax import Joint, Oracle
-    >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
-    >>> fixed_order_law(same, [[0, 1]]).probs.tolist()
-    [[0.25, 0.25], [0.25, 0.25]]
-    """
+    r"""The law $\prod_t \prod_{i \in B_t} \hat p(x_i \mid x_{B_1 \cup \dots \cup B_{t-1}})$."""
     n, q, steps = denoiser.n, denoiser.q, len(blocks)
     denoiser, law, order = with_tables(denoiser), np.ones(1), []
     for block in blocks:
@@ -73,11 +59,10 @@ def check_size(denoiser: AbstractDenoiser, blocks: list[list[int]], what: str) -
     check_calls(denoiser, sum(q**m for m in known), what)
 
 
-def contexts_of(known: list[int], n: int, q: int, start: int, stop: int) -> Int[np.ndarray, "contexts n"]:
-    """The contexts `start..stop-1` where the positions `known` are known, the first the highest digit."""
-    contexts = np.full((stop - start, n), q)
-    place = q ** np.arange(len(known) - 1, -1, -1)
-    contexts[:, known] = np.arange(start, stop)[:, None] // place % q
+def contexts_of(known: list[int], n: int, q: int, numbers: Int[np.ndarray, " m"]) -> Int[np.ndarray, "m n"]:
+    """The contexts of these numbers where the positions `known` are known, the first the highest digit."""
+    contexts = np.full((numbers.size, n), q)
+    contexts[:, known] = numbers[:, None] // q ** np.arange(len(known) - 1, -1, -1) % q
     return contexts
 
 
@@ -91,25 +76,22 @@ def block_products(
 
     The denoiser must have rows where a context is `reached`; everywhere else the products are 1. If that is
     not said, contexts where it is NaN in the block are marked, and their products are 0.
-
-    Raises:
-        InvalidInputError: rows that are NaN or do not sum to one at a context that is reached.
     """
     n, q = denoiser.n, denoiser.q
-    count = q ** len(known)
+    count, masked = q ** len(known), np.setdiff1d(np.arange(n), known)
     products, missing = np.ones((count, q ** len(block))), np.zeros(count, bool)
     for start in range(0, count, CONTEXTS_AT_ONCE):
-        stop = min(start + CONTEXTS_AT_ONCE, count)
-        here = np.arange(start, stop) if reached is None else start + np.flatnonzero(reached[start:stop])
-        contexts = contexts_of(known, n, q, start, stop)[here - start]
+        here = np.arange(start, min(start + CONTEXTS_AT_ONCE, count))
+        here = here if reached is None else here[reached[here]]
+        contexts = contexts_of(known, n, q, here)
         rows = denoised(denoiser, contexts)
         if reached is None:
-            missing[start:stop] = np.isnan(rows[:, block]).any(axis=(1, 2))
-            products[start:stop][missing[start:stop]] = 0.0
-            usable = ~missing[start:stop]
-            here, rows, contexts = here[usable], rows[usable], contexts[usable]
-        rows, words = checked_probs(rows, contexts), np.ones((here.size, 1))
-        for position in block:
+            missing[here] = lacks = np.isnan(rows[:, block]).any(axis=(1, 2))
+            products[here[lacks]] = 0.0
+            here, rows, contexts = here[~lacks], rows[~lacks], contexts[~lacks]
+        rows = masked_probs(rows, contexts).reshape(here.size, masked.size, q)
+        words = np.ones((here.size, 1))
+        for position in np.searchsorted(masked, block):
             words = (words[:, :, None] * rows[:, position, None, :]).reshape(here.size, -1)
         products[here] = words
     return products, missing

@@ -1,22 +1,32 @@
-"""The exact law of any decoder: mass propagated over the states that it reaches."""
+"""The exact law of any decoder: mass propagated over the states that it reaches, in NumPy."""
 
+from collections.abc import Iterator
 from functools import partial
+from typing import NamedTuple
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.sparse import csr_array
 
-from .._contexts import tokens_of
+from .._contexts import place_values, readable_state, tokens_of
 from .._errors import check_bytes, refuse
-from .._types import Float
+from .._types import Array, Bool, Float, Int
 from ..decoders.base import AbstractDecoder
 from ..decoders.reveal import Reveal
 from ..decoders.run import step_limit
 from ..decoders.verification import WORDS_AT_ONCE, AbstractBlocks
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint, check_table_size
-from ._frontier import COPIES, SIZES, Stepper
-from ._rows import has_table, with_tables
+from ._rows import States, check_calls, has_table, in_batches, masked_probs, with_tables
 from .law import Law, Plan
+
+SIZES = (512, 4096)  # states that a step is compiled for: it takes longer to compile than a denoiser
+CHUNK_BYTES = 2**26  # rows of branches that are alive at once
+COPIES = 4  # of the branches of a state, alive at once
+Numbers = Int[np.ndarray, " m"]
+Mass = Float[np.ndarray, " m"]
 
 
 def plan(
@@ -35,26 +45,22 @@ def plan(
 def frontier_law(
     denoiser: AbstractDenoiser, decoder: AbstractDecoder, limit: int, max_states: int, batch: int
 ) -> Law:
-    r"""The law by $m_{t+1}(x') = \sum_x m_t(x) \sum_b w_b(x) \prod_i r_{b,i}(x'_i \mid x)$.
-
-    From the decoder's `start`, for at most `limit` steps, over the states that are reached: outcomes of
-    probability zero are dropped, equal states merged. A decoder that masks again, or writes over tokens, is
-    a Markov chain on the same states.
-    """
+    """The law by the sum of `exact_law`: outcomes of probability zero are dropped, equal states merged."""
     n, q = denoiser.n, denoiser.q
     denoiser, decoder = with_tables((denoiser, decoder))
     stepper = Stepper(denoiser, decoder, max_states, batch)
-    words, probs = np.array([q ** (n - 1 - i) for i in range(n)]), np.zeros(q**n)
+    words, probs = place_values(n, q - 1), np.zeros(q**n)
     calls, finalised, unfinished, step = np.zeros(1), np.zeros((n, 0)), 0.0, 0
     frontier = stepper.start()
     while True:
-        done, frontier = frontier.split(stepper.finished(frontier, step))
+        ends = stepper.finished(frontier, step)
+        done, frontier = (Frontier(*(x[rows] if len(x) else x for x in frontier)) for rows in (ends, ~ends))
         if done.codes.size:
             tokens = tokens_of(done.codes, n, q)
             complete = np.all(tokens != q, axis=1)
             probs += np.bincount(tokens[complete] @ words, done.mass[complete], q**n)
             unfinished += done.mass[~complete].sum()
-            calls = _added(calls, np.bincount(done.calls, done.mass))
+            calls = _added(calls, np.bincount(done.calls, done.mass, calls.size))
             finalised = _added(finalised, done.last.sum(0))
         if step == limit or not frontier.codes.size:
             break
@@ -66,29 +72,19 @@ def frontier_law(
         if not decoder.revises:
             finalised = np.concatenate([finalised, changed[:, None]], axis=1)
         step += 1
-    dtype = jnp.result_type(float)
-    return Law(
-        probs=jnp.asarray(probs.reshape((q,) * n), dtype),
-        calls=jnp.asarray(calls, dtype),
-        finalised=jnp.asarray(finalised, dtype),
-        unfinished=jnp.asarray(unfinished + frontier.mass.sum(), dtype),
-        calls_of=decoder.calls_of,
-    )
+    as_float = partial(jnp.asarray, dtype=jnp.result_type(float))
+    table, unfinished = as_float(probs.reshape((q,) * n)), as_float(unfinished + frontier.mass.sum())
+    return Law(table, as_float(calls), as_float(finalised), unfinished, calls_of=decoder.calls_of)
 
 
 def _added(total: Float[np.ndarray, "..."], more: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """The sum of two arrays whose last axis may differ in length."""
-    size = max(total.shape[-1], more.shape[-1])
-    pad = [(0, 0)] * (total.ndim - 1)
-    longer = [np.pad(x, [*pad, (0, size - x.shape[-1])]) for x in (total, more)]
-    return longer[0] + longer[1]
+    """The sum, where `more` may be longer in its last axis; it is written over."""
+    more[..., : total.shape[-1]] += total
+    return more
 
 
 def _check_branches(decoder: AbstractDecoder, n: int, q: int) -> None:
-    """Refuse the branches of one state that do not fit: sets of a random rule, words of a block.
-
-    And words that are weighed by a `Joint` whose marginals were too many to tabulate.
-    """
+    """Refuse the branches of one state that do not fit: sets of a random rule, words of a block."""
     if isinstance(decoder, Reveal) and decoder.rule.is_random:
         count, what = 2**n, f"{type(decoder.rule).__name__}'s 2^{n} sets of positions"
     elif isinstance(decoder, AbstractBlocks):
@@ -101,3 +97,187 @@ def _check_branches(decoder: AbstractDecoder, n: int, q: int) -> None:
         need = SIZES[0] * min(WORDS_AT_ONCE, count) * q**n * 8
         remedy = f"at n = {n}, q = {q} every word of a block is a sum over {q}^{n}; use fewer positions"
         check_bytes(need, MAX_TABLE_BYTES, "the weighing of the blocks' words", remedy)
+
+
+class Frontier(NamedTuple):
+    """States with their mass: tokens as codes, the calls so far, and when each position last changed.
+
+    `last[s, i, t]` is the part of the mass of state `s` whose position `i` last changed in step `t`; it
+    has no states where no token is ever revised, for then it is not needed.
+    """
+
+    codes: Numbers
+    calls: Numbers
+    mass: Mass
+    last: Float[np.ndarray, "m_or_0 n steps"]
+
+
+def merged(parts: list[Frontier], code_count: int) -> tuple[Frontier, Int[np.ndarray, " before"]]:
+    """One frontier with equal states added up, and which of its states each has become."""
+    codes, calls, mass, last = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    # The calls are a further digit in front of the code.
+    key, first, which = np.unique(codes + code_count * calls, return_index=True, return_inverse=True)
+    added = np.bincount(which, weights=mass, minlength=key.size)
+    if len(last):
+        adder = csr_array((np.ones(which.size), (which, np.arange(which.size))))
+        last = (adder @ last.reshape(which.size, -1)).reshape(key.size, *last.shape[1:])
+    return Frontier(codes[first], calls[first], added, last), which
+
+
+class Stepper:
+    """A denoiser and a decoder that take frontiers a step further, `batch` states at a time."""
+
+    def __init__(self, denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_states: int, batch: int):
+        self.denoiser, self.decoder, self.max_states = denoiser, decoder, max_states
+        self.n, self.q, self.place = denoiser.n, denoiser.q, place_values(denoiser.n, denoiser.q)
+        self.batch, self.calls = batch, 0
+        if not (isinstance(decoder, Reveal) and not decoder.rule.is_random):  # of one branch
+            step = jax.ShapeDtypeStruct((), jnp.arange(1).dtype)
+            state = jax.ShapeDtypeStruct((1, self.n), step.dtype)
+            rows = eqx.filter_eval_shape(_stepped, denoiser, decoder, step, state)[0].rows
+            self.batch = max(1, min(batch, CHUNK_BYTES // (rows.size * rows.dtype.itemsize)))
+        if decoder.revises:  # a state may lead to all of them
+            self.batch = max(1, min(self.batch, max_states // (self.q + 1) ** self.n))
+
+    def start(self) -> Frontier:
+        """The states before the first step."""
+        weights, rows = (np.asarray(x, np.float64)[None] for x in self.decoder.start(self.n, self.q))
+        masked = np.full((1, self.n), self.q)
+        owner, weights, rows = self._mixed(weights, rows, masked, "start")
+        codes = np.full(owner.size, masked[0] @ self.place)
+        _, codes, mass = self._outcomes(codes, weights, rows)
+        calls, last = np.zeros(codes.size, int), np.zeros((codes.size, self.n, 0))
+        return merged([Frontier(codes, calls, mass, last)], (self.q + 1) ** self.n)[0]
+
+    def finished(self, frontier: Frontier, step: int) -> Bool[np.ndarray, " m"]:
+        """Which states the decoder leaves before step `step`."""
+        tokens = self._tokens(frontier.codes)
+        if isinstance(self.decoder, Reveal):
+            return np.all(tokens != self.q, axis=1)
+        finished = partial(_finished, self.decoder, jnp.asarray(step), self.q)
+        return np.concatenate([done for _, done in in_batches(finished, tokens, self.batch, SIZES)])
+
+    def step(self, frontier: Frontier, step: int) -> tuple[Frontier, Float[np.ndarray, " n"]]:
+        """The frontier after a step; and the mass revealed at each position, if none is ever revised."""
+        n, size, start, parts = self.n, (self.q + 1) ** self.n, 0, []
+        changed = np.zeros(n)
+        for block, owner, weights, rows, calls, _ in self.branches(frontier.codes, step):
+            chunk = slice(start, start + block.shape[0])
+            start += block.shape[0]
+            mass = frontier.mass[chunk][owner] * weights
+            source, codes, mass = self._outcomes(frontier.codes[chunk][owner], mass, rows)
+            owner = owner[source]
+            after = frontier.calls[chunk] + calls
+            part, which = merged([Frontier(codes, after[owner], mass, np.zeros((0, n, step + 1)))], size)
+            if self.decoder.revises:
+                shares, shape = mass / frontier.mass[chunk][owner], (part.codes.size, block.shape[0])
+                flow = csr_array((shares, (which, owner)), shape)
+                tokens = self._tokens(part.codes)
+                last = _last_changes(frontier.last[chunk], frontier.mass[chunk], flow, block, tokens)
+                part = part._replace(last=last)
+            else:
+                changed += mass @ (self._tokens(codes) != block[owner])
+            parts.append(part)
+            self._check(sum(part.codes.size for part in parts))
+        return (merged(parts, size)[0] if len(parts) > 1 else parts[0]), changed
+
+    def branches(self, codes: Numbers, step: int) -> Iterator[tuple]:
+        """By batch: states; owner, weights and rows of the branches; calls; what `Reveal` has seen."""
+        self.calls += codes.size
+        check_calls((self.denoiser, self.decoder), self.calls, "the law")
+        stepped = partial(_stepped, self.denoiser, self.decoder, jnp.asarray(step))
+        for block, found in in_batches(stepped, self._tokens(codes), self.batch, SIZES):
+            (weights, rows), calls, log_probs = found
+            if log_probs is not None:
+                masked_probs(log_probs, block)  # refuses what is no probability
+            owner, weights, rows = self._mixed(weights, rows, block, "step")
+            if isinstance(self.decoder, Reveal):
+                kept = np.take_along_axis(rows, block[owner][:, :, None], axis=2)[:, :, 0]
+                # A state whose rows are certain of its mask in every position goes on for ever.
+                idle = np.bincount(owner[np.any(kept != 1, axis=1)], minlength=len(block)) == 0
+                if idle.any():
+                    state = readable_state(block[np.argmax(idle)], self.q)
+                    name = type(self.decoder.rule).__name__
+                    refuse(f"the choice of {name} at {state}", "empty", "at least one masked position")
+            yield block, owner, weights, rows, calls, log_probs
+
+    def _tokens(self, codes: Numbers) -> States:
+        return np.asarray(tokens_of(codes, self.n, self.q))
+
+    def _mixed(
+        self, weights: np.ndarray, rows: np.ndarray, tokens: States, what: str
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The branches in use, with rows of sum one in float64; refused if they never were."""
+        tolerance = 1e-9 if rows.dtype == np.float64 else 1e-4
+        weights = weights.astype(np.float64)
+        owner, branch = np.nonzero(weights)
+        rows = rows[owner, branch].astype(np.float64)
+        sums = rows @ np.ones(rows.shape[2])
+        wrong = ~(np.abs(weights.sum(1) - 1) <= tolerance)
+        wrong[owner[~np.all(np.abs(sums - 1) <= tolerance, axis=1)]] = True
+        if wrong.any():
+            state = readable_state(tokens[np.argmax(wrong)], self.q)
+            remedy = "the denoiser may be NaN there: wrap it in Fallback"
+            name = type(self.decoder).__name__
+            refuse(f"the {what} of {name} at {state}", "no law", "weights and rows of sum 1", remedy)
+        return owner, weights[owner, branch], rows / sums[..., None]
+
+    def _check(self, count: int) -> None:
+        """Refuse more states than were allowed, before they are made."""
+        if count > self.max_states:
+            remedy = "use fewer positions, or a decoder that reaches fewer states"
+            found = f"of at least {count} states"
+            refuse("the frontier of the law", found, f"at most {self.max_states}", remedy)
+
+    def _outcomes(
+        self, codes: Numbers, mass: Mass, rows: Float[np.ndarray, "m n symbols"]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Owners, codes and mass of what follows: one position at a time, impossible outcomes dropped."""
+        owner = np.arange(codes.size)
+        before = self._tokens(codes)
+        # Certain is no other symbol at all: a row of 1 may have others of 1e-300.
+        possible = (rows != 0) @ np.ones(rows.shape[2]) == 1  # an inner sum over q is slow
+        certain = possible & (np.take_along_axis(rows, before[:, :, None], axis=2)[:, :, 0] > 0)
+        for position in np.flatnonzero(~certain.all(axis=0)):
+            splits = ~certain[owner, position]
+            split = np.flatnonzero(splits)
+            weights = mass[split, None] * rows[owner[split], position]
+            source, symbol = np.nonzero(weights)
+            self._check(codes.size - split.size + source.size)
+            kept, of = ~splits, split[source]
+            moved = (symbol - before[owner[of], position]) * self.place[position]
+            codes = np.concatenate([codes[kept], codes[of] + moved])
+            mass = np.concatenate([mass[kept], weights[source, symbol]])
+            owner = np.concatenate([owner[kept], owner[of]])
+        return owner, codes, mass
+
+
+def _last_changes(
+    last: Float[np.ndarray, "m n steps"], total: Mass, flow: csr_array, before: States, after: np.ndarray
+) -> np.ndarray:
+    """`last` of what follows: its sources' by the shares in `flow`, or now where the token changed."""
+    target = np.repeat(np.arange(len(after)), np.diff(flow.indptr))
+    columns = []
+    for old, new, steps in zip(before.T, after.T, last.transpose(1, 0, 2), strict=True):
+        kept = new[target] == old[flow.indices]
+        stays, moves = (
+            csr_array((flow.data * part, flow.indices, flow.indptr), flow.shape) for part in (kept, ~kept)
+        )
+        columns.append(np.column_stack([stays @ steps, moves @ total]))
+    return np.stack(columns, axis=1)
+
+
+@eqx.filter_jit
+def _stepped(denoiser: AbstractDenoiser, decoder: AbstractDecoder, step: Array, tokens: Int[Array, "m n"]):
+    """The branches and calls; and the rows that a decoder has seen, to be checked: all, not the chosen."""
+
+    def one(state):
+        seen = denoiser(state) if isinstance(decoder, Reveal) else None
+        return decoder.branches(denoiser, state, step), decoder.calls(state, step, denoiser.q), seen
+
+    return jax.vmap(one)(tokens)
+
+
+@eqx.filter_jit
+def _finished(decoder: AbstractDecoder, step: Array, q: int, tokens: Int[Array, "m n"]):
+    return jax.vmap(lambda state: decoder.finished(state, step, q))(tokens)

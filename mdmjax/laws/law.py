@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from .._types import Array, Float, Int, Key
+from .._types import AbstractSized, Array, Float, Int, Key
 from ..decoders.base import DENOISED
 from ..distributions.joint import Joint
 from ..divergences import tables
@@ -19,7 +19,7 @@ else:
     from equinox import AbstractVar
 
 
-class AbstractLaw(eqx.Module):
+class AbstractLaw(AbstractSized):
     r"""The exact law of a decoder, as `exact_law` finds it: what it outputs, and what that costs.
 
     `way` is the way it was found, `calls_of` what its calls are of. `calls[c]` is the probability of `c`
@@ -34,8 +34,6 @@ class AbstractLaw(eqx.Module):
     calls: AbstractVar[Float[Array, " counts"] | None]
     finalised: AbstractVar[Float[Array, "n steps"] | None]
     unfinished: AbstractVar[Float[Array, ""]]
-    n: AbstractVar[int]
-    q: AbstractVar[int]
 
     @property
     def expected_calls(self) -> Float[Array, ""]:
@@ -54,6 +52,9 @@ class AbstractLaw(eqx.Module):
     @abc.abstractmethod
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
         """One draw of the output."""
+
+
+Plan = Callable[[], AbstractLaw]  # a law that is not too large, still to be computed
 
 
 class Law(AbstractLaw):
@@ -85,11 +86,11 @@ class Law(AbstractLaw):
         return self.probs.shape[0]
 
     def kl(self, p: tables.Table) -> Float[Array, ""]:
-        r"""Forward $\mathrm{KL}(p \| \text{law})$ in nats: `divergences.kl(p, law)`."""
+        r"""Forward KL in nats: `divergences.kl(p, law)`."""
         return tables.kl(p, self)
 
     def reverse_kl(self, p: tables.Table) -> Float[Array, ""]:
-        r"""Reverse $\mathrm{KL}(\text{law} \| p)$ in nats: `divergences.reverse_kl(p, law)`."""
+        r"""Reverse KL in nats: `divergences.reverse_kl(p, law)`."""
         return tables.reverse_kl(p, self)
 
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
@@ -99,11 +100,6 @@ class Law(AbstractLaw):
 
 def stepwise(probs: np.ndarray, finalised: np.ndarray, way: str) -> Law:
     """A law that takes one call in each of the steps of `finalised`, and no more."""
-    dtype = jnp.result_type(float)
-    calls = jnp.zeros((finalised.shape[1] + 1,), dtype).at[-1].set(1.0)
-    table, last = jnp.asarray(probs, dtype), jnp.asarray(finalised, dtype)
-    return Law(table, calls, last, jnp.zeros((), dtype), way)
-
-
-Plan = Callable[[], AbstractLaw]
-"""A law that is not too large, still to be computed."""
+    dtype, steps = jnp.result_type(float), finalised.shape[1]
+    calls = jnp.zeros((steps + 1,), dtype).at[-1].set(1.0)
+    return Law(jnp.asarray(probs, dtype), calls, jnp.asarray(finalised, dtype), jnp.zeros((), dtype), way)

@@ -17,14 +17,9 @@ from ..schedules.schedule import Schedule, check_total
 from ._rows import denoised, masked_probs, with_tables
 from .law import Law, Plan, stepwise
 
-MAX_TERMS = 5 * 2**28
-"""The most products that are summed without being asked for: about a minute on two cores (measured)."""
-
-A_CALL = 16
-"""Products that take as long as a look-up of the denoiser (measured)."""
-
-BLOCK = 2**14
-"""The states whose rows are alive, and a sixteenth of the products that are added, at a time."""
+MAX_TERMS = 5 * 2**28  # products summed without being asked for: about a minute on two cores (measured)
+A_CALL = 16  # products that take as long as a look-up of the denoiser (measured)
+BLOCK = 2**14  # states whose rows are alive, and a sixteenth of the products that are added, at a time
 
 
 def plan(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None) -> Plan | None:
@@ -46,7 +41,7 @@ def schedule_of(rule: RandomSubset) -> Schedule:
 def check_size(n: int, q: int, schedule: Schedule) -> None:
     """Refuse a law that takes too many products, calls or bytes, before it is tried."""
     check_table_size(n, q)
-    steps = _steps(schedule)
+    steps = list(zip(schedule.boundaries[:-1].tolist(), schedule.counts.tolist(), strict=True))
     need = max(_bytes(n, q, start, count) for start, count in steps)
     remedy = "use fewer positions, or steps of other sizes"
     check_bytes(need, MAX_TABLE_BYTES, "the random-order law", remedy)
@@ -67,33 +62,17 @@ def random_order_law(denoiser: AbstractDenoiser, schedule: Schedule) -> Law:
     \prod_{i \in B} \hat p(x'_i \mid x'_{S' \setminus B})$$
 
     for every state $x'$ with $N + s$ revealed positions $S'$: $\binom{n}{N} \binom{n-N}{s} q^{N+s}$ terms a
-    step, and a call of the denoiser for each of $\binom{n}{N} q^N$ states that is reached; no schedule
-    takes more than $(2q+1)^n$ terms. Its KL is at most `expected_kl`, the mean over the partitions
-    (Jensen).
-
-    Raises:
-        InvalidInputError: counts that do not sum to `n`; a denoiser that is NaN, or whose rows do not sum
-            to one, at a state that is reached; too many terms (a call counts as 16) or bytes.
-
-    >>> import jax.numpy as jnp
-    >>> from mdmjax import Joint, Oracle
-    >>> joint = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> random_order_law(Oracle(joint), Schedule([2])).probs.tolist()
-    [[0.25, 0.25], [0.25, 0.25]]
+    step, and a call of the denoiser for each of $\binom{n}{N} q^N$ states that is reached; no schedule has
+    more than $(2q+1)^n$ terms. Its KL is at most `expected_kl`, the mean over the partitions (Jensen).
     """
     n, q = denoiser.n, denoiser.q
     check_total(schedule, n)
     check_size(n, q, schedule)
     denoiser, mass = with_tables(denoiser, whole=True), np.ones((1, 1))
-    for start, count in _steps(schedule):
+    for start, count in zip(schedule.boundaries[:-1].tolist(), schedule.counts.tolist(), strict=True):
         mass = level_after(denoiser, mass, start, count)
     # The words of the last level are all sequences, in the order of the table.
     return stepwise(mass.reshape((q,) * n), np.tile(schedule.counts / n, (n, 1)), "random order")
-
-
-def _steps(schedule: Schedule) -> list[tuple[int, int]]:
-    """How many are revealed before each step, and in it."""
-    return list(zip(schedule.boundaries[:-1].tolist(), schedule.counts.tolist(), strict=True))
 
 
 def level_after(
@@ -104,22 +83,20 @@ def level_after(
     For each way to place the new tokens among the old ones, all sets at once: the sets are the last
     axis, which is long and has stride one, and the digits of a word are axes that a view permutes.
     """
-    n, q = denoiser.n, denoiser.q
-    before, after = (
-        np.array(list(itertools.combinations(range(n), size)), np.int64) for size in (start, start + count)
-    )
+    n, q, end = denoiser.n, denoiser.q, start + count
+    before, after = (np.array([*itertools.combinations(range(n), m)], np.int64) for m in (start, end))
     rank = np.zeros(2**n, np.int64)
     rank[(1 << before).sum(1)] = np.arange(before.shape[0])
     digit = np.full((before.shape[0], n), start)  # of a word, at each position; `start` where masked
     np.put_along_axis(digit, before, np.arange(start)[None, :], 1)
     row = np.cumsum(digit == start, axis=1) - 1 + np.arange(before.shape[0])[:, None] * (n - start)
-    result = np.zeros((q,) * (start + count) + after.shape[:1])
+    result = np.zeros((q,) * end + after.shape[:1])
     free = _free_digits(n, q, start, count)
     for first in range(0, q**start, q**free):
         shared = mass[first : first + q**free] / math.comb(n - start, count)
         rows = _rows(denoiser, shared, digit, start, first)
         fixed = np.unravel_index(first // q**free, (q,) * (start - free)) if start > free else ()
-        for places in itertools.combinations(range(start + count), count):
+        for places in itertools.combinations(range(end), count):
             drawn = after[:, places]
             source = rank[(1 << after).sum(1) - (1 << drawn).sum(1)]
             terms = shared.take(source, 1)[:, None, :]
@@ -127,18 +104,14 @@ def level_after(
                 entry = row[source, position] * q + np.arange(q)[:, None]
                 terms = terms[:, :, None, :] * rows.take(entry, 1)[:, None, :, :]
                 terms = terms.reshape(q**free, -1, after.shape[0])
-            kept = [place for place in range(start + count) if place not in places]
-            view = result.transpose(*kept, *places, start + count)[fixed]
+            kept = [place for place in range(end) if place not in places]
+            view = result.transpose(*kept, *places, end)[fixed]
             view += terms.reshape(view.shape)
     return result.reshape(-1, after.shape[0])
 
 
 def _rows(
-    denoiser: AbstractDenoiser,
-    mass: Float[np.ndarray, "words sets"],
-    digit: Int[np.ndarray, "sets n"],
-    start: int,
-    first: int,
+    denoiser: AbstractDenoiser, mass: np.ndarray, digit: Int[np.ndarray, "sets n"], start: int, first: int
 ) -> Float[np.ndarray, "words entries"]:
     """The rows of masked positions, set by set, 0 where not reached; the words are from `first` on."""
     q = denoiser.q
@@ -162,10 +135,10 @@ def _free_digits(n: int, q: int, start: int, count: int) -> int:
 
 def _bytes(n: int, q: int, start: int, count: int) -> int:
     """The memory of a step: masses, products, rows as log-probabilities and as probabilities, sets."""
-    words = q ** _free_digits(n, q, start, count)
-    before, after = math.comb(n, start), math.comb(n, start + count)
-    masses = 2 * before * q**start + 2 * after * q ** (start + count)
+    words, end = q ** _free_digits(n, q, start, count), start + count
+    before, after = math.comb(n, start), math.comb(n, end)
+    masses = 2 * before * q**start + 2 * after * q**end
     products = 3 * words * q**count * after
     rows = words * before * (4 * n * q + 3 * n)
-    sets = 2**n + before * (start + n) + after * (2 * (start + count) + 2 * q)
+    sets = 2**n + before * (start + n) + after * (2 * end + 2 * q)
     return 8 * (masses + products + rows + sets)

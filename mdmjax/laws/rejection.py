@@ -1,8 +1,7 @@
 r"""What exact sampling of blocks by rejection costs in proposals (arXiv 2602.00286, Prop. 5.1).
 
-A block is proposed from the product of the denoiser's rows and accepted with probability
-$a = p / (M p_\Pi)$. With $Z = \sum p_\Pi a$ the law of an accepted block is $p_\Pi a / Z$, and the number
-of proposals is geometric with mean $1 / Z = M$.
+A block from the product $p_\Pi$ of the denoiser's rows is accepted with probability $a = p / (M p_\Pi)$.
+With $Z = \sum p_\Pi a$ its law is $p_\Pi a / Z$; the number of proposals is geometric, of mean $1 / Z = M$.
 """
 
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from ..decoders.verification import BlockRejection, block_words, check_branches,
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.base import AbstractDistribution
 from ..distributions.joint import tabulate
+from ..divergences.total_correlation import check_block
 from ._rows import with_tables
 from .fixed_order import block_products, blocks_of, check_size, contexts_of
 from .law import Law, Plan
@@ -43,10 +43,9 @@ class RejectionLaw(Law):
     - `probs`, shape `[q]*n`: the law $\prod_m p_\Pi a / Z$;
     - `proposals_by_block` $= \mathbb{E}_{x_P}[M(x_P)]$, contexts drawn from that law;
     - `bound_by_block` $= \mathbb{E}_{x_P}[\exp \mathrm{KL}(p(x_B \mid x_P) \,\|\, p_\Pi(x_B \mid x_P))]$,
-      which is no larger (Prop. 5.1, in every context). With an `Oracle` the KL is the forward
-      conditional total correlation.
+      which is no larger (Prop. 5.1, in every context).
 
-    A call is a proposal. Their number has no bound, so that `calls` and `finalised` are `None`.
+    A call is a proposal. Their number has no bound: `calls` and `finalised` are `None`.
     """
 
     proposals_by_block: Float[Array, " blocks"] = eqx.field(kw_only=True)
@@ -69,12 +68,7 @@ def rejection_law(
     r"""The law and the mean cost of `BlockRejection`, in closed form, with no bound on the steps.
 
     The law is formed from what is accepted and not taken to be the distribution, which it equals. Costs
-    $q^n$ a block, and the denoiser in each context of a block.
-
-    Raises:
-        InvalidInputError: blocks that do not partition `0..n-1`; a denoiser of another shape, NaN at a
-            context that occurs, or whose product is zero where the target is not ($M = \infty$); tables
-            above 2 GiB.
+    $q^n$ a block, and the denoiser in each context of a block. $M = \infty$ is refused.
 
     >>> from mdmjax import Joint, Oracle
     >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
@@ -91,12 +85,10 @@ def rejection_law(
         refuse("partition", f"of {len(order)} positions", f"n = {n} positions")
     check_size(denoiser, blocks, "the law of rejection")
     table = np.asarray(tabulate(distribution).probs, np.float64).transpose(order)
-    denoiser, law, seen = with_tables(denoiser), np.ones(1), 0
-    proposals, bounds = [], []
+    denoiser, law, known, proposals, bounds = with_tables(denoiser), np.ones(1), [], [], []
     for block in blocks:
-        known, seen = order[:seen], seen + len(block)
         product, _ = block_products(denoiser, known, block, law > 0)
-        truth = table.sum(axis=tuple(range(seen, n))).reshape(law.size, -1)
+        truth = table.reshape(*product.shape, -1).sum(2)
         mass = truth.sum(1, keepdims=True)
         exact = truth / np.where(mass > 0, mass, 1.0)
         # p_Pi a with a = p / (M p_Pi); zero where M is infinite
@@ -106,29 +98,20 @@ def rejection_law(
         usable = np.isfinite(constant) & (constant > 0)
         accepted = product * (np.where(usable, ratio, 0.0) / np.where(usable, constant, 1.0))
         rate = accepted.sum(1)
-        lacking = np.flatnonzero((law > 0) & (rate == 0)).tolist()
-        if lacking:
-            state = readable_state(contexts_of(known, n, q, lacking[0], lacking[0] + 1)[0], q)
+        lacking = np.flatnonzero((law > 0) & (rate == 0))
+        if lacking.size:
+            state = readable_state(contexts_of(known, n, q, lacking[:1])[0], q)
             remedy = "the denoiser gives a word that occurs no probability; mix its rows"
             refuse(f"the rejection constant at {state}", "inf", "a finite number of proposals", remedy)
         rate = np.where(law > 0, rate, 1.0)
-        terms = kl_terms(jnp.asarray(exact), jnp.asarray(product))
-        divergence = jnp.where(jnp.asarray(law > 0), jnp.sum(terms, axis=1), 0.0)
+        divergence = np.asarray(jnp.sum(kl_terms(jnp.asarray(exact), jnp.asarray(product)), axis=1))
         proposals.append((law / rate).sum())
-        bounds.append((law * np.exp(np.asarray(divergence))).sum())
-        law = (law[:, None] * accepted / rate[:, None]).reshape(-1)
-    probs = law.reshape((q,) * n).transpose(np.argsort(order))
-    dtype = jnp.result_type(float)
-    return RejectionLaw(
-        probs=jnp.asarray(probs, dtype),
-        calls=None,
-        finalised=None,
-        unfinished=jnp.zeros((), dtype),
-        way="rejection",
-        calls_of=BlockRejection.calls_of,
-        proposals_by_block=jnp.asarray(np.array(proposals), dtype),
-        bound_by_block=jnp.asarray(np.array(bounds), dtype),
-    )
+        bounds.append((law * np.exp(np.where(law > 0, divergence, 0.0))).sum())
+        law, known = (law[:, None] * accepted / rate[:, None]).reshape(-1), known + block
+    as_float = partial(jnp.asarray, dtype=jnp.result_type(float))
+    probs = as_float(law.reshape((q,) * n).transpose(np.argsort(order)))
+    costs = {"proposals_by_block": as_float(proposals), "bound_by_block": as_float(bounds)}
+    return RejectionLaw(probs, None, None, as_float(0.0), "rejection", BlockRejection.calls_of, **costs)
 
 
 def rejection_constant(
@@ -138,20 +121,10 @@ def rejection_constant(
 
     The context are the revealed `tokens`; the positions `block` count as masked. `inf` if $p_\Pi$ misses a
     word that can occur, NaN if the context cannot. Takes $q^{|B|}$ marginals.
-
-    Raises:
-        InvalidInputError: an empty block, a position twice or not in `0..n-1`; words of more than 2 GiB;
-            a denoiser of another shape.
-
-    >>> from mdmjax import Joint, Oracle
-    >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> float(rejection_constant(same, Oracle(same), jnp.array([2, 2]), [0, 1]))
-    2.0
     """
     n, q = distribution.n, distribution.q
     check_fits(denoiser, distribution)
-    if not block or len(set(block)) != len(block) or not set(block) <= set(range(n)):
-        refuse("block", list(block), f"different positions in 0..{n - 1}, at least one")
+    check_block(block, n)
     check_branches("block", f"of {len(block)} positions", q ** len(block), n, q)
     chosen = jnp.zeros((n,), bool).at[jnp.asarray(block)].set(True)
     context = jnp.where(chosen, q, tokens)

@@ -12,7 +12,7 @@ from ..decoders.verification import check_fits
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
 from ..laws._rows import Rows as Said
-from ..laws._rows import States, checked_probs, denoised, with_tables
+from ..laws._rows import States, denoised, masked_probs, with_tables
 
 Rows = Float[Array, "contexts n q"]
 
@@ -21,10 +21,6 @@ def context_rows(joint: Joint, denoiser: AbstractDenoiser) -> tuple[Rows, Rows, 
     r"""$p(x_i \mid x_C)$, $\log \hat p(x_i \mid x_C)$ and $p(x_C)$ of every context, by its code.
 
     Rows of revealed positions, and of contexts that the data never have, are 0 and $-\infty$.
-
-    Raises:
-        InvalidInputError: a denoiser of another size, or whose rows are NaN or do not sum to one in a
-            context that occurs; tables of more than 2 GiB.
     """
     check_fits(denoiser, joint)
     n, q, contexts = joint.n, joint.q, (joint.q + 1) ** joint.n
@@ -39,11 +35,8 @@ def context_rows(joint: Joint, denoiser: AbstractDenoiser) -> tuple[Rows, Rows, 
 
 
 def normalised(log_probs: Said, tokens: States) -> Said:
-    r"""The rows of `checked_probs` as logarithms, which hold what is too small for a probability.
-
-    $-\infty$ where revealed.
-    """
-    checked_probs(log_probs, tokens)
+    r"""Checked rows of sum one, as logarithms, which hold what is too small; $-\infty$ where revealed."""
+    masked_probs(log_probs, tokens)  # refuses what is no probability
     rows = log_probs.astype(np.float64)
     rows = rows - np.logaddexp.reduce(rows, axis=2, keepdims=True)
     return np.where((tokens == log_probs.shape[2])[:, :, None], rows, -np.inf)
@@ -69,9 +62,8 @@ def forward_errors(
 @jax.jit
 def _exact(probs: Float[Array, "..."]) -> tuple[Float[Array, " contexts"], Rows]:
     """The mass of every context, and its conditionals."""
-    n, q = probs.ndim, probs.shape[0]
     mass = marginal_table(probs).reshape(-1)
-    masked, after = one_more(n, q)
+    masked, after = one_more(probs.ndim, probs.shape[0])
     rows = jnp.where(masked[:, :, None], mass[after], 0.0)
     sums = jnp.sum(rows, axis=2, keepdims=True)
     return mass, rows / jnp.where(sums > 0, sums, 1.0)

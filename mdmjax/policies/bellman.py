@@ -30,6 +30,8 @@ from ..distributions.joint import MAX_TABLE_BYTES, Joint
 from ..schedules.schedule import Schedule, check_total
 from ._local import context_rows, forward_errors
 
+Table = Float[Array, "..."]
+
 
 class Policies(eqx.Module):
     """A class of policies: what their choices may depend on, and which choices are theirs.
@@ -61,9 +63,9 @@ def given_sizes(schedule: Schedule, *, adaptive: bool = True) -> Policies:
 class Problem(eqx.Module):
     """What every state and set costs, the mass of every state, and its value with no step left."""
 
-    costs: Float[Array, "..."]
-    weights: Float[Array, "..."]
-    values: Float[Array, "..."]
+    costs: Table
+    weights: Table
+    values: Table
     random: bool = eqx.field(static=True)
 
 
@@ -76,12 +78,7 @@ class Swept(NamedTuple):
 
 
 def problem(joint: Joint, among: Policies, denoiser: AbstractDenoiser | None, rows: int = 1) -> Problem:
-    """The tables of a class of policies, of which `rows` rows of choices will be kept.
-
-    Raises:
-        InvalidInputError: tables of more than 2 GiB; `counts` that do not sum to `n`; a denoiser of
-            another size, or whose rows are NaN or do not sum to one in a context that occurs.
-    """
+    """The tables of a class of policies, of which `rows` rows of choices will be kept."""
     n, q = joint.n, joint.q
     need = (2 * n + 8 if among.random else 6) * (q + 2) ** n * joint.probs.dtype.itemsize
     what = "the optimal random order" if among.random else "the optimal policy"
@@ -90,20 +87,20 @@ def problem(joint: Joint, among: Policies, denoiser: AbstractDenoiser | None, ro
     if among.counts is not None:
         check_total(Schedule(among.counts), n)
     errors = None if denoiser is None else forward_errors(*context_rows(joint, denoiser))
-    return Problem(*_tables(joint.probs, errors, among), among.random)
+    return _tables(joint.probs, errors, among)
 
 
 def sweeps(given: Problem, count: int, price: float = 0.0) -> Iterator[Swept]:
     """The best of the class with `1..count` steps left, at `price` nats a call."""
     values, calls = given.values, jnp.zeros_like(given.values)
+    at = np.asarray(price, values.dtype)
     for _ in range(count):
-        at = np.asarray(price, values.dtype)
         values, calls, swept = _sweep(given.costs, given.weights, values, calls, at, random=given.random)
         yield swept
 
 
 def priced(given: Problem, price: float) -> Swept:
-    """The best at a price, its KL as `cost`; every step reveals something, so `n` sweeps are enough."""
+    """The best at a price, its KL as `cost`: every step reveals something, so `n` sweeps are enough."""
     *_, (cost, calls, choices) = sweeps(given, given.weights.ndim, price)
     return Swept(jnp.maximum(cost - price * calls, 0.0), calls, choices)
 
@@ -122,14 +119,14 @@ def _sweep(costs, weights, values, calls, price, *, random: bool):
     return values, calls, Swept(values.reshape(-1)[-1], calls.reshape(-1)[-1], choices.reshape(-1))
 
 
-def _best_set(total: Float[Array, "..."], later: Float[Array, "..."]):
+def _best_set(total: Table, later: Table):
     """The least over the sets, one axis at a time: the last two slots (masked, revealed now) become one.
 
     Ties leave a position masked, but where all is infinite as much is revealed as may be: then it ends.
     """
     sets = jnp.zeros(total.shape, jnp.int32)
     for axis in range(total.ndim):
-        revealed, kept = _slot(total, axis, -1), _slot(total, axis, -2)
+        kept, revealed = jnp.split(jax.lax.slice_in_dim(total, -2, None, axis=axis), 2, axis)
         better = (revealed < kept) | (~(kept < jnp.inf) & ~jnp.isnan(revealed))
         sets = _better(sets, axis, better, 1 << axis)
         later = _better(later, axis, better)
@@ -139,12 +136,11 @@ def _best_set(total: Float[Array, "..."], later: Float[Array, "..."]):
 
 def _better(table: Array, axis: int, better: Bool[Array, "..."], gain: int = 0) -> Array:
     """The last two slots of an axis as one: the better of them, plus `gain` if that is revealed."""
-    symbols = jax.lax.slice_in_dim(table, 0, table.shape[axis] - 2, axis=axis)
-    picked = jnp.where(better, _slot(table, axis, -1) + gain, _slot(table, axis, -2))
-    return jnp.concatenate([symbols, picked], axis)
+    symbols, kept, revealed = jnp.split(table, [table.shape[axis] - 2, table.shape[axis] - 1], axis)
+    return jnp.concatenate([symbols, jnp.where(better, revealed + gain, kept)], axis)
 
 
-def _best_size(total: Float[Array, "..."], later: Float[Array, "..."]):
+def _best_size(total: Table, later: Table):
     """The least over the sizes of the mean over the sets of a size; the first of equals."""
     n, count = total.ndim, _how_many(tuple(size - 1 for size in total.shape), -1)
     ways = jnp.asarray([[math.comb(m, s) for m in range(n + 1)] for s in range(n + 1)], total.dtype)
@@ -159,32 +155,27 @@ def _best_size(total: Float[Array, "..."], later: Float[Array, "..."]):
     return least, then, best.astype(jnp.int32)
 
 
-def _by_size(table: Float[Array, "..."]) -> Float[Array, "sizes ..."]:
+def _by_size(table: Table) -> Float[Array, "sizes ..."]:
     """Sums over the sets of every size: the last two slots of an axis (masked, revealed now) become one."""
     table = table[None]
     for axis in range(1, table.ndim):
         slots, none = table.shape[axis], ((0, 0),) * table.ndim
-        kept = jax.lax.slice_in_dim(table, 0, slots - 1, axis=axis)
+        kept, revealed = jnp.split(table, [slots - 1], axis)
         # What is kept is of the same size, what is revealed of the next; symbols are kept.
         moved = ((1, 0), *none[1:axis], (slots - 2, 0), *none[axis + 1 :])
-        table = jnp.pad(kept, ((0, 1), *none[1:])) + jnp.pad(_slot(table, axis, -1), moved)
+        table = jnp.pad(kept, ((0, 1), *none[1:])) + jnp.pad(revealed, moved)
     return table
 
 
 @eqx.filter_jit
-def _tables(
-    probs: Float[Array, "..."], errors: Float[Array, "n contexts"] | None, among: Policies
-) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
-    """The cost of every pair, NaN where it may not be chosen, and the weight and value of every state."""
-    n, q = probs.ndim, probs.shape[0]
-    weights = marginal_table(probs)
+def _tables(probs: Table, errors: Float[Array, "n contexts"] | None, among: Policies) -> Problem:
+    """Costs are NaN where a set may not be chosen."""
+    n, weights = probs.ndim, marginal_table(probs)
     costs = _correlations(neg_xlogx(weights))
     if errors is not None:
         costs = costs + _error_sums(errors.reshape((n,) + weights.shape))
     if not among.adaptive:
-        for axis in range(n):
-            symbols, rest = jnp.split(costs, [q], axis)
-            costs = jnp.concatenate([symbols.sum(axis, keepdims=True), rest], axis)
+        costs = summed(costs, probs.shape[0])
         weights = jnp.ones((2,) * n, probs.dtype)
     size, unfinished = _how_many(costs.shape, -1), _how_many(weights.shape, -1) > 0
     allowed = size > 0
@@ -192,10 +183,11 @@ def _tables(
         ends = np.repeat(np.cumsum(among.counts), among.counts)
         wanted = jnp.asarray([-1, *(ends - np.arange(n))[::-1]], jnp.int32)  # by the masked positions
         allowed = size == wanted[size + _how_many(costs.shape, -2)]
-    return jnp.where(allowed, costs, jnp.nan), weights, jnp.where(unfinished, jnp.inf, 0.0 * weights)
+    values = jnp.where(unfinished, jnp.inf, 0.0 * weights)
+    return Problem(jnp.where(allowed, costs, jnp.nan), weights, values, among.random)
 
 
-def _correlations(terms: Float[Array, "..."]) -> Float[Array, "..."]:
+def _correlations(terms: Table) -> Table:
     r"""$p(x_C)\,\mathrm{TC}(X_B \mid x_C)$ of every pair, from the table of $-p \log p$.
 
     It is $\sum_{i \in B} h_i - h_B$ with $h_B = \sum_{x_B} -p \log p\,(x_C x_B) + p \log p\,(x_C)$.
@@ -205,27 +197,35 @@ def _correlations(terms: Float[Array, "..."]) -> Float[Array, "..."]:
     for axis in range(terms.ndim):
         symbols, masked = jnp.split(state, [terms.shape[0] - 1], axis)
         h = symbols.sum(axis, keepdims=True) - masked
-        singles = jnp.concatenate([singles, _slot(singles, axis, -1) + h], axis)
+        singles = jnp.concatenate([singles, jax.lax.index_in_dim(singles, -1, axis) + h], axis)
         joint = _append_sum(joint, axis)
         state = jnp.concatenate([state, masked], axis)
     return singles - (joint - state)
 
 
-def _error_sums(errors: Float[Array, "n ..."]) -> Float[Array, "..."]:
+def _error_sums(errors: Float[Array, "n ..."]) -> Table:
     r"""$\sum_{i \in B} e_i(x_C)$ of every pair; what is revealed in the step counts as masked in $C$."""
     total = jnp.zeros((errors.shape[1] + 1,) * errors.shape[0], errors.dtype)
     for position, table in enumerate(errors):
         for axis in range(table.ndim):
-            masked = _slot(table, axis, -1)
+            masked = jax.lax.index_in_dim(table, -1, axis)
             kept = jnp.zeros_like(table) if axis == position else table
             table = jnp.concatenate([kept, masked], axis)
         total = total + table
     return total
 
 
-def _append_sum(table: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
+def summed(table: Table, q: int, first: int = 0) -> Table:
+    """The sum over the `q` symbols of every axis from `first` on, before what is no symbol."""
+    for axis in range(first, table.ndim):
+        symbols, rest = jnp.split(table, [q], axis)
+        table = jnp.concatenate([symbols.sum(axis, keepdims=True), rest], axis)
+    return table
+
+
+def _append_sum(table: Table, axis: int) -> Table:
     """The sum over the symbols, behind the slot of the mask."""
-    symbols = jax.lax.slice_in_dim(table, 0, table.shape[axis] - 1, axis=axis)
+    symbols = jax.lax.slice_in_dim(table, 0, -1, axis=axis)
     return jnp.concatenate([table, symbols.sum(axis, keepdims=True)], axis)
 
 
@@ -233,12 +233,5 @@ def _how_many(shape: tuple[int, ...], index: int) -> Int[Array, "..."]:
     """How many indices of every entry are `index`, counted from the end of their axis."""
     found = jnp.zeros(shape, jnp.int32)
     for axis, size in enumerate(shape):
-        line = (jnp.arange(size) == size + index).astype(jnp.int32)
-        found = found + line.reshape([-1 if i == axis else 1 for i in range(len(shape))])
+        found += (jax.lax.broadcasted_iota(jnp.int32, shape, axis) == size + index).astype(jnp.int32)
     return found
-
-
-def _slot(table: Array, axis: int, index: int) -> Array:
-    """One slot of an axis, counted from the end, kept as an axis of length one."""
-    first = table.shape[axis] + index
-    return jax.lax.slice_in_dim(table, first, first + 1, axis=axis)

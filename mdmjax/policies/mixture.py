@@ -1,9 +1,9 @@
 """Every schedule of random-order decoding, judged by the KL to its own law: the mixture over partitions.
 
-That KL is at most `expected_kl` (Jensen) and is not a sum over steps, so that its best schedule may be
-another one. All $2^{n-1}$ compositions of $n$ are the leaves of a tree of prefixes.
+That KL is at most `expected_kl` (Jensen) and no sum over steps: its best schedule may be another one.
 """
 
+import itertools
 import math
 
 import equinox as eqx
@@ -20,9 +20,9 @@ from ..distributions.joint import Joint
 from ..laws._rows import with_tables
 from ..laws.random_order import MAX_TERMS, level_after
 from ..schedules.schedule import Schedule, check_total
+from .optimal import check_steps
 
-MAX_SCHEDULES = 2**15
-"""The most schedules that are walked without being asked for."""
+MAX_SCHEDULES = 2**15  # walked without being asked for
 
 
 class MixtureSchedules(eqx.Module):
@@ -39,15 +39,8 @@ class MixtureSchedules(eqx.Module):
         return self.kl.shape[0].bit_length()
 
     def schedule(self, steps: int) -> Schedule:
-        """A schedule of `steps` steps whose mixture has the least KL, the first of equals.
-
-        Equal are those within rounding (`comparable`); first is the least number.
-
-        Raises:
-            InvalidInputError: `steps` outside `1..n`.
-        """
-        if not 1 <= steps <= self.n:
-            refuse("steps", steps, f"an integer in 1..{self.n}", "each step reveals at least one token")
+        """A schedule of `steps` steps of the least KL; of those equal but for rounding the least number."""
+        check_steps("steps", steps, self.n)
         codes = np.array([c for c in range(2 ** (self.n - 1)) if c.bit_count() == steps - 1])
         best = int(codes[np.argmin(np.asarray(comparable(self.kl[codes])))])
         ends = [j for j in range(1, self.n) if best >> (j - 1) & 1]
@@ -68,11 +61,8 @@ def mixture_schedules(
 ) -> MixtureSchedules:
     r"""$\mathrm{KL}(p \| \text{mixture})$ of all $2^{n-1}$ schedules, with any denoiser.
 
-    Schedules that begin alike share their beginning: at most $(2q+2)^n$ terms in all.
-
-    Raises:
-        InvalidInputError: a denoiser of another size; more than `max_schedules` schedules or `max_terms`
-            terms, before they are tried; and as `random_order_law`.
+    Schedules that begin alike share their beginning: at most $(2q+2)^n$ terms in all. More than
+    `max_schedules` schedules or `max_terms` terms are refused.
 
     >>> from mdmjax import Oracle
     >>> pair = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
@@ -81,7 +71,16 @@ def mixture_schedules(
     """
     n, q = joint.n, joint.q
     check_fits(denoiser, joint)
-    _check_cost(n, q, max_schedules, max_terms)
+    if 2 ** (n - 1) > max_schedules:
+        wanted = f"at least 2^{n - 1} = {2 ** (n - 1)}"
+        refuse("max_schedules", max_schedules, wanted, f"n = {n} has that many; use fewer positions")
+    terms = sum(
+        2 ** max(start - 1, 0) * math.comb(n, end) * q**end * math.comb(end, start)
+        for start, end in itertools.combinations(range(n + 1), 2)
+    )
+    if terms > max_terms:
+        remedy = f"all schedules of n = {n}, q = {q} have that many terms; use fewer positions"
+        refuse("max_terms", max_terms, f"at least {terms}", remedy)
     denoiser, kl = with_tables(denoiser), np.zeros(2 ** (n - 1))
     # Depth first, so that no more than one mass a level is kept for each pending step.
     pending = [(0, 0, np.ones((1, 1)))]
@@ -95,21 +94,4 @@ def mixture_schedules(
     return MixtureSchedules(jnp.asarray(kl))
 
 
-@jax.jit
-def _kl(probs: Float[Array, "..."], law: Float[Array, "..."]) -> Float[Array, ""]:
-    return jnp.sum(kl_terms(probs, law))
-
-
-def _check_cost(n: int, q: int, max_schedules: int, max_terms: int) -> None:
-    """Refuse more schedules, or terms of the sums, than asked for."""
-    if 2 ** (n - 1) > max_schedules:
-        wanted = f"at least 2^{n - 1} = {2 ** (n - 1)}"
-        refuse("max_schedules", max_schedules, wanted, f"n = {n} has that many; use fewer positions")
-    terms = sum(
-        2 ** max(start - 1, 0) * math.comb(n, end) * q**end * math.comb(end, start)
-        for start in range(n)
-        for end in range(start + 1, n + 1)
-    )
-    if terms > max_terms:
-        remedy = f"all schedules of n = {n}, q = {q} have that many terms; use fewer positions"
-        refuse("max_terms", max_terms, f"at least {terms}", remedy)
+_kl = jax.jit(lambda probs, law: jnp.sum(kl_terms(probs, law)))

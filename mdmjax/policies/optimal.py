@@ -1,22 +1,68 @@
 """The best decoder of a class of policies, for a number of calls or for a price of a call."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 
 from .._errors import refuse
-from .._types import Array, Float
+from .._types import Array, Float, Int, Key, LogProbs, Positions, Step, Tokens
+from ..decoders.base import AbstractRule
+from ..decoders.orders import first, uniform_choice_law
 from ..decoders.reveal import Reveal
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import Joint
+from ..laws._rows import code_of
 from .bellman import Policies, Swept, any_policy, priced, problem, sweeps
-from .tables import PolicyTable, SizeTable
+
+
+class PolicyTable(AbstractRule):
+    """The set to reveal of every step and state: bit `i` of `sets[step, code]` is position `i`.
+
+    Steps beyond the last row use the last row. With `adaptive` false the code is in base 2, with digit 1
+    where masked: the choice depends on which positions are revealed, and not on their symbols.
+    """
+
+    sets: Int[Array, "steps codes"]
+    adaptive: bool = eqx.field(static=True, default=True)
+    is_random = False
+
+    def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
+        """The positions of the table's set."""
+        n, q = log_probs.shape
+        chosen = _entry(self.sets, self.adaptive, q, tokens, step)
+        return (chosen >> jnp.arange(n, dtype=chosen.dtype)) & 1 == 1
+
+
+class SizeTable(AbstractRule):
+    """The number of tokens to reveal, at uniformly random masked positions; codes as in `PolicyTable`."""
+
+    sizes: Int[Array, "steps codes"]
+    adaptive: bool = eqx.field(static=True, default=True)
+    is_random = True
+
+    def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
+        """The masked positions that come first in a random order."""
+        n, q = log_probs.shape
+        size = _entry(self.sizes, self.adaptive, q, tokens, step)
+        return first(jax.random.permutation(key, n), tokens == q, size)
+
+    def choice_law(self, log_probs: LogProbs, tokens: Tokens, step: Step) -> Float[Array, " subsets"]:
+        """Uniform over the sets of masked positions of this size."""
+        q = log_probs.shape[1]
+        size = _entry(self.sizes, self.adaptive, q, tokens, step)
+        return uniform_choice_law(tokens == q, size, log_probs.dtype)
+
+
+def _entry(table: Int[Array, "steps codes"], adaptive: bool, q: int, tokens: Tokens, step: Step) -> Array:
+    code = code_of(tokens, q) if adaptive else code_of((tokens == q).astype(tokens.dtype), 1)
+    return table[jnp.minimum(step, table.shape[0] - 1), code].astype(int)
 
 
 class OptimalPolicy(eqx.Module):
-    """A policy that none of its class beats: its cost in nats, its mean number of calls, and its decoder.
+    """A policy that none of its class beats, its cost in nats and its mean number of calls.
 
-    `expected_kl` and `expected_calls` are means over the data and over the random choices of the decoder,
-    if it makes any; `exact_law` of the decoder gives the calls over its own output.
+    Both are means over the data and over the random choices of the decoder, if it makes any; `exact_law` of
+    the decoder gives the calls over its own output.
     """
 
     expected_kl: Float[Array, ""]
@@ -25,11 +71,7 @@ class OptimalPolicy(eqx.Module):
 
     @property
     def kl(self) -> Float[Array, ""]:
-        r"""$\mathrm{KL}(p \| \text{law})$: where nothing is random the mean is that of the law itself.
-
-        Raises:
-            InvalidInputError: random orders, the KL of whose law is at most `expected_kl` (Jensen).
-        """
+        r"""$\mathrm{KL}(p \| \text{law})$; refused for random orders, where it may be less (Jensen)."""
         if self.decoder.rule.is_random:
             remedy = "take expected_kl, or kl(joint, exact_law(denoiser, decoder))"
             refuse("the kl of random orders", "not expected_kl", "that of a policy", remedy)
@@ -66,7 +108,7 @@ def optimal_policy(
     >>> [round(float(optimal_policy(same, steps).kl), 4) for steps in (1, 2)]
     [0.6931, 0.0]
     """
-    _check_steps("steps", steps, joint)
+    check_steps("steps", steps, joint.n)
     if among.counts is not None and steps < len(among.counts):
         refuse("steps", steps, f"at least {len(among.counts)}", f"the sizes given are {[*among.counts]}")
     found = list(sweeps(problem(joint, among, denoiser, steps), steps))
@@ -79,16 +121,13 @@ def optimal_policy_frontier(
 ) -> Float[Array, " max_steps"]:
     """The least `expected_kl` in nats for at most `k = 1..max_steps` calls: without the policies.
 
-    `inf` for fewer calls than given sizes take.
-
-    Raises:
-        InvalidInputError: as `optimal_policy`.
+    `inf` for fewer calls than given sizes take. Refused as `optimal_policy`.
 
     >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
     >>> [round(kl, 4) for kl in optimal_policy_frontier(same, 2).tolist()]
     [0.6931, 0.0]
     """
-    _check_steps("max_steps", max_steps, joint)
+    check_steps("max_steps", max_steps, joint.n)
     found = [one.cost for one in sweeps(problem(joint, among, denoiser), max_steps)]
     return jnp.maximum(jnp.stack(found), 0.0)
 
@@ -113,10 +152,10 @@ def optimal_policy_calls(
     return _policy(among, found, [found.choices])
 
 
-def _check_steps(argument: str, steps: int, joint: Joint) -> None:
+def check_steps(argument: str, steps: int, n: int) -> None:
     """Refuse a number of steps that no policy has."""
-    if not 1 <= steps <= joint.n:
-        refuse(argument, steps, f"an integer in 1..{joint.n}", "each step reveals at least one token")
+    if not 1 <= steps <= n:
+        refuse(argument, steps, f"an integer in 1..{n}", "each step reveals at least one token")
 
 
 def _policy(among: Policies, found: Swept, rows: list[Array]) -> OptimalPolicy:

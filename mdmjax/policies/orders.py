@@ -7,6 +7,7 @@ arXiv 2602.00286), which may have another law in every order: a recursion of its
 
 import itertools
 import math
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._contexts import place_values
-from .._errors import check_bytes
+from .._errors import check_bytes, refuse
 from .._numerics import comparable, entropy, kl_terms
 from .._types import Array, Float, Int
 from ..decoders.orders import FixedPartition
@@ -22,10 +23,9 @@ from ..decoders.reveal import Reveal
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
 from ..schedules.schedule import Schedule
-from ._local import context_rows, forward_errors, one_more
-from .bellman import given_sizes
-from .optimal import optimal_policy
-from .tables import PolicyTable
+from ._local import Rows, context_rows, forward_errors, one_more
+from .bellman import given_sizes, summed
+from .optimal import PolicyTable, optimal_policy
 
 
 class FixedOrders(eqx.Module):
@@ -58,20 +58,11 @@ class OptimalOrder(eqx.Module):
 def fixed_orders(joint: Joint, denoiser: AbstractDenoiser) -> FixedOrders:
     r"""Both KLs of all $n!$ fixed orders of one token at a time: $n!\, q^{n-1}$ numbers.
 
-    $$J(\pi) = \mathrm{KL}(\hat p^\pi \| p)
-    = \sum_t \mathbb{E}_{x_{\pi(<t)} \sim \hat p^\pi}\,
+    $$J(\pi) = \mathrm{KL}(\hat p^\pi \| p) = \sum_t \mathbb{E}_{x_{\pi(<t)} \sim \hat p^\pi}\,
     \mathrm{KL}\left(\hat p_{\pi(t)} \,\|\, p_{\pi(t)}\right)$$
 
-    (arXiv 2602.00286, Eq. 7); `inf` if the model has a context that the data never have.
-
-    Raises:
-        InvalidInputError: a denoiser of another size, or whose rows are NaN or do not sum to one in a
-            context that occurs; tables of more than 2 GiB (8 binary positions are feasible).
-
-    >>> from mdmjax import Mixed, Oracle
-    >>> pair = Joint(jnp.array([[0.5, 0.0], [0.25, 0.25]]))
-    >>> fixed_orders(pair, Mixed(Oracle(pair), 0.2)).reverse_kl.tolist()
-    [inf, inf]
+    (arXiv 2602.00286, Eq. 7); `inf` if the model has a context that the data never have. More than 2 GiB
+    are refused: 8 binary positions are feasible.
     """
     n, q = joint.n, joint.q
     need = 5 * math.factorial(n) * q ** (n - 1) * joint.probs.dtype.itemsize
@@ -83,7 +74,8 @@ def fixed_orders(joint: Joint, denoiser: AbstractDenoiser) -> FixedOrders:
     # The code of a revealed set has digit 1 where masked; before step t that is t..n-1 of the order.
     bits = 1 << (n - 1 - orders)
     before = np.cumsum(bits[:, ::-1], axis=1)[:, ::-1]
-    forward = _set_errors(forward_errors(exact, log_made, mass), q)
+    errors = forward_errors(exact, log_made, mass)
+    forward = summed(errors.reshape((n,) + (q + 1,) * n), q, 1).reshape(n, -1).T  # of every set: [sets, n]
     forward_kl = jnp.sum(forward[jnp.asarray(before), jnp.asarray(orders)], axis=1)
     return FixedOrders(jnp.asarray(orders), steps[:, :, 0], steps[:, :, 1], forward_kl)
 
@@ -103,14 +95,15 @@ def optimal_order(
     arXiv 2602.00286); the first of equals up to rounding is taken.
 
     Raises:
-        InvalidInputError: as `fixed_orders`, and as `optimal_policy`.
+        InvalidInputError: as `optimal_policy`; and more orders than 2 GiB hold.
 
     >>> from mdmjax import Mixed, Oracle
     >>> pair = Joint(jnp.array([[0.4, 0.1], [0.25, 0.25]]))
     >>> wrong = Mixed(Oracle(pair), 0.2)
-    >>> best, every = optimal_order(pair, wrong, adaptive=False), fixed_orders(pair, wrong)
-    >>> every.orders.tolist(), [round(x, 4) for x in every.forward_kl.tolist()], round(float(best.kl), 4)
-    ([[0, 1], [1, 0]], [0.0049, 0.0041], 0.0041)
+    >>> [round(x, 4) for x in fixed_orders(pair, wrong).forward_kl.tolist()]  # of [0, 1] and [1, 0]
+    [0.0049, 0.0041]
+    >>> round(float(optimal_order(pair, wrong, adaptive=False).kl), 4)
+    0.0041
     """
     if not reverse:
         one_by_one = given_sizes(Schedule([1] * joint.n), adaptive=adaptive)
@@ -126,20 +119,8 @@ def optimal_order(
     return OptimalOrder(every.reverse_kl[first], Reveal(order))
 
 
-def _set_errors(errors: Float[Array, "n contexts"], q: int) -> Float[Array, "sets n"]:
-    """The mean error of every position in every set: sums over the symbols, which come before the mask."""
-    n = errors.shape[0]
-    table = errors.reshape((n,) + (q + 1,) * n)
-    for axis in range(1, n + 1):
-        symbols, masked = jnp.split(table, [q], axis)
-        table = jnp.concatenate([symbols.sum(axis, keepdims=True), masked], axis)
-    return table.reshape(n, -1).T
-
-
 @jax.jit
-def _walk(
-    exact: Float[Array, "contexts n q"], made: Float[Array, "contexts n q"]
-) -> Float[Array, "orders n 2"]:
+def _walk(exact: Rows, made: Rows) -> Float[Array, "orders n 2"]:
     """The mean error and the mean entropy of every step of every order, contexts from the model."""
     _, n, q = made.shape
     place = place_values(n, q)
@@ -161,9 +142,7 @@ def _walk(
 
 
 @jax.jit
-def _bellman(
-    exact: Float[Array, "contexts n q"], made: Float[Array, "contexts n q"]
-) -> tuple[Float[Array, ""], Int[Array, " contexts"]]:
+def _bellman(exact: Rows, made: Rows) -> tuple[Float[Array, ""], Int[Array, " contexts"]]:
     """The least reverse KL from all masked, and the set of one position at every context."""
     contexts, n, q = made.shape
     errors = jnp.sum(kl_terms(made, exact), axis=2)
@@ -184,3 +163,53 @@ def _bellman(
     values = jax.lax.fori_loop(0, n, sweep, jnp.zeros((contexts,), errors.dtype))
     sets = jnp.asarray(1, jnp.int32) << choose(values)[1].astype(jnp.int32)
     return values[-1], sets
+
+
+def sum_error_weights(alpha: float, lam: float, steps: int) -> Float[Array, " steps"]:
+    r"""$W_t = \alpha (1 + \lambda)^{T-t}$ of `order_bound`: the error enters as the *sum* of past errors.
+
+    $\sum_t W_t h_t = \sum_t \bar\varepsilon_t$ for $\bar\varepsilon_t = \alpha h_t
+    + \lambda \sum_{s<t} \bar\varepsilon_s$, since the sums obey $E_t = (1 + \lambda) E_{t-1} + \alpha h_t$.
+    """
+    _check(alpha, lam, steps)
+    return alpha * (1 + jnp.asarray(lam, float)) ** jnp.arange(steps - 1, -1, -1, dtype=float)
+
+
+def last_error_weights(alpha: float, lam: float, steps: int) -> Float[Array, " steps"]:
+    r"""$W_t = \alpha \sum_{s=0}^{T-t} \lambda^s$: the error enters as that of the *last* step."""
+    _check(alpha, lam, steps)
+    return alpha * jnp.cumsum(jnp.asarray(lam, float) ** jnp.arange(steps, dtype=float))[::-1]
+
+
+def order_bound(
+    entropies: Float[Array, "... steps"],
+    alpha: float,
+    lam: float,
+    b: float = 0.0,
+    *,
+    weights: Callable[[float, float, int], Float[Array, " steps"]] = sum_error_weights,
+) -> Float[Array, "..."]:
+    r"""$\sum_t W_t (h_t + b / \alpha) \ge J(\pi)$ in nats, from `entropies` $h_t$ as of `fixed_orders`.
+
+    It holds if $\bar\varepsilon_t \le \alpha h_t + \lambda \bar\varepsilon_{<t} + b$ (Assumption 4.2 and
+    Eq. 10 of arXiv 2602.00286) with the reading of $\bar\varepsilon_{<t}$ that gives the `weights`: the
+    paper takes those of the sum in Eq. 11, and those of the last error in its proof (Eq. 36). In both, $b$
+    is carried on like $\alpha h_t$, which adds $b \sum_t W_t / \alpha$; the paper's $T b$ is that for
+    $\lambda = 0$ only.
+
+    >>> float(order_bound(jnp.array([0.5, 0.25]), 1.0, 1.0))
+    1.25
+    """
+    if not 0 <= b < float("inf"):
+        refuse("b", b, "a finite number of nats >= 0")
+    per_nat = weights(alpha, lam, entropies.shape[-1])  # refuses an alpha of 0
+    return (entropies + b / alpha) @ per_nat
+
+
+def _check(alpha: float, lam: float, steps: int) -> None:
+    if not 0 < alpha < float("inf"):
+        refuse("alpha", alpha, "a finite number > 0")
+    if not 0 <= lam < float("inf"):
+        refuse("lam", lam, "a finite number >= 0")
+    if steps < 1:
+        refuse("steps", steps, "an integer >= 1")

@@ -14,16 +14,15 @@ from ..decoders.reveal import Reveal
 from ..decoders.verification import check_fits
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import Joint
-from ..laws._frontier import Stepper
 from ..laws._rows import denoised, with_tables
 from ..laws.exact import MAX_STATES, exact_law
+from ..laws.frontier import Stepper
 from ..laws.law import AbstractLaw
 from ._local import normalised
 from .bellman import Policies, any_policy
-from .hull import CallsHull, least_kl
+from .hull import CallsHull, calls_hull
 
-WORDS = 2**16
-"""Words that are followed at a time."""
+WORDS = 2**16  # followed at a time
 
 
 class TeacherForced(NamedTuple):
@@ -53,16 +52,8 @@ def teacher_forced_calls(
 
     A decoder that is not random and never masks again makes each word $x$ in one way, and
     $\mathrm{KL} = \mathbb{E}_p[\log p(x) - \sum_t \sum_{i \in B_t} \log \hat p(x_i \mid x_{C_t})]$ is its
-    forward KL, with $\hat p$ the denoiser that it writes with. At most $n q^n$ calls of the denoiser.
-
-    Raises:
-        InvalidInputError: a decoder that is random, or chooses nothing; a denoiser of another size, or
-            whose rows are NaN or do not sum to one in a context that is visited.
-
-    >>> from mdmjax import Oracle, Reveal, Schedule, left_to_right
-    >>> same = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> teacher_forced_calls(same, Oracle(same), Reveal(left_to_right(Schedule([1, 1])))).calls.tolist()
-    [0.0, 0.0, 1.0]
+    forward KL, with $\hat p$ the denoiser that it writes with. At most $n q^n$ calls of the denoiser. Any
+    other decoder is refused.
     """
     n, q = joint.n, joint.q
     check_fits(denoiser, joint)
@@ -117,14 +108,11 @@ def regret(
         loss, calls, over = made.kl, made.expected_calls, "the data"
     else:
         check_fits(denoiser, joint)
-        if law is None:
-            law = exact_law(denoiser, decoder, max_states=max_states)
-        loss, over = law.kl(joint), "the output"
-        calls = law.expected_calls
+        law = exact_law(denoiser, decoder, max_states=max_states) if law is None else law
+        loss, calls, over = law.kl(joint), law.expected_calls, "the output"
     if hull is None:
-        least = least_kl(joint, float(calls), decoder.writer(denoiser), among=among)
-    else:
-        least = hull.kl_at(calls)
+        hull = calls_hull(joint, decoder.writer(denoiser), among=among, calls=float(calls))
+    least = hull.kl_at(calls)
     return Regret(jnp.where(jnp.isinf(least), jnp.nan, loss - least.astype(loss.dtype)), calls, over)
 
 
@@ -148,11 +136,9 @@ def _followed(
         if not open_.size:
             break
         codes, which = np.unique(tokens[open_] @ stepper.place, return_inverse=True)
-        parts = list(stepper.branches(codes, step))
-        hidden = np.concatenate([part.rows[:, :, q] for part in parts])
-        states = np.concatenate([part.tokens for part in parts])
-        rows = [part.log_probs for part in parts if part.log_probs is not None]
-        rows = np.concatenate(rows) if as_it_is else denoised(writer, states)
+        parts, _, _, drawn, _, seen = zip(*stepper.branches(codes, step), strict=True)
+        hidden, states = np.concatenate([rows[:, :, q] for rows in drawn]), np.concatenate(parts)
+        rows = np.concatenate(seen) if as_it_is else denoised(writer, states)
         log_probs = normalised(rows, states)[which]
         chosen = (tokens[open_] == q) & (hidden == 0)[which]
         own = np.take_along_axis(log_probs, words[open_][:, :, None], 2)[:, :, 0]

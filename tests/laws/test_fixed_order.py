@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mdmjax import FixedPartition, InvalidInputError, Joint, Oracle, Reveal, exact_law, right_to_left
 from mdmjax.denoisers.table import TableDenoiser
 from mdmjax.laws import frontier
-from mdmjax.laws.exact import MAX_STATES, check_law
+from mdmjax.laws.exact import MAX_STATES, planned_law
 from mdmjax.laws.fixed_order import blocks_of
 from mdmjax.schedules.schedule import Schedule
 
@@ -83,7 +83,7 @@ def test_sizes_are_refused_first():
     large = Joint(jnp.full((2,) * 18, 2.0**-18))
     decoder = Reveal(right_to_left(Schedule([1] * 18)))
     with pytest.raises(InvalidInputError, match=r"calls on a table of 2\^18: .*fewer positions"):
-        check_law(Oracle(large), decoder)
-    check_law(Oracle(large), Reveal(FixedPartition([list(range(18))])))
+        planned_law(Oracle(large), decoder)
+    planned_law(Oracle(large), Reveal(FixedPartition([list(range(18))])))
     with pytest.raises(InvalidInputError, match="blocks is for 18 positions"):
         exact_law(Oracle(Joint(jnp.full((2, 2), 0.25))), decoder)

@@ -32,7 +32,7 @@ from mdmjax import (
 )
 from mdmjax.laws import frontier
 from mdmjax.laws.block_decoding import block_decoding
-from mdmjax.laws.exact import MAX_STATES, check_law
+from mdmjax.laws.exact import MAX_STATES, planned_law
 from mdmjax.laws.rejection import rejection_law
 
 JOINT = Joint(jnp.asarray(np.random.default_rng(0).dirichlet(np.ones(16)).reshape((2,) * 4)))
@@ -183,15 +183,15 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_too_large_is_refused_before_it_is_tried(name):
     denoiser, decoder, match = REFUSED[name]
-    for verb in (check_law, exact_law):
+    for verb in (planned_law, exact_law):
         with pytest.raises(InvalidInputError, match=match):
             verb(denoiser, decoder)
 
 
 def test_what_fits_is_not_refused_and_not_computed():
-    check_law(Oracle(symmetric_chain(14, 2, 0.1)), Reveal(RandomSubset(Schedule([1] * 14))))
-    check_law(Oracle(BlockHMM()), Reveal(left_to_right(Schedule([8] * 8))))
-    check_law(Oracle(symmetric_chain(20, 2, 0.1)), Reveal(Ranked(confidence, Schedule([1] * 20))))
+    planned_law(Oracle(symmetric_chain(14, 2, 0.1)), Reveal(RandomSubset(Schedule([1] * 14))))
+    planned_law(Oracle(BlockHMM()), Reveal(left_to_right(Schedule([8] * 8))))
+    planned_law(Oracle(symmetric_chain(20, 2, 0.1)), Reveal(Ranked(confidence, Schedule([1] * 20))))
     for steps in (0, -1):
         with pytest.raises(InvalidInputError, match="max_steps"):
             exact_law(WRONG, Wino(0.5, 0.7), max_steps=steps)

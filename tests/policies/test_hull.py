@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from mdmjax import Joint, Oracle, calls_hull, tabulate_denoiser
 from mdmjax.denoisers.perturbed import Argmax
 from mdmjax.denoisers.table import TableDenoiser
-from mdmjax.policies.hull import least_kl
 
 
 def draw_joint(data, zeros=True):
@@ -28,7 +27,8 @@ def test_the_hull_of_all_policies(data, seed):
     for calls in (1.0, 1.2, 1.7, 2.0, 2.4, float(joint.n)):
         slow = least_kl_of_mixtures(policies, calls)
         np.testing.assert_allclose(hull.kl_at(calls), slow, rtol=0, atol=1e-11)
-        np.testing.assert_allclose(least_kl(joint, calls, denoiser), slow, rtol=0, atol=1e-11)
+        near = calls_hull(joint, denoiser, calls=calls)
+        np.testing.assert_allclose(near.kl_at(calls), slow, rtol=0, atol=1e-11)
     # Convex, and every vertex is a policy.
     slopes = np.diff(hull.kl) / np.diff(hull.calls)
     assert np.all(np.diff(slopes) > 0)
@@ -55,7 +55,7 @@ def test_infinite_hulls():
     joint = Joint(jnp.asarray([[0.5, 0.2], [0.2, 0.1]]))
     everywhere = calls_hull(joint, Argmax(Oracle(joint)))
     assert (everywhere.calls.tolist(), everywhere.kl.tolist()) == ([1.0], [np.inf])
-    assert np.isinf(float(least_kl(joint, 2.0, Argmax(Oracle(joint)))))
+    assert np.isinf(float(calls_hull(joint, Argmax(Oracle(joint)), calls=2.0).kl_at(2.0)))
 
     rows = np.exp(np.asarray(tabulate_denoiser(Oracle(joint)).log_probs))
     rows[8, 1] = [1.0, 0.0]  # the second bit is only known once the first is
@@ -64,4 +64,4 @@ def test_infinite_hulls():
     hull = calls_hull(joint, late)
     np.testing.assert_allclose(hull.calls, [2.0])
     np.testing.assert_allclose(hull.kl, [0.0], atol=1e-15)
-    assert np.isinf(float(least_kl(joint, 1.5, late)))
+    assert np.isinf(float(calls_hull(joint, late, calls=1.5).kl_at(1.5)))

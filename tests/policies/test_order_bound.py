@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdmjax import EntropyNoise, InvalidInputError, Joint, Oracle
-from mdmjax.policies.order_bound import last_error_weights, order_bound, sum_error_weights
-from mdmjax.policies.orders import fixed_orders
+from mdmjax.policies.orders import fixed_orders, last_error_weights, order_bound, sum_error_weights
 
 NATS = st.integers(0, 300).map(lambda hundredths: hundredths / 100)
 

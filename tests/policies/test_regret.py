@@ -37,7 +37,6 @@ from mdmjax import (
 )
 from mdmjax.denoisers.perturbed import Argmax
 from mdmjax.denoisers.table import TableDenoiser
-from mdmjax.policies.hull import least_kl
 from mdmjax.policies.regret import teacher_forced_calls
 
 
@@ -243,4 +242,4 @@ def test_refusals():
         teacher_forced_calls(joint, hole, Reveal(Surest()))
     for calls in (0.5, float("nan")):
         with pytest.raises(InvalidInputError, match="want a number >= 1"):
-            least_kl(joint, calls)
+            calls_hull(joint, calls=calls)
