@@ -28,9 +28,6 @@ def finite_field(q: int) -> FiniteField:
 
     Element $\sum_k d_k p^k$ stands for $\sum_k d_k x^k$ over the integers modulo $p$, modulo the first
     monic irreducible polynomial of degree $m$ (any other gives the same field). Refuses any other `q`.
-
-    >>> finite_field(4).multiply.tolist()
-    [[0, 0, 0, 0], [0, 1, 2, 3], [0, 2, 3, 1], [0, 3, 1, 2]]
     """
     wanted = f"a prime power in 2..{MAX_ELEMENTS}"
     if not 2 <= q <= MAX_ELEMENTS:

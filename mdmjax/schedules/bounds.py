@@ -47,8 +47,8 @@ def li_cai_bound(
 ) -> float:
     r"""$\frac{s_{\max} - 1}{n}(\mathrm{TC} + \mathrm{DTC}) = (s_{\max} - 1) Z_n$.
 
-    arXiv 2511.04647, App. F.1; no constant is better, for given TC + DTC and largest step. `power_of_two`
-    first rounds $s_{\max}$ up to one: Li and Cai, arXiv 2505.21400, as restated there (Thm 31).
+    No constant is better, for given TC + DTC and largest step (arXiv 2511.04647, App. F.1). `power_of_two`
+    first rounds $s_{\max}$ up to one: Li and Cai, arXiv 2505.21400 (Thm 31 of 2511.04647).
 
     >>> steps = Schedule([3, 1])
     >>> li_cai_bound(steps, 1.0, 1.0), li_cai_bound(steps, 1.0, 1.0, power_of_two=True)
@@ -143,8 +143,7 @@ def lower_bound_curve(n: int, epsilon: float) -> InformationCurve:
     $(1+\varepsilon)^i \le x < (1+\varepsilon)^{i+1}$, nondecreasing. Its DTC is at most
     $\frac{1+\varepsilon}{4}(1 + 1/\log n)$ while TC grows with $n$: no bound in DTC is free of the $\log n$
     of Theorem 9, nor, read backwards, one in TC. By Lemma 29 it is the curve of a distribution up to any
-    error. $H_1 = Z_n$, the least it can be (our choice). Refuses `n < 2` or too large, and `epsilon` not in
-    $(0, 1)$.
+    error. $H_1 = Z_n$, the least it can be (our choice). Refuses `n < 2` and `epsilon` not in $(0, 1)$.
 
     >>> [round(z, 4) for z in lower_bound_curve(4, 0.5).information.tolist()]
     [0.0, 0.0601, 0.1002, 0.1269]

@@ -68,8 +68,7 @@ def dllm_counts(n: int, alpha: Float[np.ndarray, " steps_and_one"]) -> list[int]
 def dream(n: int, steps: int) -> Schedule:
     r"""Dream: a step reveals $\lfloor r(1 - s/t) \rfloor$ of the $r$ tokens left, from $t$ to $s$.
 
-    Times go evenly from 1 to `1e-3`, in float32; the last step reveals the rest (two tokens if
-    `steps = n`).
+    Times go evenly from 1 to `1e-3`, in float32. The last step reveals the rest: two if `steps = n`.
 
     >>> dream(10, 4).counts.tolist()
     [2, 2, 2, 4]

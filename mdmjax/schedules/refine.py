@@ -112,11 +112,10 @@ def _all_bounds(sides: _Sides, n: Array) -> Array:
     zero = jnp.zeros_like(sides.x0[0])
     last_f, f = jax.lax.scan(forward, (zero, zero), pairs)
     first_c, c = jax.lax.scan(backward, (n * sides.z0[-1], n * sides.z1[-1]), pairs, reverse=True)
-    f = jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), f, last_f)
-    c = jax.tree.map(lambda a, b: jnp.concatenate([b[None], a]), c, first_c)
-    slope = _ratio(c[1] - c[0], sides.z1 - sides.z0)
-    constant = f[0] + c[0] - slope * sides.z0
-    return _block_bound(constant, (f[1] - f[0]) / (sides.x1 - sides.x0), slope, sides)
+    f0, f1 = (jnp.concatenate([a, b[None]]) for a, b in zip(f, last_f, strict=True))
+    c0, c1 = (jnp.concatenate([b[None], a]) for a, b in zip(c, first_c, strict=True))
+    slope = _ratio(c1 - c0, sides.z1 - sides.z0)
+    return _block_bound(f0 + c0 - slope * sides.z0, (f1 - f0) / (sides.x1 - sides.x0), slope, sides)
 
 
 def _best_path(x: Array, z: Array, alive: Array, n: Array) -> _Best:
