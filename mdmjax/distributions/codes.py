@@ -50,9 +50,12 @@ class LinearCode(AbstractDistribution):
         """One exact draw: a uniform message times the generator."""
         tables = jax.tree.map(jnp.asarray, finite_field(self.q))
         message = jax.random.randint(key, self.generator.shape[:1], 0, self.q, jnp.int32)
-        terms = tables.multiply[message[:, None], self.generator]
+
+        def add_row(word, symbol_and_row):
+            return tables.add[word, tables.multiply[symbol_and_row]], None
+
         start = jnp.zeros_like(self.generator[0])
-        return jax.lax.scan(lambda word, row: (tables.add[word, row], None), start, terms)[0].astype(int)
+        return jax.lax.scan(add_row, start, (message, self.generator))[0].astype(int)
 
     def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
         r"""$-\mathrm{rank}(G_S) \log q$ in nats, or $-\infty$ if no word agrees with $x_S$."""
