@@ -75,16 +75,16 @@ def mean_from_ratios(values: Array, mode: Array, ratio_up: Callable, ratio_down:
     """
     nothing = jnp.zeros_like(mode)
 
-    def follow(sums, ratio, share_of_mode, reverse):
+    def follow(sums, ratio, reverse):
         def step(state, row):
-            (weight, total, mean), (outcome, value) = state, row
-            weight = jnp.where(outcome == mode, 1.0, weight)
-            counted = jnp.where(outcome == mode, share_of_mode, weight)
+            (before, total, mean), (outcome, value) = state, row
+            weight = jnp.where(outcome == mode, 1.0, before)
+            counted = before if reverse else weight  # the mode is counted on the way up
             return (weight * ratio(outcome), total + counted, mean + counted * value), None
 
         rows = jnp.arange(values.shape[0], dtype=values.dtype), values
         return jax.lax.scan(step, (nothing, *sums), rows, reverse=reverse)[0][1:]
 
-    upwards = follow((nothing, nothing), ratio_up, 1.0, reverse=False)
-    total, mean = follow(upwards, ratio_down, 0.0, reverse=True)  # the mode was counted on the way up
+    upwards = follow((nothing, nothing), ratio_up, reverse=False)
+    total, mean = follow(upwards, ratio_down, reverse=True)
     return mean / total
