@@ -1,9 +1,4 @@
-r"""What every distribution can do, and how its masked conditionals follow from its evidence.
-
-A distribution $p$ on $\{0..q-1\}^n$ is a frozen module with `sample`, `log_marginal` (the probability
-of a partial assignment) and `log_conditionals` (the conditional-marginal oracle of arXiv 2511.04647).
-Every function takes one sequence; `jax.vmap` batches it.
-"""
+r"""What every distribution can do, for one sequence (`jax.vmap` batches it); conditionals by evidence."""
 
 import abc
 
@@ -14,8 +9,7 @@ from .._errors import check_bytes
 from .._numerics import safe_log
 from .._types import AbstractSized, Array, Float, Int, Key, Tokens
 
-MAX_TABLE_BYTES = 2**31
-"""The most that a table takes that is made without being asked for (2 GiB; our choice)."""
+MAX_TABLE_BYTES = 2**31  # of a table that is made unasked (our choice)
 
 
 class AbstractDistribution(AbstractSized):
@@ -37,10 +31,10 @@ class AbstractDistribution(AbstractSized):
 
     @abc.abstractmethod
     def log_conditionals(self, tokens: Tokens) -> Float[Array, "n q"]:
-        r"""$\log p(x_i = a \mid x_S)$ for every position and symbol, in nats.
+        r"""$\log p(x_i = a \mid x_S)$ of every position and symbol in nats: the oracle of arXiv 2511.04647.
 
-        A revealed position has its own symbol with probability one. A context that has probability
-        zero has no conditionals: the result is NaN.
+        A revealed position has its own symbol with probability one. In a context that cannot occur all is
+        NaN.
         """
 
     def log_prob(self, tokens: Tokens) -> Float[Array, ""]:
@@ -74,7 +68,6 @@ class AbstractEvidence(AbstractDistribution):
         return jnp.where((tokens != self.q)[:, None] & possible, safe_log(weights), masked)
 
     def _weights(self, tokens: Tokens) -> Float[Array, "n q"]:
-        """The weights of a context, of the type of the parameters."""
         return token_weights(tokens, self.q, jax.tree.leaves(self)[0].dtype)
 
 
@@ -90,9 +83,6 @@ def known_rows(tokens: Tokens, q: int) -> Float[Array, "n q"]:
 
 
 def check_sequence(n: int, q: int, /, **sizes: int) -> None:
-    """Refuse a distribution whose conditionals, `n q` numbers, would take more than `MAX_TABLE_BYTES`.
-
-    `sizes` are the arguments to name, where they are not `n` and `q`.
-    """
+    """Refuse conditionals, `n q` numbers, that are too large; `sizes` are the arguments that set them."""
     what, remedy = "conditionals", "use fewer positions or symbols"
     check_bytes(8 * n * q, MAX_TABLE_BYTES, what, remedy, **(sizes or {"n": n, "q": q}))

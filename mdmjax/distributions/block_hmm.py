@@ -24,16 +24,11 @@ class BlockHMM(AbstractEvidence):
     The evidence of a partly observed block is a sum over its bits that carries the parity still wanted,
     $O(B)$ a block. It adds and never subtracts (the shorter formula with a product of $1 - 2\rho$ does), so
     that probabilities of order `eta` keep their digits: conditionals at 64 and 4096 bits are good to
-    `1e-13` in float64, `1e-5` in float32.
+    `1e-13` in float64, `1e-5` in float32. Refuses sizes below one or too large, wrong shapes, and numbers
+    that are not probabilities.
 
-    Raises:
-        InvalidInputError: sizes below one or too large, wrong shapes, numbers that are not probabilities.
-
-    >>> model = BlockHMM(blocks=2, block_size=3)
-    >>> model.n, model.q
-    (6, 2)
     >>> seen = jnp.array([2, 1, 1, 2, 2, 2])
-    >>> [round(p, 4) for p in jnp.exp(model.log_conditionals(seen)[0]).tolist()]
+    >>> jnp.exp(BlockHMM(blocks=2, block_size=3).log_conditionals(seen)[0]).round(4).tolist()
     [1.0, 0.0]
     """
 
@@ -43,6 +38,7 @@ class BlockHMM(AbstractEvidence):
     eta: Float[Array, ""]
     blocks: int = eqx.field(static=True)
     block_size: int = eqx.field(static=True)
+    n = property(lambda self: self.blocks * self.block_size)
     q = 2  # pyright: ignore[reportAssignmentType]
 
     def __init__(
@@ -59,11 +55,9 @@ class BlockHMM(AbstractEvidence):
         if len(shape) != 1 or shape[0] < 1:
             refuse("emission", f"of shape {shape}", "shape (states,), states >= 1")
         states = shape[0]
-        if initial is None:
-            initial = [1 / states] * states
+        initial = [1 / states] * states if initial is None else initial
         if transition is None:
-            moved = 0.1 / (states - 1) if states > 1 else 0.0
-            kept = 0.9 if states > 1 else 1.0
+            kept, moved = (0.9, 0.1 / (states - 1)) if states > 1 else (1.0, 0.0)
             transition = [[kept if i == j else moved for j in range(states)] for i in range(states)]
         arrays = as_floats(initial, transition, emission, eta)
         self.initial, self.transition, self.emission, self.eta = arrays
@@ -76,48 +70,32 @@ class BlockHMM(AbstractEvidence):
         check_probability("emission", self.emission)
         check_probability("eta", self.eta)
 
-    @property
-    def n(self) -> int:
-        """Number of positions, `blocks * block_size`."""
-        return self.blocks * self.block_size
-
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
         """One exact draw: the chain, the content bits, then the parity bits."""
         for_chain, for_content, for_flips = jax.random.split(key, 3)
         states = sample_chain(for_chain, self.initial, self.transition, self.blocks)
         bias = self.emission[states][:, None]
-        shape = (self.blocks, self.block_size - 1)
         # mode="high": by default float32 has 23 random bits, too few for a small eta.
-        content = jax.random.bernoulli(for_content, bias, shape, mode="high")
+        content = jax.random.bernoulli(for_content, bias, (self.blocks, self.block_size - 1), mode="high")
         flips = jax.random.bernoulli(for_flips, self.eta, (self.blocks,), mode="high")
         parity = (jnp.sum(content, axis=1) + flips.astype(int)) % 2
         return jnp.concatenate([parity[:, None], content.astype(int)], axis=1).reshape(self.n)
 
     def log_evidence(self, weights: Float[Array, "n q"]) -> Float[Array, ""]:
         r"""$\log \sum_x p(x) \prod_i w_i(x_i)$ in nats, in $O(n)$ per hidden state."""
-        return chain_log_evidence(self.initial, self.transition, self.block_log_evidence(weights))
-
-    def block_log_evidence(self, weights: Float[Array, "n q"]) -> Float[Array, "blocks states"]:
-        r"""$\log \sum_x p(x \mid z) \prod_i w_i(x_i)$ over one block, for each block and state."""
         log_weights = safe_log(weights).reshape(self.blocks, self.block_size, 2)
         log_bits = jnp.stack([safe_log(1 - self.emission), safe_log(self.emission)], axis=-1)
         log_flip = jnp.stack([safe_log(1 - self.eta), safe_log(self.eta)])
-
+        log_add = lambda a, b: log_sum_exp(jnp.stack([a, b]), axis=0)
         # wanted[b, z, s]: log weight of the bits read so far, with s the parity still to come.
         check = log_weights[:, 0, :]
-        start = _log_add(check + log_flip[0], check[:, ::-1] + log_flip[1])
+        start = log_add(check + log_flip[0], check[:, ::-1] + log_flip[1])
         start = jnp.broadcast_to(start[:, None, :], (self.blocks, self.emission.shape[0], 2))
 
         def read_bit(wanted, log_weight):
             bit = log_weight[:, None, :] + log_bits[None, :, :]
             zero, one = bit[:, :, :1], bit[:, :, 1:]
-            return _log_add(wanted + zero, wanted[:, :, ::-1] + one), None
+            return log_add(wanted + zero, wanted[:, :, ::-1] + one), None
 
-        content = jnp.moveaxis(log_weights[:, 1:, :], 1, 0)
-        wanted, _ = jax.lax.scan(read_bit, start, content)
-        return wanted[:, :, 0]
-
-
-def _log_add(a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, "..."]:
-    """`log(e^a + e^b)`."""
-    return log_sum_exp(jnp.stack([a, b]), axis=0)
+        wanted, _ = jax.lax.scan(read_bit, start, jnp.moveaxis(log_weights[:, 1:, :], 1, 0))
+        return chain_log_evidence(self.initial, self.transition, wanted[:, :, 0])

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 
 from .._checks import Numbers, check_integer
 from .._errors import check_bytes, refuse
-from .._types import Array, Bool, Float, Int, Key, Tokens
+from .._types import Array, Float, Int, Key, Tokens
 from .base import MAX_TABLE_BYTES, AbstractDistribution, check_sequence, known_rows
 from .fields import finite_field
 
@@ -19,12 +19,8 @@ class LinearCode(AbstractDistribution):
 
     With $G_S$ the columns of the positions $S$, $p(x_S) = q^{-\mathrm{rank}(G_S)}$ if some word agrees with
     $x_S$, else 0. A masked symbol is determined if its column is in the span of $G_S$, and uniform
-    otherwise. Both come from one elimination of at most `dim` pivots on byte tables, of static shape. The
-    rows may be dependent.
-
-    Raises:
-        InvalidInputError: `q` not a prime power up to 256; a generator that is not a matrix of
-            integers in `0..q-1` with at least one row and column.
+    otherwise: one elimination of at most `dim` pivots on byte tables. The rows may be dependent. Refuses
+    `q` not a prime power up to 256, and a generator that is no matrix of integers in `0..q-1`.
 
     >>> code = LinearCode([[1, 0, 1], [0, 1, 1]], q=2)
     >>> jnp.exp(code.log_conditionals(jnp.array([1, 2, 0])))[1].tolist()
@@ -33,6 +29,7 @@ class LinearCode(AbstractDistribution):
 
     generator: UInt8[Array, "dim n"]
     q: int = eqx.field(static=True)
+    n = property(lambda self: self.generator.shape[1])
 
     def __init__(self, generator: Numbers, q: int):
         self.q = check_integer("q", q, 2)
@@ -49,58 +46,40 @@ class LinearCode(AbstractDistribution):
         check_sequence(generator.shape[1], self.q)
         self.generator = jnp.asarray(generator, jnp.uint8)
 
-    @property
-    def n(self) -> int:
-        """Number of positions."""
-        return self.generator.shape[1]
-
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
         """One exact draw: a uniform message times the generator."""
-        tables = finite_field(self.q)
-        add, multiply = jnp.asarray(tables.add), jnp.asarray(tables.multiply)
+        tables = jax.tree.map(jnp.asarray, finite_field(self.q))
         message = jax.random.randint(key, self.generator.shape[:1], 0, self.q, jnp.int32)
 
         def add_row(word, symbol_and_row):
-            symbol, row = symbol_and_row
-            return add[word, multiply[symbol, row]], None
+            return tables.add[word, tables.multiply[symbol_and_row]], None
 
         start = jnp.zeros_like(self.generator[0])
-        word, _ = jax.lax.scan(add_row, start, (message, self.generator))
-        return word.astype(int)
+        return jax.lax.scan(add_row, start, (message, self.generator))[0].astype(int)
 
     def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
         r"""$-\mathrm{rank}(G_S) \log q$ in nats, or $-\infty$ if no word agrees with $x_S$."""
-        solved = _eliminate(self.generator, tokens, self.q)
-        log_q = jnp.log(jnp.asarray(self.q, jnp.result_type(float)))
-        return jnp.where(solved.consistent, -solved.rank.astype(log_q.dtype) * log_q, -jnp.inf)
+        consistent, rank, _, _ = _eliminate(self.generator, tokens, self.q)
+        return jnp.where(consistent, -rank.astype(self._log_q.dtype) * self._log_q, -jnp.inf)
 
     def log_conditionals(self, tokens: Tokens) -> Float[Array, "n q"]:
         r"""0 or $-\infty$ where determined, $-\log q$ where not; NaN if no word agrees."""
-        solved = _eliminate(self.generator, tokens, self.q)
-        symbol = jnp.where(tokens == self.q, solved.symbols, tokens)
-        determined = solved.determined | (tokens != self.q)
-        log_q = jnp.log(jnp.asarray(self.q, jnp.result_type(float)))
-        table = jnp.where(determined[:, None], known_rows(symbol, self.q), -log_q)
-        return jnp.where(solved.consistent, table, jnp.nan)
+        consistent, _, determined, symbols = _eliminate(self.generator, tokens, self.q)
+        known = known_rows(jnp.where(tokens == self.q, symbols, tokens), self.q)
+        table = jnp.where((determined | (tokens != self.q))[:, None], known, -self._log_q)
+        return jnp.where(consistent, table, jnp.nan)
+
+    @property
+    def _log_q(self) -> Float[Array, ""]:
+        return jnp.log(jnp.asarray(self.q, jnp.result_type(float)))
 
 
-class _Solved(eqx.Module):
-    """What the revealed symbols say about every position."""
-
-    consistent: Bool[Array, ""]
-    rank: Int[Array, ""]
-    determined: Bool[Array, " n"]
-    symbols: Int[Array, " n"]
-
-
-def _eliminate(generator: UInt8[Array, "dim n"], tokens: Tokens, q: int) -> _Solved:
-    """Eliminate on the revealed columns, one pivot a turn, until no `free` row meets one of them.
-
-    `residual` starts at the revealed symbols and 0 elsewhere. Each pivot row is subtracted as often as
-    clears its column, which later pivots leave clear: the revealed symbols agree with a word if `residual`
-    ends at 0 on them, and elsewhere it is then minus the word's symbol, which is that of all words that
-    agree if the free rows are 0 there.
-    """
+def _eliminate(generator: Array, tokens: Tokens, q: int) -> tuple[Array, Array, Array, Array]:
+    """Whether a word agrees with the tokens, the rank of their columns, where it is determined, and it."""
+    # One pivot a turn, until no `free` row meets a revealed column. `residual` starts at the revealed
+    # symbols, 0 elsewhere. Each pivot row is subtracted as often as clears its column, which later pivots
+    # leave clear: the tokens agree with a word if `residual` ends at 0 on them, and elsewhere it is then
+    # minus the word's symbol, which is that of all words that agree if the free rows are 0 there.
     tables = jax.tree.map(jnp.asarray, finite_field(q))
     revealed = tokens != q
     # In characteristic 2 digits add by exclusive or, much faster than a table.
@@ -123,12 +102,9 @@ def _eliminate(generator: UInt8[Array, "dim n"], tokens: Tokens, q: int) -> _Sol
     free, symbols = jnp.ones(generator.shape[:1], bool), jnp.where(revealed, tokens, 0).astype(jnp.uint8)
     start = generator, free, symbols, jnp.zeros((), jnp.int32)
     rows, free, residual, rank = jax.lax.while_loop(lambda s: jnp.any(candidates(s)), turn, start)
-    return _Solved(
-        consistent=~jnp.any(revealed & (residual != 0)),
-        rank=rank,
-        determined=~jnp.any(free[:, None] & (rows != 0), axis=0),
-        symbols=tables.negative[residual].astype(tokens.dtype),
-    )
+    determined = ~jnp.any(free[:, None] & (rows != 0), axis=0)
+    symbols = tables.negative[residual].astype(tokens.dtype)
+    return ~jnp.any(revealed & (residual != 0)), rank, determined, symbols
 
 
 def repetition_code(n: int, q: int = 2) -> LinearCode:
@@ -155,10 +131,8 @@ def parity_code(n: int, q: int = 2) -> LinearCode:
 def reed_solomon_code(n: int, dim: int, q: int) -> LinearCode:
     r"""The values of random polynomials of degree below `dim` at the points $0..n-1$ of GF(q).
 
-    It is MDS: any `dim` columns are independent. `dim = n` is the uniform distribution.
-
-    Raises:
-        InvalidInputError: `dim` not in `1..n`, or `q < n` (there are only `q` points).
+    It is MDS: any `dim` columns are independent. `dim = n` is the uniform distribution. Refuses `dim`
+    not in `1..n`, and `q < n` (there are only `q` points).
 
     >>> reed_solomon_code(4, 2, 5).generator.tolist()
     [[1, 1, 1, 1], [0, 1, 2, 3]]

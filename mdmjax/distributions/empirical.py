@@ -18,12 +18,8 @@ class Empirical(AbstractDistribution):
     r"""Sequence `samples[m]` with probability `counts[m]` over the sum of the counts.
 
     A sequence may be listed more than once. Oracles match the context against every sample, in
-    $O(\mathrm{parts} \cdot n q)$ time; nothing of size $q^n$ is made. A context that was never seen has no
-    conditionals (NaN).
-
-    Raises:
-        InvalidInputError: wrong shapes, symbols not in `0..q-1`, counts that are negative, not
-            finite, or all zero.
+    $O(\mathrm{parts} \cdot n q)$ time; nothing of size $q^n$ is made. Refuses wrong shapes, symbols not in
+    `0..q-1`, and counts that are negative, not finite, or all zero.
 
     >>> seen = Empirical(np.array([[0, 1], [0, 0], [1, 1]]), np.array([2, 1, 1]), q=2)
     >>> [round(p, 4) for p in jnp.exp(seen.log_conditionals(jnp.array([0, 2]))[1]).tolist()]
@@ -33,6 +29,7 @@ class Empirical(AbstractDistribution):
     samples: Int[Array, "parts n"]
     counts: Float[Array, " parts"]
     q: int = eqx.field(static=True)
+    n = property(lambda self: self.samples.shape[1])
 
     def __init__(self, samples: Array | np.ndarray, counts: Array | np.ndarray, q: int):
         self.q = check_integer("q", q, 1)
@@ -40,11 +37,6 @@ class Empirical(AbstractDistribution):
         check_sequence(samples.shape[1], self.q)
         self.samples = jnp.asarray(samples, jnp.int32)
         (self.counts,) = as_floats(counts)
-
-    @property
-    def n(self) -> int:
-        """Number of positions."""
-        return self.samples.shape[1]
 
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
         """One exact draw of a row."""
@@ -59,26 +51,19 @@ class Empirical(AbstractDistribution):
         r"""$\log$ of the share of each symbol among the samples that agree with $x_S$; or NaN."""
         matches = self._matches(tokens)
         total = jnp.sum(matches)
-
-        def share(symbol):
-            return matches @ (self.samples == symbol).astype(matches.dtype)
-
+        share = lambda symbol: matches @ (self.samples == symbol).astype(matches.dtype)
         table = jax.lax.map(share, jnp.arange(self.q, dtype=self.samples.dtype)).T
-        seen = total > 0
-        return jnp.where(seen, safe_log(table / jnp.where(seen, total, 1.0)), jnp.nan)
+        return jnp.where(total > 0, safe_log(table / jnp.where(total > 0, total, 1.0)), jnp.nan)
 
     def _matches(self, tokens: Tokens) -> Float[Array, " parts"]:
         """The count of each sample that agrees with the revealed tokens, 0 for the others."""
-        agrees = self.samples == tokens.astype(self.samples.dtype)[None, :]
-        agrees |= (tokens == self.q)[None, :]
+        context = tokens.astype(self.samples.dtype)[None, :]
+        agrees = (self.samples == context) | (context == self.q)
         return jnp.where(jnp.all(agrees, axis=1), self.counts, 0.0)
 
 
 def empirical_joint(samples: np.ndarray, counts: np.ndarray, q: int) -> Joint:
-    """The dense table of `Empirical(samples, counts, q)`, counted on the host in float64.
-
-    Raises:
-        InvalidInputError: as for `Empirical`; or a table that is too large.
+    """The dense table of `Empirical(samples, counts, q)`, counted on the host in float64; errors as there.
 
     >>> empirical_joint(np.array([[0, 1], [1, 1]]), np.array([3, 1]), 2).probs.tolist()
     [[0.0, 0.75], [0.0, 0.25]]
@@ -87,9 +72,9 @@ def empirical_joint(samples: np.ndarray, counts: np.ndarray, q: int) -> Joint:
     _check_samples(samples, counts, q)
     n = samples.shape[1]
     check_table_size(n, q)
-    places = q ** np.arange(n - 1, -1, -1)
-    table = np.bincount(samples.astype(np.int64) @ places, counts.astype(np.float64), q**n)
-    return Joint(jnp.asarray((table / table.sum()).reshape((q,) * n), jnp.result_type(float)))
+    codes = samples.astype(np.int64) @ q ** np.arange(n - 1, -1, -1)
+    table = np.bincount(codes, counts.astype(np.float64), q**n).reshape((q,) * n)
+    return Joint(jnp.asarray(table / table.sum(), jnp.result_type(float)))
 
 
 def _check_samples(samples: np.ndarray | Array, counts: np.ndarray | Array, q: int) -> None:
@@ -102,9 +87,9 @@ def _check_samples(samples: np.ndarray | Array, counts: np.ndarray | Array, q: i
     rows, weights = np.asarray(samples), np.asarray(counts)
     if not np.issubdtype(rows.dtype, np.integer):
         refuse("samples", f"of type {rows.dtype}", "integers")
-    if rows.min() < 0 or rows.max() >= q:
-        wrong = rows.min() if rows.min() < 0 else rows.max()
-        refuse("samples", f"{wrong} at an entry", f"symbols 0..{q - 1}", "choose a larger q")
+    extreme = rows.min() if rows.min() < 0 else rows.max()
+    if not 0 <= extreme < q:
+        refuse("samples", f"{extreme} at an entry", f"symbols 0..{q - 1}", "choose a larger q")
     wrong = weights[~(np.isfinite(weights) & (weights >= 0))]
     if wrong.size:
         refuse("counts", f"{wrong[0]:.6g} at an entry", "finite numbers >= 0")

@@ -10,8 +10,7 @@ from jaxtyping import UInt8
 
 from .._errors import refuse
 
-MAX_ELEMENTS = 256
-"""The largest field: its elements fit a byte, its tables 64 KiB each."""
+MAX_ELEMENTS = 256  # that fit a byte, in tables of 64 KiB
 
 
 class FiniteField(NamedTuple):
@@ -27,15 +26,8 @@ class FiniteField(NamedTuple):
 def finite_field(q: int) -> FiniteField:
     r"""The field with $q = p^m \le 256$ elements.
 
-    Element $\sum_k d_k p^k$ stands for the polynomial $\sum_k d_k x^k$ over the integers modulo
-    $p$, modulo a monic irreducible polynomial of degree $m$: the first in the order of its digits
-    (any other gives the same field under other names).
-
-    Raises:
-        InvalidInputError: if `q` is not a power of a prime, or is above 256.
-
-    >>> finite_field(4).multiply.tolist()
-    [[0, 0, 0, 0], [0, 1, 2, 3], [0, 2, 3, 1], [0, 3, 1, 2]]
+    Element $\sum_k d_k p^k$ stands for $\sum_k d_k x^k$ over the integers modulo $p$, modulo the first
+    monic irreducible polynomial of degree $m$ (any other gives the same field). Refuses any other `q`.
     """
     wanted = f"a prime power in 2..{MAX_ELEMENTS}"
     if not 2 <= q <= MAX_ELEMENTS:
@@ -44,20 +36,13 @@ def finite_field(q: int) -> FiniteField:
     places = p ** np.arange(m)
     digits = np.arange(q)[:, None] // places % p
     add = (digits[:, None] + digits[None, :]) % p @ places
-
-    # Row k of `powers` is x^k reduced, for every degree that a product of two elements reaches.
     modulus = _irreducible(p, m)
-    powers = np.eye(m, dtype=int)[: 2 * m - 1]
-    for _ in range(m - 1):
-        carried = np.concatenate([[0], powers[-1]])
-        powers = np.vstack([powers, (carried[:m] - carried[m] * modulus[:m]) % p])
-    product = np.zeros((q, q, m), dtype=int)
-    for k, row in enumerate(powers):
-        low, high = max(0, k - m + 1), min(k, m - 1)
-        terms = [np.multiply.outer(digits[:, i], digits[:, k - i]) for i in range(low, high + 1)]
-        product += np.sum(terms, axis=0)[:, :, None] * row
+    product, power = np.zeros((q, q, m), dtype=int), digits  # of b x^k, for every b
+    for k in range(m):
+        product += digits[:, k, None, None] * power
+        carried = np.pad(power, ((0, 0), (1, 0)))
+        power = (carried[:, :m] - carried[:, m:] * modulus[:m]) % p
     multiply = product % p @ places
-
     negative = np.argmax(add == 0, axis=1)
     inverse = np.where(np.arange(q) == 0, 0, np.argmax(multiply == 1, axis=1))
     tables = [table.astype(np.uint8) for table in (add, multiply, negative, inverse)]
@@ -67,11 +52,7 @@ def finite_field(q: int) -> FiniteField:
 
 
 def prime_power(q: int) -> tuple[int, int] | None:
-    """The prime `p` and the exponent `m` with `p**m == q`, if there are such; by trial division.
-
-    >>> prime_power(27), prime_power(12)
-    ((3, 3), None)
-    """
+    """The prime `p` and the exponent `m` with `p**m == q`, if there are such; by trial division."""
     p = next((d for d in range(2, math.isqrt(q) + 1) if q % d == 0), q)
     m = 1
     while 1 < p**m < q:
@@ -85,10 +66,8 @@ def _irreducible(p: int, m: int) -> np.ndarray:
     def monic(degree: int) -> list[tuple[int, ...]]:
         return [(*low[::-1], 1) for low in itertools.product(range(p), repeat=degree)]
 
-    products = {
-        tuple(np.convolve(f, g) % p)
-        for degree in range(1, m // 2 + 1)
-        for f in monic(degree)
-        for g in monic(m - degree)
-    }
+    products = set()
+    for low in range(1, m // 2 + 1):
+        pairs = itertools.product(monic(low), monic(m - low))
+        products.update(tuple(np.convolve(f, g) % p) for f, g in pairs)
     return np.array(next(f for f in monic(m) if f not in products))

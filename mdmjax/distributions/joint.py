@@ -12,16 +12,14 @@ from .._numerics import safe_log
 from .._types import Array, Float, Int, Key, Tokens
 from .base import MAX_TABLE_BYTES, AbstractDistribution, AbstractEvidence
 
-MAX_AXES = 64
-"""The most axes that an array has (NumPy)."""
+MAX_AXES = 64  # of an array (NumPy)
 
 
 class Joint(AbstractEvidence):
     r"""The distribution $p(x) = $ `probs[x_1, ..., x_n]`, with `probs` of shape `[q]*n`.
 
-    Raises:
-        InvalidInputError: a table of another shape; and, when the values are known, one that is no
-            table of probabilities of sum one (within `1e-9`, or `1e-4` in float32).
+    Refuses another shape and, when they are known, values that are no probabilities of sum one (within
+    `1e-9`, or `1e-4` in float32).
 
     >>> coin = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
     >>> coin.n, coin.q, float(jnp.exp(coin.log_marginal(jnp.array([1, 2]))))
@@ -29,23 +27,14 @@ class Joint(AbstractEvidence):
     """
 
     probs: Float[Array, "..."]
+    n = property(lambda self: self.probs.ndim)
+    q = property(lambda self: self.probs.shape[0])
 
     def __check_init__(self):
-        """Refuse what is not a table of probabilities."""
         shape = self.probs.shape
         if not shape or len(set(shape)) != 1 or shape[0] < 1:
             refuse("probs", f"of shape {shape}", "shape (q,)*n", "one axis a position, all of length q")
         check_rows("probs", self.probs.reshape(-1))
-
-    @property
-    def n(self) -> int:
-        """Number of positions."""
-        return self.probs.ndim
-
-    @property
-    def q(self) -> int:
-        """Size of the alphabet."""
-        return self.probs.shape[0]
 
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
         """One exact draw, in `O(q^n)`."""
@@ -63,10 +52,7 @@ class Joint(AbstractEvidence):
 
 
 def check_table_size(n: int, q: int, /, **sizes: int) -> None:
-    """Refuse a table of `q^n` numbers that needs more than `MAX_TABLE_BYTES`, before it is made.
-
-    `sizes` are the arguments to name, where they are not `n` and `q`.
-    """
+    """Refuse a table of `q^n` numbers that is too large; `sizes` are the arguments that set them."""
     sizes, remedy = sizes or {"n": n, "q": q}, "use fewer positions or a closed form"
     if n > MAX_AXES:
         refuse(", ".join(sizes), ", ".join(map(str, sizes.values())), f"at most {MAX_AXES} axes", remedy)
@@ -76,8 +62,7 @@ def check_table_size(n: int, q: int, /, **sizes: int) -> None:
 def tabulate(distribution: AbstractDistribution) -> Joint:
     """The dense `Joint` of any distribution, from `log_prob` of all `q^n` sequences in batches.
 
-    Raises:
-        InvalidInputError: if the table would be larger than `MAX_TABLE_BYTES`.
+    Refuses a table larger than `MAX_TABLE_BYTES`.
 
     >>> tabulate(Joint(jnp.full((2, 2), 0.25))).probs.tolist()
     [[0.25, 0.25], [0.25, 0.25]]

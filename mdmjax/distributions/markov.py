@@ -14,11 +14,8 @@ from .base import MAX_TABLE_BYTES, AbstractEvidence, check_sequence
 class MarkovChain(AbstractEvidence):
     r"""$p(x) = \pi(x_1) \prod_{i<n} A(x_i, x_{i+1})$, with $\pi$ `initial` and $A$ `transition`.
 
-    Rows of `transition` are the current symbol. Conditionals of any mask take one forward pass and
-    its gradient, $O(n q^2)$.
-
-    Raises:
-        InvalidInputError: `n < 1` or too large, wrong shapes, numbers that are not probabilities.
+    Rows of `transition` are the current symbol. Conditionals of any mask take $O(n q^2)$. Refuses `n < 1`
+    or too large, wrong shapes, and numbers that are not probabilities.
 
     >>> chain = MarkovChain([0.5, 0.5], [[0.9, 0.1], [0.1, 0.9]], 3)
     >>> [round(p, 4) for p in jnp.exp(chain.log_conditionals(jnp.array([0, 2, 0]))[1]).tolist()]
@@ -28,6 +25,7 @@ class MarkovChain(AbstractEvidence):
     initial: Float[Array, " q"]
     transition: Float[Array, "q q"]
     n: int = eqx.field(static=True)
+    q = property(lambda self: self.initial.shape[0])
 
     def __init__(self, initial: Numbers, transition: Numbers, n: int):
         self.initial, self.transition = as_floats(initial, transition)
@@ -36,11 +34,6 @@ class MarkovChain(AbstractEvidence):
             refuse("initial", f"of shape {self.initial.shape}", "shape (q,), q >= 1")
         check_chain(self.initial, self.transition, "q")
         check_sequence(self.n, self.q)
-
-    @property
-    def q(self) -> int:
-        """Size of the alphabet."""
-        return self.initial.shape[0]
 
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
         """One exact draw."""
@@ -54,10 +47,8 @@ class MarkovChain(AbstractEvidence):
 def symmetric_chain(n: int, q: int, flip: Numbers) -> MarkovChain:
     r"""The stationary chain that keeps its symbol with probability `1 - flip`, else picks another.
 
-    The other `q - 1` symbols are equally likely; the start is uniform, which is stationary.
-
-    Raises:
-        InvalidInputError: `n < 1`, `q < 2` or too large, `flip` not in `[0, 1]`.
+    The other `q - 1` symbols are equally likely; the start is uniform, which is stationary. Refuses
+    `n < 1`, `q < 2` and sizes that are too large, and `flip` not in `[0, 1]`.
 
     >>> symmetric_chain(4, 3, 0.5).transition[0].tolist()
     [0.5, 0.25, 0.25]

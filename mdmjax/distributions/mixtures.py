@@ -14,11 +14,8 @@ from .base import MAX_TABLE_BYTES, AbstractDistribution, known_rows
 class MixtureOfProducts(AbstractDistribution):
     r"""$p(x) = \sum_m$ `weights[m]` $\prod_i$ `probs[m, i, x_i]`.
 
-    Its dual total correlation is at most the entropy of `weights` (arXiv 2511.04647: at most the
-    log of their number). Everything is computed on logarithms: `n` may be large.
-
-    Raises:
-        InvalidInputError: wrong shapes, numbers that are not probabilities.
+    Its dual total correlation is at most the entropy of `weights` (arXiv 2511.04647: at most the log of
+    their number). `n` may be large. Refuses wrong shapes, and numbers that are not probabilities.
 
     >>> mixture = MixtureOfProducts([0.5, 0.5], [[[1.0, 0.0]] * 2, [[0.5, 0.5]] * 2])
     >>> [round(p, 4) for p in jnp.exp(mixture.log_conditionals(jnp.array([0, 2]))[1]).tolist()]
@@ -27,6 +24,8 @@ class MixtureOfProducts(AbstractDistribution):
 
     weights: Float[Array, " parts"]
     probs: Float[Array, "parts n q"]
+    n = property(lambda self: self.probs.shape[1])
+    q = property(lambda self: self.probs.shape[2])
 
     def __init__(self, weights: Numbers, probs: Numbers):
         self.weights, self.probs = as_floats(weights, probs)
@@ -36,16 +35,6 @@ class MixtureOfProducts(AbstractDistribution):
         check_shape("weights", self.weights, shape[:1], "(parts,)")
         check_rows("weights", self.weights)
         check_rows("probs", self.probs)
-
-    @property
-    def n(self) -> int:
-        """Number of positions."""
-        return self.probs.shape[1]
-
-    @property
-    def q(self) -> int:
-        """Size of the alphabet."""
-        return self.probs.shape[2]
 
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
         """One exact draw: a part, then its positions."""
@@ -68,10 +57,7 @@ class MixtureOfProducts(AbstractDistribution):
         return jnp.where(log_best > -jnp.inf, table, jnp.nan)
 
     def _read(self, tokens: Tokens) -> tuple[Float[Array, " parts"], Float[Array, ""]]:
-        r"""$\log p(m, x_S)$ of each part $m$ less that of the best one, and the latter, in nats.
-
-        The parts are compared position by position before the sum, where nearly equal sums lose digits.
-        """
+        r"""$\log p(m, x_S)$ of each part $m$ less that of the best one, and the latter, in nats."""
         column = jnp.minimum(tokens, self.q - 1)[None, :, None]
         seen = safe_log(jnp.take_along_axis(self.probs, column, axis=2)[:, :, 0])
         seen = jnp.where((tokens != self.q)[None, :], seen, 0.0)
@@ -80,6 +66,7 @@ class MixtureOfProducts(AbstractDistribution):
         best = jnp.argmax(log_parts)
         possible = log_parts[best] > -jnp.inf
         against = jnp.where(possible, seen[best], 0.0)
+        # Compared position by position before the sum, where nearly equal sums would lose digits.
         log_odds = log_weights + jnp.sum(seen - against[None, :], axis=1)
         return log_odds - jnp.where(possible, log_weights[best], 0.0), log_parts[best]
 
@@ -87,8 +74,7 @@ class MixtureOfProducts(AbstractDistribution):
 def noisy_repeated_bit(n: int, flip: Numbers) -> MixtureOfProducts:
     """`n` copies of one fair bit, each flipped independently with probability `flip`.
 
-    Raises:
-        InvalidInputError: `n < 1` or too large, `flip` not in `[0, 1]`.
+    Refuses `n < 1` or too large, and `flip` not in `[0, 1]`.
 
     >>> noisy_repeated_bit(2, 0.25).probs[0].tolist()
     [[0.75, 0.25], [0.75, 0.25]]

@@ -12,23 +12,17 @@ from .base import AbstractDistribution, check_sequence, known_rows
 class UniformPermutation(AbstractDistribution):
     r"""Every permutation of `0..n-1` has probability $1/n!$; the alphabet is `q = n`.
 
-    Raises:
-        InvalidInputError: `n < 1` or too large.
+    Refuses `n < 1` or too large.
 
     >>> jnp.exp(UniformPermutation(3).log_conditionals(jnp.array([2, 3, 3]))[1]).round(6).tolist()
     [0.5, 0.5, 0.0]
     """
 
     n: int = eqx.field(static=True, converter=lambda n: check_integer("n", n, 1))
+    q = property(lambda self: self.n)
 
     def __check_init__(self):
-        """Refuse a table that is too large."""
         check_sequence(self.n, self.n, n=self.n)
-
-    @property
-    def q(self) -> int:
-        """Size of the alphabet, `n`."""
-        return self.n
 
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
         """One exact draw."""

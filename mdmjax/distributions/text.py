@@ -11,26 +11,19 @@ from jaxtyping import Integer, UInt8
 from .._checks import check_integer
 from .._errors import refuse
 from .._types import Int
+from .alphabet import code_points
 from .empirical import empirical_joint
 from .joint import Joint, check_table_size
 
-SOURCE_CODE = (("letter", "A-Za-z_"), ("digit", "0-9"), ("space", r"\s"))
-"""Our default for source code; punctuation and all the rest are the last class, `other`."""
-
-OTHER = "other"
-"""The name of the class of the characters that no other class has."""
-
-_SMALL_TABLE = 2**24
+SOURCE_CODE = (("letter", "A-Za-z_"), ("digit", "0-9"), ("space", r"\s"))  # our default; the rest is other
 
 
 class CharacterClasses(eqx.Module):
     """An alphabet of classes of characters: the first class that has a character is its symbol.
 
-    `classes` are pairs of a name and the inside of a regular expression's brackets, as `"A-Za-z_"`.
-    The last symbol is `other`, for characters of no class, so that `q = len(classes) + 1`.
-
-    Raises:
-        InvalidInputError: no pairs, more than 255, a name used twice, a set that is not one.
+    `classes` are pairs of a name and the inside of a regular expression's brackets, as `"A-Za-z_"`. The
+    last symbol is `other`, for characters of no class, so that `q = len(classes) + 1`. Refuses no pairs or
+    more than 255, a name used twice, and a set that is not one.
 
     >>> CharacterClasses().classify("x = 12").tolist()
     [0, 2, 3, 2, 1, 1]
@@ -39,7 +32,6 @@ class CharacterClasses(eqx.Module):
     classes: tuple[tuple[str, str], ...] = eqx.field(static=True, default=SOURCE_CODE)
 
     def __check_init__(self):
-        """Refuse what does not define classes."""
         if not 1 <= len(self.classes) <= 255:
             refuse("classes", f"{len(self.classes)} pairs", "1 to 255 pairs of a name and a set")
         for name in self.names:
@@ -51,7 +43,7 @@ class CharacterClasses(eqx.Module):
     @property
     def names(self) -> tuple[str, ...]:
         """The name of every symbol, `other` last."""
-        return (*(name for name, _ in self.classes), OTHER)
+        return (*(name for name, _ in self.classes), "other")
 
     @property
     def q(self) -> int:
@@ -60,15 +52,14 @@ class CharacterClasses(eqx.Module):
 
     def classify(self, text: str) -> UInt8[np.ndarray, " characters"]:
         """The symbol of every character, by one look-up in a table of code points."""
-        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        codes = code_points(text)
         size = int(codes.max(initial=0)) + 1
         occurs = np.zeros(size, bool)
         occurs[codes] = True
         alphabet = "".join(map(chr, np.flatnonzero(occurs)))
         table = np.full(size, self.q - 1, np.uint8)
         for symbol in range(self.q - 2, -1, -1):
-            found = "".join(_compile(*self.classes[symbol]).findall(alphabet))
-            table[[ord(character) for character in found]] = symbol
+            table[code_points("".join(_compile(*self.classes[symbol]).findall(alphabet)))] = symbol
         return table[codes]
 
 
@@ -78,18 +69,24 @@ def text_windows(
     """The different windows of `window` symbols, in lexicographic order, and how often each occurs.
 
     Every overlapping window inside each array (a file) is counted; none crosses from one array to the next.
-
-    Raises:
-        InvalidInputError: `window < 1`, symbols not in `0..q-1`, no window at all, or windows whose
-            code does not fit 63 bits.
+    Refuses `window < 1`, symbols not in `0..q-1`, no window at all, and windows whose code exceeds 63 bits.
 
     >>> samples, counts = text_windows([np.array([0, 1, 0, 1])], 2, 2)
     >>> samples.tolist(), counts.tolist()
     ([[0, 1], [1, 0]], [2, 1])
     """
-    codes = _window_codes(symbol_arrays, window, q)
-    size = q**window
-    if size <= max(_SMALL_TABLE, codes.size):
+    window, q = check_integer("window", window, 1), check_integer("q", q, 1)
+    if q ** min(window, 63) >= 2**63:
+        refuse("window, q", f"{window}, {q}", "q**window below 2**63", "use shorter windows")
+    for symbols in symbol_arrays:
+        if symbols.size and not 0 <= int(symbols.min()) <= int(symbols.max()) < q:
+            refuse("symbol_arrays", f"holding {symbols.max()}", f"symbols 0..{q - 1}")
+    long_enough = [symbols for symbols in symbol_arrays if symbols.size >= window]
+    if not long_enough:
+        refuse("window", window, "at most the length of the text", "use a shorter window")
+    size, dtype = q**window, np.uint32 if q**window <= 2**32 else np.int64
+    codes = np.concatenate([_rolling_codes(s.astype(dtype), window, q) for s in long_enough])
+    if size <= max(2**24, codes.size):
         table = np.bincount(codes, minlength=size)
         different = np.flatnonzero(table)
         counts = table[different]
@@ -101,10 +98,7 @@ def text_windows(
 
 
 def text_joint(symbol_arrays: Sequence[Integer[np.ndarray, " _"]], window: int, q: int) -> Joint:
-    """The dense table of the windows of `text_windows`, counted on the host in float64.
-
-    Raises:
-        InvalidInputError: as for `text_windows`; or a table that is too large.
+    """The dense table of the windows of `text_windows`, counted on the host in float64; errors as there.
 
     >>> text_joint([np.array([0, 1, 0, 1, 1])], 2, 2).probs.tolist()
     [[0.0, 0.5], [0.25, 0.25]]
@@ -112,23 +106,6 @@ def text_joint(symbol_arrays: Sequence[Integer[np.ndarray, " _"]], window: int, 
     window, q = check_integer("window", window, 1), check_integer("q", q, 1)
     check_table_size(window, q, window=window, q=q)
     return empirical_joint(*text_windows(symbol_arrays, window, q), q)
-
-
-def _window_codes(
-    symbol_arrays: Sequence[Integer[np.ndarray, " _"]], window: int, q: int
-) -> Integer[np.ndarray, " windows"]:
-    """The base-`q` code of every window of every array, first symbol most significant."""
-    window, q = check_integer("window", window, 1), check_integer("q", q, 1)
-    if q ** min(window, 63) >= 2**63:
-        refuse("window, q", f"{window}, {q}", "q**window below 2**63", "use shorter windows")
-    for symbols in symbol_arrays:
-        if symbols.size and not 0 <= int(symbols.min()) <= int(symbols.max()) < q:
-            refuse("symbol_arrays", f"holding {symbols.max()}", f"symbols 0..{q - 1}")
-    long_enough = [symbols for symbols in symbol_arrays if symbols.size >= window]
-    if not long_enough:
-        refuse("window", window, "at most the length of the text", "use a shorter window")
-    dtype = np.uint32 if q**window <= 2**32 else np.int64
-    return np.concatenate([_rolling_codes(s.astype(dtype), window, q) for s in long_enough])
 
 
 def _rolling_codes(symbols: np.ndarray, window: int, q: int) -> np.ndarray:

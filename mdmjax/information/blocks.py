@@ -1,6 +1,6 @@
 r"""The information curve of a product of independent blocks, by hypergeometric mixing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax
@@ -9,11 +9,9 @@ import jax.numpy as jnp
 from .._checks import check_integer
 from .._errors import refuse
 from .._types import Array, Float
-from ._weights import mean_from_ratios
 from .curve import InformationCurve, check_positions
 
-MAX_BLOCK_WORK = 2 * 10**10
-"""The most hypergeometric weights that are made without being asked for (minutes on two cores)."""
+MAX_BLOCK_WORK = 2 * 10**10  # hypergeometric weights that are made unasked (minutes on two cores)
 
 
 def blocks_curve(curves: Sequence[InformationCurve], copies: Sequence[int]) -> InformationCurve:
@@ -25,12 +23,8 @@ def blocks_curve(curves: Sequence[InformationCurve], copies: Sequence[int]) -> I
     $$Z_{k+1} = \sum_t \frac{c_t B_t}{n}\, \mathbb{E}\, Z^{(t)}_{L+1}.$$
 
     The weights come from ratios of neighbours and every sum is of non-negative numbers: the relative error
-    is at most about $4 B_t$ roundings even where $Z$ is tiny. Time $n \sum_t B_t$, memory a few arrays of
-    length `n`. A running maximum keeps rounding from making the curve fall.
-
-    Raises:
-        InvalidInputError: no kind of block, another number of copies than of curves, copies < 1, or
-            $n \sum_t B_t$ above `MAX_BLOCK_WORK`.
+    is at most about $4 B_t$ roundings even where $Z$ is tiny. A running maximum keeps rounding from making
+    the curve fall. Time $n \sum_t B_t$, refused above `MAX_BLOCK_WORK`; memory a few arrays of length `n`.
 
     >>> pair = InformationCurve(jnp.array([0.0, 1.0]), jnp.array(1.0))
     >>> [round(z, 4) for z in blocks_curve([pair], [2]).information.tolist()]
@@ -38,15 +32,16 @@ def blocks_curve(curves: Sequence[InformationCurve], copies: Sequence[int]) -> I
     """
     if len(curves) != len(copies) or not curves:
         refuse("copies", list(copies), f"one number for each of {len(curves)} curves, at least one")
-    counts = [check_integer("copies", count, 1) for count in copies]
-    n = check_positions(sum(count * curve.n for count, curve in zip(counts, curves, strict=True)))
-    work = n * sum(curve.n for curve in curves)
+    sizes = [curve.n for curve in curves]
+    covered = [check_integer("copies", count, 1) * size for count, size in zip(copies, sizes, strict=True)]
+    n = check_positions(sum(covered))
+    work = n * sum(sizes)
     if work > MAX_BLOCK_WORK:
-        found = f"of sizes {[curve.n for curve in curves]} for n = {n}"
         wanted = f"n times the sum of the sizes at most {MAX_BLOCK_WORK:.0e}"
-        refuse("curves", found, wanted, f"{work:.1e} are needed: use smaller blocks or fewer copies")
+        remedy = f"{work:.1e} are needed: use smaller blocks or fewer copies"
+        refuse("curves", f"of sizes {sizes} for n = {n}", wanted, remedy)
     nothing = jnp.zeros_like(curves[0].marginal_entropy)
-    kinds = [(count * curve.n / n, curve) for count, curve in zip(counts, curves, strict=True)]
+    kinds = [(positions / n, curve) for positions, curve in zip(covered, curves, strict=True)]
     information = sum((share * _seen_by_mates(c.information, n) for share, c in kinds), start=nothing)
     marginal = sum((share * c.marginal_entropy for share, c in kinds), start=nothing)
     return InformationCurve(jax.lax.cummax(information), marginal)
@@ -68,3 +63,28 @@ def _seen_by_mates(block: Float[Array, " size"], n: int) -> Float[Array, " n"]:
         return seen / (mates - seen + 1) * ((others - k + seen) / jnp.maximum(k - seen + 1, 1))
 
     return mean_from_ratios(block, mode, ratio_up, ratio_down)
+
+
+def mean_from_ratios(values: Array, mode: Array, ratio_up: Callable, ratio_down: Callable) -> Array:
+    r"""$\mathbb{E}\, v_L$ under many laws $p$ on `0..m` at once, one for each entry of `mode`.
+
+    `ratio_up(l)` is $p(l+1)/p(l)$ and `ratio_down(l)` is $p(l-1)/p(l)$, finite, and 0 where they leave the
+    support. They are multiplied outwards from `mode`, any outcome of positive probability near the mode of
+    each law: a few roundings a factor, and underflow only where nothing matters, where binomial
+    coefficients by log-gamma would lose the digits of a large logarithm.
+    """
+    nothing = jnp.zeros_like(mode)
+
+    def follow(sums, ratio, reverse):
+        def step(state, row):
+            (before, total, mean), (outcome, value) = state, row
+            weight = jnp.where(outcome == mode, 1.0, before)
+            counted = before if reverse else weight  # the mode is counted on the way up
+            return (weight * ratio(outcome), total + counted, mean + counted * value), None
+
+        rows = jnp.arange(values.shape[0], dtype=values.dtype), values
+        return jax.lax.scan(step, (nothing, *sums), rows, reverse=reverse)[0][1:]
+
+    upwards = follow((nothing, nothing), ratio_up, reverse=False)
+    total, mean = follow(upwards, ratio_down, reverse=True)
+    return mean / total

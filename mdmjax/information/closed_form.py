@@ -1,8 +1,4 @@
-r"""Information curves that are formulas: codes, permutations, pairs, and steps of any height.
-
-Nothing is enumerated, so that `n` may be $10^6$; $Z$ is computed directly, never as a difference of
-entropies, and is good to a few units in the last place of the default float type.
-"""
+r"""Information curves that are formulas, for `n` of $10^6$ and more; $Z$ is good to a few roundings."""
 
 import math
 from collections.abc import Sequence
@@ -17,19 +13,14 @@ from .curve import InformationCurve, check_positions
 
 
 def curve_from_steps(
-    heights: Sequence[float] | Float[np.ndarray, " pieces"],
-    starts: Sequence[int] | np.ndarray,
-    n: int,
+    heights: Sequence[float] | Float[np.ndarray, " pieces"], starts: Sequence[int] | np.ndarray, n: int
 ) -> InformationCurve:
     r"""The curve with $Z_j = $ `heights[i]` for `starts[i] <= j < starts[i+1]`, 0 before them.
 
     `j` counts from 1, heights are in nats. Any steps will do: every nondecreasing curve with $Z_1 = 0$ is
     that of some distribution up to any error (arXiv 2511.04647, Lemma 29). They do not determine
-    $H_1 \ge Z_n$: our choice is $H_1 = Z_n$, where all the others determine a token.
-
-    Raises:
-        InvalidInputError: `starts` not increasing in `2..n`, or `heights` that are negative, not
-            finite, decreasing, or of another number.
+    $H_1 \ge Z_n$: our choice is $H_1 = Z_n$, where all the others determine a token. Refuses `starts` not
+    increasing in `2..n`, and `heights` that are negative, not finite, decreasing, or of another number.
 
     >>> curve_from_steps([1.0, 3.0], [2, 4], 5).information.tolist()
     [0.0, 1.0, 1.0, 3.0, 3.0]
@@ -50,12 +41,9 @@ def curve_from_steps(
 def mds_curve(n: int, dim: int, q: int) -> InformationCurve:
     r"""A uniform word of an MDS code of dimension $d$: $Z_j = 0$ for $j \le d$, then $\log q$.
 
-    Any $d$ = `dim` symbols are uniform and determine the rest (Reed-Solomon codes; arXiv
-    2511.04647, Thm 24). $H_1 = \log q$, $\mathrm{TC} = (n - d)\log q$ and, if $d < n$,
-    $\mathrm{DTC} = d \log q$, in nats. Whether such a code exists for this `q` is not checked.
-
-    Raises:
-        InvalidInputError: `dim` outside `1..n`, or `q < 2`.
+    Any $d$ = `dim` symbols are uniform and determine the rest (Reed-Solomon codes; arXiv 2511.04647, Thm
+    24). $H_1 = \log q$, $\mathrm{TC} = (n - d)\log q$ and, if $d < n$, $\mathrm{DTC} = d \log q$, in nats.
+    Refuses `dim` outside `1..n`, and `q < 2`; whether such a code exists for this `q` is not checked.
 
     >>> [round(z, 4) for z in mds_curve(4, 2, 2).information.tolist()]
     [0.0, 0.0, 0.6931, 0.6931]
@@ -77,16 +65,12 @@ def repetition_curve(n: int, q: int) -> InformationCurve:
 
 
 def parity_curve(n: int, q: int) -> InformationCurve:
-    r"""Uniform with sum 0 mod `q`: $Z_j = 0$ but $Z_n = \log q$; the MDS code of dimension $n - 1$.
-
-    Raises:
-        InvalidInputError: `n < 2`.
+    r"""Uniform with sum 0 mod `q`: $Z_j = 0$ but $Z_n = \log q$; the MDS code of dimension $n - 1 > 0$.
 
     >>> round(float(parity_curve(5, 2).total_correlation), 4)
     0.6931
     """
-    n = check_positions(n, 2)  # one symbol of sum 0 is constant
-    return mds_curve(n, n - 1, q)
+    return mds_curve(check_positions(n, 2), n - 1, q)  # one symbol of sum 0 is constant
 
 
 def permutation_curve(n: int) -> InformationCurve:
@@ -104,8 +88,7 @@ def permutation_curve(n: int) -> InformationCurve:
 def pairs_curve(n: int, q: int) -> InformationCurve:
     r"""$n/2$ independent pairs of equal uniform symbols: $Z_j = \frac{j-1}{n-1} \log q$, in nats.
 
-    Raises:
-        InvalidInputError: `n` odd.
+    Refuses an odd `n`.
 
     >>> [round(z / 0.693147, 3) for z in pairs_curve(4, 2).information.tolist()]
     [0.0, 0.333, 0.667, 1.0]
@@ -125,5 +108,4 @@ def dual_curve(curve: InformationCurve) -> InformationCurve:
     >>> dual_curve(curve_from_steps([1.0], [2], 4)).information.tolist()
     [0.0, 0.0, 0.0, 1.0]
     """
-    mirrored = curve.information[-1] - curve.information[::-1]
-    return InformationCurve(mirrored, curve.marginal_entropy)
+    return InformationCurve(curve.information[-1] - curve.information[::-1], curve.marginal_entropy)

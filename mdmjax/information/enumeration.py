@@ -1,9 +1,9 @@
 r"""Entropies of all $2^n$ subsets of a joint in one pass.
 
 An axis of length `q` grows its marginal (`q+1` entries), every entry becomes $-p \log p$, and the axis
-shrinks to two: the marginal, and the sum over symbols. Over all axes that is $(q+1)^n$ logarithms, one for
-every probability of every marginal. The axes are taken in groups whose arithmetic is one fused kernel, and
-the first three groups in blocks that stay in cache, so that the $(q+1)^n$ numbers never reach memory.
+shrinks to two: the marginal, and the sum over symbols. Over all axes that is a logarithm for every
+probability of every marginal. Groups of axes are one fused kernel each, and the first three go in blocks
+that stay in cache, so that the $(q+1)^n$ numbers never reach memory.
 """
 
 import math
@@ -18,17 +18,10 @@ from .._types import Array, Float
 from ..distributions.joint import Joint
 from .curve import InformationCurve, curve_from_mean_entropies
 
-MAX_BYTES = 2**32
-"""Memory that the entropies of a joint may take (4 GiB)."""
-
-GROUP_SIZE = 64
-"""Entries that the axes of a group may have together once grown: more compiles longer (our choice)."""
-
-INNER_GROUPS = 3
-"""Groups of axes that are grown and shrunk within a block (our choice)."""
-
-BLOCK_ENTRIES = 2**20
-"""Entries of a block once grown; the kernels hold about a third of them at a time (our choice)."""
+MAX_BYTES = 2**32  # that the entropies of a joint may take
+GROUP_SIZE = 64  # entries of the axes of a group once grown: more compiles longer (our choice)
+INNER_GROUPS = 3  # of axes, grown and shrunk within a block (our choice)
+BLOCK_ENTRIES = 2**20  # once grown; the kernels hold about a third at a time (our choice)
 
 
 def subset_entropies(joint: Joint) -> Float[Array, " subsets"]:
@@ -37,10 +30,7 @@ def subset_entropies(joint: Joint) -> Float[Array, " subsets"]:
     $$H(X_S) = -\sum_{x_S} p(x_S) \log p(x_S)$$
 
     Costs $(q+1)^n$ logarithms, in about $2 q^{3g} (q+1)^{n-3g}$ numbers of memory, where $g$ is the
-    number of axes that grow to at most `GROUP_SIZE` entries together.
-
-    Raises:
-        InvalidInputError: if that would take more than `MAX_BYTES`.
+    number of axes that grow to at most `GROUP_SIZE` entries together. Refuses more than `MAX_BYTES`.
 
     >>> xor = jnp.zeros((2, 2, 2)).at[(0, 0, 1, 1), (0, 1, 0, 1), (0, 1, 1, 0)].set(0.25)
     >>> [round(abs(h) / 0.693147, 3) for h in subset_entropies(Joint(xor)).tolist()]
@@ -51,11 +41,7 @@ def subset_entropies(joint: Joint) -> Float[Array, " subsets"]:
 
 
 def entropy_bytes(n: int, q: int, itemsize: int = 8) -> int:
-    """Bytes that `subset_entropies` needs at its peak, apart from the joint itself.
-
-    >>> entropy_bytes(16, 2) / 2**20 < 100
-    True
-    """
+    """Bytes that `subset_entropies` needs at its peak, apart from the joint itself."""
     inner = min(n, INNER_GROUPS * _group(q))
     grown = q**inner * (q + 1) ** (n - inner)
     return itemsize * (2 * grown + 2 * BLOCK_ENTRIES + 2**n)
@@ -90,7 +76,6 @@ def _subset_entropies(probs: Float[Array, "..."]) -> Float[Array, " subsets"]:
     table = probs.reshape([q**axes for axes in groups])
     for axis in range(inner, table.ndim):
         table = _along(axis, _grow, table, q)
-
     outer = table.shape[inner:]
     table = table.reshape(*table.shape[:inner], -1)
     columns = table.shape[-1]
@@ -108,8 +93,8 @@ def _subset_entropies(probs: Float[Array, "..."]) -> Float[Array, " subsets"]:
         return kept
 
     result = jnp.moveaxis(jnp.stack(jax.lax.map(block, jnp.arange(blocks))), 1, -2)
-    result = result.reshape(*result.shape[:inner], -1)[..., :columns]
-    result = result.reshape(*result.shape[:inner], *outer)
+    inside = result.shape[:inner]
+    result = result.reshape(*inside, -1)[..., :columns].reshape(*inside, *outer)
     for axis in range(inner, result.ndim):
         result = _along(axis, _shrink, result, q)
     return result.reshape((2,) * n).transpose(range(n)[::-1]).reshape(-1)
@@ -160,9 +145,7 @@ def _entropies(slices, q):
 
 @jax.jit
 def mean_entropies(entropies: Float[Array, " subsets"]) -> Float[Array, " points"]:
-    r"""$H(k)$, the mean of $H(X_S)$ over the subsets of size $k$, for $k = 0..n$, in nats.
-
-    arXiv 2511.04647, Def. 12.
+    r"""$H(k)$, the mean of $H(X_S)$ over $|S| = k$, for $k = 0..n$, in nats (arXiv 2511.04647, Def. 12).
 
     >>> mean_entropies(jnp.array([0.0, 1.0, 2.0, 3.0])).tolist()
     [0.0, 1.5, 3.0]

@@ -16,12 +16,9 @@ class Estimate(NamedTuple):
 
 
 def estimate(values: Float[np.ndarray, " samples"] | Float[Array, " samples"]) -> Estimate:
-    r"""The mean of independent values and $s / \sqrt{N}$, $s$ with $N - 1$.
+    r"""The mean of independent values and $s / \sqrt{N}$, $s$ with $N - 1$; refuses fewer than two.
 
     Of means on the same samples take the estimate of their difference: what they share cancels.
-
-    Raises:
-        InvalidInputError: fewer than two values.
 
     >>> estimate(np.array([1.0, 2.0, 3.0])).mean, round(estimate(np.array([1.0, 2.0, 3.0])).stderr, 4)
     (2.0, 0.5774)

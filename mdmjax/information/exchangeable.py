@@ -1,5 +1,6 @@
 r"""Information curves of mixtures of products of identical coordinates, from counts of symbols."""
 
+import bisect
 import math
 
 import equinox as eqx
@@ -10,14 +11,11 @@ import numpy as np
 from .._checks import Numbers, as_floats, check_rows, probability
 from .._errors import readable_bytes, refuse
 from .._numerics import entropy, kl_terms
-from .._types import Array, Bool, Float
+from .._types import Array
 from .curve import InformationCurve, check_positions
 
-MAX_COUNT_BYTES = 2**31
-"""The largest table of count probabilities that is made without being asked for (2 GiB)."""
-
-MAX_COUNT_WORK = 2 * 10**9
-"""The most updates of that table (about half a minute on two cores)."""
+MAX_COUNT_BYTES = 2**31  # the largest table of count probabilities that is made unasked
+MAX_COUNT_WORK = 2 * 10**9  # updates of that table (about half a minute on two cores)
 
 
 def identical_mixture_curve(weights: Numbers, probs: Numbers, n: int) -> InformationCurve:
@@ -40,11 +38,8 @@ def identical_mixture_curve(weights: Numbers, probs: Numbers, n: int) -> Informa
     \rho_{mm'} = \sum_a \sqrt{P_m(a) P_{m'}(a)}$$
 
     (Shannon's entropy is at most Renyi's of order 1/2), so from where this is negligible the curve
-    is its limit, and `n` may be $10^6$. Equal rows of `probs` are merged first.
-
-    Raises:
-        InvalidInputError: numbers that are not probabilities, wrong shapes, or too many counts
-            before the curve is flat (`MAX_COUNT_BYTES`, `MAX_COUNT_WORK`).
+    is its limit, and `n` may be $10^6$. Refuses wrong shapes, numbers that are not probabilities, and too
+    many counts before the curve is flat (`MAX_COUNT_BYTES`, `MAX_COUNT_WORK`).
 
     >>> coins = identical_mixture_curve([0.5, 0.5], [[1.0, 0.0], [0.0, 1.0]], 3)
     >>> [round(z, 4) for z in coins.information.tolist()]
@@ -57,10 +52,11 @@ def identical_mixture_curve(weights: Numbers, probs: Numbers, n: int) -> Informa
         refuse("weights, probs", shapes, "shapes (parts,) and (parts, q)")
     check_rows("weights", weights)
     check_rows("probs", probs)
-    weights, probs = _merge_equal_parts(weights, probs)
+    w = np.asarray(weights)  # without empty parts, and with equal parts as one
+    rows, index = np.unique(np.asarray(probs)[w > 0], axis=0, return_inverse=True)
+    probs, weights = jnp.asarray(rows), jnp.asarray(np.bincount(index.reshape(-1), w[w > 0]), weights.dtype)
     marginal = weights @ probs
     limit = jnp.sum(weights[:, None] * kl_terms(probs, jnp.broadcast_to(marginal, probs.shape)))
-
     reveals = min(n - 1, _reveals_until_flat(weights, probs, float(limit)))
     widths, shifts = _windows(weights, probs, reveals)
     _check_counts(widths, reveals, probs)
@@ -72,32 +68,22 @@ def identical_mixture_curve(weights: Numbers, probs: Numbers, n: int) -> Informa
 def noisy_bit_curve(n: int, flip: Numbers) -> InformationCurve:
     r"""One uniform bit seen `n` times, each time flipped with probability `flip`.
 
-    $Z_{k+1}$ rises from 0 to $\log 2 - h(\text{flip})$ nats, with $h$ the binary entropy.
-
-    Raises:
-        InvalidInputError: `flip` not in `[0, 1]`, or so near 1/2 that too many counts are needed.
+    $Z_{k+1}$ rises from 0 to $\log 2 - h(\text{flip})$ nats, with $h$ the binary entropy. Refuses a `flip`
+    not in `[0, 1]`, or so near 1/2 that too many counts are needed.
 
     >>> round(float(noisy_bit_curve(10**6, 0.1).information[-1]), 6)
     0.368064
     """
     flip = probability("flip", flip)
-    keep = 1 - flip
-    bits = jnp.stack([jnp.stack([keep, flip]), jnp.stack([flip, keep])])
+    bits = jnp.stack([1 - flip, flip, flip, 1 - flip]).reshape(2, 2)
     return identical_mixture_curve(jnp.full(2, 0.5, flip.dtype), bits, n)
 
 
 @eqx.filter_jit
-def _predictive_information(
-    weights: Float[Array, " parts"],
-    probs: Float[Array, "parts q"],
-    widths: tuple[int, ...],
-    shifts: Bool[Array, "reveals_and_one free"],
-) -> Float[Array, " reveals_and_one"]:
-    r"""$Z_1, Z_2, ...$ by a scan that reveals one symbol at a time.
-
-    The state is the law of the counts given each part, on a window of `widths` counts of all
-    symbols but the last; `shifts` says when the window moves up by one.
-    """
+def _predictive_information(weights: Array, probs: Array, widths: tuple[int, ...], shifts: Array) -> Array:
+    r"""$Z_1, Z_2, ...$ by a scan that reveals one symbol at a time."""
+    # The state is the law of the counts given each part, on a window of `widths` counts of all symbols but
+    # the last, which moves up by one where `shifts` says so.
     parts, q = probs.shape
     joint_weights = (weights[:, None] * probs).T
     marginal = jnp.sum(joint_weights, 1)
@@ -122,18 +108,7 @@ def _predictive_information(
     return jax.lax.scan(reveal, law, shifts)[1]
 
 
-def _merge_equal_parts(
-    weights: Float[Array, " parts"], probs: Float[Array, "parts q"]
-) -> tuple[Float[Array, " merged"], Float[Array, "merged q"]]:
-    """The same mixture without empty parts and with equal parts as one."""
-    w = np.asarray(weights)
-    rows, index = np.unique(np.asarray(probs)[w > 0], axis=0, return_inverse=True)
-    return jnp.asarray(np.bincount(index.reshape(-1), w[w > 0]), weights.dtype), jnp.asarray(rows)
-
-
-def _reveals_until_flat(
-    weights: Float[Array, " parts"], probs: Float[Array, "parts q"], limit: float
-) -> int:
+def _reveals_until_flat(weights: Array, probs: Array, limit: float) -> int:
     r"""The least $k$ with $H(M|C)$ provably below half a rounding of the limit $I(X;M)$."""
     w, p = np.asarray(weights, np.float64), np.asarray(probs, np.float64)
     i, j = np.triu_indices(len(w), 1)
@@ -142,29 +117,19 @@ def _reveals_until_flat(
     with np.errstate(divide="ignore"):
         log_rho = np.log1p(-np.minimum(distance, 1.0))
     scale, target = 2 * np.sqrt(w[i] * w[j]), float(jnp.finfo(probs.dtype).eps) / 2 * limit
-    high = 1
-    while np.sum(scale * np.exp(high * log_rho)) > target and high < 2**60:
-        high *= 2
-    low = 0
-    while high - low > 1:
-        middle = (low + high) // 2
-        flat = np.sum(scale * np.exp(middle * log_rho)) <= target
-        low, high = (low, middle) if flat else (middle, high)
-    return high
+    flat = lambda reveals: np.sum(scale * np.exp(reveals * log_rho)) <= target
+    return 1 + bisect.bisect_left(range(1, 2**60), True, key=flat)
 
 
-def _windows(
-    weights: Float[Array, " parts"], probs: Float[Array, "parts q"], reveals: int
-) -> tuple[tuple[int, ...], np.ndarray]:
+def _windows(weights: Array, probs: Array, reveals: int) -> tuple[tuple[int, ...], np.ndarray]:
     """How many counts of each symbol but the last are kept, and after which steps they move up."""
     w, p = np.asarray(weights, np.float64), np.asarray(probs, np.float64)
-    least, most = p.min(0)[:-1], p.max(0)[:-1]
+    eps, least, most = float(jnp.finfo(probs.dtype).eps), p.min(0)[:-1], p.max(0)[:-1]
     marginal = w @ p
     # Z_2 >= this by Pinsker's inequality; what is lost is at most log 1/min P of that probability.
     pairs = np.einsum("m,ma,mb->ab", w, p, p) - np.outer(marginal, marginal)
-    smallest = max(np.abs(pairs).sum() ** 2 / 2, float(jnp.finfo(probs.dtype).eps) ** 4)
-    worst = 1 - np.log(marginal[marginal > 0].min())
-    lost = float(jnp.finfo(probs.dtype).eps) * smallest / (worst * 2 * p.shape[1])
+    smallest = max(np.abs(pairs).sum() ** 2 / 2, eps**4)
+    lost = eps * smallest / ((1 - np.log(marginal[marginal > 0].min())) * 2 * p.shape[1])
     spread = math.sqrt(reveals / 2 * -math.log(lost))
     widths = np.minimum(np.ceil(reveals * (most - least) + 2 * spread) + 2, reveals + 1)
     steps = np.arange(reveals + 2)[:, None]
@@ -172,7 +137,7 @@ def _windows(
     return tuple(int(width) for width in widths), np.diff(lowest, axis=0) > 0
 
 
-def _check_counts(widths: tuple[int, ...], reveals: int, probs: Float[Array, "parts q"]) -> None:
+def _check_counts(widths: tuple[int, ...], reveals: int, probs: Array) -> None:
     """Refuse a table of counts that is too large, or takes too long to follow."""
     parts, q = probs.shape
     cells = parts * q * math.prod(widths)

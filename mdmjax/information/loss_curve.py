@@ -1,8 +1,4 @@
-r"""The masked-loss curve of a trained model: the one function of a model that decides its schedules.
-
-With $c(m)$ the mean loss of a masked token after $m$ random tokens are revealed, a random-order sampler
-with steps $s_t$ that start at $N_t$ has mean NLL $\sum_t s_t c(N_t)$ (arXiv 2511.04647, App. G).
-"""
+r"""The masked-loss curve of a trained model: the one function of a model that decides its schedules."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -14,36 +10,30 @@ from .._errors import refuse
 from .._types import Array, Bool, Float, Int
 from .curve import AbstractCurve, check_positions
 
+Rows = Float[np.ndarray, " rows"]
+Counts = Int[np.ndarray, " rows"]
+
 
 class LossTable(eqx.Module):
     """Measured losses, one row a measurement: `loss` nats a masked token with `n_masked` of `n` masked.
 
-    `count` is how many observations a row averages: only ratios matter. `stderr` is the standard error of
-    `loss`, or `None`. Rows that repeat a mask count are averaged by `count`; with `stderr` none may.
-
-    Raises:
-        InvalidInputError: no rows; a mask count outside `1..n`; a loss that is negative or not finite;
-            a count that is not positive; a standard error that is negative; a repeated row with one;
-            fewer than two different mask counts (one is enough for `n = 1`).
+    `count > 0` is how many observations a row averages: only ratios matter. `stderr` is the standard error
+    of `loss`, or `None`. Rows that repeat a mask count are averaged by `count`; with `stderr` none may.
+    Refuses a mask count outside `1..n`, numbers that are negative or not finite, and fewer than two
+    different mask counts (one is enough for `n = 1`).
 
     >>> LossTable(4, np.array([4, 1]), np.array([2.0, 1.0])).count.tolist()
     [1.0, 1.0]
     """
 
     n: int = eqx.field(static=True)
-    n_masked: Int[np.ndarray, " rows"]
-    loss: Float[np.ndarray, " rows"]
-    count: Float[np.ndarray, " rows"]
-    stderr: Float[np.ndarray, " rows"] | None
+    n_masked: Counts
+    loss: Rows
+    count: Rows
+    stderr: Rows | None
 
     def __init__(
-        self,
-        n: int,
-        n_masked: Int[np.ndarray, " rows"],
-        loss: Float[np.ndarray, " rows"],
-        *,
-        count: Float[np.ndarray, " rows"] | None = None,
-        stderr: Float[np.ndarray, " rows"] | None = None,
+        self, n: int, n_masked: Counts, loss: Rows, *, count: Rows | None = None, stderr: Rows | None = None
     ):
         self.n, self.n_masked, self.loss, self.stderr = check_positions(n), n_masked, loss, stderr
         self.count = np.ones_like(loss) if count is None else count
@@ -74,10 +64,8 @@ class LossTable(eqx.Module):
 class LossCurve(AbstractCurve):
     r"""The masked-loss curve $c(m)$ of a model, $m = 0..n-1$ tokens revealed, in nats a token.
 
-    `loss[m]` is $c(m)$, with `n - m` tokens masked. `stderr[m]` is its standard error, NaN where it is not
-    known, and `count[m]` how many observations it averages, 0 where it was interpolated; both are `None`
-    for a curve that was not measured.
-
+    `stderr[m]` is the standard error of `loss[m]`, NaN where it is not known, and `count[m]` how many
+    observations it averages, 0 where it was interpolated; both are `None` where nothing was measured.
     A perfect model's curve is $H_1 - Z_{m+1}$, nonincreasing; a measured one need not be.
 
     >>> curve = curve_from_table(LossTable(3, np.array([3, 1]), np.array([2.0, 1.0])))
@@ -88,6 +76,7 @@ class LossCurve(AbstractCurve):
     loss: Float[Array, " n"]
     stderr: Float[Array, " n"] | None
     count: Float[Array, " n"] | None
+    heights = property(lambda self: -self.loss)
 
     def __init__(self, loss: Numbers, stderr: Numbers | None = None, count: Numbers | None = None):
         (self.loss,) = as_floats(loss)
@@ -98,27 +87,15 @@ class LossCurve(AbstractCurve):
                 check_shape(name, value, self.loss.shape, "(n,)")
 
     @property
-    def heights(self) -> Float[Array, " n"]:
-        r"""$v_m = -c(m)$."""
-        return -self.loss
-
-    @property
     def measured(self) -> Bool[Array, " n"]:
         """Where the loss is known; elsewhere it is interpolated."""
         return jnp.ones(self.n, bool) if self.count is None else self.count > 0
 
 
 def mean_losses(
-    n: int,
-    n_masked: Int[np.ndarray, " rows"],
-    loss: Float[np.ndarray, " rows"],
-    count: Float[np.ndarray, " rows"] | None = None,
+    n: int, n_masked: Counts, loss: Rows, count: Rows | None = None
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """$c(m)$ from rows: their mean weighted by `count` (1), NaN where there is none; and the sum of counts.
-
-    >>> mean_losses(2, np.array([2, 2]), np.array([1.0, 2.0]))[0].tolist()
-    [1.5, nan]
-    """
+    """$c(m)$ from rows: their mean weighted by `count` (1), NaN where there are none; and their counts."""
     count = np.ones_like(loss) if count is None else count
     total = np.bincount(n - n_masked, count * loss, n)
     counts = np.bincount(n - n_masked, count, n)
@@ -128,8 +105,7 @@ def mean_losses(
 def curve_from_table(table: LossTable) -> LossCurve:
     r"""The loss curve of measured rows: averaged by count, then linear between mask counts.
 
-    A mask count without a row is interpolated linearly in the number of masked tokens, and takes the
-    nearest measured loss beyond the ends (our choice). `measured` says which is which.
+    Beyond the ends it is the nearest measured loss (our choice). `measured` says which is which.
 
     >>> rows = LossTable(2, np.array([2, 2, 1]), np.array([1.0, 2.0, 0.5]), count=np.array([3.0, 1.0, 1.0]))
     >>> curve_from_table(rows).loss.tolist()
@@ -145,30 +121,28 @@ def curve_from_table(table: LossTable) -> LossCurve:
 def isotonic_fit(curve: LossCurve) -> LossCurve:
     r"""The nonincreasing curve nearest to the measured losses in weighted least squares.
 
-    Weights are $1/\mathrm{stderr}^2$ where every measured loss has a positive standard error, and `count`
-    (or 1) otherwise. The measured points are fitted and the others interpolated again. Conditional
-    entropies are nonincreasing in $m$ (Han): a rise is noise or a fault of the model. `stderr` is kept.
+    Weights are $1/\mathrm{stderr}^2$ where every measured loss has a positive standard error, else `count`
+    or 1. Points that were not measured are interpolated again. Conditional entropies are nonincreasing in
+    $m$ (Han): a rise is noise or a fault of the model.
 
     >>> isotonic_fit(LossCurve([2.0, 1.0, 2.0])).loss.tolist()
     [2.0, 1.5, 1.5]
     """
     measured = np.asarray(curve.measured)
-    weights = np.ones(curve.n) if curve.count is None else np.asarray(curve.count)
-    weights, stderr = weights[measured], np.asarray(np.nan if curve.stderr is None else curve.stderr)
-    stderr = np.broadcast_to(stderr, curve.n)[measured]
+    weights = np.broadcast_to(1.0 if curve.count is None else curve.count, curve.n)[measured]
+    stderr = np.broadcast_to(np.nan if curve.stderr is None else curve.stderr, curve.n)[measured]
     if np.all(np.isfinite(stderr) & (stderr > 0)):
         weights = (stderr.min() / stderr) ** 2
-    fit = isotonic_regression(np.asarray(curve.loss)[measured], weights=weights, increasing=False)
     loss = np.full(curve.n, np.nan)
-    loss[measured] = fit.x
+    known = np.asarray(curve.loss)[measured]
+    loss[measured] = isotonic_regression(known, weights=weights, increasing=False).x
     return LossCurve(_filled(loss), curve.stderr, curve.count)
 
 
-def masked_from_ratio(ratio: Float[np.ndarray, " rows"], n: int) -> Int[np.ndarray, " rows"]:
+def masked_from_ratio(ratio: Rows, n: int) -> Counts:
     r"""Mask counts $\max(1, \lfloor r n + \tfrac12 \rfloor)$ of mask ratios $r \in (0, 1]$ (our choice).
 
-    A ratio that a trainer draws masks each token with that probability; its loss is attributed to the
-    nearest whole number of masked tokens.
+    A trainer's ratio masks each token with that probability: its loss counts for the nearest whole number.
 
     >>> masked_from_ratio(np.array([0.001, 0.125, 1.0]), 12).tolist()
     [1, 2, 12]
@@ -177,7 +151,7 @@ def masked_from_ratio(ratio: Float[np.ndarray, " rows"], n: int) -> Int[np.ndarr
     return np.maximum(1, np.floor(ratio * n + 0.5)).astype(np.int64)
 
 
-def _filled(loss: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+def _filled(loss: np.ndarray) -> np.ndarray:
     """Linear interpolation where a loss is NaN, flat beyond the ends."""
     positions, known = np.arange(loss.size), ~np.isnan(loss)
     return np.interp(positions, positions[known], loss[known])

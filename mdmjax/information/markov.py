@@ -13,20 +13,15 @@ from .._numerics import entropy, kl_terms, xlogx
 from .._types import Array, Float
 from .curve import InformationCurve, check_positions
 
-MAX_CHAIN_WORK = 2 * 10**10
-"""The most multiplications of the sums over distances (minutes on two cores)."""
-
+MAX_CHAIN_WORK = 2 * 10**10  # multiplications of the sums over distances (minutes on two cores)
 _CHUNK = 1024  # curve values that share one loop over distances, and stop together
 
 
 def stationary_distribution(transition: Numbers) -> Float[Array, " states"]:
     r"""The one $\pi$ with $\pi A = \pi$, without a subtraction (Grassmann, Taksar, Heyman 1985).
 
-    Rows of `transition` are the current state. States that are left for good have probability 0.
-
-    Raises:
-        InvalidInputError: not a square matrix of probabilities, or more than one closed class of
-            states, each with a stationary distribution of its own.
+    Rows of `transition` are the current state. States that are left for good have probability 0. Refuses
+    what is no square matrix of probabilities, and more than one closed class of states.
 
     >>> [round(p, 6) for p in stationary_distribution([[0.75, 0.25], [0.5, 0.5]]).tolist()]
     [0.666667, 0.333333]
@@ -63,13 +58,11 @@ def markov_curve(transition: Numbers, n: int) -> InformationCurve:
     lost; $i$ of a weakly dependent chain is good to about `eps / sqrt(i(1))`. A chain that mixes is exact
     to a few roundings, one that never does to 3e-12 at $n = 10^6$ (2e-4 in float32 at $10^5$; measured).
 
-    As $i$ does not rise, terms beyond $g$ are at most $i(g)\,[3\binom{n-1-g}{k} +
-    g\binom{n-1-g}{k-1}] / \binom{n-1}{k}$ and are left out once that is below one rounding of
-    $\frac kn i(1) \le Z_{k+1}$: time about $n \log n$. A running maximum keeps rounding from a fall.
-
-    Raises:
-        InvalidInputError: not a stochastic matrix, no unique stationary law, or too many states for
-            a chain that mixes so slowly (`MAX_CHAIN_WORK`).
+    As $i$ does not rise, terms beyond $g$ are at most
+    $i(g)\,[3\binom{n-1-g}{k} + g\binom{n-1-g}{k-1}] / \binom{n-1}{k}$ and are left out once that is below
+    one rounding of $\frac kn i(1) \le Z_{k+1}$: time about $n \log n$. A running maximum keeps rounding
+    from a fall. Refuses what `stationary_distribution` does, and too many states for so slow a chain
+    (`MAX_CHAIN_WORK`).
 
     >>> curve = markov_curve([[0.9, 0.1], [0.1, 0.9]], 3)
     >>> [round(z, 4) for z in curve.information.tolist()]
@@ -77,17 +70,15 @@ def markov_curve(transition: Numbers, n: int) -> InformationCurve:
     """
     n = check_positions(n)
     stationary = stationary_distribution(transition)
-    (matrix,) = as_floats(transition)
     # Powers of A - 1 pi are those of A less their limit, so that a small rest keeps its digits.
-    deviation = matrix - stationary[None, :]
-    farthest = min(n - 1, MAX_CHAIN_WORK // (matrix.shape[0] ** 3 + _CHUNK))
+    deviation = as_floats(transition)[0] - stationary[None, :]
+    farthest = min(n - 1, MAX_CHAIN_WORK // (stationary.size**3 + _CHUNK))
     if farthest < n - 1:
         _check_mixing(stationary, deviation, n, farthest)
-    marginal_entropy = entropy(stationary)
     if n == 1:
-        return InformationCurve(jnp.zeros_like(stationary[:1]), marginal_entropy)
+        return InformationCurve(jnp.zeros_like(stationary[:1]), entropy(stationary))
     apart = _information_apart(stationary, deviation, n, farthest)
-    return InformationCurve(_sum_over_distances(apart, n), marginal_entropy)
+    return InformationCurve(_sum_over_distances(apart, n), entropy(stationary))
 
 
 def symmetric_chain_curve(n: int, q: int, flip: Numbers) -> InformationCurve:
@@ -100,10 +91,8 @@ def symmetric_chain_curve(n: int, q: int, flip: Numbers) -> InformationCurve:
 
     $$i(g) = I(X_0; X_g) = \tfrac1q \phi(a) + \tfrac{q-1}q \phi(b) \quad\text{nats}.$$
 
-    Good to a few roundings however weak the dependence; `flip = 0` is `repetition_curve`.
-
-    Raises:
-        InvalidInputError: `n < 1` or too large, `q < 2`, `flip` not in `[0, 1]`.
+    Good to a few roundings however weak the dependence; `flip = 0` is `repetition_curve`. Refuses `n < 1`
+    or too large, `q < 2`, and `flip` not in `[0, 1]`.
 
     >>> [round(z, 4) for z in symmetric_chain_curve(3, 10**6, 0.1).information.tolist()]
     [0.0, 11.6407, 12.5771]
@@ -122,7 +111,7 @@ def symmetric_chain_curve(n: int, q: int, flip: Numbers) -> InformationCurve:
     return InformationCurve(_sum_over_distances(apart, n), log_q)
 
 
-def _divergence_term(x: Float[Array, " distances"]) -> Float[Array, " distances"]:
+def _divergence_term(x: Array) -> Array:
     r"""$(1+x)\log(1+x) - x$, $x \ge -1$, by its series $\sum_k \frac{(-x)^k}{k(k-1)}$ where small."""
     small = jnp.abs(x) < 0.3
     near, series = jnp.where(small, x, 0.0), jnp.zeros_like(x)
@@ -148,27 +137,20 @@ def _closed_class(moves: np.ndarray) -> np.ndarray:
     return recurrent
 
 
-def _pair_information(
-    stationary: Float[Array, " states"], deviation: Float[Array, "states states"]
-) -> Float[Array, ""]:
+def _pair_information(stationary: Array, deviation: Array) -> Array:
     r"""$I(X_0; X_g)$ in nats, from $\pi$ and $A^g - 1\pi$."""
     joint = stationary[:, None] * jnp.maximum(stationary[None, :] + deviation, 0.0)
     return jnp.sum(kl_terms(joint, stationary[:, None] * stationary[None, :]))
 
 
-def _negligible(information: Float[Array, ""], first: Float[Array, ""], n: int) -> Array:
+def _negligible(information: Array, first: Array, n: int) -> Array:
     """Whether what is left from here on cannot change a rounding of any value of the curve."""
     return 4 * n * information <= jnp.finfo(first.dtype).eps * first
 
 
 @eqx.filter_jit
-def _information_apart(
-    stationary: Float[Array, " states"],
-    deviation: Float[Array, "states states"],
-    n: int,
-    farthest: int,
-) -> Float[Array, " farthest"]:
-    r"""$i(1), i(2), ...$ up to where it is negligible; 0 after."""
+def _information_apart(stationary: Array, deviation: Array, n: int, farthest: int) -> Array:
+    r"""$i(1), i(2), ..., i$(`farthest`), 0 from where it is negligible."""
     first = _pair_information(stationary, deviation)
 
     def more(state):
@@ -186,7 +168,7 @@ def _information_apart(
 
 
 @eqx.filter_jit
-def _sum_over_distances(apart: Float[Array, " farthest"], n: int) -> Float[Array, " n"]:
+def _sum_over_distances(apart: Array, n: int) -> Array:
     r"""$Z_1, ..., Z_n$ from $i(1), i(2), ...$: chunks of $k$, each a loop over distances."""
     dtype, eps = apart.dtype, jnp.finfo(apart.dtype).eps
     chunks = -(-(n - 1) // _CHUNK)
@@ -216,12 +198,7 @@ def _sum_over_distances(apart: Float[Array, " farthest"], n: int) -> Float[Array
     return jax.lax.cummax(jnp.pad(others, (1, 0)))
 
 
-def _check_mixing(
-    stationary: Float[Array, " states"],
-    deviation: Float[Array, "states states"],
-    n: int,
-    farthest: int,
-) -> None:
+def _check_mixing(stationary: Array, deviation: Array, n: int, farthest: int) -> None:
     """Refuse a chain whose times are not yet independent at the farthest distance we can afford."""
     first = _pair_information(stationary, deviation)
     far = _pair_information(stationary, jnp.linalg.matrix_power(deviation, max(farthest, 1)))

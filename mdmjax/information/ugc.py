@@ -1,11 +1,12 @@
 r"""What the curve says in continuous time: the costs of arXiv 2608.13520 and the effective TC.
 
 Each token is revealed at its own uniform time. With
-$h(t) = n \sum_j \binom{n-1}{j} t^j (1-t)^{n-1-j} Z_{j+1}$, the integrals here are of $h'$ over the
-logit $\lambda = \log \frac{t}{1-t}$, by Gauss-Legendre panels of 16 nodes that are finer than the
-narrowest binomial. Relative accuracy 1e-9 in float64, 1e-4 in float32; time $n^{3/2} \log n$.
+$h(t) = n \sum_j \binom{n-1}{j} t^j (1-t)^{n-1-j} Z_{j+1}$, the integrals are of $h'$ over the logit
+$\lambda = \log \frac{t}{1-t}$, by Gauss-Legendre panels finer than the narrowest binomial. Relative
+accuracy 1e-9 in float64, 1e-4 in float32; time $n^{3/2} \log n$.
 """
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -16,11 +17,10 @@ import numpy as np
 
 from .._errors import refuse
 from .._types import Array, Float
-from ._weights import mean_from_ratios
+from .blocks import mean_from_ratios
 from .curve import InformationCurve
 
-MAX_QUADRATURE_WORK = 10**10
-"""The most products of a node and a position that are made without being asked for."""
+MAX_QUADRATURE_WORK = 10**10  # products of a node and a position that are made unasked
 
 
 class UgcCosts(NamedTuple):
@@ -35,10 +35,7 @@ def ugc_costs(curve: InformationCurve) -> UgcCosts:
 
     $q(\lambda) = t^2 (1-t)^2 h'(t)$ and $\ell = \log(n-1)$ (arXiv 2608.13520, Eq. 4-5): the steps
     of a sampler are equal in $\lambda$ for `coarse`, and equal in $\int \sqrt q$ for `fine`;
-    `coarse >= fine` by Cauchy-Schwarz.
-
-    Raises:
-        InvalidInputError: `n < 3` (no interval), or `n` too large for the quadrature.
+    `coarse >= fine` by Cauchy-Schwarz. Refuses `n < 3` (no interval), and `n` too large for the quadrature.
 
     >>> bit = InformationCurve(jnp.array([0.0, 0.6931, 0.6931, 0.6931]), jnp.array(0.6931))
     >>> [round(float(cost), 3) for cost in ugc_costs(bit)]
@@ -57,10 +54,8 @@ def effective_total_correlation(curve: InformationCurve) -> Float[Array, ""]:
     r"""$D = \int_0^1 t \min(1, \log \tfrac1t)\, h'(t)\, dt$ in nats.
 
     The cost of exponential-then-constant steps (Dmitriev, Huang, Wei, arXiv 2602.15008, Eq. 10).
-    $H(0,1) \le D \le \frac{e}{e-1} H(0,1)$ with $H(0,1)$ the `ugc_mass` (arXiv 2608.13520).
-
-    Raises:
-        InvalidInputError: `n` too large for the quadrature.
+    $H(0,1) \le D \le \frac{e}{e-1} H(0,1)$ with $H(0,1)$ the `ugc_mass` (arXiv 2608.13520). Refuses `n` too
+    large for the quadrature.
 
     >>> bit = InformationCurve(jnp.array([0.0, 0.6931]), jnp.array(0.6931))
     >>> round(float(effective_total_correlation(bit)), 4)
@@ -75,13 +70,11 @@ def effective_total_correlation(curve: InformationCurve) -> Float[Array, ""]:
     return jnp.sum(widths * discount * _density(curve.information, logits))
 
 
-def _panels(
-    curve: InformationCurve, ends: tuple[float, ...]
-) -> tuple[Float[Array, " nodes"], Float[Array, " nodes"]]:
+def _panels(curve: InformationCurve, ends: tuple[float, ...]) -> tuple[Array, Array]:
     """Composite Gauss-Legendre nodes and weights between the `ends`, which are panel ends too."""
     length = min(0.5, 4 / math.sqrt(curve.n))  # a binomial is at least 2 / sqrt(n) wide in logits
     edges = [ends[0]]
-    for low, high in zip(ends[:-1], ends[1:], strict=True):
+    for low, high in itertools.pairwise(ends):
         edges.extend(np.linspace(low, high, math.ceil((high - low) / length) + 1)[1:])
     x, w = np.polynomial.legendre.leggauss(16)
     middles, halves = np.add(edges[1:], edges[:-1]) / 2, np.diff(edges) / 2

@@ -1,10 +1,9 @@
 r"""Python sources that give a schedule to the samplers of others: paste, or save and import.
 
-None of them imports mdmjax. Two of these samplers take counts, and reproduce the schedule to the
-integer. Two take times and draw the number of tokens of each step at random, with about that mean.
-dLLM's rounding gives the counts back for every schedule of up to `2^21` tokens: $1 - \alpha$ in float32
-is wrong by $1.5 \cdot 2^{-25}$ at most, which moves $r(1 - \text{quotient})$ by less than a half. (Its
-file has the hooks of both interfaces that dLLM has had: `_alpha` and `_value`.)
+None imports mdmjax. LLaDA, Fast-dLLM and dLLM reproduce the schedule to the integer, the others draw the
+number of tokens of a step at random, with about that mean. dLLM's rounding gives the counts back for up to
+`2^21` tokens: $1 - \alpha$ in float32 is wrong by $1.5 \cdot 2^{-25}$ at most, which moves
+$r(1 - \text{quotient})$ by less than a half. (Its file has the hooks of both interfaces that dLLM has had.)
 """
 
 import textwrap
@@ -18,30 +17,20 @@ def adapter_source(name: str, schedule: Schedule) -> str:
     >>> "COUNTS = [1, 3]" in adapter_source("llada_adapter.py", Schedule([1, 3]))
     True
     """
-    values = {
-        "N": schedule.n,
-        "STEPS": schedule.steps,
-        "COUNTS": _literal("COUNTS", schedule.counts.tolist()),
-        "REVEALED": _literal("REVEALED", schedule.boundaries.tolist()),
-    }
-    source = ADAPTERS[name]
-    for place, value in values.items():
-        source = source.replace(f"<<{place}>>", str(value))
-    return source
+    source = ADAPTERS[name].replace("<<N>>", str(schedule.n)).replace("<<STEPS>>", str(schedule.steps))
+    source = source.replace("<<COUNTS>>", _literal("COUNTS", schedule.counts.tolist()))
+    return source.replace("<<REVEALED>>", _literal("REVEALED", schedule.boundaries.tolist()))
 
 
 def _literal(name: str, values: list[int]) -> str:
     """`name = [...]`, over as many lines as it needs."""
     line = f"{name} = {values}"
-    if len(line) <= 100:
-        return line
-    indent = " " * 4
-    text = f"{str(values)[1:-1]},"
-    body = textwrap.fill(text, 100, initial_indent=indent, subsequent_indent=indent)
-    return f"{name} = [\n{body}\n]"
+    body = textwrap.indent(textwrap.fill(f"{str(values)[1:-1]},", 96), " " * 4)
+    return line if len(line) <= 100 else f"{name} = [\n{body}\n]"
 
 
-_LLADA = '''\
+ADAPTERS = {
+    "llada_adapter.py": '''\
 """<<STEPS>> steps for <<N>> masked tokens, for LLaDA and Fast-dLLM. Written by mdmjax.
 
 In place of the sampler's own function:
@@ -68,9 +57,8 @@ def get_num_transfer_tokens(mask_index, steps):
             f"gen_length=block_length={sum(COUNTS)}"
         )
     return torch.tensor([COUNTS] * len(masked), dtype=torch.int64, device=mask_index.device)
-'''
-
-_DLLM = '''\
+''',
+    "dllm_adapter.py": '''\
 """<<STEPS>> steps for <<N>> masked tokens, for dLLM. Written by mdmjax.
 
     sampler = MDLMSampler(model=model, tokenizer=tokenizer, scheduler=TabulatedAlphaScheduler())
@@ -122,9 +110,8 @@ class TabulatedAlphaScheduler(BaseAlphaScheduler):
         return _apply(alpha_derivative, t)
 
     _value, _derivative = _alpha, _alpha_derivative
-'''
-
-_TIME_GRID = '''\
+''',
+    "time_grid_adapter.py": '''\
 """Time grids of <<STEPS>> steps for <<N>> masked tokens. Written by mdmjax.
 
 Both samplers below draw how many tokens a step reveals; the schedule is met in the mean at most.
@@ -175,11 +162,6 @@ class TabulatedTimeSchedule:
         return type(infos)(
             step=infos.step, time=jnp.broadcast_to(column, infos.time.shape), rng=infos.rng
         )
-'''
-
-ADAPTERS = {
-    "llada_adapter.py": _LLADA,
-    "dllm_adapter.py": _DLLM,
-    "time_grid_adapter.py": _TIME_GRID,
+''',
 }
 """For LLaDA and Fast-dLLM, for dLLM, and for flow_matching and hackable_diffusion: templates by file."""

@@ -20,12 +20,11 @@ QUANTILES = (0.025, 0.975)
 class BootstrapGain(eqx.Module):
     r"""The gain `nll(uniform) - nll(schedule)` in nats, and what sampling error does to it.
 
-    `schedule` is the optimum on the data and `gain` its gain there. Intervals are percentile intervals
-    (95%): `gain_interval` of the gain of the optimum chosen on each replicate, evaluated on that same
-    replicate, which is optimistic; `fixed_interval` of `schedule` itself on the replicates. `optimism` is
-    the mean over replicates of how much better the replicate's optimum does on the replicate than on the
-    data (Efron 1983): `gain - optimism` estimates the gain on new data. `boundary_intervals[t]` is of the
-    tokens revealed before step `t + 2`.
+    `schedule` is the optimum on the data and `gain` its gain there. `gain_interval` is of the gain of each
+    replicate's own optimum on that replicate, which is optimistic; `fixed_interval` of `schedule` on the
+    replicates. `optimism` is the mean over replicates of how much better the replicate's optimum does on it
+    than on the data (Efron 1983): `gain - optimism` estimates the gain on new data. `boundary_intervals[t]`
+    is of the tokens revealed before step `t + 2`.
     """
 
     schedule: Schedule
@@ -49,10 +48,8 @@ def bootstrap_gain(
     With standard errors each replicate adds normal noise of that size to each row (parametric). With
     repeated rows it draws, for each mask count, as many of its rows with replacement; a mask count
     with a single row does not vary, and few rows make the intervals too narrow. `fit` is applied to
-    the data's curve and to each replicate's, such as `isotonic_fit`.
-
-    Raises:
-        InvalidInputError: a table with neither standard errors nor repeated rows; `samples < 2`.
+    every curve, such as `isotonic_fit`. Boundaries are rounded to replicates outside of their interval.
+    Refuses a table with neither standard errors nor repeated rows, and `samples < 2`.
 
     >>> table = LossTable(4, np.arange(1, 5), np.array([1.0, 1, 2, 3]), stderr=np.full(4, 1e-3))
     >>> result = bootstrap_gain(jax.random.key(0), table, 2, 50)
@@ -75,45 +72,32 @@ def bootstrap_gain(
         fixed.append(gain_on(data, schedule))
         optimism.append(own[-1] - gain_on(curve, chosen))
         boundaries.append(chosen.boundaries[1:-1])
+    low, high = QUANTILES
+    inner = np.array(boundaries, dtype=np.int64)
+    outward = np.quantile(inner, low, 0, method="lower"), np.quantile(inner, high, 0, method="higher")
     return BootstrapGain(
         schedule=schedule,
         gain=gain_on(curve, schedule),
         gain_interval=np.quantile(own, QUANTILES),
         fixed_interval=np.quantile(fixed, QUANTILES),
         optimism=float(np.mean(optimism)),
-        boundary_intervals=_outward(np.array(boundaries, dtype=np.int64)),
+        boundary_intervals=np.stack(outward, axis=1),
     )
 
 
 def _replicates(key: Key[Array, ""], table: LossTable, samples: int) -> Iterator[LossTable]:
     """Tables of the same mask counts whose losses are drawn again."""
+    shape = samples, table.loss.size
     if table.stderr is not None:
-        noise = np.asarray(jax.random.normal(key, (samples, table.loss.size)))
-        for row in noise:
-            yield eqx.tree_at(lambda t: t.loss, table, table.loss + table.stderr * row)
+        for noise in np.asarray(jax.random.normal(key, shape)):
+            yield eqx.tree_at(lambda t: t.loss, table, table.loss + table.stderr * noise)
         return
     if table.repeated == 0:
         remedy = "log the loss of each mask count several times"
         refuse("bootstrap", "without errors", "a column stderr or repeated rows", remedy)
-    uniforms = np.asarray(jax.random.uniform(key, (samples, table.loss.size)))
-    for row in uniforms:
-        chosen = _resample_within(table.n_masked, row)
+    order = np.argsort(table.n_masked, kind="stable")
+    ends = (np.searchsorted(table.n_masked[order], table.n_masked, side) for side in ("left", "right"))
+    first, end = ends  # of the rows with the same mask count
+    for uniforms in np.asarray(jax.random.uniform(key, shape)):
+        chosen = order[np.minimum(first + (uniforms * (end - first)).astype(np.int64), end - 1)]
         yield eqx.tree_at(lambda t: (t.loss, t.count), table, (table.loss[chosen], table.count[chosen]))
-
-
-def _resample_within(
-    groups: Int[np.ndarray, " rows"], uniforms: Float[np.ndarray, " rows"]
-) -> Int[np.ndarray, " rows"]:
-    """For each row, a uniformly drawn row of the same group."""
-    order = np.argsort(groups, kind="stable")
-    _, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    first = np.cumsum(sizes) - sizes
-    size = sizes[inverse]
-    offset = np.minimum((uniforms * size).astype(np.int64), size - 1)
-    return order[first[inverse] + offset]
-
-
-def _outward(replicates: Int[np.ndarray, "samples inner"]) -> Int[np.ndarray, "inner 2"]:
-    """Percentile intervals of integers, rounded to replicates outside of them."""
-    ends = zip(QUANTILES, ("lower", "higher"), strict=True)
-    return np.stack([np.quantile(replicates, q, axis=0, method=method) for q, method in ends], axis=1)

@@ -1,9 +1,8 @@
-r"""What the theory promises of a schedule, without the whole curve. All in nats.
+r"""What the theory promises of a schedule, without the whole curve: `step_gap` is exact. All in nats.
 
-The exact number is `expected_kl` (`step_gap` of a loss curve); a bound is for when few numbers of the
-distribution are known. With $v$ the `heights` of a curve ($Z$ of an information curve), a step that starts
-at $N$ and reveals $s$ costs exactly $\sum_{m=1}^{s-1} (s-m)(v_{N+m} - v_{N+m-1})$, while TC, DTC and their
-sum weigh $Z_{j+1} - Z_j$ by $n-j$, $j$ and $n$. Every bound here is a comparison of those weights.
+With $v$ the `heights` of a curve ($Z$ of an information curve), a step that starts at $N$ and reveals $s$
+costs exactly $\sum_{m=1}^{s-1} (s-m)(v_{N+m} - v_{N+m-1})$, while TC, DTC and their sum weigh
+$Z_{j+1} - Z_j$ by $n-j$, $j$ and $n$. Every bound here is a comparison of those weights.
 """
 
 import math
@@ -21,24 +20,22 @@ from .schedule import Schedule, check_total
 def tc_bound(schedule: Schedule, total_correlation: float) -> float:
     r"""$\mathrm{TC} \max_t \frac{s_t - 1}{n - N_t - 1}$, where step $t$ starts at $N_t$.
 
-    At most $\varepsilon$ for the steps of Theorem 9 (App. D). The constant is ours and is the best: some
-    nondecreasing curve of that TC reaches it.
+    At most $\varepsilon$ for the steps of Theorem 9 (App. D). The constant is ours; some curve reaches it.
 
     >>> tc_bound(Schedule([4, 2, 1, 1]), 1.0)
     0.42857142857142855
     """
-    return total_correlation * _greatest_ratio(schedule, schedule.n - schedule.boundaries[:-1] - 1)
+    left = np.maximum(schedule.n - schedule.boundaries[:-1] - 1, 1)  # 0 where the last token is alone
+    return total_correlation * float(np.max((schedule.counts - 1) / left))
 
 
 def dtc_bound(schedule: Schedule, dual_total_correlation: float) -> float:
-    r"""$\mathrm{DTC} \max_t \frac{s_t - 1}{N_t + 1}$, where step $t$ starts at $N_t$.
-
-    As `tc_bound`. For `austin` with `steps = 1` it is at most $\frac{n-k+1}{k}\mathrm{DTC}$ (App. F.2).
+    r"""$\mathrm{DTC} \max_t \frac{s_t - 1}{N_t + 1}$, as `tc_bound`.
 
     >>> dtc_bound(Schedule([1, 1, 2, 4]), 1.0)
     0.6
     """
-    return dual_total_correlation * _greatest_ratio(schedule, schedule.boundaries[:-1] + 1)
+    return dual_total_correlation * float(np.max((schedule.counts - 1) / (schedule.boundaries[:-1] + 1)))
 
 
 def li_cai_bound(
@@ -50,9 +47,8 @@ def li_cai_bound(
 ) -> float:
     r"""$\frac{s_{\max} - 1}{n}(\mathrm{TC} + \mathrm{DTC}) = (s_{\max} - 1) Z_n$.
 
-    arXiv 2511.04647, App. F.1; no constant is better, for given TC + DTC and largest step. With
-    `power_of_two`, $s_{\max}$ is first rounded up to one: Li and Cai, arXiv 2505.21400, as restated in
-    arXiv 2511.04647, Thm 31.
+    No constant is better, for given TC + DTC and largest step (arXiv 2511.04647, App. F.1). `power_of_two`
+    first rounds $s_{\max}$ up to one: Li and Cai, arXiv 2505.21400 (Thm 31 of 2511.04647).
 
     >>> steps = Schedule([3, 1])
     >>> li_cai_bound(steps, 1.0, 1.0), li_cai_bound(steps, 1.0, 1.0, power_of_two=True)
@@ -75,7 +71,7 @@ def austin_bound(curve: AbstractCurve, steps: int) -> Float[Array, ""]:
 
 
 def austin_dtc_bound(n: int, steps: int, dual_total_correlation: float) -> float:
-    r"""$\frac{n-k+1}{k}\mathrm{DTC}$ for $k-1$ single tokens and then the rest at once (App. F.2).
+    r"""$\frac{n-k+1}{k}\mathrm{DTC}$ of `austin_bound`'s schedule (App. F.2), no less than `dtc_bound`.
 
     >>> austin_dtc_bound(10, 5, 1.0)
     1.2
@@ -91,9 +87,6 @@ def wainwright_bound(curve: AbstractCurve, schedule: Schedule) -> Float[Array, "
     \frac jn \Big(1 - \frac jn\Big)\, n (Z_{j+1} - Z_j), \qquad \psi(x) = \frac{x}{1-x}$$
 
     over the steps $a_t \to b_t$ but the last, whose $\psi$ is infinite: it adds its exact cost.
-
-    Raises:
-        InvalidInputError: what is no curve, or counts that do not sum to its `n`.
 
     >>> float(wainwright_bound(InformationCurve([0.0, 1.0, 1.0], 1.0), Schedule([2, 1])))
     2.0
@@ -115,8 +108,7 @@ def square_root_rule(curve: AbstractCurve, steps: int) -> Schedule:
     r"""Steps that share $\sum_j \sqrt{Z_{j+1} - Z_j}$ equally: optimal as $n/k \to \infty$.
 
     (Lavenant and Zanella, arXiv 2510.25544, derived anew.) Boundaries are where the cumulated root, linear
-    between positions, passes each $t/k$, rounded to nearest; empty steps are dropped (our choices). A curve
-    that never rises gives one step.
+    between positions, passes each $t/k$, rounded to nearest; empty steps are dropped (our choices).
 
     >>> square_root_rule(InformationCurve(jnp.arange(8.0), 8.0), 4).counts.tolist()
     [2, 2, 2, 2]
@@ -135,8 +127,7 @@ def square_root_rule_error(curve: AbstractCurve, steps: int) -> float:
     r"""$\frac{1}{2k}\big(\sum_j \sqrt{Z_{j+1} - Z_j}\big)^2 - \frac12 (Z_n - Z_1)$, for large $n$.
 
     The optimum of $k$ steps as $k$ and $n/k \to \infty$ (arXiv 2510.25544, derived anew; the second term is
-    the correction for whole tokens). An approximation, not a bound: for $\frac{2}{1+8x}$ and $n = 512$ it
-    says 37.7 of 41.5 at $k = 8$ and 3.93 of 4.01 at $k = 64$.
+    for whole tokens). Not a bound: for $\frac{2}{1+8x}$, $n = 512$ it says 37.7 of 41.5 at $k = 8$.
 
     >>> round(square_root_rule_error(InformationCurve(jnp.arange(64.0), 64.0), 8), 3)
     216.562
@@ -148,14 +139,11 @@ def square_root_rule_error(curve: AbstractCurve, steps: int) -> float:
 def lower_bound_curve(n: int, epsilon: float) -> InformationCurve:
     r"""The curve of Appendix E: `expected_kl <= epsilon` needs $\Omega(\log n/\varepsilon)$ steps.
 
-    $p_i = \frac{(1+\varepsilon)^{-i}}{4 \log n}$ on the positions
-    $(1+\varepsilon)^i \le x < (1+\varepsilon)^{i+1}$ of $x = 1..n$, as a nondecreasing curve
-    $Z_j = p(1) - p(j)$. Its DTC is at most $\frac{1+\varepsilon}{4}(1 + 1/\log n)$ while TC grows
-    with $n$: no bound in DTC is free of the $\log n$ of Theorem 9, nor, read backwards, one in TC. By Lemma
-    29 it is the curve of a distribution up to any error. $H_1 = Z_n$, the least it can be (our choice).
-
-    Raises:
-        InvalidInputError: `n < 2` or too large, or `epsilon` not in $(0, 1)$.
+    $Z_j = p(1) - p(j)$ with $p(x) = \frac{(1+\varepsilon)^{-i}}{4 \log n}$ for
+    $(1+\varepsilon)^i \le x < (1+\varepsilon)^{i+1}$, nondecreasing. Its DTC is at most
+    $\frac{1+\varepsilon}{4}(1 + 1/\log n)$ while TC grows with $n$: no bound in DTC is free of the $\log n$
+    of Theorem 9, nor, read backwards, one in TC. By Lemma 29 it is the curve of a distribution up to any
+    error. $H_1 = Z_n$, the least it can be (our choice). Refuses `n < 2` and `epsilon` not in $(0, 1)$.
 
     >>> [round(z, 4) for z in lower_bound_curve(4, 0.5).information.tolist()]
     [0.0, 0.0601, 0.1002, 0.1269]
@@ -167,12 +155,6 @@ def lower_bound_curve(n: int, epsilon: float) -> InformationCurve:
     heights = (1 + epsilon) ** -level / (4 * math.log(n))
     information = jnp.asarray(heights[0] - heights, jnp.result_type(float))
     return InformationCurve(information, information[-1])
-
-
-def _greatest_ratio(schedule: Schedule, denominators: np.ndarray) -> float:
-    """The largest `(s - 1) / denominator` of the steps of more than one token."""
-    large = schedule.counts > 1
-    return float(np.max((schedule.counts[large] - 1) / denominators[large], initial=0.0))
 
 
 def _root_increments(curve: AbstractCurve, steps: int) -> Float[np.ndarray, " increments"]:

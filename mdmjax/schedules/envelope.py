@@ -11,7 +11,6 @@ contiguous vector operations; memory for the parents is `4 K m` bytes.
 """
 
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,34 +18,22 @@ import jax.numpy as jnp
 from .._types import Array, Float, Int
 
 RADIX = 16
+Lines = Float[Array, " lines"]
 
 
-class Layers(NamedTuple):
-    """Best gain over one step of `1..K` steps, and the boundaries that reach it (padded with `n`)."""
-
-    gains: Float[Array, " max_steps"]
-    boundaries: Int[Array, "max_steps boundaries"]
-
-
-def upper_envelope(
-    intercepts: Float[Array, " lines"],
-    slopes: Float[Array, " lines"],
-    queries: Float[Array, " lines"],
-) -> tuple[Float[Array, " lines"], Int[Array, " lines"]]:
-    """For each query the highest line there and its index; slopes and queries sorted upwards.
-
-    As many queries as lines, a number that `padded_lines` returns. Of equal lines the first is taken.
-
-    >>> lines = jnp.arange(16.0)
-    >>> upper_envelope(-(lines**2) / 2, lines, lines)[1].tolist() == list(range(16))
-    True
-    """
-    width, radix = slopes.shape[0], _top_radix(slopes.shape[0])
+def upper_envelope(intercepts: Lines, slopes: Lines, queries: Lines) -> tuple[Lines, Int[Array, " lines"]]:
+    """For each query, as many as lines, the highest line and its index (the first); all sorted upwards."""
+    parents, width, value = 1, slopes.shape[0], jnp.zeros_like(queries)
     low = high = jnp.zeros(1, jnp.int32)  # the tiles that each interval of queries must look at
-    parents, value = 1, jnp.zeros_like(queries)
+    radix = width
+    while radix > RADIX:
+        radix //= RADIX
     while width > 1:
-        sub = width // radix
-        owner, tile = _pairs(low, high, parents)
+        sub, counts = width // radix, high - low + 1
+        # All (interval, tile) pairs with low <= tile <= high: fewer than two an interval in all.
+        owner = jnp.repeat(jnp.arange(parents, dtype=jnp.int32), counts, total_repeat_length=2 * parents)
+        before = (jnp.cumsum(counts) - counts)[owner].astype(jnp.int32)
+        tile = jnp.minimum(low[owner] + jnp.arange(2 * parents, dtype=jnp.int32) - before, high[owner])
         tiles = (intercepts.reshape(parents, width)[tile], slopes.reshape(parents, width)[tile])
         at = queries.reshape(parents, radix, sub)[owner, :, 0]
         a, b = (t.reshape(-1, 1, radix, sub) for t in tiles)
@@ -62,12 +49,7 @@ def upper_envelope(
     return value.reshape(-1), low
 
 
-def every_line(
-    intercepts: Float[Array, " lines"],
-    slopes: Float[Array, " lines"],
-    queries: Float[Array, " lines"],
-    block: int,
-) -> tuple[Float[Array, " lines"], Int[Array, " lines"]]:
+def _every_line(intercepts: Array, slopes: Array, queries: Array, block: int) -> tuple[Array, Array]:
     """The same of lines in any order, among those before the query's own index; `block` queries at once."""
     itself = jnp.arange(slopes.shape[0], dtype=jnp.int32)
 
@@ -81,48 +63,21 @@ def every_line(
 
 
 def padded_lines(count: int) -> int:
-    """The least `r RADIX^l >= max(count, 2)` with `r <= RADIX`: lines that cut into even tiles.
-
-    >>> padded_lines(5000)
-    8192
-    """
+    """The least `r RADIX^l >= max(count, 2)` with `r <= RADIX`: lines that cut into even tiles."""
     unit = 1
     while unit * RADIX < count:
         unit *= RADIX
     return max(2, -(-count // unit)) * unit
 
 
-def _top_radix(lines: int) -> int:
-    """How many tiles the coarsest level has: the `r` of `padded_lines`."""
-    while lines > RADIX:
-        lines //= RADIX
-    return lines
-
-
-def _pairs(low: Int[Array, " parents"], high: Int[Array, " parents"], parents: int):
-    """All (interval, tile) pairs with `low <= tile <= high`: fewer than two an interval in all."""
-    counts = high - low + 1
-    owner = jnp.repeat(jnp.arange(parents, dtype=jnp.int32), counts, total_repeat_length=2 * parents)
-    before = jnp.cumsum(counts) - counts
-    offset = jnp.arange(2 * parents, dtype=jnp.int32) - before[owner].astype(jnp.int32)
-    return owner, jnp.minimum(low[owner] + offset, high[owner])
-
-
 @functools.partial(jax.jit, static_argnames=("max_steps", "block"))
 def solve_layers(
-    positions: Int[Array, " lines"],
-    values: Float[Array, " lines"],
-    m: Int[Array, ""],
-    n: Int[Array, ""],
-    max_steps: int,
-    block: int | None = None,
-) -> Layers:
-    """The best boundaries among the first `m` `positions`, 0 first, for `1..max_steps` steps to `n`.
-
-    `values` are the curve at `positions`, nondecreasing, and boundaries may coincide. Both are padded (by
-    anything) to a length that `padded_lines` returns, so that one compilation serves many curves. With
-    `block` the curve is any, of any length, and all boundaries differ: see `every_line`.
-    """
+    positions: Array, values: Array, m: Array, n: Array, max_steps: int, block: int = 0
+) -> Array:
+    """The best boundaries among the first `m` `positions`, 0 first, for `1..max_steps` steps to `n`."""
+    # `values` are the curve at `positions`, nondecreasing, and boundaries may coincide; rows end in `n`s.
+    # Both are padded (by anything) to a length that `padded_lines` returns, so that one compilation serves
+    # many curves. With `block` the curve is any, of any length, and all boundaries differ.
     itself = jnp.arange(positions.shape[0], dtype=jnp.int32)
     is_start = itself < m
     slopes = jnp.where(is_start, values, values[m - 1]) - values[0]
@@ -131,14 +86,13 @@ def solve_layers(
 
     def layer(gain, _):
         intercepts = jnp.where(is_start, gain - x * slopes, -jnp.inf)
-        at_end = intercepts + end * slopes
+        last = jnp.argmax(intercepts + end * slopes).astype(jnp.int32)
         lines = intercepts, slopes, x
-        gain, parent = upper_envelope(*lines) if block is None else every_line(*lines, block)
-        last = jnp.argmax(at_end).astype(jnp.int32)
-        return gain, (at_end[last], last, jnp.minimum(parent, itself))
+        gain, parent = _every_line(*lines, block) if block else upper_envelope(*lines)
+        return gain, (last, jnp.minimum(parent, itself))
 
-    one_step = jnp.zeros_like(x) if block is None else jnp.where(itself == 0, -jnp.inf, jnp.zeros_like(x))
-    _, (gains, last, parents) = jax.lax.scan(layer, one_step, length=max_steps - 1)
+    one_step = jnp.where(itself == 0, -jnp.inf, jnp.zeros_like(x)) if block else jnp.zeros_like(x)
+    _, (last, parents) = jax.lax.scan(layer, one_step, length=max_steps - 1)
 
     def back(at, layer_parents):
         # In the row of k steps, layer k leads from n to its last start, and those below on to 0.
@@ -149,24 +103,17 @@ def solve_layers(
 
     row = jnp.arange(1, max_steps)
     _, inner = jax.lax.scan(back, jnp.zeros(max_steps - 1, jnp.int32), (last, parents, row), reverse=True)
-    inner = jnp.concatenate([jnp.full((max_steps - 1, 1), n, inner.dtype), inner], axis=1)
-    first, final = (jnp.full((1, max_steps), b, inner.dtype) for b in (0, n))
-    gains = jnp.concatenate([jnp.zeros(1, x.dtype), gains])
-    return Layers(gains, jnp.concatenate([first, inner, final]).T)
+    of_one_step = ((1, 0), (0, 1))  # a row of `n`, and the `n` at the end of every row
+    return jnp.pad(jnp.pad(inner.T, of_one_step, constant_values=n), ((0, 0), (1, 0)))
 
 
 @functools.partial(jax.jit, static_argnames="width")
-def solve_windows(
-    values: Float[Array, " n"], low: Int[Array, " inner"], width: int
-) -> Int[Array, " boundaries"]:
-    """The best boundaries with the `t`-th inner one in `low[t] .. low[t] + width - 1`.
-
-    `values` are nondecreasing. The windows hold an optimal schedule of the whole problem, or the result is
-    no more than a good one. Costs one envelope of `width` lines a step, and `4 width` bytes of memory.
-    """
+def solve_windows(values: Float[Array, " n"], low: Int[Array, " inner"], width: int) -> Array:
+    """The best boundaries of a nondecreasing curve with inner ones in `low[t] .. low[t] + width - 1`."""
+    # The windows hold an optimal schedule of the whole problem, or the result is no more than a good one.
+    # Costs one envelope of `width` lines a step, and `4 width` bytes of memory.
     n = values.shape[0]
-    pad = (0, padded_lines(width) - width)
-    offsets = jnp.pad(jnp.arange(width, dtype=jnp.int32), pad, mode="edge")
+    offsets = jnp.minimum(jnp.arange(padded_lines(width), dtype=jnp.int32), width - 1)
 
     def window(low):
         at = jnp.minimum(low + offsets, n)
@@ -186,5 +133,4 @@ def solve_windows(
     first, path = jax.lax.scan(lambda i, parent: (parent[i], i), last, parents, reverse=True)
     inner = jnp.minimum(low + offsets[jnp.concatenate([first[None], path])], n)
     # Equal gains may leave a start beyond the next one; to raise the next one to it costs nothing.
-    ends = jnp.array([0, n], jnp.int32)
-    return jnp.concatenate([ends[:1], jax.lax.cummax(inner), ends[1:]])
+    return jnp.pad(jnp.pad(jax.lax.cummax(inner), (1, 0)), (0, 1), constant_values=n)

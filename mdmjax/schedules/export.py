@@ -29,7 +29,7 @@ SCHEMA, VERSION = "mdmjax.schedule", 1
 
 
 def to_json_dict(schedule: Schedule, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The object of `schedule.json`; `metadata` goes in with `"units": "nats"` by default.
+    """The object of `schedule.json`; its `metadata` have `"units": "nats"` by default.
 
     >>> to_json_dict(Schedule([1, 3]), {"curve": "parity"})["decreasing_times"]
     [1.0, 0.75, 0.0]
@@ -39,14 +39,10 @@ def to_json_dict(schedule: Schedule, metadata: Mapping[str, Any]) -> dict[str, A
 
 
 def from_json_dict(document: Any) -> Schedule:
-    """The schedule of a parsed `schedule.json`, or of any object that has `counts`.
+    """The schedule of a parsed `schedule.json`, or of any object that has `counts`, positive integers.
 
-    Every other field of the schema that is there must agree with the counts (fractions within
-    `1e-6`, so that a table that went through float32 is read). Fields of no schema are ignored.
-
-    Raises:
-        InvalidInputError: no object, no counts, counts that are no positive integers, fields that
-            disagree with them, another schema or a later version.
+    Refuses another schema or version, and other fields of the schema that disagree with the counts (by more
+    than `1e-6`, so that a table that went through float32 is read). Fields of no schema are ignored.
 
     >>> from_json_dict({"counts": [3, 5]}).n
     8
@@ -55,9 +51,8 @@ def from_json_dict(document: Any) -> Schedule:
         refuse("schedule", f"a {type(document).__name__}", 'an object such as {"counts": [3, 5]}')
     if document.get("schema", SCHEMA) != SCHEMA:
         refuse("schema", repr(document["schema"]), repr(SCHEMA))
-    version = document.get("version", VERSION)
-    if version != VERSION:
-        refuse("version", repr(version), str(VERSION), "read it with the mdmjax that wrote it")
+    if document.get("version", VERSION) != VERSION:
+        refuse("version", repr(document["version"]), str(VERSION), "read it with the mdmjax that wrote it")
     counts = document.get("counts")
     if not isinstance(counts, list) or not all(type(count) is int for count in counts):
         refuse("counts", shown(repr(counts)), "a list of integers", "one count for every step")
@@ -72,22 +67,22 @@ def from_json_dict(document: Any) -> Schedule:
 
 def _fields(schedule: Schedule) -> dict[str, Any]:
     """The fields that follow from the counts."""
-    revealed = schedule.boundaries
-    decreasing = ((schedule.n - revealed) / schedule.n).tolist()
+    n, revealed = schedule.n, schedule.boundaries
+    masked = ((n - revealed) / n).tolist()
     return {
-        "n": schedule.n,
+        "n": n,
         "steps": schedule.steps,
         "counts": schedule.counts.tolist(),
         "boundaries": revealed.tolist(),
-        "remaining_fractions": decreasing,
-        "decreasing_times": decreasing,
-        "increasing_times": (revealed / schedule.n).tolist(),
+        "remaining_fractions": masked,
+        "decreasing_times": masked,
+        "increasing_times": (revealed / n).tolist(),
     }
 
 
 def _agrees(found: Any, expected: Any) -> bool:
     """Whether a field has this value, numbers within `1e-6`."""
     if isinstance(expected, list):
-        same_length = isinstance(found, list) and len(found) == len(expected)
-        return same_length and all(map(_agrees, found, expected))
+        as_long = isinstance(found, list) and len(found) == len(expected)
+        return as_long and all(map(_agrees, found, expected))
     return type(found) in (int, float) and abs(found - expected) <= 1e-6

@@ -1,8 +1,6 @@
-r"""Schedules with a guarantee, from $n$, a target $\varepsilon$ and an upper estimate of TC or DTC.
+r"""Schedules with a guarantee: Theorem 9 of arXiv 2511.04647, and Austin's of its Appendix F.2."""
 
-Theorem 9 of arXiv 2511.04647, and a schedule of Austin that its Appendix F.2 restates.
-"""
-
+import bisect
 import math
 
 from .._checks import check_integer
@@ -18,9 +16,7 @@ def theorem9_tc(n: int, total_correlation: float, epsilon: float) -> Schedule:
     With $\zeta = 1 + \lceil \widehat{TC}/\varepsilon \rceil$, each step reveals
     $\lfloor (n - N)/\zeta \rfloor$ of the tokens that are left, until that is none; the rest one at a time
     (App. D). If $\mathrm{TC} \le \widehat{TC}$, `expected_kl <= epsilon` in at most `theorem9_steps`.
-
-    Raises:
-        InvalidInputError: `epsilon <= 0`, or a correlation that is negative or not finite.
+    Refuses `epsilon <= 0`, and a correlation that is negative or not finite.
 
     >>> theorem9_tc(16, 0.69, 0.5).counts.tolist()
     [5, 3, 2, 2, 1, 1, 1, 1]
@@ -29,9 +25,7 @@ def theorem9_tc(n: int, total_correlation: float, epsilon: float) -> Schedule:
 
 
 def theorem9_dtc(n: int, dual_total_correlation: float, epsilon: float) -> Schedule:
-    r"""Theorem 9 from an upper estimate of DTC: single tokens, then growing counts.
-
-    The schedule of `theorem9_tc` with DTC in place of TC, reversed. Errors as there.
+    r"""Theorem 9 from an upper estimate of DTC: `theorem9_tc` with DTC in place of TC, reversed.
 
     >>> theorem9_dtc(16, 0.69, 0.5).counts.tolist()
     [1, 1, 1, 1, 2, 2, 3, 5]
@@ -43,8 +37,7 @@ def theorem9_dtc(n: int, dual_total_correlation: float, epsilon: float) -> Sched
 def theorem9_steps(n: int, correlation: float, epsilon: float) -> float:
     r"""$2 + (1 + \log n)\,\zeta$ with $\zeta = 1 + \lceil C/\varepsilon \rceil$: at most so many steps.
 
-    `correlation` is TC for `theorem9_tc` and DTC for `theorem9_dtc` (arXiv 2511.04647, Thm 9). Errors as
-    there.
+    `correlation` is TC for `theorem9_tc` and DTC for `theorem9_dtc`. Refuses what they do.
 
     >>> round(theorem9_steps(16, 0.69, 0.5), 3)
     13.318
@@ -56,23 +49,19 @@ def theorem9_steps(n: int, correlation: float, epsilon: float) -> float:
 def theorem9_tc_for_steps(n: int, steps: int) -> Schedule:
     r"""The TC schedule of Theorem 9 with the largest $\zeta$ that fits in `steps` steps.
 
-    The guarantee is $\varepsilon = \mathrm{TC}/(\zeta - 1)$; the number of steps never falls with $\zeta$,
-    and may be below `steps`. (Our choice: the theorem chooses $\zeta$ by $\varepsilon$.)
+    (Our choice: the theorem chooses $\zeta$ by $\varepsilon$.) The guarantee is
+    $\varepsilon = \mathrm{TC}/(\zeta - 1)$; there may be fewer steps, and never fewer for a larger $\zeta$.
 
     >>> theorem9_tc_for_steps(16, 8).counts.tolist()
     [5, 3, 2, 2, 1, 1, 1, 1]
     """
     check_steps(n, steps)
-    fits, fails = 1, n + 1
-    while fails - fits > 1:
-        zeta = (fits + fails) // 2
-        large = _large_steps(n, zeta)
-        fits, fails = (zeta, fails) if len(large) + n - sum(large) <= steps else (fits, zeta)
-    return _shrinking(n, fits)
+    steps_of = lambda zeta: n - sum(count - 1 for count in _large_steps(n, zeta))
+    return _shrinking(n, 1 + bisect.bisect_right(range(2, n + 1), steps, key=steps_of))
 
 
 def theorem9_dtc_for_steps(n: int, steps: int) -> Schedule:
-    """The DTC schedule of Theorem 9 that fits in `steps` steps: `theorem9_tc_for_steps` reversed.
+    """The DTC schedule of Theorem 9 in at most `steps` steps: `theorem9_tc_for_steps` reversed.
 
     >>> theorem9_dtc_for_steps(16, 8).counts.tolist()
     [1, 1, 1, 1, 2, 2, 3, 5]
@@ -85,10 +74,7 @@ def doubling_sweep(n: int, q: int, epsilon: float) -> dict[float, tuple[Schedule
 
     The paper sweeps $\varepsilon \le 2^i \le n \log q$; here the grid goes on to the first power of two
     $\ge n \log q$, so that some entry always is an upper estimate (our choice). The best entry loses at
-    most a factor 2 in steps against knowing TC or DTC.
-
-    Raises:
-        InvalidInputError: `n < 1` or too large, `q < 2`, or `epsilon <= 0`.
+    most a factor 2 in steps against knowing TC or DTC. Refuses `n` too large, `q < 2` and `epsilon <= 0`.
 
     >>> list(doubling_sweep(8, 2, 1.0))
     [1.0, 2.0, 4.0, 8.0]
@@ -104,11 +90,8 @@ def doubling_sweep(n: int, q: int, epsilon: float) -> dict[float, tuple[Schedule
 def best_of_sweep(curve: InformationCurve, q: int, epsilon: float) -> Schedule:
     r"""The schedule of `doubling_sweep` with the fewest steps and `expected_kl <= epsilon`.
 
-    Ties go to the smaller estimate, then to TC.
-
-    Raises:
-        InvalidInputError: no information curve, `epsilon <= 0`, or a curve that no distribution on `q`
-            symbols has, so that no schedule of the sweep reaches `epsilon`.
+    Ties go to the smaller estimate, then to TC. Refuses what is no information curve, `epsilon <= 0`, and a
+    curve that no distribution on `q` symbols has, so that no schedule of the sweep reaches `epsilon`.
 
     >>> from mdmjax import parity_curve
     >>> best_of_sweep(parity_curve(8, 2), 2, 0.1).counts.tolist()
@@ -125,11 +108,8 @@ def best_of_sweep(curve: InformationCurve, q: int, epsilon: float) -> Schedule:
 def austin(n: int, singles: int, steps: int) -> Schedule:
     r"""`singles` single tokens, then the others in `steps` steps as equal as `llada_uniform`.
 
-    (arXiv 2511.04647, App. F.2, after Austin.) $O(\sqrt{\mathrm{DTC}\, n/\varepsilon})$ steps in all reach
-    $\varepsilon$.
-
-    Raises:
-        InvalidInputError: `singles` not in `0..n-1`, or `steps` not in `1..n - singles`.
+    (App. F.2, after Austin.) $O(\sqrt{\mathrm{DTC}\, n/\varepsilon})$ steps in all reach $\varepsilon$.
+    Refuses `singles` not in `0..n-1`, and `steps` not in `1..n - singles`.
 
     >>> austin(10, 3, 2).counts.tolist()
     [1, 1, 1, 4, 3]

@@ -1,8 +1,7 @@
-r"""The schedules that samplers use today, to the integer.
+"""The schedules that samplers use today, to the integer.
 
-Every builder takes `(n, steps)` and returns the counts of a sampler that is asked for `steps` steps
-on `n` masked tokens. A step that would reveal nothing is dropped, because it changes nothing: the
-schedule may have fewer steps than asked. All raise `InvalidInputError` unless `1 <= steps <= n`.
+Every builder returns the counts of a sampler that is asked for `steps` steps on `n` masked tokens, and
+refuses steps not in `1..n`. Steps that would reveal nothing are dropped: there may be fewer than asked.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,8 +31,7 @@ def dllm_linear(n: int, steps: int) -> Schedule:
     >>> dllm_linear(10, 4).counts.tolist()
     [2, 3, 2, 3]
     """
-    check_steps(n, steps)
-    return _without_empty(dllm_counts(n, np.float32(1) - _dllm_times(steps)))
+    return _without_empty(dllm_counts(n, _dllm_passed(n, steps)))
 
 
 def dllm_cosine(n: int, steps: int) -> Schedule:
@@ -44,17 +42,16 @@ def dllm_cosine(n: int, steps: int) -> Schedule:
     >>> dllm_cosine(10, 4).counts.tolist()
     [1, 2, 3, 4]
     """
-    check_steps(n, steps)
-    angle = np.float32(np.pi / 2) * (np.float32(1) - _dllm_times(steps))
+    angle = np.float32(np.pi / 2) * _dllm_passed(n, steps)
     return _without_empty(dllm_counts(n, np.float32(1) - np.cos(angle)))
 
 
 def dllm_counts(n: int, alpha: Float[np.ndarray, " steps_and_one"]) -> list[int]:
     r"""Counts that dLLM's sampler gets from $\alpha$ at $t = 1, 1 - 1/k, \dots, 0$; some may be 0.
 
-    Each step reveals $\mathrm{round}\big(r\,(1 - \frac{1-\alpha(s)}{1-\alpha(t)})\big)$ of the $r$
-    tokens that are left, from $t$ to $s = t - 1/k$: the quotient in the type of `alpha` (float32
-    there), the product in float64, halves to even.
+    Each step reveals $\mathrm{round}\big(r\,(1 - \frac{1-\alpha(s)}{1-\alpha(t)})\big)$ of the $r$ tokens
+    left, from $t$ to $s = t - 1/k$: the quotient in the type of `alpha` (float32 there), the product in
+    float64, halves to even.
 
     >>> dllm_counts(8, np.array([0.0, 0.25, 1.0], np.float32))
     [2, 6]
@@ -71,8 +68,7 @@ def dllm_counts(n: int, alpha: Float[np.ndarray, " steps_and_one"]) -> list[int]
 def dream(n: int, steps: int) -> Schedule:
     r"""Dream: a step reveals $\lfloor r(1 - s/t) \rfloor$ of the $r$ tokens left, from $t$ to $s$.
 
-    Times go evenly from 1 to `1e-3`. The last step reveals the rest. In float32, as there. With
-    `steps = n` the first step is empty and the last reveals two.
+    Times go evenly from 1 to `1e-3`, in float32. The last step reveals the rest: two if `steps = n`.
 
     >>> dream(10, 4).counts.tolist()
     [2, 2, 2, 4]
@@ -89,20 +85,18 @@ def dream(n: int, steps: int) -> Schedule:
 def maskgit_cosine(n: int, steps: int) -> Schedule:
     r"""MaskGIT: $\lfloor n \cos(\frac\pi2 \frac ik) \rfloor$ masked after step $i < k$.
 
-    The last step reveals the rest. As in its sampler, a step before the last leaves at least one
-    token masked and, while two are masked, reveals at least one.
+    The last step reveals the rest. As in its sampler, a step before it leaves at least one token masked
+    and, while two are, reveals at least one.
 
     >>> maskgit_cosine(10, 4).counts.tolist()
     [1, 2, 4, 3]
     """
     check_steps(n, steps)
     targets = np.floor(n * np.cos(np.pi / 2 * np.arange(1, steps) / steps)).astype(int)
-    left, counts = n, []
+    masked = [n]
     for target in targets.tolist():
-        masked = max(1, min(left - 1, target))
-        counts.append(left - masked)
-        left = masked
-    return _without_empty([*counts, left])
+        masked.append(max(1, min(masked[-1] - 1, target)))
+    return _from_boundaries([*(n - left for left in masked), n])
 
 
 def log_linear(n: int, steps: int) -> Schedule:
@@ -133,8 +127,8 @@ def pyramid(n: int, steps: int) -> Schedule:
 def geometric(n: int, steps: int) -> Schedule:
     r"""One token, then every step multiplies the number revealed by the same $n^{1/(k-1)}$.
 
-    $n^{(i-1)/(k-1)}$ are revealed after step $i$, rounded to nearest with halves up; one step reveals
-    everything. (No source fixes the integers: the first token alone and the rounding are our choices.)
+    $n^{(i-1)/(k-1)}$ are revealed after step $i$, rounded to nearest with halves up. (No source fixes the
+    integers: the first token alone and the rounding are our choices.)
 
     >>> geometric(16, 5).counts.tolist()
     [1, 1, 2, 4, 8]
@@ -159,16 +153,8 @@ def ascending_steps(n: int) -> Schedule:
     return _from_boundaries([*((1 << s) - 1 for s in range(steps)), n])
 
 
-NAMED: dict[str, Callable[[int, int], Schedule]] = {
-    "llada_uniform": llada_uniform,
-    "dllm_linear": dllm_linear,
-    "dllm_cosine": dllm_cosine,
-    "dream": dream,
-    "maskgit_cosine": maskgit_cosine,
-    "log_linear": log_linear,
-    "pyramid": pyramid,
-    "geometric": geometric,
-}
+BUILDERS = llada_uniform, dllm_linear, dllm_cosine, dream, maskgit_cosine, log_linear, pyramid, geometric
+NAMED: dict[str, Callable[[int, int], Schedule]] = {builder.__name__: builder for builder in BUILDERS}
 """Every builder of this file by its name, in the order of the tables."""
 
 
@@ -179,9 +165,10 @@ def check_steps(n: int, steps: int) -> None:
     check_positions(steps, 1, "steps")
 
 
-def _dllm_times(steps: int) -> Float[np.ndarray, " steps_and_one"]:
-    """The times $1, 1 - 1/k, ..., 0$, divided in float64 and then float32."""
-    return (np.arange(steps, -1, -1) / steps).astype(np.float32)
+def _dllm_passed(n: int, steps: int) -> Float[np.ndarray, " steps_and_one"]:
+    """`1 - t` at dLLM's times: those divided in float64, the rest in float32."""
+    check_steps(n, steps)
+    return np.float32(1) - (np.arange(steps, -1, -1) / steps).astype(np.float32)
 
 
 def _from_boundaries(boundaries: Sequence[int]) -> Schedule:

@@ -16,6 +16,8 @@ are compared by gains, sums of at most `n (max - min)` of the values, so an opti
 of that: in float32 a gap far below `1e-7 n (max - min)` is not resolved.
 """
 
+import bisect
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -27,24 +29,16 @@ from .envelope import padded_lines, solve_layers, solve_windows
 from .refine import refine
 from .schedule import Schedule
 
-MAX_BYTES = 2**31
-"""Memory that a solve may take without being asked (2 GiB)."""
-
-REFINE_BLOCKS = 128
-"""Blocks a boundary for the coarse-to-fine search (our choice)."""
-
-MAX_DENSE_WORK = 2**38
-"""Steps times `n^2` that the dense programme may take without being asked (minutes on two cores)."""
-
-SMALL = 2**24
-"""Steps times candidate starts up to which the envelope is used even for one schedule (our choice)."""
+MAX_BYTES = 2**31  # that a solve may take without being asked
+MAX_DENSE_WORK = 2**38  # steps times n^2 of the dense programme (minutes on two cores)
+REFINE_BLOCKS = 128  # a boundary, for the coarse-to-fine search (our choice)
+SMALL = 2**24  # steps times candidate starts up to which one schedule is by the envelope (our choice)
 
 
 class Frontier(eqx.Module):
-    """The optimum for every number of steps `1..max_steps`.
+    """The optimum for every number of steps: `gaps[k-1]` is the least `step_gap` of `k` steps in nats.
 
-    `gaps[k-1]` is the least `step_gap` of `k` steps in nats, and `boundaries[k-1]` are tokens revealed
-    before each step of a schedule that reaches it, padded with `n`.
+    `boundaries[k-1]` are tokens revealed before each step of a schedule that reaches it, padded with `n`.
     """
 
     gaps: Float[np.ndarray, " max_steps"]
@@ -61,11 +55,8 @@ def frontier(curve: AbstractCurve, max_steps: int) -> Frontier:
     r"""The least `step_gap(curve, schedule)` over all schedules of `k` steps, for `k = 1..max_steps`.
 
     For an information curve it is the least expected KL (mean over partitions) in nats
-    (arXiv 2511.04647, Thm 4 and the remark on dynamic programming); it is 0 at `k = n`.
-
-    Raises:
-        InvalidInputError: what is no curve, a curve that is not finite, `max_steps` outside `1..n`, or a
-            solve that would need more than `MAX_BYTES`.
+    (arXiv 2511.04647, Thm 4 and the remark on dynamic programming); it is 0 at `k = n`. Refuses what is no
+    curve or not finite, `max_steps` outside `1..n`, and a solve that would need more than `MAX_BYTES`.
 
     >>> from mdmjax import InformationCurve
     >>> best = frontier(InformationCurve([0.0, 0.0, 0.0, 1.0], 1.0), 2)
@@ -88,12 +79,7 @@ def frontier(curve: AbstractCurve, max_steps: int) -> Frontier:
 
 
 def optimal_schedule(curve: AbstractCurve, steps: int) -> Schedule:
-    """A schedule of exactly `steps` steps with the least `step_gap(curve, schedule)`.
-
-    Exact at any length: a smooth curve takes a fraction of a second at `n = 10^6` for tens of steps.
-
-    Raises:
-        InvalidInputError: as `frontier`.
+    """A schedule of exactly `steps` steps with the least `step_gap(curve, schedule)`; errors as `frontier`.
 
     >>> from mdmjax import pairs_curve
     >>> optimal_schedule(pairs_curve(6, 2), 3).counts.tolist()
@@ -102,17 +88,18 @@ def optimal_schedule(curve: AbstractCurve, steps: int) -> Schedule:
     host = _checked(curve, steps, "steps")
     n, records = host.shape[0], _records(host)
     if steps > records.size and not _is_sorted(host):
-        return Schedule(np.diff(_solve_any(host, steps)[-1]))
-    if steps * records.size > SMALL and 2 <= steps < n:
-        return Schedule(np.diff(_refined(host, records, steps)))
-    return Schedule(np.diff(_exactly(_solve_records(host, records, steps)[-1], steps, records, n)))
+        best = _solve_any(host, steps)[-1]
+    elif steps * records.size > SMALL and 2 <= steps < n:
+        best = _refined(host, records, steps)
+    else:
+        best = _exactly(_solve_records(host, records, steps)[-1], steps, records, n)
+    return Schedule(np.diff(best))
 
 
 def fewest_steps(curve: AbstractCurve, epsilon: float) -> Schedule:
-    """The optimal schedule of the fewest steps whose `step_gap` is at most `epsilon` nats.
+    """The optimal schedule of the fewest steps whose `step_gap` is at most `epsilon > 0` nats.
 
-    Raises:
-        InvalidInputError: if `epsilon` is not a positive number, and as `frontier`.
+    Refuses what `frontier` does.
 
     >>> from mdmjax import parity_curve
     >>> fewest_steps(parity_curve(4, 2), 0.5).counts.tolist()
@@ -156,8 +143,7 @@ def _is_sorted(values: np.ndarray) -> bool:
 
 def _records(values: np.ndarray) -> np.ndarray:
     """Where a value exceeds all before it, the first position included."""
-    highest = np.maximum.accumulate(values)
-    return np.concatenate([[0], np.flatnonzero(highest[1:] > highest[:-1]) + 1])
+    return np.unique(np.maximum.accumulate(values), return_index=True)[1]
 
 
 def _solve_records(values: np.ndarray, records: np.ndarray, max_steps: int) -> np.ndarray:
@@ -166,8 +152,7 @@ def _solve_records(values: np.ndarray, records: np.ndarray, max_steps: int) -> n
     rows, lines = min(max_steps, m), padded_lines(m)
     _check_bytes(4 * rows * (lines + 2 * rows), max_steps, n)
     padded = np.pad(records, (0, lines - m))
-    layers = solve_layers(*map(jnp.asarray, (padded, values[padded], m, n)), rows)
-    return np.asarray(layers.boundaries)
+    return np.asarray(solve_layers(*map(jnp.asarray, (padded, values[padded], m, n)), rows))
 
 
 def _refined(values: np.ndarray, records: np.ndarray, steps: int) -> np.ndarray:
@@ -176,19 +161,17 @@ def _refined(values: np.ndarray, records: np.ndarray, steps: int) -> np.ndarray:
     found = refine(rising, steps, REFINE_BLOCKS)
     rows = [np.asarray(found.boundaries)]
     if not bool(found.certified):
-        width = int(jnp.max(found.high - found.low)) + 1
-        _check_bytes(4 * steps * padded_lines(width), steps, n)
-        rows.append(np.asarray(solve_windows(rising, found.low, padded_lines(width))))
+        width = padded_lines(int(jnp.max(found.high - found.low)) + 1)
+        _check_bytes(4 * steps * width, steps, n)
+        rows.append(np.asarray(solve_windows(rising, found.low, width)))
     exact = [_exactly(row, steps, records, n) for row in rows]
     return min(exact, key=lambda boundaries: _gap(values, boundaries))
 
 
 def _exactly(boundaries: np.ndarray, steps: int, records: np.ndarray, n: int) -> np.ndarray:
-    """Boundaries of exactly `steps` steps that are no worse, all of their starts records if they can be.
-
-    Starts move back to the last record, then further records become starts. If there are too few, long
-    steps are cut as evenly as can be, which costs nothing on a nondecreasing curve.
-    """
+    """Boundaries of exactly `steps` steps that are no worse, all of their starts records if they can be."""
+    # Starts move back to the last record, then further records become starts. If there are too few, long
+    # steps are cut as evenly as can be, which costs nothing on a nondecreasing curve.
     starts = boundaries[: steps + 1][boundaries[: steps + 1] < n]
     used = np.unique(records[np.searchsorted(records, starts, side="right") - 1])
     missing = min(steps, records.size) - used.size
@@ -199,14 +182,11 @@ def _exactly(boundaries: np.ndarray, steps: int, records: np.ndarray, n: int) ->
     sizes = np.diff(used)
     if sizes.size == steps:
         return used
-    low, high = 1, n  # the least size whose pieces, of every step, are no more than the steps asked for
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if np.sum(-(-sizes // middle)) <= steps else (middle + 1, high)
-    pieces = -(-sizes // low)
-    more = (sizes if low == 1 else -(-sizes // (low - 1))) - pieces
-    spare = steps - np.sum(pieces)
-    pieces += np.clip(spare - (np.cumsum(more) - more), 0, more)
+    few = lambda size: np.sum(-(-sizes // size)) <= steps
+    least = 1 + bisect.bisect_left(range(1, n), True, key=few)  # size of pieces that are no more than asked
+    pieces = -(-sizes // least)
+    more = (sizes if least == 1 else -(-sizes // (least - 1))) - pieces
+    pieces += np.clip(steps - np.sum(pieces) - (np.cumsum(more) - more), 0, more)
     piece = np.arange(steps) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     starts = np.repeat(used[:-1], pieces) + piece * np.repeat(sizes, pieces) // np.repeat(pieces, pieces)
     return np.append(starts, n)
@@ -224,9 +204,8 @@ def _solve_any(values: np.ndarray, max_steps: int) -> np.ndarray:
     if max_steps * n * n > MAX_DENSE_WORK:
         wanted = f"at most {_records(values).size} for this falling curve of n = {n}, its number of records"
         refuse("steps", max_steps, wanted, "ask for fewer steps, or fit a monotone curve to it")
-    block, everywhere = max(1, min(n, 2**22 // n)), np.arange(n)
-    layers = solve_layers(*map(jnp.asarray, (everywhere, values, n, n)), max_steps, block)
-    return np.asarray(layers.boundaries).astype(np.int64)
+    problem = map(jnp.asarray, (np.arange(n), values, n, n))
+    return np.asarray(solve_layers(*problem, max_steps, max(1, min(n, 2**22 // n))), np.int64)
 
 
 def _check_bytes(need: int, max_steps: int, n: int) -> None:

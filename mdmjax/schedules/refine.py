@@ -15,12 +15,13 @@ with the largest area are halved, until every block left is one position wide or
 second-order in the width of a block, so the blocks gather around the optimum as they shrink.
 
 Cost: one pass of `O(n)`, then about `log n` rounds of `O(k M^2)` with `M` blocks a boundary. A noisy curve
-may need more blocks than there is room for: then windows are left, and `envelope.solve_windows` ends the
-search inside them. The method is ours. A block must beat the best known by `8 eps` of its gain: the optimum
-is exact to a few `eps` of `n (z_n - z_1)`.
+may need more: then windows are left, and `envelope.solve_windows` ends the search inside them. The method
+is ours. A block must beat the best known by `8 eps` of its gain: the optimum is exact to a few `eps` of
+`n (z_n - z_1)`.
 """
 
 import functools
+from collections import namedtuple
 from typing import NamedTuple
 
 import jax
@@ -42,44 +43,12 @@ class Refinement(NamedTuple):
     high: Int[Array, " inner"]
 
 
-class _Blocks(NamedTuple):
-    """Blocks `[left, left + width]` of positions where one boundary may lie; `alive` of them count."""
-
-    left: Array
-    level: Array
-    alive: Array
-
-
-class _Sides(NamedTuple):
-    """The curve on blocks: ends `x0 < x1`, its values `z0 <= z1` there, its `sag` off the chord."""
-
-    x0: Array
-    x1: Array
-    z0: Array
-    z1: Array
-    sag: Array
-    alive: Array
-
-
-class _Curve(NamedTuple):
-    """The curve on `0..size` and, for every dyadic block, a bound of its distance to its chord."""
-
-    z: Array
-    sags: Array
-    offsets: Array
-
-    def sides(self, blocks: _Blocks) -> _Sides:
-        right = blocks.left + (1 << blocks.level)
-        sag = self.sags[self.offsets[blocks.level] + (blocks.left >> blocks.level)]
-        x0, x1 = blocks.left.astype(self.z.dtype), right.astype(self.z.dtype)
-        return _Sides(x0, x1, self.z[blocks.left], self.z[right], sag, blocks.alive)
-
-
-class _Best(NamedTuple):
-    """The best schedule known: its gain and its inner boundaries."""
-
-    gain: Array
-    inner: Array
+# Blocks [left, left + 2^level] of positions where one boundary may lie; those that are alive count.
+_Blocks = namedtuple("_Blocks", "left level alive")
+# The curve on blocks: ends x0 < x1, its values z0 <= z1 there, its sag off the chord.
+_Sides = namedtuple("_Sides", "x0 x1 z0 z1 sag alive")
+# The best schedule known: its gain and its inner boundaries.
+_Best = namedtuple("_Best", "gain inner")
 
 
 def _ratio(rise: Array, run: Array) -> Array:
@@ -88,11 +57,8 @@ def _ratio(rise: Array, run: Array) -> Array:
 
 
 def _block_bound(constant: Array, slope: Array, pivot: Array, s: _Sides) -> Array:
-    r"""Upper bound over a block of $a + b x + (J - i) z_i$, with $i = x_0 + x$.
-
-    With $z_i$ within `sag` of its chord of slope $m$, that is a concave quadratic in $x$ plus at most
-    `sag` times $\max |J - i|$.
-    """
+    r"""Upper bound over a block of $a + b x + (J - i) z_i$, with $i = x_0 + x$ and $J$ = `pivot`."""
+    # With z within `sag` of its chord that is a concave quadratic in x plus at most sag times max |J - i|.
     width = s.x1 - s.x0
     m = (s.z1 - s.z0) / width
     y = pivot - s.x0
@@ -104,15 +70,13 @@ def _block_bound(constant: Array, slope: Array, pivot: Array, s: _Sides) -> Arra
 
 
 def _forward(bound: tuple[Array, Array], s: _Sides, targets: Array) -> Array:
-    r"""Upper bounds of F at `targets`, from those at both ends of the blocks of the boundary before.
-
-    Blocks beyond a target count too: once others are dropped, F of the blocks that are left is convex only
-    if no line ends at its target. As $z_0 \le z_i \le z_1$, a line is also below a convex function of $i$,
-    which is largest at an end of the block.
-    """
+    """Upper bounds of F at `targets`, from those at both ends of the blocks of the boundary before."""
     slope = (bound[1] - bound[0]) / (s.x1 - s.x0)
 
     def at(target):
+        # Blocks beyond a target count too: once others are dropped, F of the blocks that are left is convex
+        # only if no line ends at its target. As z0 <= z_i <= z1, a line is also below a convex function of
+        # i, which is largest at an end of the block.
         run0, run1 = target - s.x0, target - s.x1
         first = bound[0] + run0 * jnp.where(run0 >= 0, s.z1, s.z0)
         last = bound[1] + run1 * jnp.where(run1 >= 0, s.z1, s.z0)
@@ -128,15 +92,14 @@ def _backward(bound: tuple[Array, Array], s: _Sides, zetas: Array) -> Array:
 
     def at(zeta):
         constant = bound[0] - slope * s.z0 + s.x0 * zeta
-        value = _block_bound(constant, zeta, slope, s)
-        return jnp.max(jnp.where(s.alive, value, -jnp.inf))
+        return jnp.max(jnp.where(s.alive, _block_bound(constant, zeta, slope, s), -jnp.inf))
 
     return jax.vmap(at)(zetas)
 
 
 def _all_bounds(sides: _Sides, n: Array) -> Array:
     """For every block of every boundary, the most that a schedule through it can gain."""
-    source, target = jax.tree.map(lambda a: a[:-1], sides), jax.tree.map(lambda a: a[1:], sides)
+    pairs = jax.tree.map(lambda a: a[:-1], sides), jax.tree.map(lambda a: a[1:], sides)
 
     def forward(bound, pair):
         before, here = pair
@@ -147,23 +110,16 @@ def _all_bounds(sides: _Sides, n: Array) -> Array:
         return (_backward(bound, after, here.z0), _backward(bound, after, here.z1)), bound
 
     zero = jnp.zeros_like(sides.x0[0])
-    last_f, f = jax.lax.scan(forward, (zero, zero), (source, target))
-    end = (n * sides.z0[-1], n * sides.z1[-1])
-    first_c, c = jax.lax.scan(backward, end, (source, target), reverse=True)
-    f = jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), f, last_f)
-    c = jax.tree.map(lambda a, b: jnp.concatenate([b[None], a]), c, first_c)
-
-    slope = _ratio(c[1] - c[0], sides.z1 - sides.z0)
-    constant = f[0] + c[0] - slope * sides.z0
-    width = sides.x1 - sides.x0
-    return _block_bound(constant, (f[1] - f[0]) / width, slope, sides)
+    last_f, f = jax.lax.scan(forward, (zero, zero), pairs)
+    first_c, c = jax.lax.scan(backward, (n * sides.z0[-1], n * sides.z1[-1]), pairs, reverse=True)
+    f0, f1 = (jnp.concatenate([a, b[None]]) for a, b in zip(f, last_f, strict=True))
+    c0, c1 = (jnp.concatenate([b[None], a]) for a, b in zip(c, first_c, strict=True))
+    slope = _ratio(c1 - c0, sides.z1 - sides.z0)
+    return _block_bound(f0 + c0 - slope * sides.z0, (f1 - f0) / (sides.x1 - sides.x0), slope, sides)
 
 
 def _best_path(x: Array, z: Array, alive: Array, n: Array) -> _Best:
-    """The best schedule whose boundaries are among the points `x`, by the plain programme.
-
-    Boundaries may coincide: a step of no tokens only wastes a step.
-    """
+    """The best schedule whose boundaries are among the points `x`; they may coincide, at no cost."""
     usable = alive & (x > 0) & (x < n)
 
     def step(value, pair):
@@ -194,8 +150,7 @@ def _halve(blocks: _Blocks, area: Array) -> tuple[_Blocks, Array]:
     """Halve the alive blocks of largest positive `area`, as many as there is room for: any at all?"""
     room = blocks.alive.shape[0] - jnp.sum(blocks.alive)
     area = jnp.where(blocks.alive & (blocks.level > 0), area, 0.0)
-    rank = jnp.argsort(jnp.argsort(-area))
-    split = (area > 0) & (rank < room)
+    split = (area > 0) & (jnp.argsort(jnp.argsort(-area)) < room)
     level = blocks.level - split.astype(blocks.level.dtype)
     other = _Blocks(blocks.left + (1 << level), level, split)
     both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), blocks._replace(level=level), other)
@@ -203,19 +158,15 @@ def _halve(blocks: _Blocks, area: Array) -> tuple[_Blocks, Array]:
     return jax.tree.map(lambda a: a[order], both), jnp.any(split)
 
 
-def _with_sags(values: Float[Array, " n"], blocks: int) -> tuple[_Curve, int]:
-    """The curve padded to a power of two of positions, with its dyadic pyramid of sags."""
-    n = values.shape[0]
-    levels = max(0, (n - 1).bit_length() - (blocks.bit_length() - 1))
-    size = blocks << levels
-    z = jnp.pad(values - values[0], (0, size + 1 - n), mode="edge")
-    sags = [jnp.zeros(size, z.dtype)]
+def _sags(z: Array, levels: int) -> tuple[Array, Array]:
+    """Bounds of the distance of `z` to its chord for all dyadic blocks, and where each level begins."""
+    sags = [jnp.zeros(z.shape[0] - 1, z.dtype)]
     for level in range(1, levels + 1):  # a block sags as its halves do, plus its middle point
         ends = z[:: 1 << (level - 1)]
         middle = jnp.abs(ends[1::2] - 0.5 * (ends[:-1:2] + ends[2::2]))
         sags.append(jnp.maximum(sags[-1][::2], sags[-1][1::2]) + middle)
-    offsets = [sum(s.shape[0] for s in sags[:level]) for level in range(levels + 1)]
-    return _Curve(z, jnp.concatenate(sags), jnp.array(offsets, jnp.int32)), levels
+    begins = [sum(s.shape[0] for s in sags[:level]) for level in range(levels + 1)]
+    return jnp.concatenate(sags), jnp.array(begins, jnp.int32)
 
 
 @functools.partial(jax.jit, static_argnames=("steps", "blocks"))
@@ -224,26 +175,27 @@ def refine(values: Float[Array, " n"], steps: int, blocks: int) -> Refinement:
 
     `blocks` (a power of two) blocks a boundary are kept, in `O(n + steps blocks^2)` memory.
     """
-    curve, levels = _with_sags(values, blocks // 2)
-    dtype = curve.z.dtype
-    n = jnp.asarray(values.shape[0], dtype)
+    size, dtype, shape = values.shape[0], values.dtype, (steps - 1, blocks)
+    levels = max(0, (size - 1).bit_length() - (blocks.bit_length() - 2))
+    curve = jnp.pad(values - values[0], (0, (blocks // 2 << levels) + 1 - size), mode="edge")
+    sags, begins = _sags(curve, levels)
+    n, index = jnp.asarray(size, dtype), jnp.arange(blocks, dtype=jnp.int32)
     tolerance = float(8 * jnp.finfo(dtype).eps)
-    shape = (steps - 1, blocks)
-    index = jnp.arange(blocks, dtype=jnp.int32)
     start = index < blocks // 2
-    left = jnp.where(start, index << levels, 0)
-    whole = _Blocks(
-        jnp.broadcast_to(left, shape),
-        jnp.full(shape, levels, jnp.int32),
-        jnp.broadcast_to(start, shape),
-    )
+    left, level = jnp.where(start, index << levels, 0), jnp.full_like(index, levels)
+    whole = _Blocks(*(jnp.broadcast_to(a, shape) for a in (left, level, start)))
+
+    def sides_of(blocks):
+        right = blocks.left + (1 << blocks.level)
+        sag = sags[begins[blocks.level] + (blocks.left >> blocks.level)]
+        x0, x1 = blocks.left.astype(dtype), right.astype(dtype)
+        return _Sides(x0, x1, curve[blocks.left], curve[right], sag, blocks.alive)
 
     def refine_once(state):
         now, best, _ = state
-        sides = curve.sides(now)
+        sides = sides_of(now)
         best = _better(best, _best_path(sides.x0, sides.z0, sides.alive, n))
-        bound = _all_bounds(sides, n)
-        better = bound > best.gain + tolerance * jnp.abs(best.gain)
+        better = _all_bounds(sides, n) > best.gain + tolerance * jnp.abs(best.gain)
         kept = now._replace(alive=now.alive & better & (sides.x0 < n))
         halved, progress = jax.vmap(_halve)(kept, (sides.x1 - sides.x0) * (sides.z1 - sides.z0))
         hopeful = jnp.all(jnp.any(kept.alive, axis=1))
@@ -252,19 +204,15 @@ def refine(values: Float[Array, " n"], steps: int, blocks: int) -> Refinement:
     nothing = _Best(jnp.asarray(-jnp.inf, dtype), jnp.zeros(steps - 1, dtype))
     state = (whole, nothing, jnp.array(True))
     final, best, _ = jax.lax.while_loop(lambda state: state[2], refine_once, state)
-    sides = curve.sides(final)
-    x, z, alive = (
-        jnp.concatenate(ends, axis=1)
-        for ends in ((sides.x0, sides.x1), (sides.z0, sides.z1), (final.alive, final.alive))
-    )
-    best = _better(best, _best_path(x, z, alive, n))
-    inner, end = best.inner.astype(jnp.int32), jnp.full(1, values.shape[0], jnp.int32)
-    open_ = final.alive & (final.level > 0) & (sides.z1 > sides.z0)
-    closed = jnp.any(~jnp.any(final.alive, axis=1)) | ~jnp.any(open_)
-    right = jnp.minimum(final.left + (1 << final.level), end[0])
+    sides, alive = sides_of(final), final.alive
+    ends = (sides.x0, sides.x1), (sides.z0, sides.z1), (alive, alive)
+    x, z, usable = (jnp.concatenate(pair, axis=1) for pair in ends)
+    best = _better(best, _best_path(x, z, usable, n))
+    open_ = alive & (final.level > 0) & (sides.z1 > sides.z0)
+    right = jnp.minimum(final.left + (1 << final.level), size)
     return Refinement(
-        boundaries=jnp.concatenate([jnp.zeros(1, jnp.int32), inner, end]),
-        certified=closed,
-        low=jnp.min(jnp.where(final.alive, final.left, end[0]), axis=1),
-        high=jnp.max(jnp.where(final.alive, right, 0), axis=1),
+        boundaries=jnp.pad(jnp.pad(best.inner.astype(jnp.int32), (1, 0)), (0, 1), constant_values=size),
+        certified=jnp.any(~jnp.any(alive, axis=1)) | ~jnp.any(open_),
+        low=jnp.min(jnp.where(alive, final.left, size), axis=1),
+        high=jnp.max(jnp.where(alive, right, 0), axis=1),
     )

@@ -1,4 +1,4 @@
-r"""A schedule, and what it costs: the left-Riemann error of one curve."""
+"""A schedule, and what it costs: the left-Riemann error of one curve."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,7 @@ from ..information.curve import AbstractCurve, InformationCurve, check_curve
 
 
 class Schedule(eqx.Module):
-    """How many tokens each step reveals: positive integers `counts` that sum to `n`.
-
-    Raises:
-        InvalidInputError: counts that are not integers, not positive, or none at all.
+    """How many tokens each step reveals: one or more positive integers of sum `n`; others are refused.
 
     >>> Schedule([1, 2, 4]).boundaries.tolist()
     [0, 1, 3, 7]
@@ -63,10 +60,8 @@ class Schedule(eqx.Module):
 def step_gap(curve: AbstractCurve, schedule: Schedule) -> Float[Array, ""]:
     r"""What `schedule` loses in nats against revealing one token at a time: the sum of its `step_cost`s.
 
-    It is `expected_kl` of an information curve. Of a loss curve it is `nll` less that of `n` steps.
-
-    Raises:
-        InvalidInputError: what is no curve, or counts that do not sum to its `n`.
+    It is `expected_kl` of an information curve. Of a loss curve it is `nll` less that of `n` steps. Refuses
+    what is no curve, and counts that do not sum to its `n`.
 
     >>> from mdmjax import LossCurve
     >>> float(step_gap(LossCurve([3.0, 2.0, 1.0]), Schedule([1, 2])))
@@ -82,13 +77,9 @@ def expected_kl(curve: InformationCurve, schedule: Schedule) -> Float[Array, ""]
 
     $$\sum_t \sum_{j=1}^{s_t} \left(Z_{N_t+j} - Z_{N_t+1}\right)$$
 
-    with $N_t$ tokens revealed before step $t$: the error of the left-Riemann approximation of the
-    curve (arXiv 2511.04647, Thm 4), for the perfect denoiser. The sampler draws its partition at random, so
-    its own law is the mixture over partitions, whose KL is no larger; that one is not this number.
-
-    Raises:
-        InvalidInputError: a loss curve (the entropy of its data is not known), what is no curve, or counts
-            that do not sum to its `n`.
+    with $N_t$ tokens revealed before step $t$ (arXiv 2511.04647, Thm 4), for the perfect denoiser. The
+    sampler draws its partition at random: its own law is the mixture over partitions, whose KL is no
+    larger. Refuses what `step_gap` does, and a loss curve (the entropy of its data is not known).
 
     >>> curve = InformationCurve([0.0, 1.0, 1.0], 1.0)
     >>> float(expected_kl(curve, Schedule([3]))), float(expected_kl(curve, Schedule([1, 2])))
@@ -101,13 +92,10 @@ def expected_kl(curve: InformationCurve, schedule: Schedule) -> Float[Array, ""]
 def nll(curve: AbstractCurve, schedule: Schedule) -> Float[Array, ""]:
     r"""Mean negative log-likelihood $\sum_t s_t c(N_t)$ of the random-order sampler, in nats.
 
-    $c(m)$ is the `loss` of the curve, of a masked token after $m$ random tokens are revealed. The sum is
-    $H(X)$ plus the mean over ordered partitions of $\mathrm{KL}(p \| \text{law given the partition})$
-    (arXiv 2511.04647, App. G): `curve.entropy + expected_kl(curve, schedule)` of an information curve, the
-    loss of the perfect denoiser. Of a loss curve $H(X)$ is not known: compare schedules by differences.
-
-    Raises:
-        InvalidInputError: what is no curve, or counts that do not sum to its `n`.
+    $c(m)$ is the `loss` of the curve. The sum is $H(X)$ plus the mean over ordered partitions of
+    $\mathrm{KL}(p \| \text{law given the partition})$ (arXiv 2511.04647, App. G): of an information curve
+    `curve.entropy + expected_kl(curve, schedule)`. Of a loss curve $H(X)$ is not known: compare schedules
+    by differences. Refuses what `step_gap` does.
 
     >>> from mdmjax import LossCurve
     >>> float(nll(LossCurve([3.0, 2.0, 1.0]), Schedule([1, 2])))
