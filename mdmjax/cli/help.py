@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..studies.table import Column, Part, Table
-from .options import PROGRAM, Choice, Command, Slot
+from .options import PROGRAM, Choice, Command
 from .parser import HELP, Line, command_of
 
 ABOUT = "Exact numbers and optimal unmasking schedules for masked diffusion models."
@@ -35,7 +35,9 @@ def _command(line: Line) -> list[Part]:
     for slot in command.slots:
         if not (named := line.named(slot)):
             usage.append(_word(slot.name.upper(), slot.default is None))
-            left += [(slot.name, _shown_in(slot, one), one.help) for one in slot.choices]
+            for one in slot.choices:
+                name = " ".join(_usage(one) + ["(default)"] * (one.name == slot.default))
+                left.append((slot.name, name, one.help))
         for choice in named:
             usage += _usage(choice)
             options = _options(f"Of the {slot.name} {choice.name}:", choice)
@@ -49,10 +51,6 @@ def _command(line: Line) -> list[Part]:
 
 def _usage(holder: Command | Choice) -> list[str]:
     return [holder.name, *(_word(one.metavar, one.required) for one in holder.positionals)]
-
-
-def _shown_in(slot: Slot, choice: Choice) -> str:
-    return " ".join(_usage(choice) + ["(default)"] * (choice.name == slot.default))
 
 
 def _word(name: str, required: bool) -> str:

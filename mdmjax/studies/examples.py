@@ -47,15 +47,9 @@ def text_examples(
     training, held_out = (Windows(tokens=jnp.asarray(side), n=length, q=alphabet.q) for side in sides)
     seen, new = (np.bincount(side, minlength=alphabet.q) for side in sides)
     rows = np.log((seen + 1) / (seen.sum() + alphabet.q))
-    facts = {
-        "of": of,
-        "files": len(corpus.texts),
-        "skipped_files": corpus.skipped,
-        "characters": corpus.characters,
-        "held_out": split.rule,
-        "fingerprint": split.fingerprint,
-        "alphabet": alphabet_to_json(alphabet),
-    }
+    facts: dict[str, Any] = {"of": of, "files": len(corpus.texts), "skipped_files": corpus.skipped}
+    facts |= {"characters": corpus.characters, "held_out": split.rule, "fingerprint": split.fingerprint}
+    facts["alphabet"] = alphabet_to_json(alphabet)
     title = f"windows of {length} {'bytes' if isinstance(alphabet, ByteAlphabet) else 'characters'} of {of}"
     return Examples(training, held_out, title, facts, {FREQUENCIES: float(-(new / new.sum()) @ rows)})
 

@@ -139,14 +139,8 @@ class ComparisonReport(AbstractReport):
         found = self.fields()
         known = [row for row in found["decoders"] if "skipped" not in row]
         rows = sorted(known, key=lambda row: (float(row["forward_kl"]), float(row["expected_calls"])))
-        numbers = {
-            "forward_kl": "forward KL",
-            "reverse_kl": "reverse KL",
-            "total_variation": "TV",
-            "incoherence": "incoherent",
-            "violation_rate": "parity",
-            "regret": "regret",
-        }
+        numbers = {"forward_kl": "forward KL", "reverse_kl": "reverse KL", "total_variation": "TV"}
+        numbers |= {"incoherence": "incoherent", "violation_rate": "parity", "regret": "regret"}
         if all(row["violation_rate"] is None for row in rows):
             del numbers["violation_rate"]
         columns = [Column("decoder", lambda row: _name(row["decoder"]), justify="left")]

@@ -11,9 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from .table import Part, as_html, as_text, rendered
 
 T = TypeVar("T")
-
-Track = Callable[[Sequence[T], str], Iterable[T]]
-"""Passes items through, and may show the progress under a label."""
+Track = Callable[[Sequence[T], str], Iterable[T]]  # passes items through; may show progress under a label
 
 
 def untracked(items: Sequence[T], label: str) -> Iterable[T]:

@@ -219,14 +219,9 @@ def curve_and_facts(table: LossTable, *, isotonic: bool) -> tuple[LossCurve, dic
     curve = curve_from_table(table)
     curve = isotonic_fit(curve) if isotonic else curve
     points = int(curve.measured.sum())
-    return curve, {
-        "rows": int(table.loss.size),
-        "measured": points,
-        "interpolated": curve.n - points,
-        "repeated": table.repeated,
-        "rises": int((jnp.diff(curve.loss[curve.measured]) > 0).sum()),
-        "isotonic": isotonic,
-    }
+    rises = int((jnp.diff(curve.loss[curve.measured]) > 0).sum())
+    facts = {"rows": int(table.loss.size), "measured": points, "interpolated": curve.n - points}
+    return curve, facts | {"repeated": table.repeated, "rises": rises, "isotonic": isotonic}
 
 
 def _enumerated(
