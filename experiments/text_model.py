@@ -45,7 +45,7 @@ from mdmjax.files.model_folder import LOG
 from mdmjax.information.estimate import estimate
 from mdmjax.losses.sampled import MaskedLosses, joined
 from mdmjax.schedules.guaranteed import theorem9_dtc_for_steps, theorem9_tc_for_steps
-from mdmjax.studies.text_sources import CorpusSource
+from mdmjax.studies.sources import CorpusSource
 from mdmjax.studies.trained import Trained, open_model
 from mdmjax.studies.training import training_study
 

@@ -1,8 +1,6 @@
-"""The one registry of families of distributions: what `schedule`, `law`, `train` and sweeps know by a name.
+"""The registry of families of distributions: what `schedule`, `law`, `train` and sweeps know by a name.
 
-A new family is one entry here and one class in `distributions`; its curve, if it is a formula, is one
-function in `information`. What an entry names is imported when it is called: to read the list imports
-nothing.
+What an entry names is imported when it is called: to read the list imports nothing.
 """
 
 import importlib
@@ -20,16 +18,12 @@ if TYPE_CHECKING:
 Use = Literal["curve", "law", "paper"]
 """What default sizes are for: a schedule; a law or a training; the decoders of the family's paper."""
 
-MAX_POSITIONS = 2**24
-"""The longest sequence (our choice: its curve and schedules take 1 GiB)."""
+MAX_POSITIONS = 2**24  # the longest sequence (our choice: its curve and schedules take 1 GiB)
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A number of a family: its type, its default for each use, and the bounds it is within.
-
-    `cost` is the bytes that one more of it takes. Laws have smaller sizes: every decoder takes seconds.
-    """
+    """A number of a family: its type, its default for each use, its bounds, and the bytes of one more."""
 
     name: str
     kind: type[int] | type[float]
@@ -82,7 +76,7 @@ class Family:
     rule: Callable[..., None] = lambda **values: None
 
     def values(self, use: Use, **given: Any) -> dict[str, Any]:
-        """Every parameter, checked: as it is given, or the default of a use; `None` is not given.
+        """Every parameter, checked: as it is given (`None` is not), or the default of a use.
 
         The sizes of the paper come together: where one of them is given, the others are those of a law.
         """
@@ -93,16 +87,7 @@ class Family:
         return self.check(**defaults | given)
 
     def check(self, **values: Any) -> dict[str, Any]:
-        """The values, each as its type; refused, by the parameter's name, where no member has them.
-
-        Raises:
-            InvalidInputError: a parameter that is unknown, missing, of another type or out of bounds.
-
-        >>> FAMILIES["pairs"].check(n=7, q=2)
-        Traceback (most recent call last):
-            ...
-        mdmjax._errors.InvalidInputError: n is 7: want an even integer; pairs take two positions each
-        """
+        """The values, each as its type; refused where one is unknown, missing, or what no member has."""
         known = {parameter.name: parameter for parameter in self.parameters}
         for name in values.keys() - known.keys():
             refuse(name, values[name], f"only {', '.join(known)}", f"{self.name} has no other parameters")
@@ -115,11 +100,7 @@ class Family:
 
 def _at(file: str, name: str) -> Callable[..., Any]:
     """The function of that name in a file of the package, which is imported when it is called."""
-
-    def call(**values: Any) -> Any:
-        return getattr(importlib.import_module(f".{file}", __package__), name)(**values)
-
-    return call
+    return lambda **values: getattr(importlib.import_module(f".{file}", __package__), name)(**values)
 
 
 def _size(
@@ -233,4 +214,3 @@ FAMILIES: dict[str, Family] = {
         ),
     )
 }
-"""Every family by its name."""

@@ -10,7 +10,7 @@ from typing import ClassVar
 from mdmjax._errors import InvalidInputError, refuse
 from mdmjax.cli import main
 from mdmjax.cli.options import Choice, Command, Option, Positional, Slot
-from mdmjax.cli.show import show
+from mdmjax.cli.output import show
 from mdmjax.studies.report import AbstractReport, six_decimals
 from mdmjax.studies.table import Column, Table
 

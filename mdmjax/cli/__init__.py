@@ -5,19 +5,14 @@ import sys
 from collections.abc import Sequence
 
 from .._errors import InvalidInputError
+from ..studies.table import as_text
 from . import decode, law, loss_curve, schedule, train
+from .help import page
 from .options import Command
 from .output import complain, write
 from .parser import as_typed, asks_for_help, parse
 
-COMMANDS: tuple[Command, ...] = (
-    schedule.COMMAND,
-    law.COMMAND,
-    train.COMMAND,
-    loss_curve.COMMAND,
-    decode.COMMAND,
-)
-"""Every command."""
+COMMANDS = tuple(file.COMMAND for file in (schedule, law, train, loss_curve, decode))
 
 
 def main(argv: Sequence[str] | None = None, commands: Sequence[Command] = COMMANDS) -> int:
@@ -30,9 +25,6 @@ def main(argv: Sequence[str] | None = None, commands: Sequence[Command] = COMMAN
     try:
         write("")  # refuses an output that is closed before any work
         if asks_for_help(words):
-            from ..studies.table import as_text
-            from .help import page
-
             write(as_text(page(words, commands), sys.stdout))
             return 0
         parsed = parse(words, commands)

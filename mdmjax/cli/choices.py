@@ -1,44 +1,42 @@
-"""The SOURCEs and DECODERs of the command line, read off the registries of the library."""
+"""The SOURCEs and DECODERs, read off the registries of the library, and options that commands share."""
 
-from pathlib import Path
-
-from ..families import FAMILIES, Family, Use
+from ..families import FAMILIES, Use
 from ..studies.named_decoders import DECODERS
-from ..studies.naming import NamedDecoder
 from .options import Choice, Option, Positional
 
 TEXT_PATH = Positional(
     "path",
-    Path,
     "A text file, or a folder whose .py, .txt and .md files are read; without it Python's own library.",
     required=False,
 )
 
+MODEL_FOLDER = Positional("folder", "Folder that `mdmjax train` wrote.", "DIR")
 
-def family_choice(family: Family, use: Use) -> Choice:
-    """A family with its parameters; one that is not given has the default of the use."""
-    options = []
-    for parameter in family.parameters:
-        default = f"{getattr(parameter, use):g}"
-        if use == "law" and parameter.paper is not None:
-            default += f"; for mean-field and verified {parameter.paper}"
-        name = parameter.name.replace("_", "-")
-        options.append(Option(name, parameter.kind, None, f"{parameter.help} [{default}]"))
-    return Choice(family.name, family.help, tuple(options))
+JSON = Option("json", bool, False, "Print one JSON object instead of the text.")
+COUNTS = Option("counts", str, None, "Tokens revealed at each step; they sum to n.", "S1,S2,...")
+
+TEMPERATURE = Option(
+    "temperature",
+    float,
+    1.0,
+    "Tokens are drawn at it, 0: the argmax. Choices go by the model's own rows, except in decoders that "
+    "draw before they choose.",
+)
 
 
 def families(use: Use) -> tuple[Choice, ...]:
-    """Every family, and tables of probabilities."""
-    return (*(family_choice(family, use) for family in FAMILIES.values()), JOINT)
-
-
-def decoder_choice(decoder: NamedDecoder) -> Choice:
-    """A decoder with its parameters."""
-    options = tuple(
-        Option(knob.name.replace("_", "-"), knob.kind, knob.default, knob.help, size=knob.size)
-        for knob in decoder.knobs
-    )
-    return Choice(decoder.name, decoder.help, options)
+    """Every family with its parameters, of which one not given has the default of the use; and tables."""
+    found = []
+    for family in FAMILIES.values():
+        options = []
+        for parameter in family.parameters:
+            default = f"{getattr(parameter, use):g}"
+            if use == "law" and parameter.paper is not None:
+                default += f"; for mean-field and verified {parameter.paper}"
+            name = parameter.name.replace("_", "-")
+            options.append(Option(name, parameter.kind, None, f"{parameter.help} [{default}]"))
+        found.append(Choice(family.name, family.help, tuple(options)))
+    return (*found, JOINT)
 
 
 def text_choice(window: int) -> Choice:
@@ -61,11 +59,21 @@ def text_choice(window: int) -> Choice:
 JOINT = Choice(
     "joint",
     "Table of probabilities from an .npz file: array `probs` of shape (q,)*n.",
-    positionals=(Positional("file", Path, "File written by numpy.savez(FILE, probs=table).", "FILE.npz"),),
+    positionals=(Positional("file", "File written by numpy.savez(FILE, probs=table).", "FILE.npz"),),
 )
 
-DECODER_CHOICES = tuple(decoder_choice(decoder) for decoder in DECODERS.values())
-"""Every decoder."""
+DECODER_CHOICES = tuple(
+    Choice(
+        decoder.name,
+        decoder.help,
+        tuple(
+            Option(knob.name.replace("_", "-"), knob.kind, knob.default, knob.help, size=knob.size)
+            for knob in decoder.knobs
+        ),
+    )
+    for decoder in DECODERS.values()
+)
+"""Every decoder with its parameters."""
 
 ALL = Choice("all", "Every decoder with its defaults, in one table; also what --compare asks for.")
 
@@ -78,28 +86,20 @@ BOOTSTRAP = (
 )
 
 MEASURING = (
-    Option(
-        "sequences",
-        int,
-        None,
-        "Held-out sequences, each seen at every number of masked tokens; 64, or 4096 / n if that is more.",
-    ),
+    Option("sequences", int, None, "Held-out sequences, masked at every count; 64, or 4096 / n if more."),
     Option("batch", int, 64, "Sequences that the model sees at once: bounds the memory."),
 )
 
 LOSS_CURVE = Choice(
     "loss-curve",
     "Masked-loss table of a trained model: n_masked or mask_ratio, loss, [count, stderr].",
-    (
-        Option("length", int, None, "Number of positions; without it, the largest n_masked."),
-        *BOOTSTRAP,
-    ),
-    (Positional("file", Path, "A .csv, .jsonl or .npz file; loss in nats a masked token.", "FILE"),),
+    (Option("length", int, None, "Number of positions; without it, the largest n_masked."), *BOOTSTRAP),
+    (Positional("file", "A .csv, .jsonl or .npz file; loss in nats a masked token.", "FILE"),),
 )
 
 MODEL = Choice(
     "model",
     "Model that `mdmjax train` wrote: its loss curve, measured now on held-out data.",
     (*MEASURING, *BOOTSTRAP),
-    (Positional("folder", Path, "The model's folder.", "DIR"),),
+    (MODEL_FOLDER,),
 )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..studies.table import Column, Part, Table
-from .options import PROGRAM, WANTED, Choice, Command
+from .options import PROGRAM, Choice, Command
 from .parser import HELP, Line, command_of
 
 ABOUT = "Exact numbers and optimal unmasking schedules for masked diffusion models."
@@ -20,47 +20,46 @@ def page(words: Sequence[str], commands: Sequence[Command]) -> list[Part]:
 
 
 def _program(commands: Sequence[Command]) -> list[Part]:
-    examples = [example for command in commands for example in command.examples[:1]]
     return [
         f"usage: {PROGRAM} COMMAND [SOURCE] [DECODER] [options]",
         ABOUT,
         _table(("command", "what it does"), [(command.name, command.help) for command in commands]),
         f"`{PROGRAM} COMMAND --help` has sources, decoders and options; `{PROGRAM} --version` the version.",
-        *_examples(examples),
+        *_examples([example for command in commands for example in command.examples[:1]]),
     ]
 
 
 def _command(line: Line) -> list[Part]:
-    command = line.command
-    usage, left = [PROGRAM, command.name, *(one.usage for one in command.positionals)], []
-    parts: list[Part] = [command.help]
+    command, left = line.command, []
+    usage, parts = _usage(command), list[Part]([command.help])
     for slot in command.slots:
-        for choice in line.named(slot):
-            usage.append(_usage(choice))
-            parts.append(f"{choice.name}: {choice.help}")
-            parts += _options(f"Of the {slot.name} {choice.name}:", choice)
-        if not line.named(slot):
-            usage.append(slot.usage)
-            left.append(slot)
+        if not (named := line.named(slot)):
+            usage.append(_word(slot.name.upper(), slot.default is None))
+            for one in slot.choices:
+                name = " ".join(_usage(one) + ["(default)"] * (one.name == slot.default))
+                left.append((slot.name, name, one.help))
+        for choice in named:
+            usage += _usage(choice)
+            options = _options(f"Of the {slot.name} {choice.name}:", choice)
+            parts += [f"{choice.name}: {choice.help}", *options]
     if left:
-        rows = [(slot.name, _usage(one, slot.default), one.help) for slot in left for one in slot.choices]
-        parts.append(_table(("", "name", "what it is"), rows))
+        parts.append(_table(("", "name", "what it is"), left))
         parts.append(f"`{line.place()} NAME --help` has the options of one of them.")
     parts += [*_options(f"Of {command.name}, anywhere after it:", command), *_examples(command.examples)]
-    return [f"usage: {' '.join(usage)} [options]", *parts]
+    return [f"usage: {PROGRAM} {' '.join(usage)} [options]", *parts]
 
 
-def _usage(choice: Choice, default: str | None = None) -> str:
-    words = [choice.name, *(one.usage for one in choice.positionals)]
-    return " ".join([*words, "(default)"] if choice.name == default else words)
+def _usage(holder: Command | Choice) -> list[str]:
+    return [holder.name, *(_word(one.metavar, one.required) for one in holder.positionals)]
+
+
+def _word(name: str, required: bool) -> str:
+    return name if required else f"[{name}]"
 
 
 def _options(title: str, holder: Command | Choice) -> list[Part]:
     """The words and options that come with a command or a choice, if there are any."""
-    rows = [
-        (one.metavar, WANTED[one.kind].split()[-1], "required" if one.required else "", one.help)
-        for one in holder.positionals
-    ] + [
+    rows = [(one.metavar, "path", "required" * one.required, one.help) for one in holder.positionals] + [
         (f"--{one.name}", one.follows, "required" if one.required else _shown(one.default), one.help)
         for one in holder.options
     ]

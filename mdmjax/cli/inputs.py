@@ -1,46 +1,39 @@
 """What several commands check and make of their options, before any work."""
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import mdmjax as mj
 
 from .._errors import refuse
-from ..files.atomic import check_writable
+from ..families import Use
+from ..files.atomic import check_writable, write_bytes
 from .options import Chosen
 
-if TYPE_CHECKING:
-    from ..families import Use
-    from ..schedules.schedule import Schedule
 
-
-def source_of(chosen: Chosen, use: "Use") -> Any:  # a `Source` that gives what the command offers it for
-    """The source that the words name, with every size given."""
-    from ..studies.sources import FAMILIES, FamilySource, JointSource, LossTableSource
-    from ..studies.text_sources import TextSource
+def source_of(chosen: Chosen, use: Use) -> Any:  # a `Source` that gives what the command offers it for
+    """The source that the words name, with every size given; a text for a training is one of tokens."""
+    from ..studies import sources
 
     values = chosen.values
     if chosen.name == "joint":
-        return JointSource(values["file"])
+        return sources.JointSource(values["file"])
     if chosen.name == "text":
-        return TextSource(values["path"], values["window"], values["classes"])
+        return (sources.TextSource if "window" in values else sources.CorpusSource)(**values)
     if chosen.name == "loss-curve":
-        return LossTableSource(values["file"], values["length"], values["isotonic"])
-    return FamilySource(chosen.name, FAMILIES[chosen.name].values(use, **values))
+        return sources.LossTableSource(values["file"], values["length"], values["isotonic"])
+    return sources.FamilySource(chosen.name, mj.FAMILIES[chosen.name].values(use, **values))
 
 
-def training_source(chosen: Chosen) -> Any:
-    """What to train on: a text as windows of tokens; or as for a law, that the model has one."""
-    from ..studies.text_sources import CorpusSource
+def key_of(seed: int) -> Any:
+    """The key of a seed; refused if it is none."""
+    import jax
 
-    if chosen.name == "text":
-        return CorpusSource(chosen.values["path"], chosen.values["length"], chosen.values["bytes"])
-    return source_of(chosen, "law")
-
-
-def check_seed(seed: int) -> None:
-    """Refuse what is no seed."""
     if not 0 <= seed < 2**63:
         refuse("seed", seed, "an integer in 0..2^63-1")
+    return jax.random.key(seed)
 
 
 def check_temperature(temperature: float) -> None:
@@ -68,27 +61,40 @@ def check_picture(path: Path | None) -> None:
 def write_picture(path: Path | None, report: Any) -> None:
     """The picture of a report, if one is asked for, whole or not at all."""
     if path is not None:
-        from ..files.atomic import write_bytes
         from ..studies.plots import picture
 
         write_bytes(path, picture(report, path.suffix[1:].lower()))
 
 
-def counts_of(text: str, n: int) -> "Schedule":
-    """The schedule that is written as `1,2,2`."""
-    from ..schedules.schedule import Schedule
+def schedule_of(
+    values: dict[str, Any], name: str, n: int, best: Callable[[], tuple[Any, str]]
+) -> "tuple[mj.Schedule, str]":
+    """The steps of `--counts`, of a file, or as many as `--steps` of a name; and what they are.
 
-    try:
-        counts = [int(part) for part in text.split(",")]
-    except ValueError:
-        refuse("counts", text, "integers with commas between them, as 1,2,2")
-    schedule = Schedule(counts)
-    if schedule.n != n:
-        refuse("counts", text, f"a sum of n = {n}", f"theirs is {schedule.n}")
-    return schedule
+    `best` gives the curve of that name's optimum, and where the curve is from.
+    """
+    from ..files.schedule_files import read_schedule
 
-
-def check_steps(steps: int, n: int) -> None:
-    """Refuse a number of steps that no schedule has."""
+    if (text := values["counts"]) is not None:
+        try:
+            counts = [int(part) for part in text.split(",")]
+        except ValueError:
+            refuse("counts", text, "integers with commas between them, as 1,2,2")
+        schedule = mj.Schedule(counts)
+        if schedule.n != n:
+            refuse("counts", text, f"a sum of n = {n}", f"theirs is {schedule.n}")
+        return schedule, "as given"
+    if name.endswith(".json"):
+        schedule = read_schedule(Path(name))
+        if schedule.n != n:
+            refuse("schedule", f"{name} of {schedule.n} tokens", f"n = {n} of the model")
+        return schedule, f"read from {name}"
+    if name != "best" and name not in mj.NAMED:
+        refuse("schedule", name, f"best, a file .json, or one of {', '.join(mj.NAMED)}")
+    steps = n if values["steps"] is None else values["steps"]
     if not 1 <= steps <= n:
         refuse("steps", steps, f"an integer in 1..n with n = {n}")
+    if name == "best":
+        curve, how = best()
+        return mj.optimal_schedule(curve, steps), f"best {how}"
+    return mj.NAMED[name](n, steps), name

@@ -1,212 +1,145 @@
 """`mdmjax law SOURCE DECODER`: the exact output law of a decoder, beside the truth and the best."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import mdmjax as mj
 
 from .._errors import InvalidInputError, refuse
 from ..studies.named_decoders import COMPARED, DECODERS
 from ..studies.naming import Setting, check_share
-from .choices import ALL, DECODER_CHOICES, families, text_choice
+from .choices import ALL, COUNTS, DECODER_CHOICES, JSON, TEMPERATURE, families, text_choice
 from .options import Command, Option, Parsed, Slot
 
-if TYPE_CHECKING:
-    from ..denoisers.base import AbstractDenoiser
-    from ..distributions.base import AbstractDistribution
-    from ..schedules.schedule import Schedule
-    from ..studies.law_report import ComparisonReport, LawReport
-    from ..studies.subject import Subject
-
-NOISES = ("mix", "dirichlet", "entropy_noise")
-"""The kinds of model error."""
+NOISES = ("mix", "dirichlet", "entropy_noise")  # the kinds of model error
 
 
 def run(parsed: Parsed) -> None:
     """Compute, write the picture if it is asked for, and show."""
-    from .inputs import check_picture, check_seed, check_temperature, source_of, write_picture
-    from .progress import track
-    from .show import show
+    from ..studies.law import is_long
+    from .inputs import check_picture, check_temperature, key_of, source_of, write_picture
+    from .output import show, track
 
     values, chosen = parsed.values, parsed.chosen["decoder"]
     check_temperature(values["temperature"])
-    check_seed(values["seed"])
+    key = key_of(values["seed"])
     _check(values)
     check_picture(values["plot"])
     every = values["compare"] or chosen.name == "all"
-    paper = not every and DECODERS[chosen.name].paper_sizes and not _errors(values)
-    truth, subject = source_of(parsed.chosen["source"], "paper" if paper else "law").distribution(track)
-    report = _all(values, truth, subject) if every else _one(parsed, truth, subject)
+    paper = not every and DECODERS[chosen.name].paper_sizes
+    use = "paper" if paper and not _errors(values) else "law"
+    truth, subject = source_of(parsed.chosen["source"], use).distribution(track)
+    about = {"epsilon": values["epsilon"], "subject": subject}
+    if paper and is_long(truth):
+        report = _long(parsed, truth, key, about)
+    elif values["samples"] is not None:
+        laws = "laws of a comparison are" if every else "law of this decoder is"
+        refuse("samples", values["samples"], "none", f"the {laws} exact")
+    elif every:
+        report = _all(values, truth, key, about)
+    else:
+        setting = _setting(values, truth, key)
+        named = DECODERS[chosen.name].named(setting, **chosen.values)
+        about |= {"denoiser": setting.denoiser, "head": _head(values, setting)}
+        report = mj.law_study(truth, named, with_regret=values["regret"], **about)
     write_picture(values["plot"], report)
-    show(report, json=values["json"], more=report.whole() if values["full"] else None)
+    show(report, json=values["json"], more=report.whole() if values["full"] and not every else None)
 
 
-def _one(parsed: Parsed, truth: "AbstractDistribution", subject: "Subject") -> "LawReport":
-    """The law of one decoder, exact or estimated."""
-    from ..studies.law import is_long, law_study
-    from ..studies.law_report import Named
-
-    values, decoder = parsed.values, DECODERS[parsed.chosen["decoder"].name]
-    knobs = decoder.values(parsed.chosen["decoder"].values)
-    if is_long(truth) and decoder.paper_sizes:
-        return _long(parsed, truth, subject)
-    if values["samples"] is not None:
-        refuse("samples", values["samples"], "none", "the law of this decoder is exact")
-    setting = _setting(values, truth)
-    named = Named(decoder.build(setting, **knobs), decoder.name, knobs)
-    return law_study(
-        truth,
-        named,
-        denoiser=setting.denoiser,
-        epsilon=values["epsilon"],
-        with_regret=values["regret"],
-        subject=subject,
-        head=_head(values, truth, setting),
-    )
-
-
-def _long(parsed: Parsed, truth: Any, subject: "Subject") -> "LawReport":
-    """Mean-field or verified decoding of a Block-HMM whose law is no table."""
-    import jax
-
+def _long(parsed: Parsed, truth: "mj.BlockHMM", key: Any, about: dict[str, Any]) -> Any:
+    """Mean-field or verified decoding of a Block-HMM whose law is no table, exact or estimated."""
     from ..laws.block_decoding import check_contexts, check_samples
-    from ..schedules.schedule import Schedule
-    from ..studies.law import law_estimate, law_study, oracle_of
-    from ..studies.law_report import Named
+    from ..studies.law import law_estimate, oracle_of
 
-    values, decoder = parsed.values, DECODERS[parsed.chosen["decoder"].name]
+    values, chosen = parsed.values, parsed.chosen["decoder"]
     unfit = [name for name in ("counts", "steps", "plot", "regret") if values[name] not in (None, False)]
     if _errors(values) or unfit:
         bits = f"a Block-HMM of {truth.n} bits, whose law is not a table"
         remedy = "fewer blocks, as --blocks 2 --block-size 4, have them all; --json has these numbers"
         refuse(", ".join([*_errors(values), *unfit]), "given", f"none of it with {bits}", remedy)
-    knobs = decoder.values(parsed.chosen["decoder"].values)
-    if knobs["block"] not in (None, truth.block_size):
-        refuse("block", knobs["block"], f"the source's own, {truth.block_size}", "at this length")
+    if chosen.values["block"] not in (None, truth.block_size):
+        refuse("block", chosen.values["block"], f"the source's own, {truth.block_size}", "at this length")
     if values["samples"] is None:
         check_contexts(truth)  # before its positions are listed
     else:
         check_samples(truth, values["samples"])
-    denoiser = oracle_of(truth)
-    one_by_one = Schedule([1] * truth.n)
-    setting = Setting(denoiser, one_by_one, truth.block_size, truth=truth)
-    named = Named(decoder.build(setting, **knobs), decoder.name, knobs)
-    about = {"epsilon": values["epsilon"], "subject": subject}
+    setting = Setting(oracle_of(truth), mj.Schedule([1] * truth.n), truth.block_size, truth=truth)
+    named = DECODERS[chosen.name].named(setting, **chosen.values)
     if values["samples"] is None:
-        return law_study(truth, named, denoiser=denoiser, **about)
-    return law_estimate(jax.random.key(values["seed"]), truth, named, values["samples"], **about)
+        return mj.law_study(truth, named, denoiser=setting.denoiser, **about)
+    return law_estimate(key, truth, named, values["samples"], **about)
 
 
-def _all(values: dict[str, Any], truth: "AbstractDistribution", subject: "Subject") -> "ComparisonReport":
+def _all(values: dict[str, Any], truth: Any, key: Any, about: dict[str, Any]) -> Any:
     """Every decoder with its defaults; one that cannot be made says why."""
-    from ..studies.law import comparison_study
-    from ..studies.law_report import Named, Refused
-    from .progress import track
+    from ..studies.law_report import Refused
+    from .output import track
 
-    if values["samples"] is not None:
-        refuse("samples", values["samples"], "none", "the laws of a comparison are exact")
     if values["counts"] is None and values["steps"] is None:
         values = values | {"steps": -(-truth.n // 2)}  # one by one all are alike
-    setting, decoders = _setting(values, truth), list[Named | Refused]()
+    setting, decoders = _setting(values, truth, key), list[mj.Named | Refused]()
     for name in COMPARED:
-        knobs = DECODERS[name].values({})
         try:
-            decoders.append(Named(DECODERS[name].build(setting, **knobs), name, knobs))
+            decoders.append(DECODERS[name].named(setting))
         except InvalidInputError as error:
-            decoders.append(Refused(name, knobs, str(error)))
-    return comparison_study(
-        truth,
-        decoders,
-        denoiser=setting.denoiser,
-        epsilon=values["epsilon"],
-        subject=subject,
-        head=_head(values, truth, setting),
-        track=track,
-    )
+            decoders.append(Refused(name, DECODERS[name].values(), str(error)))
+    about |= {"denoiser": setting.denoiser, "head": _head(values, setting)}
+    return mj.comparison_study(truth, decoders, track=track, **about)
 
 
-def _setting(values: dict[str, Any], truth: "AbstractDistribution") -> Setting:
+def _setting(values: dict[str, Any], truth: Any, key: Any) -> Setting:
     """The denoiser with its error, the schedule, and the truth as a table."""
-    from ..distributions.block_hmm import BlockHMM
-    from ..distributions.joint import tabulate
     from ..studies.law import check_size, oracle_of, tabulated
+    from .inputs import schedule_of
 
     check_size(truth.n, truth.q)
-    joint = tabulate(truth)
+    joint = mj.tabulate(truth)
     denoiser = oracle_of(joint) if values["model"] is None else _network(values["model"], truth)
-    denoiser = tabulated(_with_error(denoiser, values))
-    block = truth.block_size if isinstance(truth, BlockHMM) else max(1, truth.n // 2)
-    return Setting(denoiser, _schedule(values, joint), block, values["temperature"], joint)
+    if values["mix"] is not None:
+        denoiser = mj.Mixed(denoiser, values["mix"])
+    elif values["dirichlet"] is not None:
+        denoiser = mj.DirichletNoise(denoiser, values["dirichlet"], key=key)
+    elif values["entropy_noise"] is not None:
+        denoiser = mj.EntropyNoise(denoiser, values["entropy_noise"], 0)
+    denoiser, best = tabulated(denoiser), lambda: (mj.information_curve(joint), "")
+    schedule, _ = schedule_of(values, values["schedule"], truth.n, best)
+    block = truth.block_size if isinstance(truth, mj.BlockHMM) else max(1, truth.n // 2)
+    return Setting(denoiser, schedule, block, values["temperature"], joint)
 
 
-def _network(folder: Path, truth: "AbstractDistribution") -> "AbstractDenoiser":
+def _network(folder: Path, truth: Any) -> "mj.AbstractDenoiser":
     """The trained model of a folder at every context, in the precision of the exact laws."""
-    import jax.numpy as jnp
+    import numpy as np
 
-    from ..denoisers.table import tabulate_denoiser
-    from ..studies.trained import open_model
-
-    network = open_model(folder).network
+    network = mj.open_model(folder).network
     if (network.n, network.q) != (truth.n, truth.q):
         found, wanted = f"n, q = {network.n}, {network.q}", f"n, q = {truth.n}, {truth.q} of the source"
         refuse("model", f"{folder} of {found}", wanted, "give the source these sizes")
-    return tabulate_denoiser(network, dtype=jnp.dtype(float))
+    return mj.tabulate_denoiser(network, dtype=np.dtype(float))
 
 
-def _with_error(denoiser: "AbstractDenoiser", values: dict[str, Any]) -> "AbstractDenoiser":
-    """The denoiser with the model error that is asked for."""
-    import jax
-
-    from ..denoisers.entropy_noise import EntropyNoise
-    from ..denoisers.perturbed import DirichletNoise, Mixed
-
-    if values["mix"] is not None:
-        return Mixed(denoiser, values["mix"])
-    if values["dirichlet"] is not None:
-        return DirichletNoise(denoiser, values["dirichlet"], key=jax.random.key(values["seed"]))
-    if values["entropy_noise"] is not None:
-        return EntropyNoise(denoiser, values["entropy_noise"], 0)
-    return denoiser
-
-
-def _schedule(values: dict[str, Any], joint: Any) -> "Schedule":
-    """The sizes of the steps: as given, or of a name; one token a step if nothing is said."""
-    from ..information.enumeration import information_curve
-    from ..schedules.named import NAMED
-    from ..schedules.optimal import optimal_schedule
-    from .inputs import check_steps, counts_of
-
-    n = joint.n
-    if values["counts"] is not None:
-        return counts_of(values["counts"], n)
-    steps = n if values["steps"] is None else values["steps"]
-    check_steps(steps, n)
-    if values["schedule"] == "best":
-        return optimal_schedule(information_curve(joint), steps)
-    return NAMED[values["schedule"]](n, steps)
-
-
-def _head(values: dict[str, Any], truth: "AbstractDistribution", setting: Setting) -> dict[str, Any]:
+def _head(values: dict[str, Any], setting: Setting) -> dict[str, Any]:
     """What the reader should know beside the numbers."""
-    counts = setting.schedule.counts
+    counts, truth = setting.schedule.counts, mj.tabulate(setting.known_truth())
     head = {"counts": counts, "steps": counts.size, "denoiser": _errors(values) or "the oracle"}
     if values["model"] is not None and truth.n > 1:
         from ..losses.circulation import local_circulation
 
-        head["local_circulation"] = local_circulation(setting.truth, setting.denoiser).mean_abs  # type: ignore[arg-type]
+        head["local_circulation"] = local_circulation(truth, setting.denoiser).mean_abs
     return head
 
 
 def _errors(values: dict[str, Any]) -> dict[str, float | str]:
     """What makes the denoiser, or the writing, differ from the oracle."""
     model = {} if values["model"] is None else {"model": str(values["model"])}
-    knobs = {name: values[name] for name in NOISES if values[name] is not None}
+    noises = {name: values[name] for name in NOISES if values[name] is not None}
     temperature = {} if values["temperature"] == 1 else {"temperature": values["temperature"]}
-    return model | knobs | temperature
+    return model | noises | temperature
 
 
 def _check(values: dict[str, Any]) -> None:
     """Refuse, before any work, options that do not fit."""
-    if not 0 <= values["epsilon"] <= 1:
-        refuse("epsilon", values["epsilon"], "a probability in [0, 1]")
+    check_share("epsilon", values["epsilon"])
     check_share("mix", values["mix"])
     for name in ("dirichlet", "entropy_noise"):
         if values[name] is not None and not 0 < values[name] < float("inf"):
@@ -229,10 +162,8 @@ COMMAND = Command(
         Slot("decoder", (ALL, *DECODER_CHOICES), default="all"),
     ),
     options=(
-        Option("counts", str, None, "Tokens revealed at each step; they sum to n.", "S1,S2,..."),
-        Option(
-            "steps", int, None, "Number of steps, sized by --schedule; one token a step (all: n/2 steps)."
-        ),
+        COUNTS,
+        Option("steps", int, None, "Number of steps, sized by --schedule; if not given n (all: n/2)."),
         Option(
             "schedule",
             str,
@@ -240,21 +171,10 @@ COMMAND = Command(
             "How --steps sizes its steps; best: the optimum for random order.",
             choices=("llada_uniform", "dllm_cosine", "pyramid", "geometric", "best"),
         ),
-        Option(
-            "temperature",
-            float,
-            1.0,
-            "Tokens are drawn at it, 0: the argmax. Choices go by the model's own rows, except in decoders "
-            "that draw before they choose.",
-        ),
+        TEMPERATURE,
         Option("model", Path, None, "The denoiser is the model that `mdmjax train` wrote here.", "DIR"),
         Option("mix", float, None, "Model error: a share MIX of every row is uniform."),
-        Option(
-            "dirichlet",
-            float,
-            None,
-            "Model error: rows drawn from the Dirichlet law of this concentration.",
-        ),
+        Option("dirichlet", float, None, "Model error: rows of a Dirichlet law of this concentration."),
         Option(
             "entropy-noise",
             float,
@@ -263,16 +183,10 @@ COMMAND = Command(
         ),
         Option("seed", int, 0, "Seed of --dirichlet and --samples."),
         Option("epsilon", float, 1e-8, "Incoherent: of probability at most this."),
-        Option(
-            "samples", int, None, "Estimate the long Block-HMM from so many sequences instead of exactly."
-        ),
-        Option(
-            "regret", bool, False, "Also how far the forward KL is above the best policy of as many calls."
-        ),
-        Option(
-            "compare", bool, False, "All decoders in one table, whatever DECODER is, with their regret."
-        ),
-        Option("json", bool, False, "Print one JSON object instead of the table."),
+        Option("samples", int, None, "Estimate the long Block-HMM from so many sequences."),
+        Option("regret", bool, False, "Also the forward KL above the best policy of as many calls."),
+        Option("compare", bool, False, "All decoders in one table with their regret, not DECODER alone."),
+        JSON,
         Option("full", bool, False, "With --json: also the law and the truth of every sequence."),
         Option("plot", Path, None, "Draw the law, or KL against calls, into this .png or .pdf file."),
     ),

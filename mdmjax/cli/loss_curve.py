@@ -3,29 +3,25 @@
 import dataclasses
 from pathlib import Path
 
-from .choices import MEASURING
-from .options import Command, Option, Parsed, Positional
+import mdmjax as mj
+
+from .choices import JSON, MEASURING, MODEL_FOLDER
+from .options import Command, Option, Parsed
 
 
 def run(parsed: Parsed) -> None:
     """Measure, write the file, and show."""
-    import jax
-
     from ..files.loss_table import write_loss_table
-    from ..studies.loss_curve import loss_curve_study
-    from ..studies.trained import LOSS_CURVE, open_model
-    from .inputs import check_seed, check_suffix
-    from .progress import track
-    from .show import show
+    from ..studies.trained import LOSS_CURVE
+    from .inputs import check_suffix, key_of
+    from .output import show, track
 
-    values = parsed.values
-    check_seed(values["seed"])
-    folder, path = values["folder"], values["out"] or values["folder"] / LOSS_CURVE
-    trained = open_model(folder)
+    values, folder = parsed.values, parsed.values["folder"]
+    key, path = key_of(values["seed"]), values["out"] or folder / LOSS_CURVE
+    trained = mj.open_model(folder)
     check_suffix("out", path, ".csv")
-    sizes = {"sequences": values["sequences"], "batch": values["batch"]}
-    key, data = jax.random.key(values["seed"]), trained.held_out(track)
-    report = loss_curve_study(key, trained.network, data, **sizes, track=track)
+    sizes = {name: values[name] for name in ("sequences", "batch")}
+    report = mj.loss_curve_study(key, trained.network, trained.held_out(track), **sizes, track=track)
     write_loss_table(path, report.losses.table())
     show(dataclasses.replace(report, model=str(folder), file=str(path)), json=values["json"])
 
@@ -34,18 +30,12 @@ COMMAND = Command(
     "loss-curve",
     "Masked-loss curve of a trained model by number of masked tokens, on data it was not trained on.",
     run,
-    positionals=(Positional("folder", Path, "Folder that `mdmjax train` wrote.", "DIR"),),
+    positionals=(MODEL_FOLDER,),
     options=(
-        Option(
-            "out",
-            Path,
-            None,
-            "Where the curve goes; loss_curve.csv in the model's folder, where `mdmjax decode` finds it.",
-            "FILE.csv",
-        ),
+        Option("out", Path, None, "Where it goes; DIR/loss_curve.csv, for `mdmjax decode`.", "FILE.csv"),
         *MEASURING,
         Option("seed", int, 0, "Seed of the sequences and of their masks."),
-        Option("json", bool, False, "Print one JSON object instead of the table."),
+        JSON,
     ),
     examples=(("mdmjax loss-curve model", "then: mdmjax schedule loss-curve model/loss_curve.csv"),),
 )

@@ -1,22 +1,4 @@
-"""What a command line is made of: frozen records that import nothing heavy.
-
-A command is declared; `run` is called with what was `Parsed`:
-
-    CHAIN = Choice(
-        "markov",
-        "Stationary Markov chain.",
-        options=(Option("n", int, 8, help="Positions."), Option("flip", float, 0.1, help="Noise.")),
-    )
-    LAW = Command(
-        "law",
-        "Exact output law of a decoder.",
-        run=run_law,  # reads parsed.chosen["source"].name, .values["flip"], and parsed.values["json"]
-        slots=(Slot("source", (CHAIN, TEXT)), Slot("decoder", (RANDOM, ENTROPY), default="random")),
-        options=(Option("json", bool, help="Print one JSON object."),),
-        examples=(("mdmjax law markov --n 6 entropy --json", "the law of easy-first decoding"),),
-    )
-    sys.exit(main(commands=(LAW,)))
-"""
+"""What a command line is made of: frozen records that import nothing heavy."""
 
 import itertools
 from collections.abc import Callable
@@ -27,8 +9,6 @@ from typing import Any
 PROGRAM = "mdmjax"
 
 WANTED = {int: "an integer", float: "a number", str: "a text", Path: "a path", bool: "no value"}
-"""What a value of each kind is called."""
-
 METAVARS = {int: "INT", float: "FLOAT", str: "TEXT", Path: "PATH", bool: ""}
 
 
@@ -67,18 +47,12 @@ class Option:
 
 @dataclass(frozen=True)
 class Positional:
-    """A word that is known by its place; `name` is its key among the values, `metavar` what is shown."""
+    """A path that is known by its place; `name` is its key among the values, `metavar` what is shown."""
 
     name: str
-    kind: type = Path
     help: str = ""
     metavar: str = "PATH"
     required: bool = True
-
-    @property
-    def usage(self) -> str:
-        """How it is written in a line of usage."""
-        return self.metavar if self.required else f"[{self.metavar}]"
 
 
 @dataclass(frozen=True)
@@ -99,11 +73,6 @@ class Slot:
     choices: tuple[Choice, ...]
     default: str | None = None
 
-    @property
-    def usage(self) -> str:
-        """How it is written in a line of usage."""
-        return self.name.upper() if self.default is None else f"[{self.name.upper()}]"
-
 
 @dataclass(frozen=True)
 class Command:
@@ -120,8 +89,7 @@ class Command:
     def __post_init__(self):
         """Names tell options, and choices, apart; an option takes as many words whoever has it."""
         _check_unique([choice.name for choice in self.choices()], f"choices of {self.name}")
-        for chosen in itertools.product(*(slot.choices for slot in self.slots)):
-            holders = (self, *chosen)
+        for holders in itertools.product([self], *(slot.choices for slot in self.slots)):
             keys = [option.key for holder in holders for option in holder.options]
             keys += [positional.name for holder in holders for positional in holder.positionals]
             _check_unique(keys, f"options of {' '.join(holder.name for holder in holders)}")

@@ -13,9 +13,7 @@ from .._errors import InvalidInputError, refuse, shown
 from .options import PROGRAM, WANTED, Choice, Chosen, Command, Option, Parsed, Positional, Slot
 
 HELP = ("--help", "-h")
-
-LONGEST = 60
-"""Characters of a word for which a near one is looked for."""
+LONGEST = 60  # characters of a word for which a near one is looked for
 
 
 @dataclass(frozen=True)
@@ -48,10 +46,10 @@ class Line:
 def command_of(words: Sequence[str], commands: Sequence[Command]) -> Command:
     """The command that the first word names."""
     named = {command.name: command for command in commands}
-    if not words or words[0] not in named:
-        word = words[0] if words else "not given"
+    word = words[0] if words else "not given"
+    if word not in named:
         _refuse("command", word, f"one of {', '.join(named)}", named, PROGRAM)
-    return named[words[0]]
+    return named[word]
 
 
 def asks_for_help(words: Sequence[str]) -> bool:
@@ -72,7 +70,7 @@ def parse(words: Sequence[str], commands: Sequence[Command]) -> Parsed:
     for name in given.keys() - {option.name for holder in holders for option in holder.options}:
         owners = [choice.name for choice in command.choices() if name in {o.name for o in choice.options}]
         line.refuse(f"--{name}", f"an option of {', '.join(owners)}", f"one of `{line.place()}`")
-    return Parsed(command, placed | _valued(line, command.options, given), chosen)
+    return Parsed(command, placed | _values(line, command.options, given), chosen)
 
 
 def as_typed(error: InvalidInputError, parsed: Parsed) -> str:
@@ -84,11 +82,6 @@ def as_typed(error: InvalidInputError, parsed: Parsed) -> str:
     typed = {option.key: f"--{option.name}" for holder in holders for option in holder.options}
     names = [typed.get(name.replace("-", "_"), name) for name in argument.split(", ")]
     return ", ".join(names) + message.removeprefix(argument)
-
-
-def _misspelt(word: str, near: Iterable[str]) -> bool:
-    """Whether a word that does not look like a path is nearly one of those."""
-    return not set(word) & {"/", "\\", "."} and bool(_nearest(word, near))
 
 
 def _nearest(word: str, near: Iterable[str]) -> list[str]:
@@ -111,8 +104,7 @@ def _split(line: Line, words: deque[str]) -> tuple[dict[str, list[str]], deque[s
     while words:
         word = words.popleft()
         if word == "--":
-            plain.extend(words)
-            break
+            return given, plain + words
         if not word.startswith("-") or word == "-" or _is_number(word):
             plain.append(word)
             continue
@@ -144,9 +136,8 @@ def _chosen(line: Line, slot: Slot, plain: deque[str], given: dict[str, list[str
     name = plain.popleft() if plain else slot.default or "not given"
     if name not in choices:
         line.refuse(slot.name, name, f"one of {', '.join(choices)}", choices)
-    choice = choices[name]
-    placed = _placed(line, choice.positionals, plain)
-    return Chosen(choice.name, placed | _valued(line, choice.options, given), choice)
+    placed = _placed(line, choices[name].positionals, plain)
+    return Chosen(name, placed | _values(line, choices[name].options, given), choices[name])
 
 
 def _placed(line: Line, positionals: Sequence[Positional], plain: deque[str]) -> dict[str, Any]:
@@ -159,14 +150,15 @@ def _placed(line: Line, positionals: Sequence[Positional], plain: deque[str]) ->
     for one in positionals:
         missing = not plain or (not one.required and plain[0] in names and not Path(plain[0]).exists())
         if missing and one.required:
-            line.refuse(one.metavar, "not given", WANTED[one.kind])
-        if not one.required and plain and _misspelt(plain[0], near) and not Path(plain[0]).exists():
+            line.refuse(one.metavar, "not given", WANTED[Path])
+        misspelt = plain and not set(plain[0]) & {"/", "\\", "."} and _nearest(plain[0], near)
+        if misspelt and not one.required and not Path(plain[0]).exists():
             line.refuse(one.metavar, plain[0], "a path that exists", near)
-        values[one.name] = None if missing else _read(line, one.metavar, one.kind, plain.popleft())
+        values[one.name] = None if missing else _read(line, one.metavar, Path, plain.popleft())
     return values
 
 
-def _valued(line: Line, options: Sequence[Option], given: dict[str, list[str]]) -> dict[str, Any]:
+def _values(line: Line, options: Sequence[Option], given: dict[str, list[str]]) -> dict[str, Any]:
     """The value of every option, by its key."""
     return {option.key: _value(line, option, given.get(option.name)) for option in options}
 

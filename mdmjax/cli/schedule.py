@@ -3,38 +3,44 @@
 import dataclasses
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import mdmjax as mj
 
 from .._errors import refuse
-from .choices import LOSS_CURVE, MODEL, families, text_choice
+from .choices import JSON, LOSS_CURVE, MODEL, families, text_choice
 from .options import Command, Option, Parsed, Slot
-
-if TYPE_CHECKING:
-    from ..information.curve import AbstractCurve
-    from ..information.loss_curve import LossTable
-    from ..studies.subject import Subject
 
 
 def run(parsed: Parsed) -> None:
     """Compute, write the files that are asked for, and show."""
-    from ..studies.schedule import schedule_study
-    from .inputs import check_picture, write_picture
-    from .show import show
+    from ..files.schedule_files import export_schedule
+    from .inputs import check_picture, key_of, source_of, write_picture
+    from .output import show, track
 
     values, chosen = parsed.values, parsed.chosen["source"]
+    options, table = chosen.values, None
     check(values)
     check_picture(values["plot"])
-    curve, table, subject = _curve(parsed)
-    report = schedule_study(curve, steps=values["steps"], epsilon=values["epsilon"], subject=subject)
-    if table is not None and chosen.values["bootstrap"]:
-        report = _with_bootstrap(report, table, chosen.values)
+    key, replicates = key_of(options.get("seed", 0)), options.get("bootstrap", 0)
+    if replicates and replicates < 2:
+        refuse("bootstrap", replicates, "an integer >= 2", "200 give steady intervals")
+    if chosen.name == "model":
+        table, curve, subject = _measured(options, key)
+    else:
+        source = source_of(chosen, "curve")
+        curve, subject = source.curve(track)
+        table = source.table() if replicates else None
+    report = mj.schedule_study(curve, steps=values["steps"], epsilon=values["epsilon"], subject=subject)
+    if table is not None and replicates:
+        fit = {"fit": mj.isotonic_fit} if options["isotonic"] else {}
+        found = mj.bootstrap_gain(key, table, report.schedule.steps, replicates, **fit)
+        how = {"replicates": replicates, "seed": options["seed"]}
+        report = dataclasses.replace(report, bootstrap=found, replicates=how)
     write_picture(values["plot"], report)
     if values["export"]:
-        from ..files.schedule_files import export_schedule
-
-        found = report.to_json()
-        kept = ("source", "title", "method", "criterion", "expected_kl", "nll")
-        export_schedule(values["export"], report.schedule, {key: found[key] for key in kept})
+        kept, found = ("source", "title", "method", "criterion", "expected_kl", "nll"), report.to_json()
+        export_schedule(values["export"], report.schedule, {name: found[name] for name in kept})
     show(report, json=values["json"])
 
 
@@ -53,58 +59,20 @@ def check(values: dict[str, Any]) -> None:
         check_writable_folder("export", values["export"])
 
 
-def _curve(parsed: Parsed) -> tuple["AbstractCurve", "LossTable | None", "Subject"]:
-    """The curve, the table that it is of if it was measured, and what it is."""
-    from .inputs import check_seed, source_of
-    from .progress import track
-
-    chosen = parsed.chosen["source"]
-    options = chosen.values
-    if "bootstrap" in options:
-        check_seed(options["seed"])
-        if options["bootstrap"] and options["bootstrap"] < 2:
-            refuse("bootstrap", options["bootstrap"], "an integer >= 2", "200 give steady intervals")
-    if chosen.name == "model":
-        return _measured(options)
-    source = source_of(chosen, "curve")
-    curve, subject = source.curve(track)
-    return curve, source.table() if chosen.name == "loss-curve" else None, subject
-
-
-def _measured(options: dict[str, Any]) -> tuple["AbstractCurve", "LossTable", "Subject"]:
-    """The loss curve of a trained model, measured now."""
-    import jax
-
-    from ..studies.loss_curve import loss_curve_study
+def _measured(options: dict[str, Any], key: Any) -> tuple[Any, Any, Any]:
+    """The losses of a trained model, measured now, their curve, and what it is."""
+    from ..studies.report import Subject
     from ..studies.sources import curve_and_facts
-    from ..studies.subject import Subject
-    from ..studies.trained import open_model
-    from .progress import track
+    from .output import track
 
-    trained = open_model(options["folder"])
-    key, data = jax.random.key(options["seed"]), trained.held_out(track)
-    sizes = {"sequences": options["sequences"], "batch": options["batch"]}
-    found = loss_curve_study(key, trained.network, data, **sizes, track=track)
+    trained = mj.open_model(options["folder"])
+    sizes = {name: options[name] for name in ("sequences", "batch")}
+    found = mj.loss_curve_study(key, trained.network, trained.held_out(track), **sizes, track=track)
     table = found.losses.table()
     curve, facts = curve_and_facts(table, isotonic=options["isotonic"])
     facts |= {"length_given": True, "seconds": found.seconds}
     title, method = f"model {options['folder']}", f"measured on {found.sequences} held-out sequences"
-    source = {"name": "model", **options}
-    return curve, table, Subject(title, source, method, trained.network.q, facts)
-
-
-def _with_bootstrap(report: Any, table: "LossTable", options: dict[str, Any]) -> Any:
-    """The report with 95% intervals of the gain over uniform and of every boundary."""
-    import jax
-
-    from ..information.loss_curve import isotonic_fit
-    from ..schedules.bootstrap import bootstrap_gain
-
-    fit = {"fit": isotonic_fit} if options["isotonic"] else {}
-    replicates, seed = options["bootstrap"], options["seed"]
-    found = bootstrap_gain(jax.random.key(seed), table, report.schedule.steps, replicates, **fit)
-    how = {"replicates": replicates, "seed": seed}
-    return dataclasses.replace(report, bootstrap=found, replicates=how)
+    return table, curve, Subject(title, {"name": "model", **options}, method, trained.network.q, facts)
 
 
 COMMAND = Command(
@@ -113,19 +81,11 @@ COMMAND = Command(
     run,
     slots=(Slot("source", (*families("curve"), text_choice(12), LOSS_CURVE, MODEL)),),
     options=(
+        Option("steps", int, None, "Number of steps. Without it and --epsilon: the best of every number."),
         Option(
-            "steps",
-            int,
-            None,
-            "Number of steps. With neither this nor --epsilon: the best of every number.",
+            "epsilon", float, None, "Fewest steps of an expected KL (or excess loss) at most this, in nats."
         ),
-        Option(
-            "epsilon",
-            float,
-            None,
-            "Fewest steps whose expected KL in nats is at most this (loss curve: excess loss).",
-        ),
-        Option("json", bool, False, "Print one JSON object instead of the table."),
+        JSON,
         Option("plot", Path, None, "Draw the curve, its steps and the error area into this .png or .pdf."),
         Option("export", Path, None, "Write the schedule for samplers into this folder.", "DIR"),
     ),

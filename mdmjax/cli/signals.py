@@ -11,18 +11,12 @@ from types import FrameType
 
 @dataclasses.dataclass
 class Stop:
-    """The signal that came, if one did; true then."""
+    """The signal that came, if one did; true then. `exit_code` is what a shell expects: 128 and it."""
 
-    signal: int | None = None
+    exit_code: int = 0
 
     def __bool__(self) -> bool:
-        """Whether one came."""
-        return self.signal is not None
-
-    @property
-    def exit_code(self) -> int:
-        """What a shell expects of a program that a signal ended: 130, 143 or 129."""
-        return 0 if self.signal is None else 128 + self.signal
+        return self.exit_code > 0
 
 
 @contextlib.contextmanager
@@ -39,18 +33,16 @@ def stop_on_signals() -> Iterator[Stop]:
             signal.signal(number, handler)
 
     def note(number: int, frame: FrameType | None) -> None:
-        stop.signal = number
+        stop.exit_code = 128 + number
         restore()
         with contextlib.suppress(OSError, ValueError, RuntimeError, AttributeError):  # no terminal any more
             print("stopping after these steps; once more stops at once", file=sys.stderr, flush=True)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
-            old[number] = signal.signal(number, note)
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
+                old[number] = signal.signal(number, note)
     try:
         yield stop
     finally:

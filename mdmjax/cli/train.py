@@ -2,57 +2,40 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .choices import TEXT_PATH, families
+import mdmjax as mj
+
+from .choices import JSON, TEXT_PATH, families
 from .options import Choice, Command, Option, Parsed, Slot
-
-if TYPE_CHECKING:
-    from ..denoisers.transformer import TransformerConfig
-    from ..studies.examples import Examples
-    from ..training.plan import TrainingPlan
 
 
 def run(parsed: Parsed) -> int:
     """Train, and say how good the model is; the code of a signal that ended it, if one did."""
-    import jax
-
     from ..files.atomic import check_writable_folder
     from ..studies.sources import rooted
-    from ..studies.training import training_study
-    from .inputs import check_seed, training_source
-    from .output import write
-    from .progress import progress_bar, track
-    from .show import show
+    from .inputs import key_of, source_of
+    from .output import progress_bar, show, track, write
     from .signals import stop_on_signals
 
-    values = parsed.values
-    check_writable_folder("out", values["out"])
-    check_seed(values["seed"])
-    plan = _plan(values)
-    source = training_source(parsed.chosen["source"])
-    is_text = parsed.chosen["source"].name == "text"
+    values, chosen, out = parsed.values, parsed.chosen["source"], parsed.values["out"]
+    check_writable_folder("out", out)
+    key, plan, is_text = key_of(values["seed"]), _plan(values), chosen.name == "text"
+    source = source_of(chosen, "law")
     _config(values, is_text, 1, 1)  # refuses a shape before any data are read
     examples = source.examples(track)
     config = _config(values, is_text, examples.training.n, examples.training.q)
-    with stop_on_signals() as stop, progress_bar("training", plan.steps, 0) as advance:
+    with stop_on_signals() as stop, progress_bar("training", plan.steps) as advance:
 
         def callback(progress: Any) -> bool:
             loss = progress.log.loss
             if not len(loss) and not values["json"]:
-                write(heading(examples, config, plan, progress.step, values["out"]) + "\n")
+                write(heading(examples, config, plan, progress.step, out) + "\n")
             advance(progress.step, f"loss {loss.mean():.3f}" if len(loss) else "compiling")
             return bool(stop)
 
-        report = training_study(
-            jax.random.key(values["seed"]),
-            examples,
-            config,
-            plan,
-            values["out"],
-            source=rooted(source).to_json(),
-            callback=callback,
-        )
+        told = {"source": rooted(source).to_json(), "callback": callback}
+        report = mj.training_study(key, examples, config, plan, out, **told)
     if stop:
         print(f"stopped at step {report.steps}; the same command goes on", file=sys.stderr)
         return stop.exit_code
@@ -60,40 +43,35 @@ def run(parsed: Parsed) -> int:
     return 0
 
 
-def _plan(values: dict[str, Any]) -> "TrainingPlan":
+def _plan(values: dict[str, Any]) -> "mj.TrainingPlan":
     from ..training.loss import ratio_masks, stratified_masks
-    from ..training.plan import TrainingPlan
 
-    steps, warmup = values["steps"], values["warmup"]
     names = ("steps", "batch", "learning_rate", "weight_decay", "clip", "ema")
     masks = {"stratified": stratified_masks, "ratio": ratio_masks}[values["masks"]]
-    warmup = min(1000, steps // 20) if warmup is None else warmup
-    return TrainingPlan(**{name: values[name] for name in names}, warmup=warmup, masks=masks)
+    warmup = min(1000, values["steps"] // 20) if values["warmup"] is None else values["warmup"]
+    return mj.TrainingPlan(**{name: values[name] for name in names}, warmup=warmup, masks=masks)
 
 
-def _config(values: dict[str, Any], is_text: bool, n: int, q: int) -> "TransformerConfig":
-    from ..denoisers.transformer import TransformerConfig
-
-    hidden = -(-values["width"] * 8 // 24) * 8 if values["hidden"] is None else values["hidden"]
-    positions = values["positions"] or ("rotary" if is_text else "learned")
+def _config(values: dict[str, Any], is_text: bool, n: int, q: int) -> "mj.TransformerConfig":
     names = ("width", "depth", "heads", "compute", "attention", "remat")
+    hidden = -(-values["width"] * 8 // 24) * 8 if values["hidden"] is None else values["hidden"]
+    learned = values["positions"] == "learned" if values["positions"] else not is_text
     given = {name: values[name] for name in names}
-    return TransformerConfig(n, q, hidden=hidden, learned_positions=positions == "learned", **given)
+    return mj.TransformerConfig(n, q, hidden=hidden, learned_positions=learned, **given)
 
 
 def heading(
-    examples: "Examples", config: "TransformerConfig", plan: "TrainingPlan", begun: int, folder: Path
+    examples: Any, config: "mj.TransformerConfig", plan: "mj.TrainingPlan", begun: int, out: Path
 ) -> str:
     """What is trained on what."""
-    lines = [
-        f"{examples.title}; q = {config.q} symbols",
-        f"{config.parameters} parameters: width {config.width}, depth {config.depth}, heads {config.heads}",
-        f"{plan.steps} steps of {plan.batch} sequences of {config.n} tokens",
-    ]
+    lines = [f"{examples.title}; q = {config.q} symbols"]
     if "held_out" in examples.facts:
-        lines.insert(1, f"held out: {examples.facts['held_out']}")
+        lines.append(f"held out: {examples.facts['held_out']}")
+    shape = f"width {config.width}, depth {config.depth}, heads {config.heads}"
+    lines.append(f"{config.parameters} parameters: {shape}")
+    lines.append(f"{plan.steps} steps of {plan.batch} sequences of {config.n} tokens")
     if begun == plan.steps:
-        lines.append(f"{folder} is finished: all of them were done before")
+        lines.append(f"{out} is finished: all of them were done before")
     elif begun:
         lines.append(f"going on from step {begun}")
     return "\n".join(lines)
@@ -115,9 +93,7 @@ COMMAND = Command(
     run,
     slots=(Slot("source", (TEXT, *families("law"))),),
     options=(
-        Option(
-            "out", Path, None, "Folder of the model: weights, checkpoint and log.", "DIR", required=True
-        ),
+        Option("out", Path, None, "Folder of the model, its checkpoint and log.", "DIR", required=True),
         Option("width", int, 128, "Numbers at a position."),
         Option("depth", int, 1, "Blocks of attention and feed-forward part."),
         Option("heads", int, 4, "Heads of attention."),
@@ -131,9 +107,7 @@ COMMAND = Command(
             choices=("rotary", "learned"),
         ),
         Option("compute", str, "float32", "Type of the matrix products.", choices=("float32", "bfloat16")),
-        Option(
-            "attention", str, None, "cudnn is fused, on NVIDIA with bfloat16.", choices=("xla", "cudnn")
-        ),
+        Option("attention", str, None, "cudnn: fused, on NVIDIA, bfloat16.", choices=("xla", "cudnn")),
         Option("remat", bool, False, "Compute activations again in the backward pass, to save memory."),
         Option("steps", int, 4000, "Updates of the weights."),
         Option("batch", int, 16, "Sequences in a step."),
@@ -150,7 +124,7 @@ COMMAND = Command(
             choices=("stratified", "ratio"),
         ),
         Option("seed", int, 0, "Seed of the start, the data and the masks."),
-        Option("json", bool, False, "Print one JSON object instead of the summary."),
+        JSON,
     ),
     examples=(
         ("mdmjax train text --out model", "characters of Python's own library; a minute on two cores"),

@@ -18,28 +18,23 @@ from .law_report import Named
 from .report import AbstractReport, run_lengths
 from .table import Column, Part, Table
 
-SHOWN = 8
-"""Most sequences that are printed; JSON has all."""
-
+SHOWN = 8  # sequences that are printed; JSON has all
 LABELS = {
     "calls": "calls of the model (NFE)",
     "parallelism": "tokens finalised a step that finalises any (AFP)",
     "kendall_tau": "Kendall's tau-b of position and step (1: left to right)",
     "tie_fraction": "pairs of positions finalised in one step",
 }
-"""What each statistic is."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DecodeReport(AbstractReport):
     """Traces with a leading axis, and the mean and standard error of each statistic over sequences.
 
-    Kendall's tau of a sequence that was finalised in one step has no order: it is left out of the mean, and
-    undefined where no sequence has one.
+    A sequence that was finalised in one step has no order, and no part in the mean of Kendall's tau.
     """
 
     schema: ClassVar[str] = "mdmjax.report.decode"
-
     traces: Trace = dataclasses.field(metadata={"json": False})
     q: int
     decoder: Named
@@ -65,7 +60,7 @@ class DecodeReport(AbstractReport):
         return super().fields() | {
             "n": tokens.shape[1],
             "decoder": self.decoder.to_json(),
-            "samples": tokens.shape[0],
+            "samples": len(tokens),
             "text": None if alphabet is None else [alphabet.decode(row) for row in tokens],
             "tokens": tokens,
             "finalised": self.traces.finalised,
@@ -88,15 +83,15 @@ class DecodeReport(AbstractReport):
         rows = [{"label": label} | statistics[name] for name, label in LABELS.items()]
         columns = [Column(self.decoder.name, "label", justify="left")]
         columns += [Column(name, name, digits) for name in ("mean", "stderr")]
-        notes = [f"Means of {len(tokens)} sequences, with standard errors over them."]
+        parts += ["---", Table(columns, rows)]
+        parts.append(f"Means of {len(tokens)} sequences, with standard errors over them.")
         if math.isnan(statistics["kendall_tau"]["mean"]):
-            notes.append("tau is undefined: every sequence was finalised in one step, which has no order")
+            parts.append("tau is undefined: every sequence was finalised in one step, which has no order")
         if masked := int(np.sum(tokens == self.q)):
-            notes.append(f"{masked} positions were still masked when the steps ended")
+            parts.append(f"{masked} positions were still masked when the steps ended")
         counts = run_lengths(self.schedule.counts.tolist())
-        notes.append(f"schedule where the decoder takes one: {self.schedule_of}: {counts}")
-        notes.append(f"{self.seconds:.1f} s, compiling too" + (f"; {self.out}" if self.out else ""))
-        return [*parts, "---", Table(columns, rows), *notes]
+        parts.append(f"schedule where the decoder takes one: {self.schedule_of}: {counts}")
+        return [*parts, f"{self.seconds:.1f} s, compiling too" + (f"; {self.out}" if self.out else "")]
 
 
 def decode_study(
@@ -134,7 +129,6 @@ def decode_study(
 def _summary(values: Float[np.ndarray, " samples"]) -> dict[str, Any]:
     """The mean of the values that are numbers, its standard error, and how many they are."""
     known = values[~np.isnan(values)]
-    if known.size == 0:
-        return {"mean": math.nan, "stderr": math.nan, "of": 0}
-    error = known.std(ddof=1) / math.sqrt(known.size) if known.size > 1 else math.nan
-    return {"mean": float(known.mean()), "stderr": float(error), "of": known.size}
+    mean = float(known.mean()) if known.size else math.nan
+    error = float(known.std(ddof=1)) / math.sqrt(known.size) if known.size > 1 else math.nan
+    return {"mean": mean, "stderr": error, "of": known.size}

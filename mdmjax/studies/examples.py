@@ -18,15 +18,16 @@ FREQUENCIES = "by the frequencies of the symbols alone"
 
 
 class Examples(NamedTuple):
-    """What to train on."""
+    """What to train on; `facts` are the same whenever its data are taken again.
+
+    `known` are losses to compare with, in nats a token, by what they are.
+    """
 
     training: AbstractData
     held_out: AbstractData
     title: str
     facts: dict[str, Any]
-    """What must be the same when a training is resumed or its data are taken again, for JSON."""
     known: dict[str, float] = {}
-    """Losses to compare with, in nats a token, by what they are."""
 
 
 def text_examples(
@@ -35,13 +36,6 @@ def text_examples(
     """Random windows of `length` tokens of nine files in ten, and of those held out (`held_out_split`).
 
     Without an `alphabet`, that of the common characters of the training files.
-
-    Raises:
-        InvalidInputError: a length below 1, or above the tokens of a side.
-
-    >>> examples = text_examples(Corpus(("abba" * 100,), 0), 8)
-    >>> examples.training.q, examples.facts["held_out"]
-    (3, 'the last tenth of the text, 40 characters')
     """
     length = check_integer("length", length, 1)
     split = held_out_split(corpus.texts)
@@ -53,18 +47,11 @@ def text_examples(
     training, held_out = (Windows(tokens=jnp.asarray(side), n=length, q=alphabet.q) for side in sides)
     seen, new = (np.bincount(side, minlength=alphabet.q) for side in sides)
     rows = np.log((seen + 1) / (seen.sum() + alphabet.q))
-    facts = {
-        "of": of,
-        "files": len(corpus.texts),
-        "skipped_files": corpus.skipped,
-        "characters": corpus.characters,
-        "held_out": split.rule,
-        "fingerprint": split.fingerprint,
-        "alphabet": alphabet_to_json(alphabet),
-    }
-    unit = "bytes" if isinstance(alphabet, ByteAlphabet) else "characters"
-    known = {FREQUENCIES: float(-(new / new.sum()) @ rows)}
-    return Examples(training, held_out, f"windows of {length} {unit} of {of}", facts, known)
+    facts: dict[str, Any] = {"of": of, "files": len(corpus.texts), "skipped_files": corpus.skipped}
+    facts |= {"characters": corpus.characters, "held_out": split.rule, "fingerprint": split.fingerprint}
+    facts["alphabet"] = alphabet_to_json(alphabet)
+    title = f"windows of {length} {'bytes' if isinstance(alphabet, ByteAlphabet) else 'characters'} of {of}"
+    return Examples(training, held_out, title, facts, {FREQUENCIES: float(-(new / new.sum()) @ rows)})
 
 
 def distribution_examples(
@@ -73,12 +60,7 @@ def distribution_examples(
     facts: Mapping[str, Any] | None = None,
     curve: InformationCurve | None = None,
 ) -> Examples:
-    """Fresh samples of a distribution; with its `curve`, the entropies to compare with.
-
-    >>> from mdmjax import parity_code, parity_curve
-    >>> list(distribution_examples(parity_code(4, 2), "parity", None, parity_curve(4, 2)).known.values())
-    [0.6931471805599453, 0.5198603854199589]
-    """
+    """Fresh samples of a distribution; with its `curve`, the entropies to compare with."""
     known, data = {}, Draws(distribution)
     if curve is not None:
         known = {
@@ -89,14 +71,7 @@ def distribution_examples(
 
 
 def check_same_data(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse facts of other data than `then`, at the training: what is held out now may have been seen.
-
-    >>> check_same_data({"of": "text", "fingerprint": "a1"}, {"of": "text", "fingerprint": "b2"})
-    Traceback (most recent call last):
-        ...
-    mdmjax._errors.InvalidInputError: source is text of fingerprint b2: want text of fingerprint a1, as it
-    was for the training; train again on what there is now
-    """
+    """Refuse facts of other data than `then`, at the training: what is held out now may have been seen."""
     was, found = (f"{x.get('of', 'the table')} of fingerprint {x.get('fingerprint')}" for x in (then, now))
     if then.get("fingerprint") != now.get("fingerprint"):
         refuse("source", found, f"{was}, as it was for the training", "train again on what there is now")

@@ -27,10 +27,9 @@ from ..losses.exact import kl_split
 from ..policies.hull import CallsHull, calls_hull
 from ..policies.regret import regret
 from .law_report import ComparisonReport, LawReport, Named, Refused
-from .subject import Subject, Track, untracked
+from .report import Subject, Track, untracked
 
-TABULATED = 2**16
-"""Contexts up to which a denoiser is made a table: each decoder then compiles a look-up (our choice)."""
+TABULATED = 2**16  # contexts up to which a denoiser is made a table (our choice)
 
 
 def law_study(
@@ -94,26 +93,20 @@ def law_estimate(
     epsilon: float = 1e-8,
     subject: Subject | None = None,
 ) -> LawReport:
-    """Mean-field or verified decoding of a long Block-HMM, estimated from sampled contexts.
-
-    For chains whose beliefs do not merge (`block_decoding_estimate`), with standard errors over sequences.
-
-    Raises:
-        InvalidInputError: as `block_decoding_estimate`; a decoder that is neither.
-    """
+    """Mean-field or verified decoding of a long Block-HMM whose beliefs do not merge, estimated."""
     guess = block_decoding_estimate(key, truth, samples, incoherence_threshold=epsilon)
     found = guess.estimate
     if plan(oracle_of(truth), decoder.decoder, None) is None:
         refuse("decoder", decoder.name, "mean-field or verified decoding of a long Block-HMM's own blocks")
     law = BlockChainLaw(truth, isinstance(decoder.decoder, BlockVerification), found)
-    names: tuple[str, ...] = ("forward_kl", "reverse_kl", "incoherence", "violation_rate")
+    rates = ("incoherence", "violation_rate")
     if law.verified:  # each block is drawn from its exact conditional: no divergence is estimated
-        values: tuple[Any, ...] = (0.0, 0.0, found.verified_incoherence, found.verified_violation_rate)
+        estimated = {name: getattr(found, f"verified_{name}") for name in rates}
+        divergences = {"forward_kl": 0.0, "reverse_kl": 0.0} | estimated
         stderr = {"incoherence": guess.stderr["verified_incoherence"]}
     else:
-        values = tuple(getattr(found, name) for name in names)
-        stderr = {name: guess.stderr[name] for name in names}
-    divergences: dict[str, Any] = dict(zip(names, values, strict=True))
+        divergences = {name: getattr(found, name) for name in ("forward_kl", "reverse_kl", *rates)}
+        stderr = {name: guess.stderr[name] for name in divergences}
     about = (subject or Subject.of(truth), truth, decoder, law, divergences, epsilon)
     return LawReport(*about, stderr=stderr, samples=samples)
 
@@ -152,15 +145,13 @@ def comparison_study(
         return hulls[-1][1]
 
     rows: list[LawReport | Refused] = []
-    for one in track(decoders, "decoding"):
-        if isinstance(one, Refused):
-            rows.append(one)
-            continue
-        try:
-            hull = hull_of(one.decoder.writer(denoiser))
-            rows.append(law_study(truth, one, hull=hull, **known))
-        except InvalidInputError as error:
-            rows.append(Refused(one.name, one.parameters, str(error)))
+    for row in track(decoders, "decoding"):
+        if isinstance(row, Named):
+            try:
+                row = law_study(truth, row, hull=hull_of(row.decoder.writer(denoiser)), **known)
+            except InvalidInputError as error:
+                row = Refused(row.name, row.parameters, str(error))
+        rows.append(row)
     writers = [one.decoder.writer(denoiser) for one in decoders if isinstance(one, Named)]
     best = hull_of(writers[0] if writers else denoiser)
     return ComparisonReport(subject, truth, tuple(rows), best, epsilon, head or {})
@@ -197,14 +188,14 @@ def _divergences(
     truth: Float[Array, "..."], law: Float[Array, "..."], block: int | None, epsilon: float
 ) -> dict[str, Any]:
     """Everything that compares two tables, compiled once for all decoders; `block` is a Block-HMM's."""
+    violated = parity_violation_rate(law, block) if block else None
+    mass = block_incoherence(truth, law, block, epsilon) if block else incoherence(truth, law, epsilon)
     return {
         "forward_kl": kl(truth, law),
         "reverse_kl": reverse_kl(truth, law),
         "total_variation": total_variation(truth, law),
         "chi_square": chi_square(truth, law),
         "hellinger": hellinger(truth, law),
-        "incoherence": block_incoherence(truth, law, block, epsilon)
-        if block
-        else incoherence(truth, law, epsilon),
-        "violation_rate": parity_violation_rate(law, block) if block else None,
+        "incoherence": mass,
+        "violation_rate": violated,
     }

@@ -13,10 +13,8 @@ from ..laws.rejection import RejectionLaw
 from ..losses.exact import KlSplit
 from ..policies.hull import CallsHull
 from ..policies.regret import Regret
-from .law_table import parts_of_all, parts_of_one
-from .report import AbstractReport
-from .subject import Subject
-from .table import Part
+from .report import AbstractReport, Subject, run_lengths, six_decimals
+from .table import Column, Part, Table
 
 
 class Named(NamedTuple):
@@ -43,22 +41,17 @@ class Refused(NamedTuple):
     parameters: Mapping[str, Any]
     why: str
 
-    def to_json(self) -> dict[str, Any]:
-        """One object of the decoder and the reason."""
-        return {"decoder": {"name": self.name, **self.parameters}, "skipped": self.why}
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LawReport(AbstractReport):
     """How far the law of one decoder is from the truth, and what it costs; divergences in nats.
 
     `divergences` are by name as in JSON: `forward_kl` is KL(p || law), `reverse_kl` KL(law || p). `split`
-    is of random orders: `expected_kl` of JSON is its sum, the mean over ordered partitions, which is no
-    smaller than `forward_kl`, that of the mixture which the sampler draws from. `stderr` is of estimates.
+    is of random orders; its sum, the mean over ordered partitions, is no smaller than `forward_kl`, that
+    of the mixture which the sampler draws from. `stderr` is of estimates.
     """
 
     schema: ClassVar[str] = "mdmjax.report.law"
-
     subject: Subject
     truth: AbstractDistribution
     decoder: Named
@@ -69,8 +62,7 @@ class LawReport(AbstractReport):
     regret: Regret | None = None
     stderr: Mapping[str, Any] | None = None
     samples: int | None = None
-    head: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """What else the reader should know: counts, the denoiser's error."""
+    head: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # counts, the denoiser's error
 
     def row(self) -> dict[str, Any]:
         """The numbers of the decoder alone, as one row of a comparison."""
@@ -99,21 +91,24 @@ class LawReport(AbstractReport):
 
     def fields(self) -> dict[str, Any]:
         """Everything that JSON has, but for the law itself (`whole`)."""
-        sizes = {"n": self.truth.n, "q": self.truth.q, "epsilon": self.epsilon}
-        found = self.subject.head() | sizes | dict(self.head) | self.row()
+        found = self.row()
         if isinstance(self.law, Law):
             found["calls"], found["finalised"] = self.law.calls, self.law.finalised
-        return found | dict(self.subject.facts)
+        return _document(self, found)
 
     def whole(self) -> dict[str, Any]:
         """The two tables, flat: the truth and the law of every sequence."""
-        if not isinstance(self.law, Law):
-            return {}
-        return {"truth": tabulate(self.truth).probs.reshape(-1), "law": self.law.probs.reshape(-1)}
+        both = {"truth": tabulate(self.truth), "law": self.law} if isinstance(self.law, Law) else {}
+        return {name: table.probs.reshape(-1) for name, table in both.items()}
 
     def tables(self) -> list[Part]:
         """What a reader is shown: every number with what it is, and a legend."""
-        return parts_of_one(self.fields())
+        found, stderr = self.fields(), self.stderr or {}
+        labels = {key: label for key, label in _labels(found).items() if found.get(key) is not None}
+        rows = [(label, found[key], stderr.get(key, "")) for key, label in labels.items()]
+        columns = [Column(_name(found["decoder"]), 0, justify="left"), Column("", 1, six_decimals)]
+        columns += [Column("stderr", 2, six_decimals)] * bool(stderr)
+        return [_heading(found), Table(columns, rows), *_legend([found], several=False)]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -121,7 +116,6 @@ class ComparisonReport(AbstractReport):
     """Many decoders on one truth with one denoiser, and the hull of the best policies."""
 
     schema: ClassVar[str] = "mdmjax.report.comparison"
-
     subject: Subject
     truth: AbstractDistribution
     rows: tuple[LawReport | Refused, ...]
@@ -129,18 +123,107 @@ class ComparisonReport(AbstractReport):
     epsilon: float
     head: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def whole(self) -> dict[str, Any]:
-        """A comparison has no law of its own."""
-        return {}
-
     def fields(self) -> dict[str, Any]:
         """Everything that JSON has."""
-        rows = [row.row() if isinstance(row, LawReport) else row.to_json() for row in self.rows]
-        sizes = {"n": self.truth.n, "q": self.truth.q, "epsilon": self.epsilon}
+        rows = [
+            {"decoder": {"name": row.name, **row.parameters}, "skipped": row.why}
+            if isinstance(row, Refused)
+            else row.row()
+            for row in self.rows
+        ]
         best = {"calls": self.hull.calls, "kl": self.hull.kl}
-        found = {"decoders": rows, "best_policies": best}
-        return self.subject.head() | sizes | dict(self.head) | found | dict(self.subject.facts)
+        return _document(self, {"decoders": rows, "best_policies": best})
 
     def tables(self) -> list[Part]:
         """What a reader is shown: one row a decoder, the least forward KL first."""
-        return parts_of_all(self.fields())
+        found = self.fields()
+        known = [row for row in found["decoders"] if "skipped" not in row]
+        rows = sorted(known, key=lambda row: (float(row["forward_kl"]), float(row["expected_calls"])))
+        numbers = {"forward_kl": "forward KL", "reverse_kl": "reverse KL", "total_variation": "TV"}
+        numbers |= {"incoherence": "incoherent", "violation_rate": "parity", "regret": "regret"}
+        if all(row["violation_rate"] is None for row in rows):
+            del numbers["violation_rate"]
+        columns = [Column("decoder", lambda row: _name(row["decoder"]), justify="left")]
+        columns.append(Column("calls", "expected_calls", "{:.3f}".format))
+        columns += [Column(heading, key, six_decimals) for key, heading in numbers.items()]
+        refused = [row for row in found["decoders"] if "skipped" in row]
+        skipped = [f"{_name(row['decoder'])}: {row['skipped']}" for row in refused]
+        return [_heading(found), Table(columns, rows), *skipped, *_legend(rows, several=True)]
+
+
+def _document(report: LawReport | ComparisonReport, found: dict[str, Any]) -> dict[str, Any]:
+    """What is found between what it is of and the facts of its source."""
+    sizes = {"n": report.truth.n, "q": report.truth.q, "epsilon": report.epsilon}
+    return report.subject.head() | sizes | dict(report.head) | found | dict(report.subject.facts)
+
+
+def _heading(found: dict[str, Any]) -> str:
+    lines = [found["title"], f"n = {found['n']} positions, q = {found['q']} symbols"]
+    if "denoiser" in found:
+        told = found["denoiser"]
+        if not isinstance(told, str):
+            told = ", ".join(f"{key} {_value(value)}" for key, value in told.items())
+        lines[-1] += f"; denoiser: {told}"
+    if "counts" in found:
+        lines[-1] += f"; counts {run_lengths(found['counts'])} where a decoder takes any"
+    if "local_circulation" in found:
+        worst = max(float(x) for x in found["local_circulation"])
+        what = "local circulation: log-ratio of the two orders of a pair of tokens, mean size at most"
+        lines.append(f"{what} {six_decimals(worst)} nats")
+    return "\n".join(lines)
+
+
+def _labels(row: dict[str, Any]) -> dict[str, str]:
+    """What each key of a row is, in words, in the order of the table."""
+    return {
+        "forward_kl": "forward KL(p || law), nats",
+        "expected_kl": "mean over random partitions of KL(p || law given the partition), nats",
+        "sampling_error": "  of it by the schedule",
+        "learning_error": "  of it by the denoiser",
+        "reverse_kl": "reverse KL(law || p), nats",
+        "total_variation": "total variation",
+        "chi_square": "chi-square(p || law)",
+        "hellinger": "Hellinger distance",
+        "incoherence": f"incoherence: mass of {row['incoherence_of']} with p <= {row['epsilon']:g}",
+        "violation_rate": "blocks that violate their parity",
+        "expected_calls": f"expected calls, NFE ({row['call']})",
+        "least_proposals": "  no fewer than (Prop. 5.1)",
+        "unfinished": "mass that had not finished",
+        "regret": "regret: forward KL less that of the best policy with as many calls, nats",
+    }
+
+
+def _legend(rows: list[dict[str, Any]], *, several: bool) -> list[str]:
+    """What to take from the numbers."""
+    lines = []
+    if not several and "expected_kl" in rows[0]:
+        lines.append(
+            "A random order has two numbers: the law is the mixture over partitions; its forward KL is at "
+            "most the mean over partitions, which is what `mdmjax schedule` minimises."
+        )
+    if any("regret" in row for row in rows):
+        lines.append(
+            "regret: against the lower convex hull of (expected calls over the data, KL) of all "
+            "deterministic decoders that only reveal, by Bellman's recursion with the same denoiser. "
+            "Below 0 is possible for a decoder that is random, masks again or verifies; undefined where "
+            "every policy has an infinite KL."
+        )
+    if any(float(row.get("unfinished", 0)) for row in rows):
+        lines.append("Mass that had not finished counts as one more outcome, which the data never have.")
+    if all(row["exact"] for row in rows):
+        way = "" if several else f" (way: {rows[0]['way']})"
+        return [*lines, f"Exact: the law is propagated, not sampled{way}."]
+    return [*lines, f"Estimated from {rows[0]['samples']} sequences."]
+
+
+def _name(decoder: dict[str, Any]) -> str:
+    """The decoder with its parameters, as `threshold  threshold 0.9`."""
+    options = [(key, value) for key, value in decoder.items() if key != "name"]
+    told = [f"{key} {_value(value)}" for key, value in options if value is not None and value is not False]
+    return f"{decoder['name']}  {' '.join(told)}".strip()
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(f"{item:g}" for item in value)
+    return "" if value is True else f"{value:g}" if isinstance(value, float) else str(value)

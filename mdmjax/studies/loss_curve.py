@@ -12,19 +12,11 @@ from ..denoisers.base import AbstractDenoiser
 from ..losses.sampled import MAX_ROWS_BYTES, ROW_BYTES, MaskedLosses, joined, masked_losses
 from ..schedules.schedule import Schedule
 from ..training.data import AbstractData, draw_batch
-from .report import AbstractReport
-from .subject import Track, untracked
+from .report import AbstractReport, Track, untracked
 from .table import Column, Part, Table
 
-LEAST_CALLS, LEAST_SEQUENCES = 4096, 64
-"""Calls that a curve takes, and sequences that it is measured on, if nothing is said: at least so many
-(our choice)."""
-
-COLUMNS = ("n_masked", "loss", "stderr", "count")
-"""Of the table of losses, as JSON has it."""
-
-PARTS = 16
-"""Most steps of the progress bar."""
+LEAST_CALLS, LEAST_SEQUENCES = 4096, 64  # of a curve, if nothing is said (our choice)
+PARTS = 16  # most steps of the progress bar
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,7 +27,6 @@ class LossCurveReport(AbstractReport):
     """
 
     schema: ClassVar[str] = "mdmjax.report.loss_curve"
-
     losses: MaskedLosses = dataclasses.field(metadata={"json": False})
     calls: int
     seconds: float
@@ -52,8 +43,10 @@ class LossCurveReport(AbstractReport):
         """Everything that JSON has."""
         table, n = self.losses.table(), self.losses.n
         one_by_one = self.losses.nll(Schedule([1] * n))
-        found = super().fields() | {name: getattr(table, name) for name in COLUMNS}
-        return found | {
+        names = ("n_masked", "loss", "stderr", "count")
+        return {
+            **super().fields(),
+            **{name: getattr(table, name) for name in names},
             "n": n,
             "sequences": self.sequences,
             "nll_one_by_one": one_by_one.mean,
@@ -69,15 +62,14 @@ class LossCurveReport(AbstractReport):
         columns = [Column("masked tokens", 0)]
         columns += [Column(name, at, "{:.4f}".format) for at, name in ((1, "nats each"), (2, "stderr"))]
         nll, error = found["nll_one_by_one"], found["nll_one_by_one_stderr"]
-        written = [f"written to {self.file}; next:\n  {found['next']}"] if self.file else []
+        rate = f"{self.seconds:.1f} s, {self.calls_per_second:.0f} a second once compiled"
         return [
             f"{self.sequences} held-out sequences of {n} tokens, with every number of them masked",
             Table(columns, rows),
             f"One token a step in random order: NLL {nll:.4f} +- {error:.4f} nats a sequence, "
             f"{nll / n:.4f} a token (+-: standard error over sequences).",
-            f"{self.calls} calls of the model in {self.seconds:.1f} s, "
-            f"{self.calls_per_second:.0f} a second once compiled.",
-            *written,
+            f"{self.calls} calls of the model in {rate}.",
+            *([f"written to {self.file}; next:\n  {found['next']}"] if self.file else []),
         ]
 
 
@@ -103,12 +95,9 @@ def loss_curve_study(
     """
     if sequences is not None and sequences < 2:
         refuse("sequences", sequences, "an integer >= 2", "a standard error needs two")
-    if batch < 1:
-        refuse("batch", batch, "an integer >= 1")
     n = denoiser.n
     size = max(LEAST_SEQUENCES, -(-LEAST_CALLS // n)) if sequences is None else sequences
-    need = ROW_BYTES * size * n
-    check_bytes(need, MAX_ROWS_BYTES, "losses", "take fewer sequences", sequences=size)
+    check_bytes(ROW_BYTES * size * n, MAX_ROWS_BYTES, "losses", "take fewer sequences", sequences=size)
     parts = max(p for p in range(1, PARTS + 1) if size % p == 0)
     found, times = [], [time.monotonic()]
     for part in track(range(parts), "measuring"):

@@ -1,8 +1,4 @@
-"""What a decoder by name is: its parameters, a line of help, and the decoder that it stands for.
-
-What commands and sweeps name by words. A decoder is made for a `Setting`; builders import what they need,
-so that to read the list (`named_decoders.DECODERS`) imports nothing.
-"""
+"""What a decoder by name is. Builders import what they need: to read the list imports nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +11,13 @@ if TYPE_CHECKING:
     from ..denoisers.base import AbstractDenoiser
     from ..distributions.base import AbstractDistribution
     from ..schedules.schedule import Schedule
+    from .law_report import Named
 
 
 class Setting(NamedTuple):
-    """What a decoder is made for: the denoiser it will be given, and what sizes its steps.
+    """What a decoder is made for: the denoiser, what sizes its steps, the block length if none is given.
 
-    `truth` is the distribution that some decoders are made from, `None` where it is not known. `block` is
-    the block length where none is given, `temperature` that of the writing.
+    `temperature` is that of the writing; from `truth`, where it is known, some decoders are made.
     """
 
     denoiser: "AbstractDenoiser"
@@ -69,10 +65,9 @@ class Knob:
 
 @dataclass(frozen=True)
 class NamedDecoder:
-    """A decoder by name; `build(setting, **values)` makes it.
+    """A decoder by name; `build(setting, **values)` makes it, of the truth where it `needs_truth`.
 
-    `needs_truth`: it is made from the true distribution. `paper_sizes`: it is shown on the Block-HMM of its
-    paper where no sizes are given.
+    With `paper_sizes` it is shown on the Block-HMM of its paper where no sizes are given.
     """
 
     name: str
@@ -82,9 +77,16 @@ class NamedDecoder:
     needs_truth: bool = False
     paper_sizes: bool = False
 
-    def values(self, given: dict[str, Any]) -> dict[str, Any]:
+    def values(self, **given: Any) -> dict[str, Any]:
         """Every parameter with its value, the default where none is given."""
-        return {knob.name: given.get(knob.name, knob.default) for knob in self.knobs}
+        return {knob.name: knob.default for knob in self.knobs} | given
+
+    def named(self, setting: Setting, **given: Any) -> "Named":
+        """The decoder with its name and its parameters."""
+        from .law_report import Named
+
+        values = self.values(**given)
+        return Named(self.build(setting, **values), self.name, values)
 
 
 def check_share(name: str, value: float | None) -> None:

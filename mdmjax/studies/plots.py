@@ -1,4 +1,4 @@
-"""The pictures of reports, as matplotlib figures: drawn from the report alone."""
+"""The pictures of reports, drawn from the report alone."""
 
 import io
 from typing import TYPE_CHECKING, Any
@@ -12,33 +12,21 @@ from .schedule import ScheduleReport
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LONG = 4096
-"""Positions, or sequences the most probable first, beyond which as many only are drawn (our choice)."""
-
+LONG = 4096  # positions, or sequences the most probable first, that are drawn at most (our choice)
 MARKERS = "osD^v<>Pp*hX"
 
 
-def figure_of(report: ScheduleReport | LawReport | ComparisonReport) -> "Figure":
-    """The picture of a report: a curve with its steps, a law beside the truth, or KL against calls."""
+def picture(report: ScheduleReport | LawReport | ComparisonReport, kind: str) -> bytes:
+    """A curve with its steps, a law beside the truth, or KL against calls, as a `png` or `pdf` file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    is_schedule = isinstance(report, ScheduleReport)
-    figure = Figure(figsize=(6.4, 4.0) if is_schedule else (8.0, 4.5), layout="constrained")
+    draw = {ScheduleReport: _draw_schedule, LawReport: _draw_law, ComparisonReport: _draw_comparison}
+    size = (6.4, 4.0) if isinstance(report, ScheduleReport) else (8.0, 4.5)
+    figure, stream = Figure(figsize=size, layout="constrained"), io.BytesIO()
     FigureCanvasAgg(figure)
-    if isinstance(report, ScheduleReport):
-        _draw_schedule(figure, report)
-    elif isinstance(report, LawReport):
-        _draw_law(figure, report)
-    else:
-        _draw_comparison(figure, report)
-    return figure
-
-
-def picture(report: ScheduleReport | LawReport | ComparisonReport, kind: str) -> bytes:
-    """The picture as the bytes of a `kind` (`png` or `pdf`) file."""
-    stream = io.BytesIO()
-    figure_of(report).savefig(stream, format=kind, dpi=200)
+    draw[type(report)](figure, report)
+    figure.savefig(stream, format=kind, dpi=200)
     return stream.getvalue()
 
 
@@ -78,8 +66,7 @@ def _draw_law(figure: "Figure", report: LawReport) -> None:
     tables, law = report.whole(), report.law
     truth, made = (np.asarray(tables[name]) for name in ("truth", "law"))
     order = np.argsort(-truth, kind="stable")[:LONG]
-    place = np.arange(1, order.size + 1)
-    name = report.decoder.name
+    place, name = np.arange(1, order.size + 1), report.decoder.name
     left.plot(place, _positive(made[order]), ".", color="C1", markersize=4, label=name)
     left.step(place, _positive(truth[order]), color="black", linewidth=1.5, where="mid", label="truth p")
     left.set(yscale="log", xlabel="sequence, by its probability under p", ylabel="probability")
@@ -104,15 +91,14 @@ def _draw_comparison(figure: "Figure", report: ComparisonReport) -> None:
     """Every decoder at its calls and forward KL, and the hull of the best policies."""
     axes = figure.subplots()
     rows = [row for row in report.rows if isinstance(row, LawReport)]
-    kls = [float(row.divergences["forward_kl"]) for row in rows]
-    infinite = [row.decoder.name for row, kl in zip(rows, kls, strict=True) if not np.isfinite(kl)]
-    finite = [(row, kl) for row, kl in zip(rows, kls, strict=True) if np.isfinite(kl)]
+    pairs = [(row, float(row.divergences["forward_kl"])) for row in rows]
+    infinite = [row.decoder.name for row, kl in pairs if not np.isfinite(kl)]
     # Between vertices a mixture of two policies: straight on a linear axis, and so curved on this one.
     vertices = np.asarray(report.hull.calls)
     calls = np.union1d(np.linspace(vertices[0], vertices[-1], 2**10), vertices)
     least = np.interp(calls, vertices, np.asarray(report.hull.kl))
     axes.plot(calls, least, "-", color="black", linewidth=1.5, label="best policies (Bellman)")
-    for number, (row, kl) in enumerate(finite):
+    for number, (row, kl) in enumerate((row, kl) for row, kl in pairs if np.isfinite(kl)):
         how: dict[str, Any] = {"markersize": 6, "clip_on": False, "zorder": 3, "label": row.decoder.name}
         how["markerfacecolor"] = "none" if number >= len(MARKERS) else None
         axes.plot(float(row.law.expected_calls), kl, MARKERS[number % len(MARKERS)], **how)

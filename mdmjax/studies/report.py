@@ -1,29 +1,58 @@
-"""Reports: what a study found, as JSON, as text for a terminal or a file, and as HTML in a notebook."""
+"""Reports: what a study found, as JSON, as text for a terminal or a file, and as HTML; and of what."""
 
 import abc
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import PurePath
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from .table import Part, as_html, as_text, rendered
+
+T = TypeVar("T")
+Track = Callable[[Sequence[T], str], Iterable[T]]  # passes items through; may show progress under a label
+
+
+def untracked(items: Sequence[T], label: str) -> Iterable[T]:
+    """Progress that shows nothing."""
+    return items
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What a report is of: a title, the JSON of its source, how its curve came about, the alphabet's size.
+
+    `facts` go into the JSON as they are.
+    """
+
+    title: str
+    source: Mapping[str, Any] | None = None
+    method: str = ""
+    q: int | None = None
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, thing: Any) -> "Subject":
+        """What is known of a bare distribution or curve."""
+        return cls(type(thing).__name__, method="as given", q=getattr(thing, "q", None))
+
+    def head(self) -> dict[str, Any]:
+        """The first keys of every report."""
+        method = {"method": self.method} if self.method else {}
+        return {"source": self.source, "title": self.title} | method
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class AbstractReport(abc.ABC):
-    """What a study found: numbers, lists and arrays in the fields of a frozen dataclass.
+    """What a study found, in the fields of a frozen dataclass; it shows itself as its `tables`.
 
-    In JSON, numbers with a unit are in nats; an infinity is the string "inf" or "-inf"; NaN, a number that
-    is not defined, is null. A field of metadata `{"json": False}` is left out. `print(report)` shows its
-    `tables`, and so does a notebook. With `eq=False`, as here, fields may be arrays.
+    In JSON, numbers with a unit are in nats, an infinity is the string "inf" or "-inf", and NaN is null. A
+    field of metadata `{"json": False}` is left out.
     """
 
-    schema: ClassVar[str]
-    """What the JSON object is, as "mdmjax.law"."""
-    version: ClassVar[int] = 1
-    """Raised when a key changes its meaning, or goes."""
+    schema: ClassVar[str]  # what the JSON object is, as "mdmjax.law"
+    version: ClassVar[int] = 1  # raised when a key changes its meaning, or goes
 
     @abc.abstractmethod
     def tables(self) -> list[Part]:
@@ -48,11 +77,7 @@ class AbstractReport(abc.ABC):
 
 
 def to_plain(value: Any) -> Any:
-    """`value` as JSON has it: arrays are lists, dataclasses and NamedTuples are objects of their fields.
-
-    >>> to_plain({"kl": math.inf, "regret": math.nan, "counts": (1, 2)})
-    {'kl': 'inf', 'regret': None, 'counts': [1, 2]}
-    """
+    """`value` as JSON has it: arrays are lists, dataclasses and NamedTuples are objects of their fields."""
     value = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
@@ -90,10 +115,6 @@ def six_decimals(value: float) -> str:
 
 
 def run_lengths(counts: Iterable[Any]) -> str:
-    """Counts with repeats written once: `1x12` is twelve steps of one token.
-
-    >>> run_lengths([1, 1, 1, 2, 9])
-    '1x3 2 9'
-    """
+    """Counts with repeats written once: `1x12` is twelve steps of one token."""
     runs = [(value, len(list(run))) for value, run in groupby(counts)]
     return " ".join(f"{value}x{times}" if times > 1 else str(value) for value, times in runs)

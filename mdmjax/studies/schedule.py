@@ -14,9 +14,8 @@ from ..schedules.guaranteed import austin_for_steps, theorem9_dtc_for_steps, the
 from ..schedules.named import NAMED
 from ..schedules.optimal import Frontier, fewest_steps, frontier, optimal_schedule
 from ..schedules.schedule import Schedule, expected_kl, nll
-from .report import AbstractReport
+from .report import AbstractReport, Subject
 from .schedule_table import parts_of
-from .subject import Subject
 from .table import Part
 
 BASELINES: dict[str, Callable[[int, int], Schedule]] = NAMED | {
@@ -26,14 +25,10 @@ BASELINES: dict[str, Callable[[int, int], Schedule]] = NAMED | {
 }
 """Schedules that are shown beside the optimum: those in use, and those with a guarantee."""
 
-ENOUGH = 0.05
-"""Without `steps` and `epsilon`: the share of the one-step error that may remain (our choice)."""
+ENOUGH = 0.05  # without `steps` and `epsilon`: the share of the one-step error that may remain (our choice)
 
-FRONTIER_WORK = 2**23
-"""Steps times `n` of the longest frontier of an information curve that is not asked for (our choice)."""
-
-DENSE_FRONTIER_WORK = 2**30
-"""Steps times `n^2` of that of a loss curve, which may fall and rise (our choice)."""
+FRONTIER_WORK, DENSE_FRONTIER_WORK = 2**23, 2**30
+"""Of a frontier that is not asked for: steps times `n`, and times `n^2` of a loss curve, which may rise."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,7 +42,6 @@ class ScheduleReport(AbstractReport):
     """
 
     schema: ClassVar[str] = "mdmjax.report.schedule"
-
     subject: Subject
     curve: AbstractCurve
     schedule: Schedule
@@ -94,8 +88,17 @@ class ScheduleReport(AbstractReport):
                 | {"baselines": {name: self.score(make(n, k)) for name, make in NAMED.items()}}
                 for k in listed_steps(n, frontier.gaps.size)
             }
-        if self.bootstrap is not None:
-            found["bootstrap"] = {**(self.replicates or {}), **_intervals(self.bootstrap)}
+        if (drawn := self.bootstrap) is not None:
+            found["bootstrap"] = {
+                **(self.replicates or {}),
+                "level": 0.95,
+                "gain_over_uniform": drawn.gain,
+                "gain_interval": drawn.gain_interval,
+                "fixed_schedule_interval": drawn.fixed_interval,
+                "optimism": drawn.optimism,
+                "boundaries": drawn.schedule.boundaries[1:-1],
+                "boundary_intervals": drawn.boundary_intervals,
+            }
         return found
 
     def tables(self) -> list[Part]:
@@ -143,11 +146,7 @@ def schedule_study(
 
 
 def listed_steps(n: int, longest: int) -> list[int]:
-    """Numbers of steps that are listed: all if `n <= 64`, else 1 to 16 and then by factors of sqrt 2.
-
-    >>> listed_steps(100, 100)[-6:]
-    [16, 23, 32, 45, 64, 91]
-    """
+    """Numbers of steps that are listed: all if `n <= 64`, else 1 to 16 and then by factors of sqrt 2."""
     if n <= 64:
         return list(range(1, longest + 1))
     later = (round(16 * 2 ** (i / 2)) for i in range(1, 64))
@@ -160,23 +159,8 @@ def _of_curve(curve: AbstractCurve) -> dict[str, Any]:
         names = ("total_correlation", "dual_total_correlation", "entropy", "marginal_entropy")
         return {"information_curve": curve.information} | {name: getattr(curve, name) for name in names}
     return {
-        "information_curve": None,
-        "total_correlation": None,
-        "dual_total_correlation": None,
+        **dict.fromkeys(("information_curve", "total_correlation", "dual_total_correlation")),
         "loss_curve": curve.loss,
         "measured_points": curve.measured if isinstance(curve, LossCurve) else None,
         "nll_one_by_one": curve.loss.sum(),
-    }
-
-
-def _intervals(found: BootstrapGain) -> dict[str, Any]:
-    """The bootstrap for JSON; every interval is of level 95%."""
-    return {
-        "level": 0.95,
-        "gain_over_uniform": found.gain,
-        "gain_interval": found.gain_interval,
-        "fixed_schedule_interval": found.fixed_interval,
-        "optimism": found.optimism,
-        "boundaries": found.schedule.boundaries[1:-1],
-        "boundary_intervals": found.boundary_intervals,
     }

@@ -6,35 +6,33 @@ A source is a name and a few values, with JSON both ways. It gives what it can o
 
 import dataclasses
 import hashlib
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
+from .._checks import check_integer
 from .._errors import InvalidInputError, refuse
+from ..distributions.alphabet import ByteAlphabet
 from ..distributions.base import AbstractDistribution
-from ..distributions.joint import Joint
-from ..families import FAMILIES, Family
+from ..distributions.joint import Joint, tabulate
+from ..distributions.text import CharacterClasses, text_joint
+from ..families import FAMILIES
 from ..files.arrays import read_joint, reading
+from ..files.corpus import Corpus, corpus_files, read_corpus, standard_library_files
 from ..files.loss_table import read_loss_table
 from ..information.curve import InformationCurve
+from ..information.enumeration import check_entropy_size, information_curve
 from ..information.loss_curve import LossCurve, LossTable, curve_from_table, isotonic_fit
-from .examples import Examples, distribution_examples
-from .subject import Subject, Track, untracked
-from .text_sources import AbstractSource, CorpusSource, TextSource, enumerated
+from .examples import Examples, distribution_examples, text_examples
+from .report import Subject, Track, to_plain, untracked
 
 
 @dataclasses.dataclass(frozen=True)
 class FamilySource:
-    """A distribution of a family, by every value of its parameters.
-
-    Raises:
-        InvalidInputError: a name that is no family's, or see `Family.check`.
-
-    >>> FamilySource("markov", {"n": 8, "q": 2, "flip": 0.25}).curve()[0].n
-    8
-    """
+    """A distribution of a family, by every value of its parameters (`Family.check`)."""
 
     name: str
     values: Mapping[str, Any]
@@ -42,12 +40,7 @@ class FamilySource:
     def __post_init__(self):
         if self.name not in FAMILIES:
             refuse("source", self.name, f"one of {', '.join(FAMILIES)}")
-        object.__setattr__(self, "values", self.family.check(**self.values))
-
-    @property
-    def family(self) -> Family:
-        """Its entry in the registry."""
-        return FAMILIES[self.name]
+        object.__setattr__(self, "values", FAMILIES[self.name].check(**self.values))
 
     def to_json(self) -> dict[str, Any]:
         """The name and the values."""
@@ -55,22 +48,34 @@ class FamilySource:
 
     def distribution(self, track: Track = untracked) -> tuple[AbstractDistribution, Subject]:
         """The distribution."""
-        return self.family.distribution(**self.values), self._subject()
+        return FAMILIES[self.name].distribution(**self.values), self._subject()
 
     def curve(self, track: Track = untracked) -> tuple[InformationCurve, Subject]:
         """Its information curve: in closed form, or by enumeration."""
-        if self.family.curve is not None:
-            return self.family.curve(**self.values), self._subject("closed form")
-        sizes = {p.name: self.values[p.name] for p in self.family.parameters if p.kind is int}
-        return enumerated(*self.distribution(), sizes)
+        family = FAMILIES[self.name]
+        if family.curve is None:
+            sizes = {p.name: self.values[p.name] for p in family.parameters if p.kind is int}
+            return _enumerated(*self.distribution(), sizes)
+        return family.curve(**self.values), self._subject("closed form")
 
     def examples(self, track: Track = untracked) -> Examples:
         """Samples."""
         return _samples(self)
 
     def _subject(self, method: str = "") -> Subject:
-        title, q = self.family.title(**self.values), self.family.q(**self.values)
-        return Subject(title, self.to_json(), method, q)
+        family = FAMILIES[self.name]
+        return Subject(family.title(**self.values), self.to_json(), method, family.q(**self.values))
+
+
+@dataclasses.dataclass(frozen=True)
+class AbstractSource:
+    """A name, and the few values that are its fields."""
+
+    name: ClassVar[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """The name and the values."""
+        return {"name": self.name} | to_plain(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,12 +93,71 @@ class JointSource(AbstractSource):
     def curve(self, track: Track = untracked) -> tuple[InformationCurve, Subject]:
         """By enumeration."""
         joint, subject = self.distribution()
-        return enumerated(joint, subject, {"n": joint.n, "q": joint.q})
+        return _enumerated(joint, subject, {"n": joint.n, "q": joint.q})
 
     def examples(self, track: Track = untracked) -> Examples:
         """Samples."""
         with reading("file", self.file):
             return _samples(self, fingerprint=hashlib.sha256(self.file.read_bytes()).hexdigest()[:16])
+
+
+@dataclasses.dataclass(frozen=True)
+class TextSource(AbstractSource):
+    """Classes of characters in every overlapping window of a text; without a path, the standard library's.
+
+    `path` is a text file, or a folder whose .py, .txt and .md files are read. `classes` are `"NAME=SET"`,
+    the set as inside a regular expression's brackets; the rest is 'other'. Without them: `SOURCE_CODE`.
+    """
+
+    name: ClassVar[str] = "text"
+    path: Path | None = None
+    window: int = 12
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        check_integer("window", self.window, 1)
+        _check_enumerable(self.window, self.alphabet().q, {"window": self.window})
+
+    def alphabet(self) -> CharacterClasses:
+        """The classes."""
+        for text in self.classes:
+            if "=" not in text:
+                refuse("classes", text, "NAME=SET, as digit=0-9")
+        pairs = tuple((name, inside) for name, _, inside in (text.partition("=") for text in self.classes))
+        return CharacterClasses(pairs) if pairs else CharacterClasses()
+
+    def distribution(self, track: Track = untracked) -> tuple[Joint, Subject]:
+        """The joint of every window of every file."""
+        classes, (corpus, of) = self.alphabet(), _read(self.path, track)
+        symbols = [classes.classify(text) for text in track(corpus.texts, "classifying")]
+        joint = text_joint(symbols, self.window, classes.q)
+        title = f"windows of {self.window} characters of the {of}"
+        facts = {"files": len(corpus.texts), "skipped_files": corpus.skipped}
+        facts |= {"characters": corpus.characters, "classes": list(classes.names)}
+        return joint, Subject(title, self.to_json(), q=joint.q, facts=facts)
+
+    def curve(self, track: Track = untracked) -> tuple[InformationCurve, Subject]:
+        """By enumeration."""
+        return _enumerated(*self.distribution(track), {"window": self.window})
+
+
+@dataclasses.dataclass(frozen=True)
+class CorpusSource(AbstractSource):
+    """Random windows of a text to train on, of its common characters or of `bytes` of UTF-8."""
+
+    name: ClassVar[str] = "text"
+    path: Path | None = None
+    length: int = 128
+    bytes: bool = False
+
+    def __post_init__(self):
+        check_integer("length", self.length, 1)
+
+    def examples(self, track: Track = untracked) -> Examples:
+        """Windows of the training files, and of those held out."""
+        corpus, of = _read(self.path, track)
+        name = self.path.name if self.path else f"the {of}"
+        return text_examples(corpus, self.length, ByteAlphabet() if self.bytes else None, of=name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,37 +180,24 @@ class LossTableSource(AbstractSource):
         """The measured curve, or the nonincreasing one nearest to it."""
         curve, facts = curve_and_facts(self.table(), isotonic=self.isotonic)
         facts = {"length_given": self.length is not None} | facts
-        method = "measured on a model"
-        return curve, Subject(f"loss table {self.file.name}", self.to_json(), method, None, facts)
+        title, method = f"loss table {self.file.name}", "measured on a model"
+        return curve, Subject(title, self.to_json(), method, None, facts)
 
 
 Source = FamilySource | JointSource | TextSource | CorpusSource | LossTableSource
-"""Any of them."""
 
-
-WRITTEN: dict[type, dict[str, Any]] = {
-    JointSource: {"file": str},
-    TextSource: {"path": str | None, "window": int, "classes": list},
-    CorpusSource: {"path": str | None, "length": int, "bytes": bool},
-    LossTableSource: {"file": str, "length": int | None, "isotonic": bool},
-}
-"""The keys, but for the name, and the types of what each source writes."""
+WRITTEN = {Path: str, Path | None: str | None, tuple[str, ...]: list}
+"""What JSON has where a field of a source is of another type."""
 
 
 def source_from_json(document: Any) -> Source:
-    """The source whose `to_json` is `document`: of a report, or of the metadata of a trained model.
-
-    Raises:
-        InvalidInputError: anything else.
-
-    >>> source_from_json({"name": "text", "path": None, "length": 16, "bytes": True})
-    CorpusSource(path=None, length=16, bytes=True)
-    """
+    """The source whose `to_json` is `document`: of a report, or of the metadata of a trained model."""
     options = dict(document) if isinstance(document, Mapping) else {}
     name = options.pop("name", None)
     if isinstance(name, str) and name in FAMILIES:
         return FamilySource(name, options)
-    for kind, types in WRITTEN.items():
+    for kind in (JointSource, TextSource, CorpusSource, LossTableSource):
+        types = {field.name: WRITTEN.get(field.type, field.type) for field in dataclasses.fields(kind)}
         if kind.name == name and options.keys() == types.keys():
             for key, value in options.items():
                 good = isinstance(value, types[key])
@@ -159,8 +210,6 @@ def source_from_json(document: Any) -> Source:
 
 def rooted(source: Source) -> Source:
     """The source with its path absolute: it means the same from any folder."""
-    if isinstance(source, FamilySource):
-        return source
     paths = {key: value.resolve() for key, value in vars(source).items() if isinstance(value, Path)}
     return dataclasses.replace(source, **paths)
 
@@ -168,17 +217,29 @@ def rooted(source: Source) -> Source:
 def curve_and_facts(table: LossTable, *, isotonic: bool) -> tuple[LossCurve, dict[str, Any]]:
     """The loss curve of a table, and what its reader should know of it."""
     curve = curve_from_table(table)
-    if isotonic:
-        curve = isotonic_fit(curve)
+    curve = isotonic_fit(curve) if isotonic else curve
     points = int(curve.measured.sum())
-    return curve, {
-        "rows": int(table.loss.size),
-        "measured": points,
-        "interpolated": curve.n - points,
-        "repeated": table.repeated,
-        "rises": int((jnp.diff(curve.loss[curve.measured]) > 0).sum()),
-        "isotonic": isotonic,
-    }
+    rises = int((jnp.diff(curve.loss[curve.measured]) > 0).sum())
+    facts = {"rows": int(table.loss.size), "measured": points, "interpolated": curve.n - points}
+    return curve, facts | {"repeated": table.repeated, "rises": rises, "isotonic": isotonic}
+
+
+def _enumerated(
+    distribution: AbstractDistribution, subject: Subject, sizes: dict[str, int]
+) -> tuple[InformationCurve, Subject]:
+    """The curve of a distribution that has no closed form: every state, every subset."""
+    n, q = distribution.n, distribution.q
+    _check_enumerable(n, q, sizes)
+    method = f"enumeration of {q}^{n} states and 2^{n} subsets"
+    return information_curve(tabulate(distribution)), dataclasses.replace(subject, method=method)
+
+
+def _check_enumerable(n: int, q: int, sizes: dict[str, int]) -> None:
+    """`check_entropy_size`, in the words of the `sizes` that were given."""
+    try:
+        check_entropy_size(n, q)
+    except InvalidInputError as error:
+        refuse(", ".join(sizes), ", ".join(map(str, sizes.values())), error.wanted, error.remedy)
 
 
 def _samples(source: FamilySource | JointSource, **facts: str) -> Examples:
@@ -189,3 +250,11 @@ def _samples(source: FamilySource | JointSource, **facts: str) -> Examples:
     except InvalidInputError:
         curve = None
     return distribution_examples(distribution, subject.title, facts, curve)
+
+
+def _read(path: Path | None, track: Track) -> tuple[Corpus, str]:
+    """The texts of a path or of the standard library, and what they are of."""
+    files = standard_library_files() if path is None else corpus_files(path)
+    corpus = read_corpus(track(files, "reading"))
+    version = ".".join(map(str, sys.version_info[:3]))
+    return corpus, str(path) if path else f"standard library of Python {version}"

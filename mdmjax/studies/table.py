@@ -1,8 +1,4 @@
-"""Tables that show themselves: one list of columns gives text for a terminal or a file, and HTML.
-
-What is shown is a list of parts: paragraphs (text) and `Table`s. Nothing here prints, and rich is imported
-when there is something to show.
-"""
+"""Paragraphs and tables that show themselves, as text for a terminal or a file, and as HTML."""
 
 import html
 import math
@@ -12,19 +8,12 @@ from typing import Any, Literal
 
 from .._errors import printable
 
-PLAIN_WIDTH = 120
-"""Columns of a text that is not for a terminal."""
-
-LEAST_ROOM = 16
-"""Characters below which no text is wrapped and no list shortened: a column goes instead (our choice)."""
+PLAIN_WIDTH = 120  # columns of a text that is not for a terminal
+LEAST_ROOM = 16  # characters below which a column goes, before its text is wrapped or cut (our choice)
 
 
 def shortened(text: str, room: int) -> str:
-    """`text` in at most `room` characters, cut between words.
-
-    >>> shortened("1x3 2 9 12x4 13", 12)
-    '1x3 2 9 ...'
-    """
+    """`text` in at most `room` characters, cut between words."""
     return text if len(text) <= room else f"{text[: room - 3].rpartition(' ')[0]} ...".strip()
 
 
@@ -72,23 +61,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under columns, with lines above and below; `bold` says which rows stand out.
-
-    `in_full` is shown where the list of a bold row was shortened or left out: the place to give it in full.
-    """
+    """Rows under columns; `in_full` is shown where the list of a bold row was shortened or left out."""
 
     columns: Sequence[Column]
     rows: Sequence[Any]
     title: str = ""
-    caption: str = ""
     bold: Callable[[Any], bool] = lambda row: False
     in_full: str = ""
 
     def layout(self, width: int) -> dict[int, int]:
-        """The columns that are shown in `width` characters, and how many of them each has.
-
-        A cell has two of padding and a bar after it. They are wider than `width` only if numbers need it.
-        """
+        """The columns shown in `width` characters (more if numbers need it), and how many each has."""
         texts = [column.texts(self.rows) for column in self.columns]
         least = {n: column.least(texts[n]) for n, column in enumerate(self.columns)}
         for weak in ("optional", "shorten"):
@@ -111,8 +93,7 @@ class Table:
         grid = Grid(box=ASCII if plain else HEAVY_HEAD, show_edge=False)
         columns, in_full = [], self.in_full
         for n, column in enumerate(self.columns):
-            heading, *cells = column.texts(self.rows)
-            width = widths.get(n, 0)
+            (heading, *cells), width = column.texts(self.rows), widths.get(n, 0)
             if column.shorten:
                 told = (cell for cell, row in zip(cells, self.rows, strict=True) if self.bold(row))
                 in_full = "" if all(len(cell) <= width for cell in told) else in_full
@@ -125,24 +106,20 @@ class Table:
         if self.title:
             yield Text(printable(self.title))
         yield from console.render(grid, options.update(width=max(_sum(widths), options.max_width)))
-        for line in (self.caption, in_full):
-            if line:
-                yield Text(printable(f"\n{line}"))
+        if in_full:
+            yield Text(printable(f"\n{in_full}"))
 
     def _repr_html_(self) -> str:
         sides = [f' style="text-align: {column.justify}"' for column in self.columns]
-        lines = []
+        lines = [_tag("caption", self.title)] if self.title else []
         for n, cells in enumerate(zip(*(column.texts(self.rows) for column in self.columns), strict=True)):
             style = ' style="font-weight: bold"' if n and self.bold(self.rows[n - 1]) else ""
-            tag = "td" if n else "th"
-            tagged = (_tag(tag, cell, side) for cell, side in zip(cells, sides, strict=True))
+            tagged = (_tag("td" if n else "th", *pair) for pair in zip(cells, sides, strict=True))
             lines.append(f"<tr{style}>{''.join(tagged)}</tr>")
-        title = _tag("caption", self.title) if self.title else ""
-        return f"<table>{title}{''.join(lines)}</table>" + (_tag("p", self.caption) if self.caption else "")
+        return f"<table>{''.join(lines)}</table>"
 
 
 Part = str | Table
-"""What is shown in one piece: a paragraph, or a table."""
 
 
 def as_text(parts: Sequence[Part], stream: Any = None) -> str:
@@ -152,13 +129,8 @@ def as_text(parts: Sequence[Part], stream: Any = None) -> str:
     from rich.console import Console
 
     terminal = stream is not None and stream.isatty()
-    console = Console(
-        file=StringIO() if stream is None else stream,
-        width=None if terminal else PLAIN_WIDTH,
-        force_terminal=terminal,
-        force_jupyter=False,
-        highlight=False,
-    )
+    file, width = stream or StringIO(), None if terminal else PLAIN_WIDTH
+    console = Console(file=file, width=width, force_terminal=terminal, force_jupyter=False, highlight=False)
     with console.capture() as captured:  # rich would exit by itself where the reader of a pipe left
         for part in rendered(parts):
             console.print(part, crop=False)

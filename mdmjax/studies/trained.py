@@ -16,11 +16,10 @@ from ..information.loss_curve import LossCurve, LossTable, curve_from_table, iso
 from ..training.data import AbstractData
 from .examples import check_same_data
 from .loss_curve import loss_curve_study
+from .report import Track, untracked
 from .sources import CorpusSource, FamilySource, JointSource, source_from_json
-from .subject import Track, untracked
 
-LOSS_CURVE = "loss_curve.csv"
-"""The file in a model's folder that holds its measured losses."""
+LOSS_CURVE = "loss_curve.csv"  # the measured losses, in a model's folder
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,12 +33,7 @@ class Trained:
     metadata: dict[str, Any]
 
     def held_out(self, track: Track = untracked) -> AbstractData:
-        """Windows of the held-out files, read again; of a distribution, fresh samples.
-
-        Raises:
-            InvalidInputError: files that are gone or not those of the training: what was held out then may
-                have been trained on.
-        """
+        """Windows of the held-out files, read again (`check_same_data`); or fresh samples."""
         examples = self.source.examples(track)
         check_same_data(self.metadata["data"], examples.facts)
         return examples.held_out
@@ -47,16 +41,14 @@ class Trained:
     def curve(self, track: Track = untracked) -> tuple[LossCurve, str]:
         """The loss curve, measured now if the folder has none that is up to date; and which it is.
 
-        Either is made nonincreasing (`isotonic_fit`): an optimum seeks out the dips of noise.
+        Made nonincreasing (`isotonic_fit`): an optimum seeks out the dips of noise.
         """
         table, how = self.stored_losses(), f"by the isotonic fit of {self.folder / LOSS_CURVE}"
         if table is None:
             found = loss_curve_study(jax.random.key(0), self.network, self.held_out(track), track=track)
             table = found.losses.table()
-            how = (
-                f"by a loss curve measured now on {found.sequences} held-out sequences (isotonic fit; "
-                f"`mdmjax loss-curve {self.folder}` keeps one)"
-            )
+            how = f"by a loss curve measured now on {found.sequences} held-out sequences (isotonic fit; "
+            how += f"`mdmjax loss-curve {self.folder}` keeps one)"
         return isotonic_fit(curve_from_table(table)), how
 
     def stored_losses(self) -> LossTable | None:

@@ -32,11 +32,8 @@ from .examples import Examples
 from .report import AbstractReport
 from .table import Part
 
-SAVE_SECONDS = 30.0
-"""A checkpoint is written when the last one is this old (our choice)."""
-
-HELD_OUT_BATCH, HELD_OUT_BATCHES = 64, 64
-"""Sequences that the final loss is measured on (our choice)."""
+SAVE_SECONDS = 30.0  # a checkpoint is written when the last one is this old (our choice)
+HELD_OUT_BATCH, HELD_OUT_BATCHES = 64, 64  # sequences that the final loss is measured on (our choice)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,33 +41,27 @@ class TrainingReport(AbstractReport):
     """What a training came to. Losses are in nats a token, one token a step in random order."""
 
     schema: ClassVar[str] = "mdmjax.report.training"
-
     title: str
     n: int
     q: int
     parameters: int
-    steps: int
-    """Steps done in all."""
-    finished: bool
-    """Whether these are all steps of the plan; one that was stopped is not measured."""
-    resumed_from: int
-    """Steps that were done before."""
+    steps: int  # done in all
+    finished: bool  # whether these are all of the plan; one that was stopped is not measured
+    resumed_from: int  # steps that were done before
     tokens: int
-    seconds: float
-    """Of all steps, those done before too."""
+    seconds: float  # of all steps, those done before too
     held_out_loss: float | None
     held_out_stderr: float | None
-    compare: dict[str, float]
-    """Losses to compare with, by what they are."""
+    compare: dict[str, float]  # losses to compare with, by what they are
     folder: str
-    source: Mapping[str, Any]
-    """Where the data can be had again."""
+    source: Mapping[str, Any]  # where the data can be had again
     files: tuple[str, ...] = (MODEL, CHECKPOINT, LOG)
 
     def fields(self) -> dict[str, Any]:
         """What JSON has: the fields, and the commands that come next."""
-        following = [f"mdmjax {verb} {self.folder}" for verb in ("loss-curve", "decode")]
-        return super().fields() | {"next": following}
+        return super().fields() | {
+            "next": [f"mdmjax {verb} {self.folder}" for verb in ("loss-curve", "decode")]
+        }
 
     def tables(self) -> list[Part]:
         """The summary in words."""
@@ -125,10 +116,7 @@ def training_study(
     used = max(d for d in range(1, len(devices) + 1) if plan.batch % d == 0)
     check_training(config, plan, devices=used, limit=limit)
     header = training_header(key, examples, config, plan, source)
-
-    def created() -> TrainState:
-        return TrainState.create(key, plan, config, limit=limit)
-
+    created = lambda: TrainState.create(key, plan, config, limit=limit)
     state = resumed(folder, header, jax.eval_shape(created)) or created()
     begun = int(state.step)
     with new_folder(folder):
@@ -148,7 +136,7 @@ def training_study(
             kept = f"{folder} keeps the checkpoint of step {book.saved}"
             raise InvalidInputError(f"{error}; {kept}: train in another folder") from None
     step, loss, stderr = int(state.step), None, None
-    if step == plan.steps:
+    if finished := step == plan.steps:
         loss, stderr = mean_loss(key, state.ema, examples.held_out, HELD_OUT_BATCH, HELD_OUT_BATCHES)
     return TrainingReport(
         title=examples.title,
@@ -156,7 +144,7 @@ def training_study(
         q=config.q,
         parameters=config.parameters,
         steps=step,
-        finished=step == plan.steps,
+        finished=finished,
         resumed_from=begun,
         tokens=step * plan.batch * config.n,
         seconds=before + book.seconds,
@@ -197,14 +185,11 @@ class _Book:
 
     def log(self, progress: Progress) -> None:
         """A row for every step of the chunk, whose seconds are spread evenly over them."""
-        count = len(progress.log.loss)
+        count, tokens = len(progress.log.loss), self.plan.batch * self.n
         times = self.before + np.linspace(self.seconds, progress.seconds, count + 1)[1:]
-        first, tokens = progress.step - count + 1, self.plan.batch * self.n
-        rows = [
-            (first + i, *(float(x[i]) for x in progress.log), (first + i) * tokens, float(times[i]))
-            for i in range(count)
-        ]
-        append_log(self.folder / LOG, rows)
+        steps = np.arange(progress.step - count, progress.step) + 1
+        columns = (steps, *progress.log, steps * tokens, times)
+        append_log(self.folder / LOG, list(zip(*(np.asarray(x).tolist() for x in columns), strict=True)))
         self.seconds = progress.seconds
 
 
@@ -218,9 +203,5 @@ def training_header(
     """All that a training depends on, as JSON has it: two of the same header are the same training."""
     seed = int.from_bytes(np.asarray(jax.random.key_data(key)).astype(">u4").tobytes(), "big")
     described = {"betas": list(plan.betas), "masks": plan.masks.__name__, "seed": seed}
-    return {
-        "source": dict(source or {}),
-        "data": examples.facts,
-        "network": dataclasses.asdict(config),
-        "plan": dataclasses.asdict(plan) | described,
-    }
+    told = {"network": dataclasses.asdict(config), "plan": dataclasses.asdict(plan) | described}
+    return {"source": dict(source or {}), "data": examples.facts} | told

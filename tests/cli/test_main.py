@@ -13,7 +13,7 @@ import pytest
 from _toy_cli import TOY
 
 from mdmjax.cli import main
-from mdmjax.cli.progress import progress_bar, track
+from mdmjax.cli.output import progress_bar, track
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, str(ROOT / "tests" / "_toy_cli.py")]
@@ -229,7 +229,7 @@ def test_progress_in_a_terminal_is_on_stderr_and_goes_away(capsys, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     assert list(track(["a", "b"], "read[i]ng")) == ["a", "b"]
-    with progress_bar("training", 3, done=1, note="compiling") as move:
+    with progress_bar("training", 3) as move:
         move(2, "loss 0.5")
     assert capsys.readouterr().out == ""
     shown = terminal.getvalue()
