@@ -415,6 +415,7 @@ def test_a_checkpoint_of_a_wrong_header(capsys, tmp_path, change):
 def test_a_signal_saves_and_stops(tmp_path, name, code):
     """As a preempted job has it, and a terminal that is closed."""
     start = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    start += "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
     start += "from mdmjax.cli import main; sys.exit(main())"
     words = f"train parity --n 4 {SMALL} --steps 1000000 --out trained".split()
     process = subprocess.Popen(

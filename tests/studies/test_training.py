@@ -271,6 +271,7 @@ from mdmjax.training import fit
 
 if "asked" in sys.argv:  # whatever started the tests ignores
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 training.SAVE_SECONDS, training.HELD_OUT_BATCHES = float(sys.argv[3]), 2
 config = TransformerConfig(n=8, q=3, width=8, depth=1, heads=1, hidden=8)
 plan = TrainingPlan(steps=int(sys.argv[2]), batch=4)
