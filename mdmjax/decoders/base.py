@@ -24,19 +24,16 @@ if TYPE_CHECKING:  # type checkers take `eqx.AbstractClassVar` for a field
 else:
     from equinox import AbstractClassVar
 
-MAX_STEPS = 1024
-"""The steps after which a decoder that may go on for ever is stopped."""
-
-DENOISED = "a call of the denoiser"
-"""What most calls are."""
+# The steps after which a decoder that may go on for ever is stopped; what most calls are.
+MAX_STEPS, DENOISED = 1024, "a call of the denoiser"
 
 
 class AbstractRule(eqx.Module):
     r"""Which masked positions a step reveals, from what the denoiser says; `Reveal(rule)` is its decoder.
 
-    `choose` is a function of one sequence; with `is_random` false it must not use its key. A random rule
-    has an exact law if it says the probability of every choice in `choice_law`. At least one masked
-    position must be chosen while there is one; what is chosen and not masked stays as it is.
+    With `is_random` false `choose` must not use its key. A random rule has an exact law if it says the
+    probability of every choice in `choice_law`. At least one masked position must be chosen while there is
+    one; what is chosen and not masked stays as it is.
 
     >>> from mdmjax import Joint, Oracle, Reveal, exact_law
     >>> class Sure(AbstractRule):
@@ -142,10 +139,8 @@ def drawn_branch(key: Key[Array, ""], branches: Branches) -> Int[Array, " n"]:
 
 
 def drawn_from(key: Key[Array, ""], probs: Float[Array, "n symbols"]) -> Int[Array, " n"]:
-    r"""One symbol from each row, by inversion of its sums: `n` random numbers; Gumbel noise takes `n q`.
-
-    A symbol of probability zero is never drawn, however the sums are rounded.
-    """
+    """One symbol from each row, by inversion of its sums: `n` random numbers; Gumbel noise takes `n q`."""
+    # A symbol of probability zero is never drawn, however the sums are rounded.
     possible, sums = probs > 0, jnp.cumsum(probs, axis=-1)
     total = jnp.max(sums, axis=-1, keepdims=True, where=possible, initial=0.0)
     place = jax.random.uniform(key, total.shape, total.dtype) * total

@@ -1,7 +1,7 @@
-r"""Rules that reveal the positions of highest score: easy-first and its relatives.
+"""Rules that reveal the positions of highest score: easy-first and its relatives.
 
-Everywhere in the decoders scores are compared on a grid of `1e-12` (`1e-6` in float32; `comparable`), and
-the lowest position comes first among equals: samples and exact laws break ties alike.
+All decoders compare scores on the grid of `comparable`, and the lowest position comes first among equals:
+samples and exact laws break ties alike.
 """
 
 from collections.abc import Callable
@@ -22,11 +22,11 @@ Score = Callable[[LogProbs], Float[Array, " n"]]
 class Ranked(AbstractRule):
     r"""The masked positions of highest `score`, as many as the schedule says.
 
-    `score` maps the rows `[n, q]` to `[n]`: `negative_entropy`, `confidence` or `margin` for easy-first,
-    `row_entropy` for hard-first, or any other. `Ranked(confidence, ascending_steps(n))` is ASS.
+    `score` is `negative_entropy`, `confidence` or `margin` for easy-first, `row_entropy` for hard-first, or
+    any other function of the rows. `Ranked(confidence, ascending_steps(n))` is ASS.
 
     Raises:
-        InvalidInputError: at the first use, counts that do not sum to the number of positions.
+        InvalidInputError: as `RandomSubset`.
 
     >>> import jax
     >>> rows = jnp.log(jnp.array([[0.5, 0.5], [0.1, 0.9], [0.9, 0.1]]))

@@ -20,15 +20,7 @@ from .thresholds import ConfidenceThreshold
 
 
 def leave_one_out(denoiser: AbstractDenoiser, tokens: Tokens) -> Float[Array, " n"]:
-    r"""$\hat p(x_i \mid x_{S \setminus i})$ of every revealed token, and 1 of a masked position.
-
-    `n` drafts in one batched call. For the oracle it is the conditional of a Gibbs sampler.
-
-    >>> from mdmjax import Joint, Oracle
-    >>> pair = Oracle(Joint(jnp.array([[0.4, 0.1], [0.1, 0.4]])))
-    >>> leave_one_out(pair, jnp.array([0, 1])).round(4).tolist()
-    [0.2, 0.2]
-    """
+    r"""$\hat p(x_i \mid x_{S \setminus i})$ of every revealed token, and 1 of a masked position."""
     n, q = denoiser.n, denoiser.q
     drafts = jnp.where(jnp.eye(n, dtype=bool), q, tokens[None, :])
     rows = jax.vmap(lambda i, draft: denoiser(draft)[i])(jnp.arange(n), drafts)
@@ -41,15 +33,12 @@ class LowConfidence(AbstractJudged):
 
     Every masked position is drawn from its row; the draws of highest $\hat p_i(x_i)$ stay for good, as many
     as the schedule says, and the others are masked again. Because the choice looks at the draws, what is
-    kept is not distributed as the rows say. Ties are those of `ranked`.
-
-    Tokens are drawn at `temperature`; the confidences are those of the rows as they are, or of `judge`. At
-    temperature 0 it is `Reveal(Ranked(confidence, schedule), temperature=0)`. `branches` has one branch a
-    word, $q^n$; a draw takes `O(n q)` and one call.
+    kept is not distributed as the rows say. `temperature` and `judge` are as in `Reveal`; at temperature 0
+    it is `Reveal(Ranked(confidence, schedule), temperature=0)`. `branches` has $q^n$, one a word; a draw
+    takes `O(n q)` and one call.
 
     Raises:
-        InvalidInputError: at the first use, counts that do not sum to the number of positions; branches of
-            more than 512 MiB.
+        InvalidInputError: as `RandomSubset` and `Reveal`; branches of more than 512 MiB.
 
     >>> from mdmjax import Joint, Oracle
     >>> coins = Oracle(Joint(jnp.outer(jnp.array([0.5, 0.5]), jnp.array([0.25, 0.75]))))
@@ -75,8 +64,7 @@ class LowConfidence(AbstractJudged):
         masked = tokens == q
         judged, probs = (jnp.exp(rows) for rows in self.rows(denoiser, tokens))
         # Revealed positions are certain of their token, whatever the denoiser says of them.
-        shown = kept_rows(tokens, q, probs.dtype)[:, :q]
-        probs = jnp.where(masked[:, None], probs, shown)
+        probs = jnp.where(masked[:, None], probs, kept_rows(tokens, q, probs.dtype)[:, :q])
         words = jnp.asarray(np.indices((q,) * n).reshape(n, -1).T, tokens.dtype)
         weights = jnp.prod(probs[jnp.arange(n), words], axis=1)
         kept = jax.vmap(lambda word: jnp.where(self._kept(judged, masked, word), word, tokens))(words)
@@ -131,12 +119,15 @@ class ReMDM(AbstractDecoder):
             refuse("sigmas", f"of shape {self.sigmas.shape}", f"{self.alphas.size - 1} numbers, one a step")
         if any(isinstance(x, Tracer) for x in (self.alphas, self.sigmas)):
             return
-        values, most = np.asarray(self.sigmas), most_remasked(_checked_levels(self.alphas))
+        values, most = np.asarray(self.sigmas), most_remasked(self.alphas)
         wrong = ~((values >= 0) & (values <= most * (1 + 4 * np.finfo(values.dtype).eps)))
         if wrong.any():
             step = int(np.argmax(wrong))
-            wanted = f"a probability of at most {most[step]:.6g}"
-            refuse("sigmas", f"{values[step]:.6g} at step {step}", wanted)
+            found, wanted = (
+                f"{values[step]:.6g} at step {step}",
+                f"a probability of at most {most[step]:.6g}",
+            )
+            refuse("sigmas", found, wanted)
 
     @classmethod
     def cap(cls, levels: Schedule | Numbers, eta: Numbers) -> "ReMDM":
@@ -190,25 +181,19 @@ class ReMDM(AbstractDecoder):
         return step >= self.sigmas.shape[0]
 
 
-def most_remasked(alphas: Float[np.ndarray, " levels"]) -> Float[np.ndarray, " steps"]:
-    r"""$\sigma_t^{\max} = \min(1, (1 - \alpha_{t+1}) / \alpha_t)$, 1 where $\alpha_t = 0$."""
-    before, after = alphas[:-1], alphas[1:]
-    return np.minimum(1.0, np.divide(1 - after, before, out=np.ones_like(before), where=before > 0))
-
-
-def _levels(levels: Schedule | Numbers) -> Float[np.ndarray, " levels"]:
-    """The levels as given, or those of the schedule."""
-    given = levels.boundaries / levels.n if isinstance(levels, Schedule) else levels
-    return _checked_levels(*as_floats(given))
-
-
-def _checked_levels(alphas: Float[Array, " levels"]) -> Float[np.ndarray, " levels"]:
-    """The levels as NumPy; refused if they do not rise from 0 to 1."""
+def most_remasked(alphas: Float[Array, "..."]) -> Float[np.ndarray, " steps"]:
+    r"""$\sigma_t^{\max}$, 1 where $\alpha_t = 0$; levels that do not rise from 0 to 1 are refused."""
     values = np.asarray(alphas, np.float64)
     right = values.ndim == 1 and values.size > 1 and values[0] == 0 and values[-1] == 1
     if not (right and np.all(np.diff(values) >= 0) and np.all(values[:-1] < 1)):
         refuse("alphas", values.tolist(), "numbers that rise from 0 to 1, below 1 until the end")
-    return values
+    before, after = values[:-1], values[1:]
+    return np.minimum(1.0, np.divide(1 - after, before, out=np.ones_like(before), where=before > 0))
+
+
+def _levels(levels: Schedule | Numbers) -> Float[Array, "..."]:
+    """The levels as given, or those of the schedule."""
+    return as_floats(levels.boundaries / levels.n if isinstance(levels, Schedule) else levels)[0]
 
 
 class Wino(AbstractJudged):
@@ -221,11 +206,11 @@ class Wino(AbstractJudged):
 
     Our choices: their limit is one fewer than the step before drafted, which a state has no memory of;
     they cut drafts at 20 and at 0.7 of the masked positions; and with drawn tokens they judge the draw,
-    not the row. Tokens are drawn at `temperature`; confidences and verifications are those of the rows as
-    they are, or of `judge`. A verification that is NaN fails.
+    not the row. `temperature` and `judge`, who verifies too, are as in `Reveal`. A verification that is NaN
+    fails.
 
     Raises:
-        InvalidInputError: a threshold not in `[0, 1]`.
+        InvalidInputError: a threshold not in `[0, 1]`; as `Reveal`.
 
     >>> from mdmjax import Joint, Oracle
     >>> pair, coin = jnp.array([[0.4, 0.1], [0.1, 0.4]]), jnp.array([0.25, 0.75])

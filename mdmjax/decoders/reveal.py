@@ -15,11 +15,7 @@ from .orders import subsets
 class AbstractJudged(AbstractDecoder):
     """A decoder that draws tokens at a `temperature`, 0 for the argmax, and chooses by the rows before it.
 
-    If a `judge` is given, choices go by its rows instead, and its calls are not counted (our choice). Other
-    decoders draw before they choose: see `AtTemperature`.
-
-    Raises:
-        InvalidInputError: `temperature` not a finite number of at least 0.
+    If a `judge` is given, choices go by its rows instead, and its calls are not counted (our choice).
     """
 
     temperature: float | int = eqx.field(default=1.0, static=True, kw_only=True)
@@ -59,14 +55,10 @@ class AtTemperature(AbstractDecoder):
 
     decoder: AbstractDecoder
     temperature: float | int = eqx.field(static=True)
+    revises = property(lambda self: self.decoder.revises)
 
     def __check_init__(self):
         check_temperature(self.temperature)
-
-    @property
-    def revises(self) -> bool:
-        """Whether `decoder` does."""
-        return self.decoder.revises
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """Those of the decoder with the tempered denoiser."""
@@ -112,6 +104,8 @@ class Reveal(AbstractJudged):
     """The decoder of a rule: the positions that it chooses are drawn independently, the others stay.
 
     `Reveal(rule, temperature=1.0, judge=None)`: a step calls the denoiser once, on the tokens before it.
+    Tokens are drawn at `temperature`, 0 for the argmax; the rule goes by the rows before it, or by those of
+    `judge`, whose calls are not counted (our choice).
 
     Raises:
         InvalidInputError: `temperature` not a finite number of at least 0.
@@ -132,9 +126,8 @@ class Reveal(AbstractJudged):
         if self.rule.is_random:
             weights, chosen = self.rule.choice_law(judged, tokens, step), jnp.asarray(subsets(denoiser.n))
         else:
-            key = jax.random.key(0)  # not used: the rule is not random
             weights = jnp.ones((1,), judged.dtype)
-            chosen = self.rule.choose(key, judged, tokens, step)[None, :]
+            chosen = self.rule.choose(jax.random.key(0), judged, tokens, step)[None, :]  # a key not used
         return Branches(weights, jax.vmap(lambda one: revealed_rows(written, tokens, one))(chosen))
 
     def draw(self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Tokens:
@@ -142,10 +135,8 @@ class Reveal(AbstractJudged):
         choosing, drawing = jax.random.split(key)
         judged, written = self.rows(denoiser, tokens)
         chosen = self.rule.choose(choosing, judged, tokens, step) & (tokens == denoiser.q)
-        if self.temperature == 0:
-            drawn = jnp.argmax(written, axis=-1)
-        else:
-            drawn = drawn_from(drawing, jnp.exp(written))
+        greedy = self.temperature == 0
+        drawn = jnp.argmax(written, axis=-1) if greedy else drawn_from(drawing, jnp.exp(written))
         return jnp.where(chosen, drawn.astype(tokens.dtype), tokens)
 
     def most_steps(self, n: int) -> int:

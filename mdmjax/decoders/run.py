@@ -18,9 +18,8 @@ from .base import AbstractDecoder, drawn_branch
 class Trace(NamedTuple):
     """What was drawn and when: `finalised[i]` is the last step, from 0, that changed position `i`.
 
-    `calls` counts the calls of the denoiser. A position that is still masked at the end, because the
-    steps were not enough, holds the mask `q`; one that was never changed has `finalised` equal to the
-    bound on the steps (`n` for a decoder that only reveals).
+    `calls` counts the calls of the denoiser. A position that is still masked at the end holds the mask `q`;
+    one that was never changed has the bound on the steps in `finalised` (`n` if the decoder only reveals).
 
     >>> Trace(jnp.array([1, 0]), finalised=jnp.array([0, 1]), calls=jnp.array(2)).tokens.tolist()
     [1, 0]
@@ -106,14 +105,9 @@ def decode_many(
 
 @eqx.filter_jit
 def _decode_many(
-    keys: Key[Array, " samples"],
-    denoiser: AbstractDenoiser,
-    decoder: AbstractDecoder,
-    batch: int,
-    limit: int,
+    keys, denoiser: AbstractDenoiser, decoder: AbstractDecoder, batch: int, limit: int
 ) -> Trace:
-    draw = lambda key: decode(key, denoiser, decoder, max_steps=limit)
-    return jax.lax.map(draw, keys, batch_size=batch)
+    return jax.lax.map(lambda key: decode(key, denoiser, decoder, max_steps=limit), keys, batch_size=batch)
 
 
 def step_limit(decoder: AbstractDecoder, n: int, max_steps: int | None) -> int:

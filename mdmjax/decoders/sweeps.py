@@ -22,8 +22,7 @@ class Sweeps(AbstractDecoder):
     Gibbs sampler. Where it leads is `stationary_law`.
 
     Raises:
-        InvalidInputError: blocks that are empty or do not hold each of `0..n-1` once; `passes` below 1; at
-            the first use, another number of positions.
+        InvalidInputError: as `FixedPartition`; `passes` below 1.
 
     >>> from mdmjax import Joint, Oracle, exact_law
     >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))

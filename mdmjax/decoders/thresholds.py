@@ -3,13 +3,13 @@ r"""Rules that choose how many positions to reveal from how certain the denoiser
 Each reveals at least the best masked position. Ties and comparisons are those of `ranked`.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 from jax.scipy.special import gammaln
 
 from .._checks import Numbers, positive, probability, scalar
-from .._errors import refuse
 from .._numerics import comparable
 from .._types import Array, Float, Int, Key, LogProbs, Positions, Step, Tokens
 from .base import AbstractRule
@@ -116,15 +116,11 @@ class EntropySum(AbstractRule):
 
     threshold: Float[Array, ""]
     place: Int[Array, " n"] | None
+    is_random = property(lambda self: self.place is None)
 
     def __init__(self, threshold: Numbers, order: Numbers | None = None):
         self.threshold = _nats("threshold", threshold)
         self.place = None if order is None else places_of(order)
-
-    @property
-    def is_random(self) -> bool:
-        """Whether the order is."""
-        return self.place is None
 
     def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The positions before which the others sum to at most `threshold`."""
@@ -167,8 +163,4 @@ def _sum_before(nats: Float[Array, " n"], place: Int[Array, " n"], bound: Float[
 
 
 def _nats(argument: str, value: Numbers) -> Float[Array, ""]:
-    """The value as one number, refused if it is not finite and at least 0; a traced value passes."""
-    number = scalar(argument, value)
-    if not isinstance(number, Tracer) and not 0 <= float(number) < float("inf"):
-        refuse(argument, f"{float(number):.6g}", "a finite number of nats >= 0")
-    return number
+    return scalar(argument, value, "a finite number of nats >= 0", lambda x: 0 <= x < math.inf)

@@ -61,10 +61,7 @@ class EntropyNoise(AbstractPerturbed):
     def _past(self, tokens: Tokens) -> Float[Array, ""]:
         """The sum of the errors of the revealed positions, from left to right."""
         positions = jnp.arange(self.n)
-
-        def row_before(i):
-            return self.denoiser(jnp.where(positions < i, tokens, self.q))[i]
-
+        row_before = lambda i: self.denoiser(jnp.where(positions < i, tokens, self.q))[i]
         rows = jax.lax.map(row_before, positions)
         alpha = self.alpha.astype(rows.dtype)
         certain = jnp.min(rows, axis=-1, where=rows > -jnp.inf, initial=0.0)
@@ -74,17 +71,13 @@ class EntropyNoise(AbstractPerturbed):
             error = jnp.minimum(alpha * own + self.lam * past, cap)
             return past + jnp.where(revealed, error, 0.0), None
 
-        start = jnp.zeros((), rows.dtype)
-        total, _ = jax.lax.scan(add, start, (entropy(jnp.exp(rows)), -certain, tokens != self.q))
-        return total
+        each = entropy(jnp.exp(rows)), -certain, tokens != self.q
+        return jax.lax.scan(add, jnp.zeros((), rows.dtype), each)[0]
 
 
 def _with_error(log_row: Float[Array, " q"], target: Float[Array, ""]) -> Float[Array, " q"]:
-    r"""The row mixed towards its least likely symbol until KL(result || row) is `target`, or all of it.
-
-    The symbol's probability grows from $r$ to $r^{1-u}$, $u$ in `[0, 1]`: a scale on which a tiny $r$ keeps
-    its digits. The lower end of the last interval is taken, so that the error is at most `target`.
-    """
+    """The row mixed towards its least likely symbol until KL(result || row) is `target`, or all of it."""
+    # Its probability grows from r to r^(1-u), u in [0, 1]: a scale on which a tiny r keeps its digits.
     symbol = jnp.argmin(jnp.where(log_row > -jnp.inf, log_row, jnp.inf))
     log_r = jnp.minimum(log_row[symbol], 0.0)
     rest = -jnp.expm1(log_r)

@@ -16,16 +16,8 @@ class Oracle(AbstractDenoiser):
     """
 
     distribution: AbstractDistribution
-
-    @property
-    def n(self) -> int:
-        """Number of positions."""
-        return self.distribution.n
-
-    @property
-    def q(self) -> int:
-        """Size of the alphabet."""
-        return self.distribution.q
+    n = property(lambda self: self.distribution.n)
+    q = property(lambda self: self.distribution.q)
 
     def __call__(self, tokens: Tokens) -> Float[Array, "n q"]:
         """Log-probabilities of every symbol at every position."""

@@ -22,20 +22,12 @@ class AbstractPerturbed(AbstractDenoiser):
     """A denoiser whose masked rows are a function of those of another one."""
 
     denoiser: eqx.AbstractVar[AbstractDenoiser]
+    n = property(lambda self: self.denoiser.n)
+    q = property(lambda self: self.denoiser.q)
 
     @abc.abstractmethod
     def perturb(self, log_probs: LogProbs, tokens: Tokens) -> LogProbs:
         """The rows with error; what it says at revealed positions is not used."""
-
-    @property
-    def n(self) -> int:
-        """Number of positions."""
-        return self.denoiser.n
-
-    @property
-    def q(self) -> int:
-        """Size of the alphabet."""
-        return self.denoiser.q
 
     def __call__(self, tokens: Tokens) -> LogProbs:
         """Log-probabilities of every symbol at every position."""
@@ -158,8 +150,8 @@ class Fallback(AbstractPerturbed):
     Writing several tokens at once with the oracle of a distribution that has zeros can end in a context of
     probability zero, where no conditional is right. For a decoder that never masks again uniform rows do
     not matter to the forward KL, the total variation or the mass outside the support: a sequence of
-    positive probability has no impossible context on its way, and every other one has $p = 0$ whatever is
-    written next. They do matter to the entropy of the law, and to the calls of a rule that looks at rows.
+    positive probability has no impossible context on its way. They do matter to the entropy of the law,
+    and to the calls of a rule that looks at rows.
 
     >>> from mdmjax import Joint, Oracle
     >>> even = Oracle(Joint(jnp.array([[[0.5, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.5]]])))

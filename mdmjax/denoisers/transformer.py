@@ -23,11 +23,9 @@ from .._types import Array, Float, Int, Key, Tokens
 from ._layers import attention, linear, rms_norm, rotary_turns, rotated, swiglu
 from .base import AbstractDenoiser
 
-MAX_NETWORK_BYTES = 2**34
-"""The most that the parameters of a network may take (our choice)."""
-
-MAX_UNROLLED = 8
-"""The largest depth at which blocks are compiled one by one (faster) rather than as one loop (smaller)."""
+# The most that the parameters of a network may take (our choice); the largest depth at which blocks are
+# compiled one by one (faster) rather than as one loop (smaller).
+MAX_NETWORK_BYTES, MAX_UNROLLED = 2**34, 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +60,6 @@ class TransformerConfig:
     remat: bool = False
 
     def __post_init__(self):
-        """Refuse what is no shape."""
         for name in ("n", "q", "width", "depth", "heads", "hidden"):
             object.__setattr__(self, name, check_integer(name, getattr(self, name), 1))
         if self.n >= 2**31:
@@ -162,6 +159,8 @@ class Transformer(AbstractDenoiser):
     blocks: Block
     norm: Float[Array, " width"]
     head: Float[Array, "width q"]
+    n = property(lambda self: self.config.n)
+    q = property(lambda self: self.config.q)
 
     @classmethod
     def create(
@@ -179,8 +178,8 @@ class Transformer(AbstractDenoiser):
             if "norm" in name:
                 arrays[name] = jnp.ones(shape, jnp.float32)
             else:
-                scale = 0.02 * scales.get(name, 1.0)
-                arrays[name] = scale * jax.random.normal(next(keys), shape, jnp.float32)
+                normal = jax.random.normal(next(keys), shape, jnp.float32)
+                arrays[name] = 0.02 * scales.get(name, 1.0) * normal
         return cls.of(config, arrays)
 
     @classmethod
@@ -189,16 +188,6 @@ class Transformer(AbstractDenoiser):
         arrays = {"positions": None, **arrays}
         blocks = Block(**{field.name: arrays.pop(field.name) for field in dataclasses.fields(Block)})
         return cls(config=config, blocks=blocks, **arrays)
-
-    @property
-    def n(self) -> int:
-        """Number of positions."""
-        return self.config.n
-
-    @property
-    def q(self) -> int:
-        """Size of the alphabet."""
-        return self.config.q
 
     def logits(self, tokens: Int[Array, "*batch n"]) -> Float[Array, "*batch n q"]:
         """What the softmax is taken of, at every position, in float32.

@@ -55,14 +55,7 @@ def path_nlls(
 
 
 @eqx.filter_jit
-def _paths(
-    keys: Key[Array, " samples"],
-    denoiser: AbstractDenoiser,
-    sequences: Int[Array, "samples n"],
-    calls: Int[Array, " calls"],
-    starts: Int[Array, "schedules n"],
-    batch: int,
-) -> Float[Array, "samples schedules"]:
+def _paths(keys, denoiser: AbstractDenoiser, sequences, calls, starts, batch: int) -> Array:
     """Losses along one order a sequence: as many calls of one, or as many sequences, as make up a batch."""
     inner = min(batch, calls.size)
 

@@ -10,17 +10,14 @@ import numpy as np
 
 from .._checks import check_integer
 from .._errors import check_bytes, refuse
-from .._types import Array, Float, Int, Key
+from .._types import Array, Float, Int, Key, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..information.estimate import Estimate
 from ..information.loss_curve import LossTable, mean_losses
 from ..schedules.schedule import Schedule, check_total
 
-BATCH = 64
-"""Calls of a denoiser that run at once where nothing else is said (our choice)."""
-
-ROW_BYTES, MAX_ROWS_BYTES = 64, 2**32
-"""What a call leaves behind, about, and what all calls may (4 GiB)."""
+# Calls of a denoiser that run at once (our choice); bytes that a call leaves behind, and that all may.
+BATCH, ROW_BYTES, MAX_ROWS_BYTES = 64, 64, 2**32
 
 
 class MaskedLosses(eqx.Module):
@@ -37,10 +34,7 @@ class MaskedLosses(eqx.Module):
     loss: Float[np.ndarray, " rows"]
 
     def table(self) -> LossTable:
-        r"""The mean, the standard error and the number of rows of every mask count.
-
-        The mean of a row $m$ is an unbiased estimate of $c(n - m)$ (`denoiser_loss_curve` where that can be
-        enumerated); its standard error says nothing of windows that overlap.
+        r"""The mean, an unbiased estimate of $c(n - m)$, its standard error and the rows of every $m$.
 
         Raises:
             InvalidInputError: a mask count with rows of fewer than two sequences.
@@ -136,23 +130,14 @@ def masked_losses(
 def mask_counts(
     place: Int[np.ndarray, " samples"], n: int, rounds: int
 ) -> Int[np.ndarray, "rounds samples"]:
-    """How many tokens of each sequence are masked in each round: see `masked_losses`.
-
-    >>> mask_counts(np.array([0, 1, 2, 3]), 4, 2).tolist()
-    [[1, 2, 3, 4], [2, 3, 4, 1]]
-    """
+    """How many tokens of each sequence are masked in each round: see `masked_losses`."""
     size = place.size
     start = np.array([r * size + r * size // math.lcm(size, n) for r in range(rounds)])
     return (start[:, None] + place[None, :]) % n + 1
 
 
 def joined(parts: Sequence[MaskedLosses]) -> MaskedLosses:
-    """The rows of all parts, each of sequences of its own.
-
-    >>> one = MaskedLosses(1, np.array([0, 1]), np.array([1, 1]), np.array([0.5, 0.25]))
-    >>> joined([one, one]).sequence.tolist()
-    [0, 1, 2, 3]
-    """
+    """The rows of all parts, each of sequences of its own."""
     offsets = np.cumsum([0, *(part.sequence.max() + 1 for part in parts[:-1])])
     moved = [part.sequence + offset for part, offset in zip(parts, offsets, strict=True)]
     n_masked, loss = (np.concatenate([getattr(p, name) for p in parts]) for name in ("n_masked", "loss"))
@@ -162,10 +147,7 @@ def joined(parts: Sequence[MaskedLosses]) -> MaskedLosses:
 def check_sequences(
     sequences: Int[Array, "samples n"], denoiser: AbstractDenoiser, **at_least_one: int
 ) -> tuple[int, int]:
-    """The number and the length of sequences of the denoiser's symbols; others are refused.
-
-    So are named numbers, such as `batch`, that are below one.
-    """
+    """The number and the length of sequences of the denoiser's symbols; others are refused."""
     for name, value in at_least_one.items():
         check_integer(name, value, 1)
     n, q = denoiser.n, denoiser.q
@@ -177,28 +159,13 @@ def check_sequences(
     return sequences.shape[0], n
 
 
-def token_losses(
-    denoiser: AbstractDenoiser, state: Int[Array, " n"], tokens: Int[Array, " n"]
-) -> Float[Array, " n"]:
-    r"""$-\log \hat p(x_i \mid \text{state})$ at every position, in nats and the default float type.
-
-    >>> from mdmjax import Joint, Oracle
-    >>> coin = Oracle(Joint(jnp.array([0.2, 0.8])))
-    >>> token_losses(coin, jnp.array([2]), jnp.array([1])).round(3).tolist()
-    [0.223]
-    """
-    log_probs = denoiser(state)
-    return -log_probs[jnp.arange(denoiser.n), tokens].astype(jnp.result_type(float))
+def token_losses(denoiser: AbstractDenoiser, state: Tokens, tokens: Tokens) -> Float[Array, " n"]:
+    r"""$-\log \hat p(x_i \mid \text{state})$ at every position, in nats and the default float type."""
+    return -denoiser(state)[jnp.arange(denoiser.n), tokens].astype(jnp.result_type(float))
 
 
 @eqx.filter_jit
-def _losses(
-    key: Key[Array, ""],
-    denoiser: AbstractDenoiser,
-    sequences: Int[Array, "samples n"],
-    rows: tuple[Int[Array, " rows"], Int[Array, " rows"], Int[Array, " rows"]],
-    batch: int,
-) -> Float[Array, " rows"]:
+def _losses(key, denoiser: AbstractDenoiser, sequences, rows: tuple, batch: int) -> Float[Array, " rows"]:
     """The mean loss of the masked tokens of every row: its sequence, its order, how many are masked."""
 
     def loss(row):
