@@ -33,8 +33,8 @@ from .decoders.thresholds import EntropySum as EntropySum
 from .decoders.verification import BlockRejection as BlockRejection
 from .decoders.verification import BlockVerification as BlockVerification
 from .denoisers.base import AbstractDenoiser as AbstractDenoiser
+from .denoisers.base import Oracle as Oracle
 from .denoisers.entropy_noise import EntropyNoise as EntropyNoise
-from .denoisers.oracle import Oracle as Oracle
 from .denoisers.perturbed import DirichletNoise as DirichletNoise
 from .denoisers.perturbed import Fallback as Fallback
 from .denoisers.perturbed import Mixed as Mixed
@@ -72,8 +72,8 @@ from .laws.exact import exact_law as exact_law
 from .laws.law import Law as Law
 from .losses.exact import denoiser_loss_curve as denoiser_loss_curve
 from .losses.exact import kl_split as kl_split
-from .losses.paths import path_nlls as path_nlls
 from .losses.sampled import masked_losses as masked_losses
+from .losses.sampled import path_nlls as path_nlls
 from .policies.bellman import any_policy as any_policy
 from .policies.bellman import fixed_partition as fixed_partition
 from .policies.bellman import random_order as random_order

@@ -53,11 +53,7 @@ class AbstractRule(eqx.Module):
         """The masked positions that step `step` (from 0) reveals."""
 
     def choice_law(self, log_probs: LogProbs, tokens: Tokens, step: Step) -> Float[Array, " subsets"]:
-        """The probability that `choose` returns each set; bit `i` of the index is position `i`.
-
-        Raises:
-            InvalidInputError: a random rule that does not say.
-        """
+        """The probability that `choose` returns each set; bit `i` of the index is position `i`."""
         if self.is_random:
             name = type(self).__name__
             refuse("rule", name, "one that says the law of its choice", f"define {name}.choice_law")
@@ -80,9 +76,8 @@ class Branches(NamedTuple):
 class AbstractDecoder(eqx.Module):
     r"""One step of a sampler as a law on what follows: reveal, write, mask again, stop.
 
-    `branches` is that law, and `start` the law of what it starts from. `calls` is what a step costs, in
-    calls of the denoiser (NFE; batched calls on several drafts count once) or of what `calls_of` says.
-    `finished` says when to stop. `revises` is whether a token may change that is not masked. `draw` samples
+    `calls` is what a step costs, in calls of the denoiser (NFE; batched calls on several drafts count once)
+    or of what `calls_of` says. `revises` is whether a token may change that is not masked. `draw` samples
     from `branches`; a decoder whose branches are many overrides it, with the same law. A decoder that
     remembers keeps it in cells after the first `n`: `start` makes them, `branches` shows the denoiser
     `tokens[:n]`, and `decode` runs it as it is (exact laws take `n` cells so far).
@@ -132,10 +127,10 @@ class AbstractDecoder(eqx.Module):
 
 def drawn_branch(key: Key[Array, ""], branches: Branches) -> Int[Array, " n"]:
     """One draw from a mixture of products."""
-    weights, rows = branches
     choosing, drawing = jax.random.split(key)
-    branch = jax.random.categorical(choosing, safe_log(weights)) if weights.shape[0] > 1 else 0
-    return drawn_from(drawing, rows[branch])
+    one = branches.weights.shape[0] == 1
+    branch = 0 if one else jax.random.categorical(choosing, safe_log(branches.weights))
+    return drawn_from(drawing, branches.rows[branch])
 
 
 def drawn_from(key: Key[Array, ""], probs: Float[Array, "n symbols"]) -> Int[Array, " n"]:

@@ -88,13 +88,13 @@ class ReMDM(AbstractDecoder):
     In step $t$ a revealed token is masked with probability $\sigma_t$; a masked position is drawn from
     its row with probability $(\alpha_{t+1} - (1 - \sigma_t) \alpha_t) / (1 - \alpha_t)$, else stays masked.
     So a position is revealed after step $t$ with probability $\alpha_{t+1}$, whatever the denoiser says.
-    `alphas` go from 0 to 1 in `T` steps and `sigmas` are at most $\min(1, (1 - \alpha_{t+1}) / \alpha_t)$;
-    all of 0 are the sampler of MDLM, and a stretch of level `alphas` is the loop of ReMDM-loop.
+    `sigmas` are at most $\sigma_t^{\max} = \min(1, (1 - \alpha_{t+1}) / \alpha_t)$; all of 0 are MDLM's
+    sampler, and a stretch of level `alphas` is the loop of ReMDM-loop.
 
     `by_confidence` (`ReMDM.conf`) shares $\sigma_t$ out among the revealed positions by softmax of
     $-\psi_i$, and draws masked ones with $\sigma_t = 0$ as the authors' code does; then fewer are revealed
     than $\alpha_t$. Their $\psi_i$ is the probability that the token had when it was drawn; states have no
-    memory of it, and the present $\hat p(x_i \mid x_{S \setminus i})$ (`leave_one_out`) is our choice.
+    memory of it, and the present $\hat p(x_i \mid x_{S \setminus i})$ is our choice.
 
     Raises:
         InvalidInputError: `alphas` that are not one more than `sigmas`, or do not rise from 0 to 1 and are
@@ -131,12 +131,9 @@ class ReMDM(AbstractDecoder):
 
     @classmethod
     def cap(cls, levels: Schedule | Numbers, eta: Numbers) -> "ReMDM":
-        r"""ReMDM-cap: $\sigma_t = \min(\eta, \sigma_t^{\max})$.
+        r"""ReMDM-cap: $\sigma_t = \min(\eta, \sigma_t^{\max})$ with $\eta$ in `[0, 1]`.
 
         `levels` are $\alpha_0 = 0, \dots, \alpha_T = 1$, or a schedule, whose boundaries over `n` they are.
-
-        Raises:
-            InvalidInputError: as `ReMDM`, and `eta` not in `[0, 1]`.
 
         >>> ReMDM.cap(Schedule([1, 1, 2]), 0.3).sigmas.round(4).tolist()
         [0.3, 0.3, 0.0]
@@ -146,7 +143,7 @@ class ReMDM(AbstractDecoder):
 
     @classmethod
     def rescale(cls, levels: Schedule | Numbers, eta: Numbers) -> "ReMDM":
-        r"""ReMDM-rescale: $\sigma_t = \eta \, \sigma_t^{\max}$; `levels` and errors as in `cap`."""
+        r"""ReMDM-rescale: $\sigma_t = \eta \, \sigma_t^{\max}$; `levels` as in `cap`."""
         alphas = _levels(levels)
         return cls(alphas, float(probability("eta", eta)) * most_remasked(alphas))
 
@@ -168,12 +165,11 @@ class ReMDM(AbstractDecoder):
             sigma = sigma * weights / jnp.where(masked.all(), 1.0, jnp.sum(weights))
             compensated = jnp.zeros((), dtype)
         drawn = jnp.clip((after - (1 - compensated) * before) / (1 - before), 0.0, 1.0)
-        stays = jnp.where(masked, 1 - drawn, 1 - sigma)
-        kept = stays[:, None] * kept_rows(tokens, denoiser.q, dtype)
-        filled = jnp.pad(drawn * jnp.exp(log_probs), ((0, 0), (0, 1)))
-        mask = jax.nn.one_hot(denoiser.q, denoiser.q + 1, dtype=dtype)
-        hidden = jnp.broadcast_to(sigma, masked.shape)[:, None] * mask[None, :]
-        rows = kept + jnp.where(masked[:, None], filled, hidden)
+        moves = jnp.where(masked, drawn, sigma)[:, None]
+        filled = jnp.pad(jnp.exp(log_probs), ((0, 0), (0, 1)))
+        hidden = kept_rows(jnp.full_like(tokens, denoiser.q), denoiser.q, dtype)
+        others = jnp.where(masked[:, None], filled, hidden)
+        rows = (1 - moves) * kept_rows(tokens, denoiser.q, dtype) + moves * others
         return Branches(jnp.ones((1,), dtype), rows[None])
 
     def finished(self, tokens: Tokens, step: Step, q: int) -> Bool[Array, ""]:
@@ -200,9 +196,9 @@ class Wino(AbstractJudged):
     r"""Draft the confident positions, and mask again the tokens that fail verification (arXiv 2507.18578).
 
     A step drafts as `ConfidenceThreshold(draft_threshold)`, and masks again the tokens revealed before
-    it with $\hat p(x_i \mid x_{S \setminus i}) <$ `verify_threshold` (`leave_one_out`), the least probable
-    first and one fewer at most than it drafts: `n` steps are enough. Drafts and verifications see the same
-    state and share one call. Tokens of the last step are never verified; defaults are the authors'.
+    it with $\hat p(x_i \mid x_{S \setminus i}) <$ `verify_threshold`, the least probable first and one
+    fewer at most than it drafts: `n` steps are enough. Drafts and verifications share one call. Tokens of
+    the last step are never verified; defaults are the authors'.
 
     Our choices: their limit is one fewer than the step before drafted, which a state has no memory of;
     they cut drafts at 20 and at 0.7 of the masked positions; and with drawn tokens they judge the draw,

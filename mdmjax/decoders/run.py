@@ -47,9 +47,8 @@ def decode(
 
     >>> from mdmjax import Joint, Oracle, Reveal, Schedule, left_to_right
     >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
-    >>> keys = jax.random.split(jax.random.key(0), 100)
     >>> draw = lambda key: decode(key, same, Reveal(left_to_right(Schedule([1, 1]))))
-    >>> traces = jax.vmap(draw)(keys)
+    >>> traces = jax.vmap(draw)(jax.random.split(jax.random.key(0), 100))
     >>> bool((traces.tokens[:, 0] == traces.tokens[:, 1]).all()), traces.finalised[0].tolist()
     (True, [0, 1])
     """
@@ -69,7 +68,7 @@ def decode(
 
     # The key of the start is that of no step.
     first = drawn_branch(jax.random.fold_in(key, np.uint32(2**32 - 1)), decoder.start(n, q)).astype(int)
-    start = Trace(tokens=first, finalised=jnp.full(first.shape, limit), calls=jnp.array(0))
+    start = Trace(first, finalised=jnp.full(first.shape, limit), calls=jnp.array(0))
     return jax.lax.while_loop(unfinished, advance, (start, jnp.array(0)))[0]
 
 

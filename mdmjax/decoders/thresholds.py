@@ -23,9 +23,8 @@ class ConfidenceThreshold(AbstractRule):
     Raises:
         InvalidInputError: `threshold` not in `[0, 1]`.
 
-    >>> rows = jnp.log(jnp.array([[0.5, 0.5], [0.1, 0.9], [0.8, 0.2]]))
-    >>> masked, step = jnp.array([2, 2, 2]), jnp.array(0)
-    >>> ConfidenceThreshold(0.8).choose(jax.random.key(0), rows, masked, step).tolist()
+    >>> rows, masked = jnp.log(jnp.array([[0.5, 0.5], [0.1, 0.9], [0.8, 0.2]])), jnp.array([2, 2, 2])
+    >>> ConfidenceThreshold(0.8).choose(jax.random.key(0), rows, masked, jnp.array(0)).tolist()
     [False, True, True]
     """
 
@@ -51,9 +50,8 @@ class ConfidenceFactor(AbstractRule):
     Raises:
         InvalidInputError: `factor` not a finite number above 0.
 
-    >>> rows = jnp.log(jnp.array([[0.5, 0.5], [0.1, 0.9], [0.8, 0.2]]))
-    >>> masked, step = jnp.array([2, 2, 2]), jnp.array(0)
-    >>> ConfidenceFactor(0.61).choose(jax.random.key(0), rows, masked, step).tolist()
+    >>> rows, masked = jnp.log(jnp.array([[0.5, 0.5], [0.1, 0.9], [0.8, 0.2]])), jnp.array([2, 2, 2])
+    >>> ConfidenceFactor(0.61).choose(jax.random.key(0), rows, masked, jnp.array(0)).tolist()
     [False, True, True]
     """
 
@@ -80,9 +78,8 @@ class EntropyBounded(AbstractRule):
     Raises:
         InvalidInputError: `bound` not a finite number of at least 0.
 
-    >>> rows = jnp.log(jnp.array([[0.5, 0.5], [0.1, 0.9], [0.8, 0.2]]))
-    >>> masked, step = jnp.array([2, 2, 2]), jnp.array(0)
-    >>> EntropyBounded(0.4).choose(jax.random.key(0), rows, masked, step).tolist()
+    >>> rows, masked = jnp.log(jnp.array([[0.5, 0.5], [0.1, 0.9], [0.8, 0.2]])), jnp.array([2, 2, 2])
+    >>> EntropyBounded(0.4).choose(jax.random.key(0), rows, masked, jnp.array(0)).tolist()
     [False, True, True]
     """
 
@@ -108,9 +105,8 @@ class EntropySum(AbstractRule):
         InvalidInputError: `threshold` not a finite number of at least 0; an `order` that is not a
             permutation, or, at the first use, not of the positions.
 
-    >>> rows = jnp.log(jnp.array([[0.5, 0.5], [0.1, 0.9], [0.8, 0.2]]))
-    >>> masked, step = jnp.array([2, 2, 2]), jnp.array(0)
-    >>> EntropySum(0.6, [2, 0, 1]).choose(jax.random.key(0), rows, masked, step).tolist()
+    >>> rows, masked = jnp.log(jnp.array([[0.5, 0.5], [0.1, 0.9], [0.8, 0.2]])), jnp.array([2, 2, 2])
+    >>> EntropySum(0.6, [2, 0, 1]).choose(jax.random.key(0), rows, masked, jnp.array(0)).tolist()
     [True, False, True]
     """
 

@@ -1,9 +1,4 @@
-r"""Blocks drawn from their joint conditional: by enumeration, or by rejection from the product of the rows.
-
-Both end in $p(x_B \mid x_P)$, which no product of rows can: what differs is the price. Enumeration weighs
-all $q^{|B|}$ words in one step; rejection proposes words until one is accepted (arXiv 2602.00286,
-Prop. 5.1 and App. E.4).
-"""
+r"""Blocks drawn from $p(x_B \mid x_P)$: by enumeration, or by rejection from the product of the rows."""
 
 import abc
 from collections.abc import Sequence
@@ -23,9 +18,7 @@ from ..distributions.base import AbstractDistribution
 from .base import AbstractDecoder, Branches, check_branches, word_branches
 from .orders import FixedPartition
 
-WORDS_AT_ONCE = 2**8
-"""Words whose marginals are alive at the same time."""
-
+WORDS_AT_ONCE = 2**8  # words whose marginals are alive at the same time
 Outcomes = tuple[Float[Array, " outcomes"], Int[Array, "outcomes n"]]
 
 
@@ -97,9 +90,9 @@ class BlockRejection(AbstractBlocks):
 
     Words are proposed from the product of the denoiser's rows, $p_\Pi(x_B \mid x_P)$, and accepted with
     probability $p / (M p_\Pi)$, where $M(x_P) = \max_{x_B} p(x_B \mid x_P) / p_\Pi(x_B \mid x_P)$ (arXiv
-    2602.00286, Eq. 19). The law is the distribution, if the rows have its support; where they have not,
-    nothing is ever accepted. A call is one proposed word (our choice), $M$ a block in the mean; $M$ itself
-    is found by enumeration, which is not counted.
+    2602.00286, Prop. 5.1, Eq. 19). The law is the distribution, if the rows have its support; where they
+    have not, nothing is ever accepted. A call is one proposed word (our choice), $M$ a block in the mean;
+    $M$ itself is found by enumeration, which is not counted.
 
     Raises:
         InvalidInputError: as `BlockVerification`.

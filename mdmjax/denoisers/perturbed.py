@@ -1,8 +1,6 @@
-r"""Denoisers made of another one: a known error, its best guess, an answer everywhere.
+"""Denoisers made of another one: a known error, its best guess, an answer everywhere (our choices).
 
-Each changes the rows of masked positions; a revealed position stays certain of its token. But for
-`Fallback`, rows that the base gives as NaN (contexts that the data never have) stay NaN: not even
-`delta = 1` makes an answer where the base has none. All of these are our choices.
+A revealed position stays certain of its token; but for `Fallback`, rows of NaN stay NaN.
 """
 
 import abc
@@ -112,8 +110,7 @@ class DirichletNoise(AbstractPerturbed):
 
     The parameters are $\kappa p$ with $\kappa$ the `concentration`, so the variance of an entry is
     $p_a (1 - p_a) / (\kappa + 1)$, and symbols of probability 0 keep it. The draw is a function of the key
-    and the context, so that this is one wrong denoiser, not a random one. Different contexts and positions
-    get independent draws.
+    and the context: one wrong denoiser, not a random one, with independent draws of all rows.
 
     Raises:
         InvalidInputError: `concentration` not a finite number above 0.

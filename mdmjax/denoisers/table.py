@@ -55,8 +55,8 @@ def tabulate_denoiser(
 ) -> TableDenoiser:
     """The `TableDenoiser` of any denoiser, from all `(q+1)^n` contexts in batches.
 
-    With `dtype` the rows are cast and normalised again: of a float32 network in float64, a denoiser whose
-    laws sum to one as exactly as those of any other.
+    With `dtype` the rows are cast and normalised again: the laws of a float32 network in float64 sum to one
+    as exactly as any.
 
     Raises:
         InvalidInputError: if the table would be larger than `MAX_TABLE_BYTES`, or is no denoiser's.

@@ -1,11 +1,7 @@
-r"""The network of a masked diffusion model: a bidirectional transformer in the shape of LLaMA and LLaDA.
+"""The network of a masked diffusion model: a bidirectional transformer in the shape of LLaMA and LLaDA.
 
 RMSNorm before each part, rotary positions, attention to every position, a SwiGLU feed-forward part, no
-biases, no input of time (arXiv 2502.09992). One sequence in; `jax.vmap` outside.
-
-Rotary positions tell a network how far apart tokens are and nothing else: where everything is masked, it
-gives every position the same row. That suits windows of a text, which may begin anywhere. A distribution
-whose positions differ wants learned positions too (`learned_positions`, which LLaMA and LLaDA have not).
+biases, no input of time (arXiv 2502.09992).
 """
 
 import dataclasses
@@ -35,8 +31,9 @@ class TransformerConfig:
     `hidden` is the width of the feed-forward part. Parameters are float32; `compute` is the type of the
     matrix products (norms, softmax and logits stay float32). `remat` computes each block again in the
     backward pass: memory of one block and `depth` inputs instead of all. `attention` is the
-    implementation of `jax.nn.dot_product_attention`: `None` lets it choose. With `learned_positions` each
-    position adds a vector of its own to the embedding of its token.
+    implementation of `jax.nn.dot_product_attention`: `None` lets it choose. With `learned_positions`, which
+    LLaMA has not, each position adds a vector of its own to the embedding of its token: for data whose
+    positions differ, since rotary positions give all the same row where everything is masked.
 
     Raises:
         InvalidInputError: a size that is no integer >= 1; a width that is not `heads` times an even number;
@@ -190,11 +187,7 @@ class Transformer(AbstractDenoiser):
         return cls(config=config, blocks=blocks, **arrays)
 
     def logits(self, tokens: Int[Array, "*batch n"]) -> Float[Array, "*batch n q"]:
-        """What the softmax is taken of, at every position, in float32.
-
-        Unlike other functions of the package it takes a batch as it is: the gradient of a loss is then
-        one sum over the batch, where `jax.vmap` would first make the gradient of every sequence.
-        """
+        """What the softmax is taken of, in float32; a batch as it is makes its gradient one sum."""
         c = self.config
         batch = tokens.reshape(-1, tokens.shape[-1])
         turns = rotary_turns(tokens.shape[-1], c.width // c.heads, c.rotary_base)
