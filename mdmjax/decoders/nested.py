@@ -85,11 +85,8 @@ class SemiAutoregressive(AbstractRule):
     """
 
     rule: AbstractRule
-    block: int = eqx.field(static=True)
+    block: int = eqx.field(static=True, converter=lambda x: check_integer("block", x, 1))
     is_random = property(lambda self: self.rule.is_random)
-
-    def __init__(self, rule: AbstractRule, block: int):
-        self.rule, self.block = rule, check_integer("block", block, 1)
 
     def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """What `rule` chooses in the first block that has masked positions."""

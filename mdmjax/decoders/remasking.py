@@ -1,5 +1,7 @@
 """Decoders that may mask again: low-confidence remasking (LLaDA), ReMDM, wide-in narrow-out (WINO)."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -216,27 +218,16 @@ class Wino(AbstractJudged):
     [[0.0, 0.0, 1.0], [0.8, 0.2, 0.0], [0.25, 0.75, 0.0]]
     """
 
-    draft: ConfidenceThreshold
-    verify_threshold: Float[Array, ""]
+    draft_threshold: Any = eqx.field(default=0.6, converter=lambda x: probability("draft_threshold", x))
+    verify_threshold: Any = eqx.field(default=0.9, converter=lambda x: probability("verify_threshold", x))
     revises = True
-
-    def __init__(
-        self,
-        draft_threshold: Numbers = 0.6,
-        verify_threshold: Numbers = 0.9,
-        *,
-        temperature: float | int = 1.0,
-        judge: AbstractDenoiser | None = None,
-    ):
-        self.draft = ConfidenceThreshold(probability("draft_threshold", draft_threshold))
-        self.verify_threshold = probability("verify_threshold", verify_threshold)
-        self.temperature, self.judge = temperature, judge
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """One branch: drafts are drawn, failures are masked, the rest stays."""
         judged, log_probs = self.rows(denoiser, tokens)
         model = denoiser if self.judge is None else self.judge
-        drafted = self.draft.choose(jax.random.key(0), judged, tokens, step)  # the key is not used
+        draft = ConfidenceThreshold(self.draft_threshold)
+        drafted = draft.choose(jax.random.key(0), judged, tokens, step)  # the key is not used
         support = comparable(leave_one_out(model, tokens))
         passed = support >= comparable(self.verify_threshold.astype(support.dtype))
         failed = first(support, (tokens != denoiser.q) & ~passed, jnp.sum(drafted) - 1)

@@ -1,15 +1,24 @@
 """How a rule becomes a decoder, and at which temperature: who judges and who writes."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from .._errors import refuse
-from .._types import Array, Bool, Int, Key, LogProbs, Step, Tokens
+from .._types import Array, Key, LogProbs, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..denoisers.perturbed import AbstractPerturbed, Argmax, Tempered
 from .base import AbstractDecoder, AbstractRule, Branches, drawn_from, revealed_rows
 from .orders import subsets
+
+
+def check_temperature(temperature: float | int) -> float | int:
+    """The temperature, refused if it is not a finite number of at least 0."""
+    if not 0 <= temperature < float("inf"):
+        refuse("temperature", temperature, "a finite number >= 0", "0 writes the argmax")
+    return temperature
 
 
 class AbstractJudged(AbstractDecoder):
@@ -18,11 +27,10 @@ class AbstractJudged(AbstractDecoder):
     If a `judge` is given, choices go by its rows instead, and its calls are not counted (our choice).
     """
 
-    temperature: float | int = eqx.field(default=1.0, static=True, kw_only=True)
+    temperature: float | int = eqx.field(
+        default=1.0, static=True, kw_only=True, converter=check_temperature
+    )
     judge: AbstractDenoiser | None = eqx.field(default=None, kw_only=True)
-
-    def __check_init__(self):
-        check_temperature(self.temperature)
 
     def rows(self, denoiser: AbstractDenoiser, tokens: Tokens) -> tuple[LogProbs, LogProbs]:
         """The rows that choices go by, and those that are drawn from."""
@@ -35,6 +43,11 @@ class AbstractJudged(AbstractDecoder):
     def writer(self, denoiser: AbstractDenoiser) -> AbstractDenoiser:
         """The denoiser at the temperature."""
         return denoiser if self.temperature == 1 else tempered_denoiser(denoiser, self.temperature)
+
+
+def _of_decoder(name: str) -> Any:
+    """The method of this name of the field `decoder`."""
+    return lambda self, *arguments: getattr(self.decoder, name)(*arguments)
 
 
 class AtTemperature(AbstractDecoder):
@@ -54,11 +67,10 @@ class AtTemperature(AbstractDecoder):
     """
 
     decoder: AbstractDecoder
-    temperature: float | int = eqx.field(static=True)
+    temperature: float | int = eqx.field(static=True, converter=check_temperature)
     revises = property(lambda self: self.decoder.revises)
-
-    def __check_init__(self):
-        check_temperature(self.temperature)
+    calls, finished = _of_decoder("calls"), _of_decoder("finished")
+    start, most_steps = _of_decoder("start"), _of_decoder("most_steps")
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """Those of the decoder with the tempered denoiser."""
@@ -68,36 +80,14 @@ class AtTemperature(AbstractDecoder):
         """A draw of the decoder with the tempered denoiser."""
         return self.decoder.draw(key, tempered_denoiser(denoiser, self.temperature), tokens, step)
 
-    def calls(self, tokens: Tokens, step: Step, q: int) -> Int[Array, ""]:
-        """Those of the decoder."""
-        return self.decoder.calls(tokens, step, q)
-
-    def finished(self, tokens: Tokens, step: Step, q: int) -> Bool[Array, ""]:
-        """When the decoder is."""
-        return self.decoder.finished(tokens, step, q)
-
-    def start(self, n: int, q: int) -> Branches:
-        """That of the decoder."""
-        return self.decoder.start(n, q)
-
     def writer(self, denoiser: AbstractDenoiser) -> AbstractDenoiser:
         """That of the decoder with the tempered denoiser."""
         return self.decoder.writer(tempered_denoiser(denoiser, self.temperature))
-
-    def most_steps(self, n: int) -> int:
-        """Those of the decoder."""
-        return self.decoder.most_steps(n)
 
 
 def tempered_denoiser(denoiser: AbstractDenoiser, temperature: float | int) -> AbstractPerturbed:
     """`Tempered`, or `Argmax` at temperature 0."""
     return Argmax(denoiser) if temperature == 0 else Tempered(denoiser, temperature)
-
-
-def check_temperature(temperature: float | int) -> None:
-    """Refuse what is not a finite number of at least 0."""
-    if not 0 <= temperature < float("inf"):
-        refuse("temperature", temperature, "a finite number >= 0", "0 writes the argmax")
 
 
 class Reveal(AbstractJudged):

@@ -36,12 +36,9 @@ class DraftAndVerify(AbstractDecoder):
     [4.0, 3.0, 2.0]
     """
 
-    drafts: int = eqx.field(static=True)
-    score: Score = eqx.field(static=True)
+    drafts: int = eqx.field(static=True, converter=lambda x: check_integer("drafts", x, 1))
+    score: Score = eqx.field(static=True, default=confidence)
     revises = False
-
-    def __init__(self, drafts: int, score: Score = confidence):
-        self.drafts, self.score = check_integer("drafts", drafts, 1), score
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """One branch, the last draft that is verified; NaN where the denoiser is."""

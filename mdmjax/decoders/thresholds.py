@@ -5,6 +5,7 @@ Each reveals at least the best masked position. Ties and comparisons are those o
 
 import math
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
@@ -28,11 +29,8 @@ class ConfidenceThreshold(AbstractRule):
     [False, True, True]
     """
 
-    threshold: Float[Array, ""]
+    threshold: Float[Array, ""] = eqx.field(converter=lambda x: probability("threshold", x))
     is_random = False
-
-    def __init__(self, threshold: Numbers):
-        self.threshold = probability("threshold", threshold)
 
     def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The confident positions."""
@@ -55,11 +53,8 @@ class ConfidenceFactor(AbstractRule):
     [False, True, True]
     """
 
-    factor: Float[Array, ""]
+    factor: Float[Array, ""] = eqx.field(converter=lambda x: positive("factor", x))
     is_random = False
-
-    def __init__(self, factor: Numbers):
-        self.factor = positive("factor", factor)
 
     def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The positions before the first that fails."""
@@ -83,11 +78,8 @@ class EntropyBounded(AbstractRule):
     [False, True, True]
     """
 
-    bound: Float[Array, ""]
+    bound: Float[Array, ""] = eqx.field(converter=lambda x: _nats("bound", x))
     is_random = False
-
-    def __init__(self, bound: Numbers):
-        self.bound = _nats("bound", bound)
 
     def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The positions before which the others sum to at most `bound`."""

@@ -4,11 +4,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import Numbers, positive
-from .._errors import refuse
+from .._checks import check_number, positive
 from .._numerics import entropy, kl_terms, safe_log
 from .._types import Array, Float, LogProbs, Tokens
-from .base import AbstractDenoiser
 from .perturbed import AbstractPerturbed
 
 
@@ -42,14 +40,10 @@ class EntropyNoise(AbstractPerturbed):
     0.1
     """
 
-    denoiser: AbstractDenoiser
-    alpha: Float[Array, ""]
-    lam: float = eqx.field(static=True)
-
-    def __init__(self, denoiser: AbstractDenoiser, alpha: Numbers, lam: float | int):
-        self.denoiser, self.alpha, self.lam = denoiser, positive("alpha", alpha), float(lam)
-        if not 0 <= self.lam < float("inf"):
-            refuse("lam", lam, "a finite number >= 0")
+    alpha: Float[Array, ""] = eqx.field(converter=lambda x: positive("alpha", x))
+    lam: float = eqx.field(
+        static=True, converter=lambda x: check_number("lam", x, "a finite number >= 0", lambda y: y >= 0)
+    )
 
     def perturb(self, log_probs: LogProbs, tokens: Tokens) -> LogProbs:
         """The rows with their error."""

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import Numbers, positive, probability
+from .._checks import positive, probability
 from .._numerics import comparable, safe_log
 from .._types import Array, Float, Key, LogProbs, Tokens
 from ..distributions.base import known_rows
@@ -19,7 +19,7 @@ from .base import AbstractDenoiser
 class AbstractPerturbed(AbstractDenoiser):
     """A denoiser whose masked rows are a function of those of another one."""
 
-    denoiser: eqx.AbstractVar[AbstractDenoiser]
+    denoiser: AbstractDenoiser
     n = property(lambda self: self.denoiser.n)
     q = property(lambda self: self.denoiser.q)
 
@@ -49,11 +49,7 @@ class Mixed(AbstractPerturbed):
     [0.1, 0.9]
     """
 
-    denoiser: AbstractDenoiser
-    delta: Float[Array, ""]
-
-    def __init__(self, denoiser: AbstractDenoiser, delta: Numbers):
-        self.denoiser, self.delta = denoiser, probability("delta", delta)
+    delta: Float[Array, ""] = eqx.field(converter=lambda x: probability("delta", x))
 
     def perturb(self, log_probs: LogProbs, tokens: Tokens) -> LogProbs:
         """The mixture, added in logarithms so that small probabilities keep their digits."""
@@ -73,11 +69,7 @@ class Tempered(AbstractPerturbed):
     [0.0588, 0.9412]
     """
 
-    denoiser: AbstractDenoiser
-    temperature: Float[Array, ""]
-
-    def __init__(self, denoiser: AbstractDenoiser, temperature: Numbers):
-        self.denoiser, self.temperature = denoiser, positive("temperature", temperature)
+    temperature: Float[Array, ""] = eqx.field(converter=lambda x: positive("temperature", x))
 
     def perturb(self, log_probs: LogProbs, tokens: Tokens) -> LogProbs:
         """The rows at the temperature, normalised."""
@@ -95,8 +87,6 @@ class Argmax(AbstractPerturbed):
     >>> jnp.exp(Argmax(coin)(jnp.array([2])))[0].tolist()
     [0.0, 1.0]
     """
-
-    denoiser: AbstractDenoiser
 
     def perturb(self, log_probs: LogProbs, tokens: Tokens) -> LogProbs:
         """One-hot rows; rows of NaN stay."""
@@ -122,13 +112,8 @@ class DirichletNoise(AbstractPerturbed):
     True
     """
 
-    denoiser: AbstractDenoiser
-    concentration: Float[Array, ""]
-    key: Key[Array, ""]
-
-    def __init__(self, denoiser: AbstractDenoiser, concentration: Numbers, *, key: Key[Array, ""]):
-        self.denoiser, self.key = denoiser, key
-        self.concentration = positive("concentration", concentration)
+    concentration: Float[Array, ""] = eqx.field(converter=lambda x: positive("concentration", x))
+    key: Key[Array, ""] = eqx.field(kw_only=True)
 
     def perturb(self, log_probs: LogProbs, tokens: Tokens) -> LogProbs:
         """Normalised gamma variables, in logarithms: small parameters underflow otherwise."""
@@ -155,8 +140,6 @@ class Fallback(AbstractPerturbed):
     >>> [x.tolist() for x in jnp.exp(Fallback(even)(jnp.array([0, 1, 2])))]
     [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]
     """
-
-    denoiser: AbstractDenoiser
 
     def __call__(self, tokens: Tokens) -> LogProbs:
         """Log-probabilities of every symbol at every position, never NaN."""
