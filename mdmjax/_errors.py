@@ -10,7 +10,7 @@ class InvalidInputError(ValueError):
     """An argument that cannot be used; the message is one line fit for a user's terminal.
 
     Its parts are attributes, so that a program can call the argument by another name: `argument` (or
-    several, with ", " between), `value`, `wanted` and `remedy`, as `refuse` has them.
+    several, with ", " between), `value`, `wanted` and `remedy`.
 
     >>> try:
     ...     refuse("steps", 0, "an integer in 1..8")

@@ -155,8 +155,7 @@ def _with_error(denoiser: "AbstractDenoiser", values: dict[str, Any]) -> "Abstra
     """The denoiser with the model error that is asked for."""
     import jax
 
-    from ..denoisers.entropy_noise import EntropyNoise
-    from ..denoisers.perturbed import DirichletNoise, Mixed
+    from ..denoisers.perturbed import DirichletNoise, EntropyNoise, Mixed
 
     if values["mix"] is not None:
         return Mixed(denoiser, values["mix"])

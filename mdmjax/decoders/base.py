@@ -2,8 +2,7 @@ r"""What a decoder is: the law of one step of a sampler; and what a rule is, of 
 
 A step takes a state to a law on states, $K(x' \mid x) = \sum_b w_b(x) \prod_i r_{b,i}(x'_i \mid x)$, a
 mixture of products with the mask as one more symbol: one branch for a rule that reveals, one a subset for a
-random one, one a draw for a decoder that looks at what it drew; a canvas without masks is a state like any
-other. Samples are drawn from it and exact laws are propagated through it.
+random one, one a draw for a decoder that looks at what it drew. A state need not have a mask.
 """
 
 import abc

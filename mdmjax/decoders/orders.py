@@ -1,7 +1,6 @@
 r"""Rules that do not look at what the denoiser says: random subsets and fixed partitions.
 
-Where a schedule gives the sizes, the step is read off the number of revealed tokens: with `m` revealed,
-the next end of a step $N_{t+1} > m$ is reached. From all masked this is step `t` of the schedule.
+Where a schedule gives the sizes, a step goes on from `m` revealed tokens to the next end $N_{t+1} > m$.
 """
 
 import itertools

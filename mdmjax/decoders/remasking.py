@@ -17,8 +17,8 @@ from ..distributions.joint import MAX_TABLE_BYTES
 from ..schedules.schedule import Schedule
 from .base import AbstractDecoder, Branches, check_branches, kept_rows, revealed_rows, word_branches
 from .orders import ends_of, first, step_size
+from .ranked import ConfidenceThreshold
 from .reveal import AbstractJudged
-from .thresholds import ConfidenceThreshold
 
 
 def leave_one_out(denoiser: AbstractDenoiser, tokens: Tokens) -> Float[Array, " n"]:

@@ -57,7 +57,7 @@ class AtTemperature(AbstractDecoder):
     denoiser that is `Tempered`, 0 for `Argmax`, but that `writer` says so.
 
     Raises:
-        InvalidInputError: `temperature` not a finite number of at least 0.
+        InvalidInputError: as `Reveal`.
 
     >>> import jax.numpy as jnp
     >>> from mdmjax import Joint, Oracle, Sweeps, exact_law

@@ -39,8 +39,7 @@ def decode(
 ) -> Trace:
     """One draw from the law of `decoder` with `denoiser`: from its `start`, step by step.
 
-    At most `max_steps` steps are taken, `decoder.most_steps(n)` if it is not given. `jax.vmap` over keys
-    draws many; `jax.jit` compiles all of it once.
+    At most `max_steps` steps are taken, `decoder.most_steps(n)` if it is not given.
 
     Raises:
         InvalidInputError: `max_steps` below 1.

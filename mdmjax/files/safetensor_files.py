@@ -1,9 +1,8 @@
 """Trained models as safetensors, with the names and the layout of LLaMA's exported checkpoints.
 
-Matrices are `[out, in]` and act as `W x`; queries and keys are in the rotary convention of two halves. The
-embedding has `q + 1` rows, the last for the mask, and `lm_head` has `q`: nothing ever predicts a mask.
-The header's `sha256` is that of its config, its metadata and the bytes of the tensors; a file without one
-is read too.
+Matrices act as `W x`; queries and keys are in the rotary convention of two halves. The last row of the
+embedding is the mask's, which `lm_head` has not. The header's `sha256` is that of its config, its metadata
+and the bytes of the tensors; a file without one is read too.
 """
 
 import dataclasses
@@ -105,7 +104,6 @@ def llama_shapes(config: TransformerConfig) -> Iterator[tuple[str, tuple[int, ..
 
 
 def _outer(config: TransformerConfig) -> dict[str, str]:
-    """Those of `OUTER` that a network has."""
     return {field: name for field, name in OUTER.items() if field in config.shapes()}
 
 

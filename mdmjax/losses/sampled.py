@@ -93,10 +93,8 @@ def masked_losses(
     $(j + rN + \lfloor rN / \mathrm{lcm}(N, n) \rfloor) \bmod n + 1$ tokens masked. So in every round, and
     over all rounds, each mask count `1..n` is used as often as any other, to within one; and in up to `n`
     rounds no sequence has the same mask count twice. One round of many sequences has independent rows. `n`
-    rounds mask nested sets of every sequence, one random order each, so that what a sequence and its order
-    have of their own cancels in differences of the curve, which is all that schedules are compared by.
-
-    `batch` calls of the denoiser run at once; `N * rounds` are made in all, compiled as one.
+    rounds mask nested sets of every sequence, one random order each: what a sequence and its order have of
+    their own cancels in differences of the curve. `batch` of the `N * rounds` calls run at once.
 
     Raises:
         InvalidInputError: sequences of another length or with other symbols, `rounds` or `batch` below 1,
@@ -143,8 +141,7 @@ def path_nlls(
     `nll` of the `denoiser_loss_curve` (arXiv 2511.04647, App. G); for one sequence, the mean of
     $e^{-\text{path nll}}$ over orders is the probability that the sampler writes it.
 
-    As $x$ is known the steps do not wait for each other: `batch` calls run at once, compiled as one. A
-    sequence takes one call for each different start of a step of any schedule.
+    A sequence takes one call for each different start of a step of any schedule; `batch` run at once.
 
     Raises:
         InvalidInputError: sequences of another length or with other symbols; no schedule; counts that do
