@@ -34,26 +34,14 @@ class MaskedLosses(eqx.Module):
     loss: Float[np.ndarray, " rows"]
 
     def table(self) -> LossTable:
-        r"""The mean, an unbiased estimate of $c(n - m)$, its standard error and the rows of every $m$.
-
-        Raises:
-            InvalidInputError: a mask count with rows of fewer than two sequences.
-        """
+        r"""The mean, an unbiased estimate of $c(n - m)$, its standard error and the rows of every $m$."""
         means, rows = mean_losses(self.n, self.n_masked, self.loss)
         m = np.unique(self.n_masked)
         errors = [self._stderr((self.n_masked == one) / rows[self.n - one]) for one in m]
         return LossTable(self.n, m, means[self.n - m], count=rows[self.n - m], stderr=np.array(errors))
 
     def nll(self, schedule: Schedule, *, less: Schedule | None = None) -> Estimate:
-        r"""$\sum_t s_t c(N_t)$ of `schedule` (`nll`) in nats, with its standard error.
-
-        With `less`, the difference from that schedule: mask counts that both start from, and sequences
-        that both are measured on, cancel.
-
-        Raises:
-            InvalidInputError: counts that do not sum to `n`; a start that was not measured, or only on one
-                sequence.
-        """
+        r"""$\sum_t s_t c(N_t)$ of `schedule` in nats, less that of `less`: what both share cancels."""
         for one in (schedule, less or schedule):
             check_total(one, self.n)
         weights = schedule.weights - (0 if less is None else less.weights)
