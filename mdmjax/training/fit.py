@@ -152,13 +152,17 @@ def train_steps(
     sharding: NamedSharding | None = None,
 ) -> tuple[TrainState, StepLog]:
     """The state after `count` more steps, in one program a `count`; twice 5 steps are 10. See `fit`."""
-    config = state.network.config
-    if (data.n, data.q) != (config.n, config.q):
-        refuse("data", f"of n, q = {data.n}, {data.q}", f"n, q = {config.n}, {config.q} of the network")
+    check_data(data, state.network.config)
     if sharding is not None and plan.batch % sharding.mesh.size:
         refuse("batch", plan.batch, f"a multiple of the {sharding.mesh.size} devices")
     data, state = on_every_device((data, state), sharding)
     return _train_steps((key, data, plan, count, sharding), state)
+
+
+def check_data(data: AbstractData, config: TransformerConfig) -> None:
+    """Refuse data of another size than the network's."""
+    if (data.n, data.q) != (config.n, config.q):
+        refuse("data", f"of n, q = {data.n}, {data.q}", f"n, q = {config.n}, {config.q} of the network")
 
 
 @eqx.filter_jit(donate="all-except-first")
