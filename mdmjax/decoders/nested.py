@@ -37,7 +37,7 @@ class EarlyCommit(AbstractRule):
 
     rule: AbstractRule
     thresholds: Float[Array, "3"]
-    is_random = property(lambda self: self.rule.is_random)
+    is_random = property(lambda self: self.rule.is_random)  # type: ignore[assignment]
 
     def __init__(self, rule: AbstractRule, thresholds: Numbers = (7.5, 5.0, 2.5)):
         (values,) = as_floats(thresholds)
@@ -86,7 +86,7 @@ class SemiAutoregressive(AbstractRule):
 
     rule: AbstractRule
     block: int = eqx.field(static=True, converter=lambda x: check_integer("block", x, 1))
-    is_random = property(lambda self: self.rule.is_random)
+    is_random = property(lambda self: self.rule.is_random)  # type: ignore[assignment]
 
     def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """What `rule` chooses in the first block that has masked positions."""

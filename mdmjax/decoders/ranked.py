@@ -182,7 +182,7 @@ class EntropySum(AbstractRule):
 
     threshold: Float[Array, ""]
     place: Int[Array, " n"] | None
-    is_random = property(lambda self: self.place is None)
+    is_random = property(lambda self: self.place is None)  # type: ignore[assignment]
 
     def __init__(self, threshold: Numbers, order: Numbers | None = None):
         self.threshold = _nats("threshold", threshold)

@@ -68,7 +68,7 @@ class AtTemperature(AbstractDecoder):
 
     decoder: AbstractDecoder
     temperature: float | int = eqx.field(static=True, converter=check_temperature)
-    revises = property(lambda self: self.decoder.revises)
+    revises = property(lambda self: self.decoder.revises)  # type: ignore[assignment]
     calls, finished = _of_decoder("calls"), _of_decoder("finished")
     start, most_steps = _of_decoder("start"), _of_decoder("most_steps")
 
