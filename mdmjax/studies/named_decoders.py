@@ -155,25 +155,25 @@ _add("ascending", "1, 2, 4, ... most confident positions (ASS); takes no schedul
 _add(
     "threshold",
     "Every position whose best symbol has at least this probability (Fast-dLLM).",
-    _tuned("thresholds.ConfidenceThreshold"),
+    _tuned("ranked.ConfidenceThreshold"),
     Knob("threshold", float, 0.9, "Probability of the best symbol."),
 )
 _add(
     "factor",
     "The k most confident with (k + 1)(1 - confidence of the k-th) < FACTOR (Fast-dLLM).",
-    _tuned("thresholds.ConfidenceFactor"),
+    _tuned("ranked.ConfidenceFactor"),
     Knob("factor", float, 1.0, "The bound."),
 )
 _add(
     "entropy-bounded",
     "Lowest entropies while those before sum to at most BOUND (EB-Sampler).",
-    _tuned("thresholds.EntropyBounded"),
+    _tuned("ranked.EntropyBounded"),
     Knob("bound", float, 0.1, "Nats."),
 )
 _add(
     "entropy-sum",
     "Random positions until their entropies sum to more (Cai and Li; order our choice).",
-    _tuned("thresholds.EntropySum"),
+    _tuned("ranked.EntropySum"),
     Knob("threshold", float, 0.5, "Nats."),
 )
 _add(
