@@ -33,30 +33,29 @@ def check_shape(argument: str, value: Array | np.ndarray, wanted: tuple[int, ...
         refuse(argument, f"of shape {value.shape}", f"shape {words} = {wanted}")
 
 
-def scalar(argument: str, value: Numbers) -> Float[Array, ""]:
-    """The value as one number of a float type; refused if it has axes."""
+def scalar(
+    argument: str, value: Numbers, wanted: str = "", good: Callable[[float], bool] = lambda x: True
+) -> Float[Array, ""]:
+    """The value as one number of a float type; refused if it has axes, or is known and not `good`."""
     (number,) = as_floats(value)
     check_shape(argument, number, (), "()")
+    if not isinstance(number, Tracer) and not good(float(number)):
+        refuse(argument, f"{float(number):.6g}", wanted)
     return number
 
 
 def positive(argument: str, value: Numbers) -> Float[Array, ""]:
-    """The value as one number, refused if it is not finite and above 0; a traced value passes."""
-    number = scalar(argument, value)
-    if not isinstance(number, Tracer) and not 0 < float(number) < float("inf"):
-        refuse(argument, f"{float(number):.6g}", "a finite number > 0")
-    return number
+    """The value as one number, refused if it is known and not finite and above 0."""
+    return scalar(argument, value, "a finite number > 0", lambda x: 0 < x < math.inf)
 
 
 def probability(argument: str, value: Numbers) -> Float[Array, ""]:
-    """The value as one number, refused if it is not in `[0, 1]`; a traced value passes."""
-    number = scalar(argument, value)
-    check_probability(argument, number)
-    return number
+    """The value as one number, refused if it is known and not in `[0, 1]`."""
+    return scalar(argument, value, "a probability in [0, 1]", lambda x: 0 <= x <= 1)
 
 
 def check_probability(argument: str, value: Float[Array, "..."]) -> None:
-    """Refuse numbers that are not in `[0, 1]`; a traced value passes."""
+    """Refuse known numbers that are not in `[0, 1]`."""
     if isinstance(value, Tracer):
         return
     entries = np.asarray(value)

@@ -10,33 +10,19 @@ from ._types import Array, Float, Int
 
 
 def place_values(n: int, q: int) -> Int[np.ndarray, " n"]:
-    """$(q+1)^{n-1-i}$: a state's code is the dot product of its tokens with these.
-
-    Raises:
-        InvalidInputError: if the codes do not fit 63 bits.
-    """
+    """$(q+1)^{n-1-i}$: a state's code is the dot product of its tokens with these; refused over 63 bits."""
     if (q + 1) ** n >= 2**63:
         refuse("n, q", f"{n}, {q}", "(q+1)^n < 2^63 partial assignments", "use fewer positions")
     return np.array([(q + 1) ** (n - 1 - i) for i in range(n)], dtype=np.int64)
 
 
-def tokens_of(
-    codes: Int[Array, "..."] | Int[np.ndarray, "..."], n: int, q: int
-) -> Int[Array, "... n"] | Int[np.ndarray, "... n"]:
-    """The tokens of every code: NumPy for NumPy, JAX for JAX.
-
-    >>> tokens_of(np.array([5, 8]), 2, 2).tolist()
-    [[1, 2], [2, 2]]
-    """
+def tokens_of(codes: Int[Array | np.ndarray, "..."], n: int, q: int) -> Int[Array | np.ndarray, "... n"]:
+    """The tokens of every code: NumPy for NumPy, JAX for JAX."""
     return (codes[..., None] // place_values(n, q).astype(codes.dtype)) % (q + 1)
 
 
 def states_with(revealed: int, n: int, q: int) -> Int[np.ndarray, "m n"]:
-    r"""All $\binom{n}{k} q^k$ states with $k$ positions revealed, as tokens.
-
-    >>> states_with(1, 2, 2).tolist()
-    [[0, 2], [1, 2], [2, 0], [2, 1]]
-    """
+    r"""All $\binom{n}{k} q^k$ states with $k$ positions revealed, as tokens."""
     sets = np.array(list(itertools.combinations(range(n), revealed)), dtype=np.int64)
     words = np.indices((q,) * revealed).reshape(revealed, q**revealed)
     states = np.full((sets.shape[0], q**revealed, n), q)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mdmjax._checks import check_integer, check_number
-from mdmjax._errors import InvalidInputError, check_bytes, printable, refuse, shown
+from mdmjax._errors import InvalidInputError, check_bytes, printable, readable_bytes, refuse, shown
 
 BAD = ["\x1b]0;title\x07", "a\nb", "a\u2028b", "\u202egpj", "\x85", "\udcff", "\x00", "\x7f"]
 
@@ -58,6 +58,12 @@ def test_what_is_no_number_of_its_range_is_refused(value):
 def test_numbers_pass(value):
     assert check_number("clip", value, "a positive number", lambda x: x > 0) == value
     assert check_integer("n", np.int64(3), 1) == 3
+
+
+def test_bytes_are_said_in_the_largest_unit():
+    counts = [0, 1023, 1024, 3 * 2**30, 2**60, 2**2000]
+    wanted = ["0 bytes", "1023 bytes", "1.0 KiB", "3.0 GiB", "1.02e+03 PiB", "2^1950 PiB"]
+    assert [readable_bytes(count) for count in counts] == wanted
 
 
 def test_bytes_over_the_limit_are_refused_with_both_numbers():

@@ -2,8 +2,7 @@ r"""What a decoder is: the law of one step of a sampler; and what a rule is, of 
 
 A step takes a state to a law on states, $K(x' \mid x) = \sum_b w_b(x) \prod_i r_{b,i}(x'_i \mid x)$, a
 mixture of products with the mask as one more symbol: one branch for a rule that reveals, one a subset for a
-random one, one a draw for a decoder that looks at what it drew; a canvas without masks is a state like any
-other. Samples are drawn from it and exact laws are propagated through it.
+random one, one a draw for a decoder that looks at what it drew. A state need not have a mask.
 """
 
 import abc
@@ -24,19 +23,16 @@ if TYPE_CHECKING:  # type checkers take `eqx.AbstractClassVar` for a field
 else:
     from equinox import AbstractClassVar
 
-MAX_STEPS = 1024
-"""The steps after which a decoder that may go on for ever is stopped."""
-
-DENOISED = "a call of the denoiser"
-"""What most calls are."""
+# The steps after which a decoder that may go on for ever is stopped; what most calls are.
+MAX_STEPS, DENOISED = 1024, "a call of the denoiser"
 
 
 class AbstractRule(eqx.Module):
     r"""Which masked positions a step reveals, from what the denoiser says; `Reveal(rule)` is its decoder.
 
-    `choose` is a function of one sequence; with `is_random` false it must not use its key. A random rule
-    has an exact law if it says the probability of every choice in `choice_law`. At least one masked
-    position must be chosen while there is one; what is chosen and not masked stays as it is.
+    With `is_random` false `choose` must not use its key. A random rule has an exact law if it says the
+    probability of every choice in `choice_law`. At least one masked position must be chosen while there is
+    one; what is chosen and not masked stays as it is.
 
     >>> from mdmjax import Joint, Oracle, Reveal, exact_law
     >>> class Sure(AbstractRule):
@@ -56,11 +52,7 @@ class AbstractRule(eqx.Module):
         """The masked positions that step `step` (from 0) reveals."""
 
     def choice_law(self, log_probs: LogProbs, tokens: Tokens, step: Step) -> Float[Array, " subsets"]:
-        """The probability that `choose` returns each set; bit `i` of the index is position `i`.
-
-        Raises:
-            InvalidInputError: a random rule that does not say.
-        """
+        """The probability that `choose` returns each set; bit `i` of the index is position `i`."""
         if self.is_random:
             name = type(self).__name__
             refuse("rule", name, "one that says the law of its choice", f"define {name}.choice_law")
@@ -83,9 +75,8 @@ class Branches(NamedTuple):
 class AbstractDecoder(eqx.Module):
     r"""One step of a sampler as a law on what follows: reveal, write, mask again, stop.
 
-    `branches` is that law, and `start` the law of what it starts from. `calls` is what a step costs, in
-    calls of the denoiser (NFE; batched calls on several drafts count once) or of what `calls_of` says.
-    `finished` says when to stop. `revises` is whether a token may change that is not masked. `draw` samples
+    `calls` is what a step costs, in calls of the denoiser (NFE; batched calls on several drafts count once)
+    or of what `calls_of` says. `revises` is whether a token may change that is not masked. `draw` samples
     from `branches`; a decoder whose branches are many overrides it, with the same law. A decoder that
     remembers keeps it in cells after the first `n`: `start` makes them, `branches` shows the denoiser
     `tokens[:n]`, and `decode` runs it as it is (exact laws take `n` cells so far).
@@ -135,17 +126,15 @@ class AbstractDecoder(eqx.Module):
 
 def drawn_branch(key: Key[Array, ""], branches: Branches) -> Int[Array, " n"]:
     """One draw from a mixture of products."""
-    weights, rows = branches
     choosing, drawing = jax.random.split(key)
-    branch = jax.random.categorical(choosing, safe_log(weights)) if weights.shape[0] > 1 else 0
-    return drawn_from(drawing, rows[branch])
+    one = branches.weights.shape[0] == 1
+    branch = 0 if one else jax.random.categorical(choosing, safe_log(branches.weights))
+    return drawn_from(drawing, branches.rows[branch])
 
 
 def drawn_from(key: Key[Array, ""], probs: Float[Array, "n symbols"]) -> Int[Array, " n"]:
-    r"""One symbol from each row, by inversion of its sums: `n` random numbers; Gumbel noise takes `n q`.
-
-    A symbol of probability zero is never drawn, however the sums are rounded.
-    """
+    """One symbol from each row, by inversion of its sums: `n` random numbers; Gumbel noise takes `n q`."""
+    # A symbol of probability zero is never drawn, however the sums are rounded.
     possible, sums = probs > 0, jnp.cumsum(probs, axis=-1)
     total = jnp.max(sums, axis=-1, keepdims=True, where=possible, initial=0.0)
     place = jax.random.uniform(key, total.shape, total.dtype) * total

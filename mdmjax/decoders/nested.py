@@ -19,7 +19,7 @@ class EarlyCommit(AbstractRule):
     The gap is $\log \hat p_i(a_1) - \log \hat p_i(a_2)$ of the two most probable symbols (arXiv
     2508.19982). It is held against the first of `thresholds` while less than 0.33 of the positions are
     revealed, the second while less than 0.67 are, then the third. Prophet averages over an answer span,
-    counts progress in steps (masked positions and revealed share are our choice), and writes the argmax:
+    counts progress in steps (our choices are masked positions, revealed share), and writes the argmax:
     `Reveal(rule, temperature=0)`.
 
     Raises:
@@ -37,6 +37,7 @@ class EarlyCommit(AbstractRule):
 
     rule: AbstractRule
     thresholds: Float[Array, "3"]
+    is_random = property(lambda self: self.rule.is_random)  # type: ignore[assignment]
 
     def __init__(self, rule: AbstractRule, thresholds: Numbers = (7.5, 5.0, 2.5)):
         (values,) = as_floats(thresholds)
@@ -45,44 +46,35 @@ class EarlyCommit(AbstractRule):
             refuse("thresholds", values.tolist(), "three gaps in nats")
         self.rule, self.thresholds = rule, values
 
-    @property
-    def is_random(self) -> bool:
-        """Whether `rule` is."""
-        return self.rule.is_random
-
     def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """All masked positions if the gap is large, or what `rule` chooses."""
         masked = tokens == log_probs.shape[1]
-        return masked & (self.commits(log_probs, masked) | self.rule.choose(key, log_probs, tokens, step))
+        return masked & (self._commits(log_probs, masked) | self.rule.choose(key, log_probs, tokens, step))
 
     def choice_law(self, log_probs: LogProbs, tokens: Tokens, step: Step) -> Float[Array, " subsets"]:
         """All masked positions if the gap is large, or the law of `rule`."""
         masked = tokens == log_probs.shape[1]
         law = self.rule.choice_law(log_probs, tokens, step)
-        return jnp.where(self.commits(log_probs, masked), certain_choice(masked, law.dtype), law)
+        return jnp.where(self._commits(log_probs, masked), certain_choice(masked, law.dtype), law)
 
-    def commits(self, log_probs: LogProbs, masked: Positions) -> Bool[Array, ""]:
+    def _commits(self, log_probs: LogProbs, masked: Positions) -> Bool[Array, ""]:
         """Whether the mean gap of the masked positions reaches the threshold of the stage."""
-        n = masked.shape[0]
         best, second = top_two(log_probs)
         count = jnp.maximum(jnp.sum(masked), 1).astype(log_probs.dtype)
         gap = jnp.sum(jnp.where(masked, best - second, 0.0)) / count
-        revealed = jnp.sum(~masked)
-        # Integers, so that 0.33 and 0.67 are not subject to rounding.
-        stage = (100 * revealed >= 33 * n).astype(int) + (100 * revealed >= 67 * n).astype(int)
-        threshold = self.thresholds[stage].astype(gap.dtype)
-        return comparable(gap) >= comparable(threshold)
+        shares = np.array([33, 67]) * masked.shape[0]  # integers: 0.33 and 0.67 are not rounded
+        stage = jnp.sum(100 * jnp.sum(~masked) >= shares)
+        return comparable(gap) >= comparable(self.thresholds[stage].astype(gap.dtype))
 
 
 class SemiAutoregressive(AbstractRule):
     r"""Blocks of `block` positions from left to right, each decoded to its end by `rule` (LLaDA).
 
-    `block` is the block length, and `rule` one of so many positions: it is given the rows and the tokens of
-    the block alone, and the step counted over the whole.
+    `rule` is one of `block` positions: it is given the rows and the tokens of the block alone, and the step
+    counted over the whole.
 
     Raises:
-        InvalidInputError: a block below 1; at the first use, one that does not divide the number of
-            positions.
+        InvalidInputError: a block below 1; at the first use, one that does not divide `n`.
 
     >>> import jax
     >>> from mdmjax import Schedule, left_to_right
@@ -93,15 +85,8 @@ class SemiAutoregressive(AbstractRule):
     """
 
     rule: AbstractRule
-    block: int = eqx.field(static=True)
-
-    def __init__(self, rule: AbstractRule, block: int):
-        self.rule, self.block = rule, check_integer("block", block, 1)
-
-    @property
-    def is_random(self) -> bool:
-        """Whether the rule of a block is."""
-        return self.rule.is_random
+    block: int = eqx.field(static=True, converter=lambda x: check_integer("block", x, 1))
+    is_random = property(lambda self: self.rule.is_random)  # type: ignore[assignment]
 
     def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """What `rule` chooses in the first block that has masked positions."""

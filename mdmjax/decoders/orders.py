@@ -1,7 +1,6 @@
 r"""Rules that do not look at what the denoiser says: random subsets and fixed partitions.
 
-Where a schedule gives the sizes, the step is read off the number of revealed tokens: with `m` revealed,
-the next end of a step $N_{t+1} > m$ is reached. From all masked this is step `t` of the schedule.
+Where a schedule gives the sizes, a step goes on from `m` revealed tokens to the next end $N_{t+1} > m$.
 """
 
 import itertools
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Num
 
 from .._checks import Numbers, check_integer
 from .._errors import refuse
@@ -96,7 +96,8 @@ def left_to_right(schedule: Schedule) -> FixedPartition:
     >>> left_to_right(Schedule([1, 2])).levels.tolist()
     [0, 1, 1]
     """
-    return FixedPartition(_split(np.arange(schedule.n), schedule))
+    parts = np.split(np.arange(schedule.n), schedule.boundaries[1:-1])
+    return FixedPartition([part.tolist() for part in parts])
 
 
 def right_to_left(schedule: Schedule) -> FixedPartition:
@@ -105,17 +106,15 @@ def right_to_left(schedule: Schedule) -> FixedPartition:
     >>> right_to_left(Schedule([1, 2])).levels.tolist()
     [1, 1, 0]
     """
-    return FixedPartition(_split(np.arange(schedule.n)[::-1], schedule))
+    parts = np.split(np.arange(schedule.n)[::-1], schedule.boundaries[1:-1])
+    return FixedPartition([part.tolist() for part in parts])
 
 
 def dilated(n: int) -> FixedPartition:
     """The dilated levels of DUS: multiples of a power of two, which halves until every position is there.
 
-    The first stride is `n/2` for a power of two, as in DUS; else the largest power of two below `n` (our
-    choice).
-
-    Raises:
-        InvalidInputError: `n` below 1.
+    The first stride is the largest power of two below `n` (our choice where `n` is none). `n` below 1 is
+    refused.
 
     >>> dilated(8).levels.tolist()
     [0, 2, 1, 2, 0, 2, 1, 2]
@@ -137,14 +136,12 @@ def step_size(ends: Int[Array, " m"], masked: Positions) -> Int[Array, ""]:
     return ends[jnp.minimum(revealed, ends.shape[0] - 1)] - revealed
 
 
-def first(
-    priority: Int[Array, " n"] | Float[Array, " n"], masked: Positions, count: Int[Array, ""]
-) -> Positions:
+def first(priority: Num[Array, " n"], masked: Positions, count: Int[Array, ""]) -> Positions:
     """The `count` masked positions of least `priority`, the lowest position first among equals."""
     return masked & (rank(priority, masked) < count)
 
 
-def rank(priority: Int[Array, " n"] | Float[Array, " n"], masked: Positions) -> Int[Array, " n"]:
+def rank(priority: Num[Array, " n"], masked: Positions) -> Int[Array, " n"]:
     """The place of each position in the order that `first` takes; masked ones come before the others."""
     # Counted, not sorted: n^2 comparisons that fuse are far faster than a batch of short sorts.
     lower = jnp.arange(masked.size)[:, None] < jnp.arange(masked.size)[None, :]
@@ -159,10 +156,6 @@ def places_of(order: Numbers) -> Int[Array, " n"]:
     if positions.ndim != 1 or sorted(positions.tolist()) != list(range(positions.size)):
         refuse("order", positions.tolist(), f"a permutation of 0..{positions.size - 1}")
     return jnp.asarray(np.argsort(positions))
-
-
-def _split(order: Int[np.ndarray, " n"], schedule: Schedule) -> list[list[int]]:
-    return [block.tolist() for block in np.split(order, schedule.boundaries[1:-1])]
 
 
 def check_positions(argument: str, known: Int[Array, " m"], tokens: Array) -> None:

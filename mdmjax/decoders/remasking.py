@@ -1,5 +1,7 @@
 """Decoders that may mask again: low-confidence remasking (LLaDA), ReMDM, wide-in narrow-out (WINO)."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,20 +17,12 @@ from ..distributions.joint import MAX_TABLE_BYTES
 from ..schedules.schedule import Schedule
 from .base import AbstractDecoder, Branches, check_branches, kept_rows, revealed_rows, word_branches
 from .orders import ends_of, first, step_size
+from .ranked import ConfidenceThreshold
 from .reveal import AbstractJudged
-from .thresholds import ConfidenceThreshold
 
 
 def leave_one_out(denoiser: AbstractDenoiser, tokens: Tokens) -> Float[Array, " n"]:
-    r"""$\hat p(x_i \mid x_{S \setminus i})$ of every revealed token, and 1 of a masked position.
-
-    `n` drafts in one batched call. For the oracle it is the conditional of a Gibbs sampler.
-
-    >>> from mdmjax import Joint, Oracle
-    >>> pair = Oracle(Joint(jnp.array([[0.4, 0.1], [0.1, 0.4]])))
-    >>> leave_one_out(pair, jnp.array([0, 1])).round(4).tolist()
-    [0.2, 0.2]
-    """
+    r"""$\hat p(x_i \mid x_{S \setminus i})$ of every revealed token, and 1 of a masked position."""
     n, q = denoiser.n, denoiser.q
     drafts = jnp.where(jnp.eye(n, dtype=bool), q, tokens[None, :])
     rows = jax.vmap(lambda i, draft: denoiser(draft)[i])(jnp.arange(n), drafts)
@@ -41,15 +35,12 @@ class LowConfidence(AbstractJudged):
 
     Every masked position is drawn from its row; the draws of highest $\hat p_i(x_i)$ stay for good, as many
     as the schedule says, and the others are masked again. Because the choice looks at the draws, what is
-    kept is not distributed as the rows say. Ties are those of `ranked`.
-
-    Tokens are drawn at `temperature`; the confidences are those of the rows as they are, or of `judge`. At
-    temperature 0 it is `Reveal(Ranked(confidence, schedule), temperature=0)`. `branches` has one branch a
-    word, $q^n$; a draw takes `O(n q)` and one call.
+    kept is not distributed as the rows say. `temperature` and `judge` are as in `Reveal`; at temperature 0
+    it is `Reveal(Ranked(confidence, schedule), temperature=0)`. `branches` has $q^n$, one a word; a draw
+    takes `O(n q)` and one call.
 
     Raises:
-        InvalidInputError: at the first use, counts that do not sum to the number of positions; branches of
-            more than 512 MiB.
+        InvalidInputError: as `RandomSubset` and `Reveal`; branches of more than 512 MiB.
 
     >>> from mdmjax import Joint, Oracle
     >>> coins = Oracle(Joint(jnp.outer(jnp.array([0.5, 0.5]), jnp.array([0.25, 0.75]))))
@@ -75,8 +66,7 @@ class LowConfidence(AbstractJudged):
         masked = tokens == q
         judged, probs = (jnp.exp(rows) for rows in self.rows(denoiser, tokens))
         # Revealed positions are certain of their token, whatever the denoiser says of them.
-        shown = kept_rows(tokens, q, probs.dtype)[:, :q]
-        probs = jnp.where(masked[:, None], probs, shown)
+        probs = jnp.where(masked[:, None], probs, kept_rows(tokens, q, probs.dtype)[:, :q])
         words = jnp.asarray(np.indices((q,) * n).reshape(n, -1).T, tokens.dtype)
         weights = jnp.prod(probs[jnp.arange(n), words], axis=1)
         kept = jax.vmap(lambda word: jnp.where(self._kept(judged, masked, word), word, tokens))(words)
@@ -100,13 +90,13 @@ class ReMDM(AbstractDecoder):
     In step $t$ a revealed token is masked with probability $\sigma_t$; a masked position is drawn from
     its row with probability $(\alpha_{t+1} - (1 - \sigma_t) \alpha_t) / (1 - \alpha_t)$, else stays masked.
     So a position is revealed after step $t$ with probability $\alpha_{t+1}$, whatever the denoiser says.
-    `alphas` go from 0 to 1 in `T` steps and `sigmas` are at most $\min(1, (1 - \alpha_{t+1}) / \alpha_t)$;
-    all of 0 are the sampler of MDLM, and a stretch of level `alphas` is the loop of ReMDM-loop.
+    `sigmas` are at most $\sigma_t^{\max} = \min(1, (1 - \alpha_{t+1}) / \alpha_t)$; all of 0 are MDLM's
+    sampler, and a stretch of level `alphas` is the loop of ReMDM-loop.
 
     `by_confidence` (`ReMDM.conf`) shares $\sigma_t$ out among the revealed positions by softmax of
     $-\psi_i$, and draws masked ones with $\sigma_t = 0$ as the authors' code does; then fewer are revealed
     than $\alpha_t$. Their $\psi_i$ is the probability that the token had when it was drawn; states have no
-    memory of it, and the present $\hat p(x_i \mid x_{S \setminus i})$ (`leave_one_out`) is our choice.
+    memory of it, and the present $\hat p(x_i \mid x_{S \setminus i})$ is our choice.
 
     Raises:
         InvalidInputError: `alphas` that are not one more than `sigmas`, or do not rise from 0 to 1 and are
@@ -131,21 +121,21 @@ class ReMDM(AbstractDecoder):
             refuse("sigmas", f"of shape {self.sigmas.shape}", f"{self.alphas.size - 1} numbers, one a step")
         if any(isinstance(x, Tracer) for x in (self.alphas, self.sigmas)):
             return
-        values, most = np.asarray(self.sigmas), most_remasked(_checked_levels(self.alphas))
+        values, most = np.asarray(self.sigmas), most_remasked(self.alphas)
         wrong = ~((values >= 0) & (values <= most * (1 + 4 * np.finfo(values.dtype).eps)))
         if wrong.any():
             step = int(np.argmax(wrong))
-            wanted = f"a probability of at most {most[step]:.6g}"
-            refuse("sigmas", f"{values[step]:.6g} at step {step}", wanted)
+            found, wanted = (
+                f"{values[step]:.6g} at step {step}",
+                f"a probability of at most {most[step]:.6g}",
+            )
+            refuse("sigmas", found, wanted)
 
     @classmethod
     def cap(cls, levels: Schedule | Numbers, eta: Numbers) -> "ReMDM":
-        r"""ReMDM-cap: $\sigma_t = \min(\eta, \sigma_t^{\max})$.
+        r"""ReMDM-cap: $\sigma_t = \min(\eta, \sigma_t^{\max})$ with $\eta$ in `[0, 1]`.
 
         `levels` are $\alpha_0 = 0, \dots, \alpha_T = 1$, or a schedule, whose boundaries over `n` they are.
-
-        Raises:
-            InvalidInputError: as `ReMDM`, and `eta` not in `[0, 1]`.
 
         >>> ReMDM.cap(Schedule([1, 1, 2]), 0.3).sigmas.round(4).tolist()
         [0.3, 0.3, 0.0]
@@ -155,7 +145,7 @@ class ReMDM(AbstractDecoder):
 
     @classmethod
     def rescale(cls, levels: Schedule | Numbers, eta: Numbers) -> "ReMDM":
-        r"""ReMDM-rescale: $\sigma_t = \eta \, \sigma_t^{\max}$; `levels` and errors as in `cap`."""
+        r"""ReMDM-rescale: $\sigma_t = \eta \, \sigma_t^{\max}$; `levels` as in `cap`."""
         alphas = _levels(levels)
         return cls(alphas, float(probability("eta", eta)) * most_remasked(alphas))
 
@@ -177,12 +167,11 @@ class ReMDM(AbstractDecoder):
             sigma = sigma * weights / jnp.where(masked.all(), 1.0, jnp.sum(weights))
             compensated = jnp.zeros((), dtype)
         drawn = jnp.clip((after - (1 - compensated) * before) / (1 - before), 0.0, 1.0)
-        stays = jnp.where(masked, 1 - drawn, 1 - sigma)
-        kept = stays[:, None] * kept_rows(tokens, denoiser.q, dtype)
-        filled = jnp.pad(drawn * jnp.exp(log_probs), ((0, 0), (0, 1)))
-        mask = jax.nn.one_hot(denoiser.q, denoiser.q + 1, dtype=dtype)
-        hidden = jnp.broadcast_to(sigma, masked.shape)[:, None] * mask[None, :]
-        rows = kept + jnp.where(masked[:, None], filled, hidden)
+        moves = jnp.where(masked, drawn, sigma)[:, None]
+        filled = jnp.pad(jnp.exp(log_probs), ((0, 0), (0, 1)))
+        hidden = kept_rows(jnp.full_like(tokens, denoiser.q), denoiser.q, dtype)
+        others = jnp.where(masked[:, None], filled, hidden)
+        rows = (1 - moves) * kept_rows(tokens, denoiser.q, dtype) + moves * others
         return Branches(jnp.ones((1,), dtype), rows[None])
 
     def finished(self, tokens: Tokens, step: Step, q: int) -> Bool[Array, ""]:
@@ -190,42 +179,36 @@ class ReMDM(AbstractDecoder):
         return step >= self.sigmas.shape[0]
 
 
-def most_remasked(alphas: Float[np.ndarray, " levels"]) -> Float[np.ndarray, " steps"]:
-    r"""$\sigma_t^{\max} = \min(1, (1 - \alpha_{t+1}) / \alpha_t)$, 1 where $\alpha_t = 0$."""
-    before, after = alphas[:-1], alphas[1:]
-    return np.minimum(1.0, np.divide(1 - after, before, out=np.ones_like(before), where=before > 0))
-
-
-def _levels(levels: Schedule | Numbers) -> Float[np.ndarray, " levels"]:
-    """The levels as given, or those of the schedule."""
-    given = levels.boundaries / levels.n if isinstance(levels, Schedule) else levels
-    return _checked_levels(*as_floats(given))
-
-
-def _checked_levels(alphas: Float[Array, " levels"]) -> Float[np.ndarray, " levels"]:
-    """The levels as NumPy; refused if they do not rise from 0 to 1."""
+def most_remasked(alphas: Float[Array, "..."]) -> Float[np.ndarray, " steps"]:
+    r"""$\sigma_t^{\max}$, 1 where $\alpha_t = 0$; levels that do not rise from 0 to 1 are refused."""
     values = np.asarray(alphas, np.float64)
     right = values.ndim == 1 and values.size > 1 and values[0] == 0 and values[-1] == 1
     if not (right and np.all(np.diff(values) >= 0) and np.all(values[:-1] < 1)):
         refuse("alphas", values.tolist(), "numbers that rise from 0 to 1, below 1 until the end")
-    return values
+    before, after = values[:-1], values[1:]
+    return np.minimum(1.0, np.divide(1 - after, before, out=np.ones_like(before), where=before > 0))
+
+
+def _levels(levels: Schedule | Numbers) -> Float[Array, "..."]:
+    """The levels as given, or those of the schedule."""
+    return as_floats(levels.boundaries / levels.n if isinstance(levels, Schedule) else levels)[0]
 
 
 class Wino(AbstractJudged):
     r"""Draft the confident positions, and mask again the tokens that fail verification (arXiv 2507.18578).
 
     A step drafts as `ConfidenceThreshold(draft_threshold)`, and masks again the tokens revealed before
-    it with $\hat p(x_i \mid x_{S \setminus i}) <$ `verify_threshold` (`leave_one_out`), the least probable
-    first and one fewer at most than it drafts: `n` steps are enough. Drafts and verifications see the same
-    state and share one call. Tokens of the last step are never verified; defaults are the authors'.
+    it with $\hat p(x_i \mid x_{S \setminus i}) <$ `verify_threshold`, the least probable first and one
+    fewer at most than it drafts: `n` steps are enough. Drafts and verifications share one call. Tokens of
+    the last step are never verified; defaults are the authors'.
 
     Our choices: their limit is one fewer than the step before drafted, which a state has no memory of;
     they cut drafts at 20 and at 0.7 of the masked positions; and with drawn tokens they judge the draw,
-    not the row. Tokens are drawn at `temperature`; confidences and verifications are those of the rows as
-    they are, or of `judge`. A verification that is NaN fails.
+    not the row. `temperature` and `judge`, who verifies too, are as in `Reveal`. A verification that is NaN
+    fails.
 
     Raises:
-        InvalidInputError: a threshold not in `[0, 1]`.
+        InvalidInputError: a threshold not in `[0, 1]`; as `Reveal`.
 
     >>> from mdmjax import Joint, Oracle
     >>> pair, coin = jnp.array([[0.4, 0.1], [0.1, 0.4]]), jnp.array([0.25, 0.75])
@@ -235,27 +218,16 @@ class Wino(AbstractJudged):
     [[0.0, 0.0, 1.0], [0.8, 0.2, 0.0], [0.25, 0.75, 0.0]]
     """
 
-    draft: ConfidenceThreshold
-    verify_threshold: Float[Array, ""]
+    draft_threshold: Any = eqx.field(default=0.6, converter=lambda x: probability("draft_threshold", x))
+    verify_threshold: Any = eqx.field(default=0.9, converter=lambda x: probability("verify_threshold", x))
     revises = True
-
-    def __init__(
-        self,
-        draft_threshold: Numbers = 0.6,
-        verify_threshold: Numbers = 0.9,
-        *,
-        temperature: float | int = 1.0,
-        judge: AbstractDenoiser | None = None,
-    ):
-        self.draft = ConfidenceThreshold(probability("draft_threshold", draft_threshold))
-        self.verify_threshold = probability("verify_threshold", verify_threshold)
-        self.temperature, self.judge = temperature, judge
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """One branch: drafts are drawn, failures are masked, the rest stays."""
         judged, log_probs = self.rows(denoiser, tokens)
         model = denoiser if self.judge is None else self.judge
-        drafted = self.draft.choose(jax.random.key(0), judged, tokens, step)  # the key is not used
+        draft = ConfidenceThreshold(self.draft_threshold)
+        drafted = draft.choose(jax.random.key(0), judged, tokens, step)  # the key is not used
         support = comparable(leave_one_out(model, tokens))
         passed = support >= comparable(self.verify_threshold.astype(support.dtype))
         failed = first(support, (tokens != denoiser.q) & ~passed, jnp.sum(drafted) - 1)

@@ -1,32 +1,36 @@
 """How a rule becomes a decoder, and at which temperature: who judges and who writes."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from .._errors import refuse
-from .._types import Array, Bool, Int, Key, LogProbs, Step, Tokens
+from .._types import Array, Key, LogProbs, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..denoisers.perturbed import AbstractPerturbed, Argmax, Tempered
 from .base import AbstractDecoder, AbstractRule, Branches, drawn_from, revealed_rows
 from .orders import subsets
 
 
+def check_temperature(temperature: float | int) -> float | int:
+    """The temperature, refused if it is not a finite number of at least 0."""
+    if not 0 <= temperature < float("inf"):
+        refuse("temperature", temperature, "a finite number >= 0", "0 writes the argmax")
+    return temperature
+
+
 class AbstractJudged(AbstractDecoder):
     """A decoder that draws tokens at a `temperature`, 0 for the argmax, and chooses by the rows before it.
 
-    If a `judge` is given, choices go by its rows instead, and its calls are not counted (our choice). Other
-    decoders draw before they choose: see `AtTemperature`.
-
-    Raises:
-        InvalidInputError: `temperature` not a finite number of at least 0.
+    If a `judge` is given, choices go by its rows instead, and its calls are not counted (our choice).
     """
 
-    temperature: float | int = eqx.field(default=1.0, static=True, kw_only=True)
+    temperature: float | int = eqx.field(
+        default=1.0, static=True, kw_only=True, converter=check_temperature
+    )
     judge: AbstractDenoiser | None = eqx.field(default=None, kw_only=True)
-
-    def __check_init__(self):
-        check_temperature(self.temperature)
 
     def rows(self, denoiser: AbstractDenoiser, tokens: Tokens) -> tuple[LogProbs, LogProbs]:
         """The rows that choices go by, and those that are drawn from."""
@@ -41,6 +45,11 @@ class AbstractJudged(AbstractDecoder):
         return denoiser if self.temperature == 1 else tempered_denoiser(denoiser, self.temperature)
 
 
+def _of_decoder(name: str) -> Any:
+    """The method of this name of the field `decoder`."""
+    return lambda self, *arguments: getattr(self.decoder, name)(*arguments)
+
+
 class AtTemperature(AbstractDecoder):
     r"""`decoder` with every row of its denoiser at `temperature`, those that it chooses by as well.
 
@@ -48,7 +57,7 @@ class AtTemperature(AbstractDecoder):
     denoiser that is `Tempered`, 0 for `Argmax`, but that `writer` says so.
 
     Raises:
-        InvalidInputError: `temperature` not a finite number of at least 0.
+        InvalidInputError: as `Reveal`.
 
     >>> import jax.numpy as jnp
     >>> from mdmjax import Joint, Oracle, Sweeps, exact_law
@@ -58,15 +67,10 @@ class AtTemperature(AbstractDecoder):
     """
 
     decoder: AbstractDecoder
-    temperature: float | int = eqx.field(static=True)
-
-    def __check_init__(self):
-        check_temperature(self.temperature)
-
-    @property
-    def revises(self) -> bool:
-        """Whether `decoder` does."""
-        return self.decoder.revises
+    temperature: float | int = eqx.field(static=True, converter=check_temperature)
+    revises = property(lambda self: self.decoder.revises)  # type: ignore[assignment]
+    calls, finished = _of_decoder("calls"), _of_decoder("finished")
+    start, most_steps = _of_decoder("start"), _of_decoder("most_steps")
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """Those of the decoder with the tempered denoiser."""
@@ -76,25 +80,9 @@ class AtTemperature(AbstractDecoder):
         """A draw of the decoder with the tempered denoiser."""
         return self.decoder.draw(key, tempered_denoiser(denoiser, self.temperature), tokens, step)
 
-    def calls(self, tokens: Tokens, step: Step, q: int) -> Int[Array, ""]:
-        """Those of the decoder."""
-        return self.decoder.calls(tokens, step, q)
-
-    def finished(self, tokens: Tokens, step: Step, q: int) -> Bool[Array, ""]:
-        """When the decoder is."""
-        return self.decoder.finished(tokens, step, q)
-
-    def start(self, n: int, q: int) -> Branches:
-        """That of the decoder."""
-        return self.decoder.start(n, q)
-
     def writer(self, denoiser: AbstractDenoiser) -> AbstractDenoiser:
         """That of the decoder with the tempered denoiser."""
         return self.decoder.writer(tempered_denoiser(denoiser, self.temperature))
-
-    def most_steps(self, n: int) -> int:
-        """Those of the decoder."""
-        return self.decoder.most_steps(n)
 
 
 def tempered_denoiser(denoiser: AbstractDenoiser, temperature: float | int) -> AbstractPerturbed:
@@ -102,16 +90,12 @@ def tempered_denoiser(denoiser: AbstractDenoiser, temperature: float | int) -> A
     return Argmax(denoiser) if temperature == 0 else Tempered(denoiser, temperature)
 
 
-def check_temperature(temperature: float | int) -> None:
-    """Refuse what is not a finite number of at least 0."""
-    if not 0 <= temperature < float("inf"):
-        refuse("temperature", temperature, "a finite number >= 0", "0 writes the argmax")
-
-
 class Reveal(AbstractJudged):
     """The decoder of a rule: the positions that it chooses are drawn independently, the others stay.
 
     `Reveal(rule, temperature=1.0, judge=None)`: a step calls the denoiser once, on the tokens before it.
+    Tokens are drawn at `temperature`, 0 for the argmax; the rule goes by the rows before it, or by those of
+    `judge`, whose calls are not counted (our choice).
 
     Raises:
         InvalidInputError: `temperature` not a finite number of at least 0.
@@ -132,9 +116,8 @@ class Reveal(AbstractJudged):
         if self.rule.is_random:
             weights, chosen = self.rule.choice_law(judged, tokens, step), jnp.asarray(subsets(denoiser.n))
         else:
-            key = jax.random.key(0)  # not used: the rule is not random
             weights = jnp.ones((1,), judged.dtype)
-            chosen = self.rule.choose(key, judged, tokens, step)[None, :]
+            chosen = self.rule.choose(jax.random.key(0), judged, tokens, step)[None, :]  # a key not used
         return Branches(weights, jax.vmap(lambda one: revealed_rows(written, tokens, one))(chosen))
 
     def draw(self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Tokens:
@@ -142,10 +125,8 @@ class Reveal(AbstractJudged):
         choosing, drawing = jax.random.split(key)
         judged, written = self.rows(denoiser, tokens)
         chosen = self.rule.choose(choosing, judged, tokens, step) & (tokens == denoiser.q)
-        if self.temperature == 0:
-            drawn = jnp.argmax(written, axis=-1)
-        else:
-            drawn = drawn_from(drawing, jnp.exp(written))
+        greedy = self.temperature == 0
+        drawn = jnp.argmax(written, axis=-1) if greedy else drawn_from(drawing, jnp.exp(written))
         return jnp.where(chosen, drawn.astype(tokens.dtype), tokens)
 
     def most_steps(self, n: int) -> int:

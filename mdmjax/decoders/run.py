@@ -18,9 +18,8 @@ from .base import AbstractDecoder, drawn_branch
 class Trace(NamedTuple):
     """What was drawn and when: `finalised[i]` is the last step, from 0, that changed position `i`.
 
-    `calls` counts the calls of the denoiser. A position that is still masked at the end, because the
-    steps were not enough, holds the mask `q`; one that was never changed has `finalised` equal to the
-    bound on the steps (`n` for a decoder that only reveals).
+    `calls` counts the calls of the denoiser. A position that is still masked at the end holds the mask `q`;
+    one that was never changed has the bound on the steps in `finalised` (`n` if the decoder only reveals).
 
     >>> Trace(jnp.array([1, 0]), finalised=jnp.array([0, 1]), calls=jnp.array(2)).tokens.tolist()
     [1, 0]
@@ -40,17 +39,15 @@ def decode(
 ) -> Trace:
     """One draw from the law of `decoder` with `denoiser`: from its `start`, step by step.
 
-    At most `max_steps` steps are taken, `decoder.most_steps(n)` if it is not given. `jax.vmap` over keys
-    draws many; `jax.jit` compiles all of it once.
+    At most `max_steps` steps are taken, `decoder.most_steps(n)` if it is not given.
 
     Raises:
         InvalidInputError: `max_steps` below 1.
 
     >>> from mdmjax import Joint, Oracle, Reveal, Schedule, left_to_right
     >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
-    >>> keys = jax.random.split(jax.random.key(0), 100)
     >>> draw = lambda key: decode(key, same, Reveal(left_to_right(Schedule([1, 1]))))
-    >>> traces = jax.vmap(draw)(keys)
+    >>> traces = jax.vmap(draw)(jax.random.split(jax.random.key(0), 100))
     >>> bool((traces.tokens[:, 0] == traces.tokens[:, 1]).all()), traces.finalised[0].tolist()
     (True, [0, 1])
     """
@@ -70,7 +67,7 @@ def decode(
 
     # The key of the start is that of no step.
     first = drawn_branch(jax.random.fold_in(key, np.uint32(2**32 - 1)), decoder.start(n, q)).astype(int)
-    start = Trace(tokens=first, finalised=jnp.full(first.shape, limit), calls=jnp.array(0))
+    start = Trace(first, finalised=jnp.full(first.shape, limit), calls=jnp.array(0))
     return jax.lax.while_loop(unfinished, advance, (start, jnp.array(0)))[0]
 
 
@@ -106,14 +103,9 @@ def decode_many(
 
 @eqx.filter_jit
 def _decode_many(
-    keys: Key[Array, " samples"],
-    denoiser: AbstractDenoiser,
-    decoder: AbstractDecoder,
-    batch: int,
-    limit: int,
+    keys, denoiser: AbstractDenoiser, decoder: AbstractDecoder, batch: int, limit: int
 ) -> Trace:
-    draw = lambda key: decode(key, denoiser, decoder, max_steps=limit)
-    return jax.lax.map(draw, keys, batch_size=batch)
+    return jax.lax.map(lambda key: decode(key, denoiser, decoder, max_steps=limit), keys, batch_size=batch)
 
 
 def step_limit(decoder: AbstractDecoder, n: int, max_steps: int | None) -> int:

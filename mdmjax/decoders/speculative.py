@@ -36,12 +36,9 @@ class DraftAndVerify(AbstractDecoder):
     [4.0, 3.0, 2.0]
     """
 
-    drafts: int = eqx.field(static=True)
-    score: Score = eqx.field(static=True)
+    drafts: int = eqx.field(static=True, converter=lambda x: check_integer("drafts", x, 1))
+    score: Score = eqx.field(static=True, default=confidence)
     revises = False
-
-    def __init__(self, drafts: int, score: Score = confidence):
-        self.drafts, self.score = check_integer("drafts", drafts, 1), score
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """One branch, the last draft that is verified; NaN where the denoiser is."""
@@ -61,9 +58,7 @@ class DraftAndVerify(AbstractDecoder):
         """One if there is more than one token left, and one more in the first step."""
         return jnp.asarray(step == 0, int) + jnp.asarray(jnp.sum(tokens == q) > 1, int)
 
-    def _filled(
-        self, denoiser: AbstractDenoiser, tokens: Tokens, sizes: Int[Array, " drafts"]
-    ) -> tuple[Bool[Array, ""], Int[Array, "drafts n"]]:
+    def _filled(self, denoiser: AbstractDenoiser, tokens: Tokens, sizes: Int[Array, " k"]) -> tuple:
         """Whether the rows are no NaN; and the tokens with the best `sizes` masked positions filled."""
         log_probs, masked = denoiser(tokens), tokens == denoiser.q
         place = rank(-comparable(self.score(log_probs)), masked)
@@ -162,9 +157,7 @@ class AnySubsetSpeculative(AbstractDecoder):
         """Two, or one if a single token is drafted."""
         return 1 + jnp.asarray((jnp.sum(tokens == q) > 1) & (self.drafts > 1), int)
 
-    def _targets(
-        self, tokens: Tokens, q: int, count: int
-    ) -> tuple[Int[Array, " drafts"], Bool[Array, " drafts"]]:
+    def _targets(self, tokens: Tokens, q: int, count: int) -> tuple[Int[Array, " k"], Bool[Array, " k"]]:
         """The next `count` positions of the order, and whether they are masked: the first ones are."""
         check_positions("order", self.place, tokens)
         positions = jnp.lexsort((self.place, tokens != q))[:count]

@@ -22,8 +22,7 @@ class Sweeps(AbstractDecoder):
     Gibbs sampler. Where it leads is `stationary_law`.
 
     Raises:
-        InvalidInputError: blocks that are empty or do not hold each of `0..n-1` once; `passes` below 1; at
-            the first use, another number of positions.
+        InvalidInputError: as `FixedPartition`; `passes` below 1.
 
     >>> from mdmjax import Joint, Oracle, exact_law
     >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
@@ -41,19 +40,14 @@ class Sweeps(AbstractDecoder):
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """One branch: the block from its rows given the rest."""
         check_positions("blocks", self.levels, tokens)
-        block = self.levels == step % self._count
+        block = self.levels == step % (jnp.max(self.levels) + 1)
         hidden = jnp.where(block, denoiser.q, tokens)
-        log_probs = denoiser(hidden)
-        rows = revealed_rows(log_probs, hidden, block)
-        return Branches(jnp.ones((1,), log_probs.dtype), rows[None])
+        rows = revealed_rows(denoiser(hidden), hidden, block)
+        return Branches(jnp.ones((1,), rows.dtype), rows[None])
 
     def finished(self, tokens: Tokens, step: Step, q: int) -> Bool[Array, ""]:
         """After the last block of the last pass."""
-        return step >= self.passes * self._count
-
-    @property
-    def _count(self) -> Int[Array, ""]:
-        return jnp.max(self.levels) + 1
+        return step >= self.passes * (jnp.max(self.levels) + 1)
 
 
 class Edited(AbstractDecoder):
@@ -85,11 +79,9 @@ class Edited(AbstractDecoder):
 
     def draw(self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Tokens:
         """One draw from either."""
-        return jax.lax.cond(
-            step < denoiser.n,
-            lambda: self.decoder.draw(key, denoiser, tokens, step),
-            lambda: self.editor.draw(key, denoiser, tokens, step - denoiser.n),
-        )
+        write = lambda: self.decoder.draw(key, denoiser, tokens, step)
+        edit = lambda: self.editor.draw(key, denoiser, tokens, step - denoiser.n)
+        return jax.lax.cond(step < denoiser.n, write, edit)
 
     def calls(self, tokens: Tokens, step: Step, q: int) -> Int[Array, ""]:
         """Those of the decoder, none where it idles, then those of the editor."""

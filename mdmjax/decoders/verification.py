@@ -1,9 +1,4 @@
-r"""Blocks drawn from their joint conditional: by enumeration, or by rejection from the product of the rows.
-
-Both end in $p(x_B \mid x_P)$, which no product of rows can: what differs is the price. Enumeration weighs
-all $q^{|B|}$ words in one step; rejection proposes words until one is accepted (arXiv 2602.00286,
-Prop. 5.1 and App. E.4).
-"""
+r"""Blocks drawn from $p(x_B \mid x_P)$: by enumeration, or by rejection from the product of the rows."""
 
 import abc
 from collections.abc import Sequence
@@ -23,10 +18,7 @@ from ..distributions.base import AbstractDistribution
 from .base import AbstractDecoder, Branches, check_branches, word_branches
 from .orders import FixedPartition
 
-WORDS_AT_ONCE = 2**8
-"""Words whose marginals are alive at the same time."""
-
-WordLogs = Float[Array, " words"]
+WORDS_AT_ONCE = 2**8  # words whose marginals are alive at the same time
 Outcomes = tuple[Float[Array, " outcomes"], Int[Array, "outcomes n"]]
 
 
@@ -98,9 +90,9 @@ class BlockRejection(AbstractBlocks):
 
     Words are proposed from the product of the denoiser's rows, $p_\Pi(x_B \mid x_P)$, and accepted with
     probability $p / (M p_\Pi)$, where $M(x_P) = \max_{x_B} p(x_B \mid x_P) / p_\Pi(x_B \mid x_P)$ (arXiv
-    2602.00286, Eq. 19). The law is the distribution, if the rows have its support; where they have not,
-    nothing is ever accepted. A call is one proposed word (our choice), $M$ a block in the mean; $M$ itself
-    is found by enumeration, which is not counted.
+    2602.00286, Prop. 5.1, Eq. 19). The law is the distribution, if the rows have its support; where they
+    have not, nothing is ever accepted. A call is one proposed word (our choice), $M$ a block in the mean;
+    $M$ itself is found by enumeration, which is not counted.
 
     Raises:
         InvalidInputError: as `BlockVerification`.
@@ -132,12 +124,9 @@ class BlockWords(NamedTuple):
     log_target: Float[Array, " words"]
 
 
-def block_words(
-    distribution: AbstractDistribution, tokens: Tokens, block: Positions, width: int
-) -> BlockWords:
+def block_words(p: AbstractDistribution, tokens: Tokens, block: Positions, width: int) -> BlockWords:
     r"""The $q^{width}$ words of the positions `block`, at most `width`; NaN if the context cannot occur."""
-    q = distribution.q
-    symbols = np.indices((q,) * width).reshape(width, -1).T
+    symbols = np.indices((p.q,) * width).reshape(width, -1).T
     slots = jnp.argsort(~block)[:width]
     used = block[slots]
 
@@ -147,16 +136,13 @@ def block_words(
     words = jax.vmap(filled)(jnp.asarray(symbols, tokens.dtype))
     # A block of fewer positions leaves slots over, which hold the symbol 0.
     fresh = jnp.all(used[None, :] | (symbols == 0), axis=1)
-    log_probs = jax.lax.map(distribution.log_marginal, words, batch_size=min(WORDS_AT_ONCE, len(symbols)))
+    log_probs = jax.lax.map(p.log_marginal, words, batch_size=min(WORDS_AT_ONCE, len(symbols)))
     log_probs = jnp.where(fresh, log_probs, -jnp.inf)
     return BlockWords(words, log_probs - log_sum_exp(log_probs, axis=0))
 
 
-def proposals(log_probs: LogProbs, words: BlockWords, block: Positions) -> tuple[WordLogs, WordLogs]:
-    r"""$\log p_\Pi(x_B)$ of every word, from the rows of the context; and $\log p / p_\Pi$.
-
-    That is $-\infty$ for $p = 0$, whatever $p_\Pi$.
-    """
+def proposals(log_probs: LogProbs, words: BlockWords, block: Positions) -> tuple[Array, Array]:
+    r"""$\log p_\Pi(x_B)$ of every word; and $\log p / p_\Pi$, $-\infty$ for $p = 0$ whatever $p_\Pi$."""
     n, q = log_probs.shape
     chosen = log_probs[jnp.arange(n)[None, :], jnp.minimum(words.tokens, q - 1)]
     log_product = jnp.sum(jnp.where(block[None, :], chosen, 0.0), axis=1)

@@ -5,7 +5,6 @@ makes the automatic ones two to three times slower: it would transpose large arr
 """
 
 import functools
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,37 +15,24 @@ from .._types import Array, Float
 Heads = Float[Array, "batch n heads size"]
 
 
-def rms_norm(
-    x: Float[Array, "*batch width"], scale: Float[Array, " width"], epsilon: float
-) -> Float[Array, "*batch width"]:
-    r"""$x / \sqrt{\overline{x^2} + \epsilon}$, times `scale`, row by row.
-
-    >>> rms_norm(jnp.array([[3.0, 4.0]]), jnp.ones(2), 0.0).round(4).tolist()
-    [[0.8485, 1.1314]]
-    """
+def rms_norm(x: Float[Array, "*batch w"], scale: Float[Array, " w"], epsilon: float) -> Array:
+    r"""$x / \sqrt{\overline{x^2} + \epsilon}$, times `scale`, row by row."""
     mean = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
     return x * jax.lax.rsqrt(mean + epsilon) * scale.reshape((1,) * (x.ndim - 1) + (-1,))
 
 
 @jax.custom_vjp
 def linear(x: Float[Array, "batch n inputs"], weight: Float[Array, "inputs outputs"]):
-    """`x @ weight` in the type of `x`; the derivative by `weight` has the type of `weight`.
-
-    >>> linear(jnp.ones((1, 2, 3)), jnp.ones((3, 4))).shape
-    (1, 2, 4)
-    """
+    """`x @ weight` in the type of `x`; the derivative by `weight` has the type of `weight`."""
     return jax.lax.optimization_barrier(x) @ weight.astype(x.dtype)  # XLA fuses what makes x badly
 
 
 def _linear_backward(kept, change):
     x, weight = kept
     change = jax.lax.optimization_barrier(change)  # its transpose is not computed again from its parts
-    to_weight = jax.lax.dot_general(
-        x.reshape(-1, x.shape[-1]),
-        change.reshape(-1, change.shape[-1]),
-        (((0,), (0,)), ((), ())),
-        preferred_element_type=weight.dtype,
-    )
+    rows, changes = x.reshape(-1, x.shape[-1]), change.reshape(-1, change.shape[-1])
+    by_row = (((0,), (0,)), ((), ()))
+    to_weight = jax.lax.dot_general(rows, changes, by_row, preferred_element_type=weight.dtype)
     return change @ weight.astype(x.dtype).T, to_weight
 
 
@@ -55,11 +41,7 @@ linear.defvjp(lambda x, weight: (linear(x, weight), (x, weight)), _linear_backwa
 
 @jax.custom_vjp
 def swiglu(gate: Float[Array, "batch n hidden"], up: Float[Array, "batch n hidden"]):
-    r"""$g \sigma(g)$ times `up`; the backward pass keeps these two and nothing else.
-
-    >>> swiglu(jnp.zeros((1, 1, 2)), jnp.ones((1, 1, 2))).tolist()
-    [[[0.0, 0.0]]]
-    """
+    r"""$g \sigma(g)$ times `up`; the backward pass keeps these two and nothing else."""
     return jax.nn.silu(gate) * up
 
 
@@ -73,17 +55,12 @@ def _swiglu_backward(kept, change):
 swiglu.defvjp(lambda gate, up: (swiglu(gate, up), (gate, up)), _swiglu_backward)
 
 
-def attention(
-    query: Heads, key: Heads, value: Heads, implementation: Literal["xla", "cudnn"] | None
-) -> Heads:
-    r"""$\sum_j \mathrm{softmax}_j(\langle q_i, k_j \rangle / \sqrt{\text{size}})\, v_j$ in each head.
-
-    By `jax.nn.dot_product_attention`; without an `implementation`, a CPU uses `plain_attention`.
-    """
+def attention(query: Heads, key: Heads, value: Heads, implementation: str | None) -> Heads:
+    r"""$\sum_j \mathrm{softmax}_j(\langle q_i, k_j \rangle / \sqrt{\text{size}})\, v_j$ in each head."""
 
     def library(*arrays: Heads) -> Heads:
         with jax.numpy_dtype_promotion("standard"):  # it promotes bfloat16 within itself
-            return jax.nn.dot_product_attention(*arrays, implementation=implementation)
+            return jax.nn.dot_product_attention(*arrays, implementation=implementation)  # type: ignore[arg-type]
 
     if implementation is not None:
         return library(query, key, value)
@@ -92,10 +69,7 @@ def attention(
 
 @jax.custom_vjp
 def plain_attention(query: Heads, key: Heads, value: Heads) -> Heads:
-    """Attention as batched products in which no `n` by `n` array is transposed, and none is divided.
-
-    With the powers $e_{ij}$ and their sums $t_i$, what is divided by $t_i$ are rows of `size` numbers.
-    """
+    """Attention as batched products in which no `n` by `n` array is transposed, and none is divided."""
     return _attention_forward(query, key, value)[0]
 
 
@@ -118,18 +92,17 @@ def _attention_backward(kept, change: Heads):
     change = _heads_first(change).astype(jnp.float32) / sums
     mean = jnp.sum(change * mixed.astype(jnp.float32), axis=-1, keepdims=True)
     change = change.astype(query.dtype)
-    change, turned, query_turned, mean = jax.lax.optimization_barrier(
-        (change, jnp.swapaxes(change, 2, 3), jnp.swapaxes(query, 2, 3), mean)
-    )
+    turned, query_turned = jnp.swapaxes(change, 2, 3), jnp.swapaxes(query, 2, 3)
+    parts = jax.lax.optimization_barrier((change, turned, query_turned, mean))
+    change, turned, query_turned, mean = parts
     to_value = product("bhsq,bhqk->bhsk", turned, powers)
     to_powers = product("bhqs,bhks->bhqk", change, value)
     to_scores = (powers.astype(jnp.float32) * (to_powers - mean)).astype(query.dtype)
     to_scores = jax.lax.optimization_barrier(to_scores)
     to_query = product("bhqk,bhks->bhqs", to_scores, key) * query.shape[-1] ** -0.5
     to_key = product("bhsq,bhqk->bhsk", query_turned, to_scores)
-    to_query, to_key, to_value = jax.lax.optimization_barrier(
-        tuple(x.astype(query.dtype) for x in (to_query, to_key, to_value))
-    )
+    parts = tuple(x.astype(query.dtype) for x in (to_query, to_key, to_value))
+    to_query, to_key, to_value = jax.lax.optimization_barrier(parts)
     return _heads_first(to_query), jnp.moveaxis(to_key, 3, 1), jnp.moveaxis(to_value, 3, 1)
 
 

@@ -1,5 +1,7 @@
 """A denoiser that is a table: its rows at every partial assignment."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -17,12 +19,11 @@ class TableDenoiser(AbstractDenoiser):
     r"""Log-probabilities of every context: `log_probs[c]` are the rows `[n, q]` of the context `c`.
 
     A context is a base-`(q+1)` number of `n` digits, position 0 the most significant, the digit `q` the
-    mask; there are $(q+1)^n$. Every number is in nats.
+    mask; there are $(q+1)^n$. Whole rows may be NaN.
 
     Raises:
         InvalidInputError: another shape; and, when the values are known, a masked row that does not sum to
-            one (within `1e-9`, or `1e-4` in float32) or has both numbers and NaN, and a revealed row
-            that is not certain of its token. A context may be NaN in whole rows.
+            one (within `1e-9`, or `1e-4` in float32), and a revealed row not certain of its token.
 
     >>> biased = TableDenoiser(jnp.log(jnp.array([[[1.0, 0.0]], [[0.0, 1.0]], [[0.25, 0.75]]])))
     >>> jnp.exp(biased(jnp.array([2])))[0].round(3).tolist()
@@ -30,9 +31,10 @@ class TableDenoiser(AbstractDenoiser):
     """
 
     log_probs: Float[Array, "contexts n q"]
+    n = property(lambda self: self.log_probs.shape[1])
+    q = property(lambda self: self.log_probs.shape[2])
 
     def __check_init__(self):
-        """Refuse what is no denoiser."""
         contexts, n, q = self.log_probs.shape
         if n < 1 or q < 1 or contexts != (q + 1) ** n:
             refuse("log_probs", f"of shape {self.log_probs.shape}", "shape ((q+1)^n, n, q), n >= 1, q >= 1")
@@ -42,16 +44,6 @@ class TableDenoiser(AbstractDenoiser):
         block = max(1, 2**22 // (n * q))
         for start in range(0, contexts, block):  # in blocks: the check needs less than the table
             _check_rows(values[start : start + block], start)
-
-    @property
-    def n(self) -> int:
-        """Number of positions."""
-        return self.log_probs.shape[1]
-
-    @property
-    def q(self) -> int:
-        """Size of the alphabet."""
-        return self.log_probs.shape[2]
 
     def __call__(self, tokens: Tokens) -> Float[Array, "n q"]:
         """Log-probabilities of every symbol at every position."""
@@ -63,8 +55,8 @@ def tabulate_denoiser(
 ) -> TableDenoiser:
     """The `TableDenoiser` of any denoiser, from all `(q+1)^n` contexts in batches.
 
-    With `dtype` the rows are cast and normalised again: of a float32 network in float64, a denoiser whose
-    laws sum to one as exactly as those of any other.
+    With `dtype` the rows are cast and normalised again: the laws of a float32 network in float64 sum to one
+    as exactly as any.
 
     Raises:
         InvalidInputError: if the table would be larger than `MAX_TABLE_BYTES`, or is no denoiser's.
@@ -90,9 +82,7 @@ def whole_batch(most: int, n: int, q: int) -> int:
 
 
 @eqx.filter_jit
-def _tabulate(
-    denoiser: AbstractDenoiser, batch: int, dtype: jnp.dtype | None
-) -> Float[Array, "contexts n q"]:
+def _tabulate(denoiser: AbstractDenoiser, batch: int, dtype: Any) -> Float[Array, "contexts n q"]:
     n, q = denoiser.n, denoiser.q
 
     def rows(code):

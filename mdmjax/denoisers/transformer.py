@@ -1,11 +1,7 @@
-r"""The network of a masked diffusion model: a bidirectional transformer in the shape of LLaMA and LLaDA.
+"""The network of a masked diffusion model: a bidirectional transformer in the shape of LLaMA and LLaDA.
 
 RMSNorm before each part, rotary positions, attention to every position, a SwiGLU feed-forward part, no
-biases, no input of time (arXiv 2502.09992). One sequence in; `jax.vmap` outside.
-
-Rotary positions tell a network how far apart tokens are and nothing else: where everything is masked, it
-gives every position the same row. That suits windows of a text, which may begin anywhere. A distribution
-whose positions differ wants learned positions too (`learned_positions`, which LLaMA and LLaDA have not).
+biases, no input of time (arXiv 2502.09992).
 """
 
 import dataclasses
@@ -23,11 +19,9 @@ from .._types import Array, Float, Int, Key, Tokens
 from ._layers import attention, linear, rms_norm, rotary_turns, rotated, swiglu
 from .base import AbstractDenoiser
 
-MAX_NETWORK_BYTES = 2**34
-"""The most that the parameters of a network may take (our choice)."""
-
-MAX_UNROLLED = 8
-"""The largest depth at which blocks are compiled one by one (faster) rather than as one loop (smaller)."""
+# The most that the parameters of a network may take (our choice); the largest depth at which blocks are
+# compiled one by one (faster) rather than as one loop (smaller).
+MAX_NETWORK_BYTES, MAX_UNROLLED = 2**34, 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +31,9 @@ class TransformerConfig:
     `hidden` is the width of the feed-forward part. Parameters are float32; `compute` is the type of the
     matrix products (norms, softmax and logits stay float32). `remat` computes each block again in the
     backward pass: memory of one block and `depth` inputs instead of all. `attention` is the
-    implementation of `jax.nn.dot_product_attention`: `None` lets it choose. With `learned_positions` each
-    position adds a vector of its own to the embedding of its token.
+    implementation of `jax.nn.dot_product_attention`: `None` lets it choose. With `learned_positions`, which
+    LLaMA has not, each position adds a vector of its own to the embedding of its token: for data whose
+    positions differ, since rotary positions give all the same row where everything is masked.
 
     Raises:
         InvalidInputError: a size that is no integer >= 1; a width that is not `heads` times an even number;
@@ -62,7 +57,6 @@ class TransformerConfig:
     remat: bool = False
 
     def __post_init__(self):
-        """Refuse what is no shape."""
         for name in ("n", "q", "width", "depth", "heads", "hidden"):
             object.__setattr__(self, name, check_integer(name, getattr(self, name), 1))
         if self.n >= 2**31:
@@ -162,6 +156,8 @@ class Transformer(AbstractDenoiser):
     blocks: Block
     norm: Float[Array, " width"]
     head: Float[Array, "width q"]
+    n = property(lambda self: self.config.n)
+    q = property(lambda self: self.config.q)
 
     @classmethod
     def create(
@@ -179,8 +175,8 @@ class Transformer(AbstractDenoiser):
             if "norm" in name:
                 arrays[name] = jnp.ones(shape, jnp.float32)
             else:
-                scale = 0.02 * scales.get(name, 1.0)
-                arrays[name] = scale * jax.random.normal(next(keys), shape, jnp.float32)
+                normal = jax.random.normal(next(keys), shape, jnp.float32)
+                arrays[name] = 0.02 * scales.get(name, 1.0) * normal
         return cls.of(config, arrays)
 
     @classmethod
@@ -190,22 +186,8 @@ class Transformer(AbstractDenoiser):
         blocks = Block(**{field.name: arrays.pop(field.name) for field in dataclasses.fields(Block)})
         return cls(config=config, blocks=blocks, **arrays)
 
-    @property
-    def n(self) -> int:
-        """Number of positions."""
-        return self.config.n
-
-    @property
-    def q(self) -> int:
-        """Size of the alphabet."""
-        return self.config.q
-
     def logits(self, tokens: Int[Array, "*batch n"]) -> Float[Array, "*batch n q"]:
-        """What the softmax is taken of, at every position, in float32.
-
-        Unlike other functions of the package it takes a batch as it is: the gradient of a loss is then
-        one sum over the batch, where `jax.vmap` would first make the gradient of every sequence.
-        """
+        """What the softmax is taken of, in float32; a batch as it is makes its gradient one sum."""
         c = self.config
         batch = tokens.reshape(-1, tokens.shape[-1])
         turns = rotary_turns(tokens.shape[-1], c.width // c.heads, c.rotary_base)

@@ -39,11 +39,7 @@ def reading(argument: str, path: Path, limit: int | None = None) -> Iterator[Non
 
 
 def read_text(argument: str, path: Path, *, limit: int = MAX_TEXT_BYTES) -> str:
-    """The text of a file in UTF-8, with any line ends, without a byte order mark.
-
-    Raises:
-        InvalidInputError: what is not a file, cannot be read, is not UTF-8 or longer than `limit` bytes.
-    """
+    """The text of a file of at most `limit` bytes in UTF-8, without a byte order mark."""
     with reading(argument, path, limit):
         try:
             return path.read_text(encoding="utf-8-sig")
@@ -52,20 +48,15 @@ def read_text(argument: str, path: Path, *, limit: int = MAX_TEXT_BYTES) -> str:
 
 
 def read_npz(argument: str, path: Path, *, limit: int) -> dict[str, np.ndarray]:
-    """Every array of an `.npz` file by name, as numbers of at most 64 bits, read without pickle.
-
-    Raises:
-        InvalidInputError: a file that is missing or not an `.npz`; an array of anything but real
-            numbers; arrays of more than `limit` bytes together, known from the file's index.
-    """
+    """Every array of an `.npz` by name, without pickle, if its index says no more than `limit` bytes."""
     wanted = "an .npz file of real numbers of at most 64 bits, as numpy.savez writes it"
     with reading(argument, path):
         try:
             with zipfile.ZipFile(path) as archive:
                 size = sum(entry.file_size for entry in archive.infolist())
             if size > limit:
-                unpacked, most = f"{path}, {readable_bytes(size)} unpacked", readable_bytes(limit)
-                refuse(argument, unpacked, f"at most {most}", "use fewer positions")
+                unpacked = f"{path}, {readable_bytes(size)} unpacked"
+                refuse(argument, unpacked, f"at most {readable_bytes(limit)}", "use fewer positions")
             with np.load(path, allow_pickle=False) as archive:
                 arrays = dict(archive)
         except (InvalidInputError, PermissionError):
@@ -81,14 +72,7 @@ def read_npz(argument: str, path: Path, *, limit: int) -> dict[str, np.ndarray]:
 
 
 def read_joint(path: Path, *, limit: int = MAX_TABLE_BYTES) -> Joint:
-    """The `Joint` of the array `probs`, of shape `(q,)*n`, in an `.npz` file.
-
-    A table stored in less than float64 sums to one within `1e-4` only: it is checked as it is, then
-    divided by its sum in the default float type. The file is read without pickle.
-
-    Raises:
-        InvalidInputError: see `read_npz` and `Joint`; and a file without an array `probs`.
-    """
+    """The `Joint` of the array `probs`, of shape `(q,)*n`, in an `.npz` file."""
     arrays = read_npz("file", path, limit=limit)
     if "probs" not in arrays:
         names = shown(", ".join(sorted(arrays)) or "none")
@@ -96,8 +80,7 @@ def read_joint(path: Path, *, limit: int = MAX_TABLE_BYTES) -> Joint:
     values = arrays["probs"]
     if values.dtype.kind in "iu":
         values = values.astype(np.float64)
-    if values.dtype != np.float64:
+    if values.dtype != np.float64:  # which sums to one within 1e-4 only: it is checked as it is
         Joint(jnp.asarray(values))
-        values = values.astype(np.float64)
-        values = values / values.sum()
+        values = values.astype(np.float64) / values.sum(dtype=np.float64)
     return Joint(jnp.asarray(values, dtype=jnp.result_type(float)))

@@ -61,10 +61,7 @@ def new_folder(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """A stream into a temporary file beside `path`, renamed over it when the block ends.
-
-    A reader sees the old file or the new one, and a failure, of the power too, leaves the old one.
-    """
+    """A stream into a file that replaces `path` when the block ends; a failure, of power too, leaves it."""
     with _part(path, path.parent, is_folder=False) as part:
         with part.open("wb") as stream:
             yield stream
@@ -104,13 +101,9 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write every file of `files` (name to content) into `folder`.
-
-    A new `folder` appears by one rename; in one that exists (it may be a file system of its own) each file
-    replaces its namesake whole, and other files are left alone.
-    """
+    """Write `files` (name to content): a new folder whole, into one that exists each file whole."""
     folder = Path(os.path.realpath(folder))
-    place = folder if folder.exists() else folder.parent
+    place = folder if folder.exists() else folder.parent  # it may be a file system of its own
     with _part(folder, place, is_folder=True) as stage:
         for name, data in files.items():
             (stage / name).write_bytes(data)

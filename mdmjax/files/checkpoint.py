@@ -1,8 +1,6 @@
 """Checkpoints: one line of JSON that says what follows, then the leaves of a tree as NumPy arrays.
 
-No pickle is read or written. The first line can be read with any tool, and tells the arrays of another
-configuration from those that are wanted before any of them is loaded. Its `sha256` is that of the whole
-file with zeros in this place; files without one are read too.
+The line's `sha256` is that of the whole file with zeros in this place; files without one are read too.
 """
 
 import hashlib
@@ -28,13 +26,7 @@ Tree = TypeVar("Tree")
 
 
 def write_checkpoint(path: Path, header: dict[str, Any], tree: Any) -> None:
-    """Write `header` (what JSON can hold) and the numbers of `tree` to `path`, whole or not at all.
-
-    Leaves are written one at a time: the memory needed beside the tree is that of one leaf.
-
-    Raises:
-        InvalidInputError: a file that cannot be written, a full disk for one; an older `path` is left.
-    """
+    """Write `header` (what JSON can hold) and `tree`, a leaf at a time, whole or not at all."""
     first = {"format": FORMAT, "header": header, "leaves": _leaves(tree), "sha256": UNKNOWN}
     with atomic.writing("checkpoint", path) as stream:
         hashed = _Hashed(stream)
@@ -45,25 +37,13 @@ def write_checkpoint(path: Path, header: dict[str, Any], tree: Any) -> None:
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """The header that a checkpoint was written with; its arrays are not read.
-
-    Raises:
-        InvalidInputError: no such file, or one that is no checkpoint.
-    """
+    """The header that a checkpoint was written with; its arrays are not read."""
     with reading("checkpoint", path), path.open("rb") as stream:
         return _first(path, stream)["header"]
 
 
 def read_checkpoint(path: Path, skeleton: Tree) -> Tree:
-    """The tree of a checkpoint, of the structure, shapes and types of `skeleton`.
-
-    Leaves of `skeleton` may be arrays or `jax.ShapeDtypeStruct`s (see `eqx.filter_eval_shape`); what is
-    not a number is taken from it.
-
-    Raises:
-        InvalidInputError: no such file, one that is no checkpoint, that is cut off or longer than it should
-            be, or that holds other arrays than `skeleton`: the first that differs is named.
-    """
+    """The tree of a checkpoint; `skeleton` has its shapes and types, and what is not a number."""
     with reading("checkpoint", path), path.open("rb") as stream:
         first, damaged = _first(path, stream), "the file is cut off or damaged"
         for found, wanted in itertools.zip_longest(first["leaves"], _leaves(skeleton)):
@@ -104,11 +84,10 @@ def _line(first: dict[str, Any]) -> bytes:
 def _leaves(tree: Any) -> list[list[Any]]:
     """Name, shape and type of every leaf that is a number or an array, in the order they are written."""
     numbers = eqx.filter(tree, lambda x: eqx.is_array_like(x) or isinstance(x, jax.ShapeDtypeStruct))
-    found = []
-    for place, leaf in jax.tree_util.tree_leaves_with_path(numbers):
-        kind = str(getattr(leaf, "dtype", type(leaf).__name__))
-        found.append([jax.tree_util.keystr(place), list(np.shape(leaf)), kind])
-    return found
+    return [
+        [jax.tree_util.keystr(place), list(np.shape(x)), str(getattr(x, "dtype", type(x).__name__))]
+        for place, x in jax.tree_util.tree_leaves_with_path(numbers)
+    ]
 
 
 def _described(leaf: list[Any] | None) -> str:
@@ -120,10 +99,9 @@ def _described(leaf: list[Any] | None) -> str:
 
 def _first(path: Path, stream: BinaryIO) -> dict[str, Any]:
     """The first line, checked."""
-    first: Any = None
     try:
         line = stream.readline(MAX_HEADER_BYTES)
-        first = json.loads(line if line.endswith(b"\n") else b"")
+        first: Any = json.loads(line if line.endswith(b"\n") else b"")
         known = first["format"] == FORMAT and isinstance(first["header"], dict)
         if known and all(len(leaf) == 3 and len(tuple(leaf[1])) >= 0 for leaf in first["leaves"]):
             return first

@@ -10,18 +10,11 @@ from typing import NamedTuple
 from .._errors import check_bytes, refuse
 from .arrays import reading
 
+# Tests, which some systems do not install, and packages that are not the interpreter's own (our choice).
 SKIPPED_FOLDERS = frozenset({"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"})
-"""Folders of the standard library that are left out (our choice): tests, which some systems do not
-install, hold broken files on purpose; and packages that are not the interpreter's own."""
 
-MAX_CORPUS_BYTES = 2**31
-"""The most text that is read (our choice)."""
-
-HELD_OUT = 10
-"""One file in this many is held out (our choice)."""
-
-SUFFIXES = (".py", ".txt", ".md")
-"""Files of a folder that are read where nothing else is said (our choice)."""
+# The most text that is read, one file in how many is held out, the files of a folder (our choices).
+MAX_CORPUS_BYTES, HELD_OUT, SUFFIXES = 2**31, 10, (".py", ".txt", ".md")
 
 
 class Corpus(NamedTuple):
@@ -48,23 +41,12 @@ class Split(NamedTuple):
         """A hash of both sides: it tells a text that has changed since."""
         digest = hashlib.sha256()
         for side in (self.training, self.held_out):
-            for text in side:
-                digest.update(_digest(text))
-            digest.update(b"|")
+            digest.update(b"".join(map(_digest, side)) + b"|")
         return digest.hexdigest()[:16]
 
 
-def corpus_files(
-    path: Path, *, skip: Collection[str] = (), suffixes: tuple[str, ...] = SUFFIXES
-) -> list[Path]:
-    """The file `path`, or every file under the folder `path` of these suffixes, in order of their names.
-
-    Folders named in `skip` are not entered, at any depth; what is no file (a pipe, a device, a link to
-    one or to none) is left out.
-
-    Raises:
-        InvalidInputError: no such path, or a folder without such files.
-    """
+def corpus_files(path: Path, *, skip: Collection[str] = (), suffixes: tuple = SUFFIXES) -> list[Path]:
+    """The file `path`, or every file of these suffixes below it, but in folders to `skip`, by name."""
     wanted = " or ".join(f"*{suffix}" for suffix in suffixes) + " files"
     if os.path.isfile(path):
         return [path]
@@ -87,11 +69,7 @@ def standard_library_files() -> list[Path]:
 
 
 def read_corpus(files: Iterable[Path], *, limit: int = MAX_CORPUS_BYTES) -> Corpus:
-    """The texts of `files` as UTF-8, with any line ends; files that are not UTF-8 are counted.
-
-    Raises:
-        InvalidInputError: a file that cannot be read, no text at all, or more than `limit` bytes of it.
-    """
+    """The texts of `files`, at most `limit` bytes of UTF-8 in all; files that are not UTF-8 are counted."""
     texts, skipped, size = [], 0, 0
     for file in files:
         with reading("path", file):
@@ -110,12 +88,8 @@ def read_corpus(files: Iterable[Path], *, limit: int = MAX_CORPUS_BYTES) -> Corp
 def held_out_split(texts: Sequence[str]) -> Split:
     """One file in ten is held out, by the hash of its content alone.
 
-    The side of a file depends on no other file and on no name: equal files are on one side, and a corpus
-    that grows keeps its split. If that leaves one side empty, the file of the smallest hash is held
-    out; a single text is cut, and its last tenth is held out.
-
-    >>> held_out_split(["0123456789" * 2]).held_out
-    ('89',)
+    Equal files are on one side, and a corpus that grows keeps its split. If that leaves one side empty, the
+    file of the smallest hash is held out; a single text is cut, and its last tenth is held out.
     """
     hashes = [int.from_bytes(_digest(text)[:8], "big") for text in texts]
     if len(set(hashes)) == 1:
@@ -125,12 +99,9 @@ def held_out_split(texts: Sequence[str]) -> Split:
     chosen = {value for value in hashes if value % HELD_OUT == 0}
     if not chosen or len(chosen) == len(set(hashes)):
         chosen = {min(hashes)}
-    training, held_out = (
-        tuple(text for text, value in zip(texts, hashes, strict=True) if (value in chosen) == out)
-        for out in (False, True)
-    )
-    rule = f"{len(held_out)} of {len(texts)} files, by the hash of their content"
-    return Split(training, held_out, rule)
+    held_out = tuple(text for text, value in zip(texts, hashes, strict=True) if value in chosen)
+    training = tuple(text for text, value in zip(texts, hashes, strict=True) if value not in chosen)
+    return Split(training, held_out, f"{len(held_out)} of {len(texts)} files, by the hash of their content")
 
 
 def _digest(text: str) -> bytes:

@@ -16,15 +16,9 @@ COLUMNS = ("n_masked", "mask_ratio", "loss", "count", "stderr")
 
 
 def read_loss_table(path: Path, length: int | None = None) -> LossTable:
-    """The `LossTable` of a file with columns `n_masked` or `mask_ratio`, `loss`, `count`, `stderr`.
+    """The `LossTable` of a `.csv` with a header, a `.jsonl` of one object a line, an `.npz` of `COLUMNS`.
 
-    `loss` is in nats a masked token. `length` is the number of positions: needed with `mask_ratio`,
-    which becomes `n_masked` by `masked_from_ratio`, and the largest `n_masked` if left out. A `.csv` has
-    a header line, a `.jsonl` one object a line, an `.npz` one array a column.
-
-    Raises:
-        InvalidInputError: another kind of file, or one that is not what its name says; columns that
-            are unknown, missing or repeated; cells that are empty or not numbers; and see `LossTable`.
+    `length` is the number of positions: needed with `mask_ratio`, else the largest `n_masked` by default.
     """
     readers = {".csv": _read_csv, ".jsonl": _read_jsonl, ".npz": _read_npz}
     check_readable("file", path)
@@ -54,11 +48,10 @@ def read_loss_table(path: Path, length: int | None = None) -> LossTable:
 def write_loss_table(path: Path, table: LossTable) -> None:
     """Write the table as CSV, every digit of it, whole or not at all; `read_loss_table` reads it back."""
     columns = {"n_masked": table.n_masked, "loss": table.loss, "count": table.count}
-    if table.stderr is not None:
-        columns["stderr"] = table.stderr
+    columns |= {} if table.stderr is None else {"stderr": table.stderr}
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
-    lines = [",".join(columns), *(",".join(map(repr, row)) for row in rows)]
-    write_bytes(path, "\n".join([*lines, ""]).encode())
+    lines = [",".join(columns), *(",".join(map(repr, row)) for row in rows), ""]
+    write_bytes(path, "\n".join(lines).encode())
 
 
 def _check_columns(path: Path, names: tuple[str, ...]) -> None:
@@ -66,8 +59,8 @@ def _check_columns(path: Path, names: tuple[str, ...]) -> None:
     if unknown:
         refuse("columns", f"{shown(', '.join(unknown))} in {path}", f"only {', '.join(COLUMNS)}")
     if "loss" not in names:
-        found = ", ".join(names) or "none"
-        refuse("columns", f"{found} in {path}", "a column loss, in nats a masked token")
+        found = f"{', '.join(names) or 'none'} in {path}"
+        refuse("columns", found, "a column loss, in nats a masked token")
     if ("n_masked" in names) == ("mask_ratio" in names):
         refuse("columns", f"{', '.join(names)} in {path}", "one of n_masked and mask_ratio")
 

@@ -9,14 +9,8 @@ from .atomic import check_writable, check_writable_folder, remove_parts
 from .checkpoint import read_checkpoint, read_header, write_checkpoint
 from .safetensor_files import read_model, write_model
 
-CHECKPOINT = "checkpoint.eqx"
-"""The whole state, to resume from."""
-
-MODEL = "model.safetensors"
-"""The running mean of the weights, with all that is needed to use them."""
-
-LOG = "log.csv"
-"""One row a step."""
+CHECKPOINT, MODEL, LOG = "checkpoint.eqx", "model.safetensors", "log.csv"
+"""The whole state, to resume from; the running mean of the weights, to use; one row a step."""
 
 
 def check_folder(folder: Path) -> None:
@@ -27,11 +21,7 @@ def check_folder(folder: Path) -> None:
 
 
 def save(folder: Path, header: dict[str, Any], state: TrainState) -> None:
-    """Write the model and the checkpoint, each whole or not at all.
-
-    Raises:
-        InvalidInputError: a file that cannot be written, a full disk for one; the older ones are left.
-    """
+    """Write the model and the checkpoint, each whole or not at all."""
     header = header | {"step": int(state.step)}
     write_model(folder / MODEL, state.ema, header)
     write_checkpoint(folder / CHECKPOINT, header, state)
@@ -46,29 +36,21 @@ def is_saved(folder: Path, header: dict[str, Any], state: TrainState) -> bool:
 
 
 def resumed(folder: Path, header: dict[str, Any], skeleton: TrainState) -> TrainState | None:
-    """The state of the folder's checkpoint, of the shapes of `skeleton`; `None` if no step was done.
-
-    Raises:
-        InvalidInputError: a checkpoint of another header, which names what differs, or a damaged one.
-    """
+    """The state of the folder's checkpoint, of the shapes of `skeleton`; `None` if no step was done."""
     for name in (CHECKPOINT, MODEL, LOG):
         remove_parts(folder / name)
     path = folder / CHECKPOINT
-    if not path.exists():
+    found = flat(read_header(path)) if path.exists() else {"step": 0}
+    if found.pop("step", None) == 0:
         return None
-    found = read_header(path)
-    if found.get("step") == 0:
-        return None
-    wanted, found = flat(header), flat({k: v for k, v in found.items() if k != "step"})
+    wanted = flat(header)
     names = [name for name in wanted | found if wanted.get(name) != found.get(name)]
     if names:
-        said = ", ".join(
-            f"{shown(name)} {shown(found.get(name), 32)}, not {shown(wanted.get(name), 32)}"
-            for name in names[:3]
-        ) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        both = [(shown(x), shown(found.get(x), 32), shown(wanted.get(x), 32)) for x in names[:3]]
+        said = ", ".join(f"{name} {there}, not {here}" for name, there, here in both)
+        said += f" and {len(names) - 3} more" if len(names) > 3 else ""
         remedy = "name another folder, or give the same options to go on"
-        other = f"{folder}, of a training with {said}"
-        refuse("out", other, "the folder of the same training", remedy)
+        refuse("out", f"{folder}, of a training with {said}", "the folder of the same training", remedy)
     return read_checkpoint(path, skeleton)
 
 

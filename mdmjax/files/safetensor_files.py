@@ -1,9 +1,8 @@
 """Trained models as safetensors, with the names and the layout of LLaMA's exported checkpoints.
 
-Matrices are `[out, in]` and act as `W x`; queries and keys are in the rotary convention of two halves. The
-embedding has `q + 1` rows, the last for the mask, and `lm_head` has `q`: nothing ever predicts a mask.
-The header's `sha256` is that of its config, its metadata and the bytes of the tensors; a file without one
-is read too.
+Matrices act as `W x`; queries and keys are in the rotary convention of two halves. The last row of the
+embedding is the mask's, which `lm_head` has not. The header's `sha256` is that of its config, its metadata
+and the bytes of the tensors; a file without one is read too.
 """
 
 import dataclasses
@@ -25,14 +24,13 @@ from .arrays import reading
 
 FORMAT = "mdmjax transformer 1"
 
+# What LLaMA calls the parameters around the blocks (it has no learned positions), and those of a block.
 OUTER = {
     "embedding": "model.embed_tokens.weight",
     "norm": "model.norm.weight",
     "head": "lm_head.weight",
     "positions": "model.embed_positions.weight",
 }
-"""What LLaMA calls the parameters around the blocks; it has no learned positions."""
-
 LLAMA_NAMES = {
     "attention_norm": "input_layernorm",
     "query": "self_attn.q_proj",
@@ -44,32 +42,18 @@ LLAMA_NAMES = {
     "up": "mlp.up_proj",
     "down": "mlp.down_proj",
 }
-"""What LLaMA calls the parameters of a block."""
 
 
 def write_model(path: Path, network: Transformer, metadata: dict[str, Any]) -> None:
-    """Write the network, its config and `metadata` (what JSON can hold) to `path`, whole or not at all.
-
-    Raises:
-        InvalidInputError: a file that cannot be written, a full disk for one; an older `path` is left.
-    """
-    texts = {
-        "format": FORMAT,
-        "config": json.dumps(dataclasses.asdict(network.config)),
-        "metadata": json.dumps(metadata, allow_nan=False),
-    }
+    """Write the network, its config and `metadata` (what JSON can hold), whole or not at all."""
+    config = json.dumps(dataclasses.asdict(network.config))
+    texts = {"format": FORMAT, "config": config, "metadata": json.dumps(metadata, allow_nan=False)}
     with atomic.writing("model", path) as stream:
         stream.write(_hashed(safetensors.numpy.save(to_llama(network), texts)))
 
 
 def read_model(path: Path, *, limit: int = MAX_NETWORK_BYTES) -> tuple[Transformer, dict[str, Any]]:
-    """The network of a file, and its metadata.
-
-    Raises:
-        InvalidInputError: no such file, a damaged one, one of another program, one of more than `limit`
-            bytes, or whose network needs more for one sequence; one whose tensors are not those of its
-            config, are not finite, or not those that were written: the first is named.
-    """
+    """The network of a file, and its metadata; at most `limit` bytes, of the file and for one sequence."""
     with reading("model", path, limit):
         try:
             with safetensors.safe_open(path, framework="numpy") as file:
@@ -110,12 +94,7 @@ def from_llama(tensors: dict[str, np.ndarray], config: TransformerConfig) -> Tra
 
 
 def llama_shapes(config: TransformerConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Name and shape of every tensor of a file, one at a time: there may be more than could be listed.
-
-    >>> config = TransformerConfig(n=4, q=2, width=16, depth=10**12, heads=2, hidden=32)
-    >>> next(llama_shapes(config))
-    ('model.embed_tokens.weight', (3, 16))
-    """
+    """Name and shape of every tensor of a file, one at a time: there may be more than could be listed."""
     shapes = config.shapes()
     for field, name in _outer(config).items():
         yield name, shapes[field][::-1] if field == "head" else shapes[field]
@@ -125,7 +104,6 @@ def llama_shapes(config: TransformerConfig) -> Iterator[tuple[str, tuple[int, ..
 
 
 def _outer(config: TransformerConfig) -> dict[str, str]:
-    """Those of `OUTER` that a network has."""
     return {field: name for field, name in OUTER.items() if field in config.shapes()}
 
 
@@ -154,8 +132,8 @@ def _digest(texts: dict[str, str], data: Any) -> str:
 def _described(path: Path, texts: dict[str, str]) -> tuple[TransformerConfig, dict[str, Any]]:
     """The config and the metadata, checked."""
     if texts.get("format") != FORMAT:
-        found = shown(repr(texts.get("format")))
-        refuse("model", f"{path} of format {found}", repr(FORMAT), "write it with mdmjax")
+        found = f"{path} of format {shown(repr(texts.get('format')))}"
+        refuse("model", found, repr(FORMAT), "write it with mdmjax")
     try:
         config, metadata = json.loads(texts["config"]), json.loads(texts["metadata"])
         # How attention is computed is a matter of the machine, and not of the model.

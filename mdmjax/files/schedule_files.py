@@ -24,11 +24,7 @@ def export_schedule(folder: Path, schedule: Schedule, metadata: Mapping[str, Any
 
 
 def read_schedule(path: Path) -> Schedule:
-    """The schedule of a `schedule.json`, or of a folder that has one.
-
-    Raises:
-        InvalidInputError: no such file, a file that is not JSON, and see `from_json_dict`.
-    """
+    """The schedule of a `schedule.json`, or of a folder that has one."""
     file = path / SCHEDULE_JSON if os.path.isdir(path) else path
     text = read_text("file", file)
     try:

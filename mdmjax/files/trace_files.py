@@ -10,11 +10,7 @@ from .atomic import write_bytes
 
 
 def write_traces(path: Path, traces: Trace, q: int) -> None:
-    """Write traces with a leading axis to an `.npz`: `tokens` and `finalised` `[samples, n]`, `calls`, `q`.
-
-    Whole or not at all. `q` is the mask token; see `Trace` for the others.
-    """
-    buffer, arrays = io.BytesIO(), {"q": np.asarray(q)}
-    arrays = {name: np.asarray(values) for name, values in traces._asdict().items()} | arrays
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    """Write the arrays of traces, and the mask token `q`, to an `.npz`, whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **traces._asdict(), q=np.asarray(q))
     write_bytes(path, buffer.getvalue())

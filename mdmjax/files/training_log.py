@@ -13,30 +13,19 @@ COLUMNS = ("step", "loss", "learning_rate", "gradient_norm", "tokens", "seconds"
 
 
 def begin_log(path: Path, steps: int) -> float:
-    """Keep the rows of the first `steps` steps, and nothing else; returns the seconds they took.
-
-    A training that was killed may have logged steps that its checkpoint does not have, or half a row.
-
-    Raises:
-        InvalidInputError: what is no file, or cannot be read or written.
-    """
-    header = ",".join(COLUMNS)
+    """Keep the rows of the first `steps` steps, and nothing else; returns the seconds they took."""
     check_writable("log", path)
-    try:
+    try:  # a training that was killed may have logged more steps than its checkpoint has, or half a row
         lines = path.read_text(encoding="utf-8").split("\n")[:-1] if steps and path.exists() else []
         rows = [row for row in lines[1:] if _step(row) <= steps]
-        write_bytes(path, "\n".join([header, *rows, ""]).encode())
+        write_bytes(path, "\n".join([",".join(COLUMNS), *rows, ""]).encode())
     except (OSError, UnicodeDecodeError) as error:
         _refuse(path, error)
     return float(rows[-1].split(",")[-1]) if rows else 0.0
 
 
 def append_log(path: Path, rows: Sequence[Sequence[int | float]]) -> None:
-    """Add rows of `COLUMNS`.
-
-    Raises:
-        InvalidInputError: a file that cannot be written, a full disk for one.
-    """
+    """Add rows of `COLUMNS`."""
     try:
         with path.open("a", encoding="utf-8") as stream:
             for row in rows:

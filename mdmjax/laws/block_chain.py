@@ -13,8 +13,7 @@ from ..decoders.orders import FixedPartition
 from ..decoders.reveal import Reveal
 from ..decoders.run import decode
 from ..decoders.verification import BlockVerification
-from ..denoisers.base import AbstractDenoiser
-from ..denoisers.oracle import Oracle
+from ..denoisers.base import AbstractDenoiser, Oracle
 from ..denoisers.perturbed import Fallback
 from ..distributions.block_hmm import BlockHMM
 from .block_decoding import BlockDecoding, block_decoding

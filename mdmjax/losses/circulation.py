@@ -35,7 +35,7 @@ class Circulation(NamedTuple):
 
 
 class CirculationEstimate(NamedTuple):
-    """Mean `|r|` and root mean square of `r` in nats at each of some numbers of revealed tokens."""
+    """As `Circulation`, at each of some numbers of revealed tokens, with standard errors."""
 
     revealed: Int[np.ndarray, " levels"]
     mean_abs: Float[np.ndarray, " levels"]
@@ -48,12 +48,8 @@ def local_circulation(joint: Joint, denoiser: AbstractDenoiser) -> Circulation:
     r"""The circulation of `denoiser` exactly, by the number $m = |S|$ of revealed tokens.
 
     The mean is over uniformly random $S$ with $|S| = m$, uniformly random pairs $i, j \notin S$, and
-    $x \sim p$. It is `inf` where a symbol that occurs has probability 0.
-
-    Cost: $(q+1)^n$ calls of the denoiser, and $(nq)^2$ terms for each.
-
-    Raises:
-        InvalidInputError: sizes that differ, or a table of the denoiser that does not fit.
+    $x \sim p$. It is `inf` where a symbol that occurs has probability 0. Cost: $(q+1)^n$ calls of the
+    denoiser, and $(nq)^2$ terms for each.
 
     >>> from mdmjax import Mixed, Oracle
     >>> skew = Joint(jnp.array([[0.6, 0.2], [0.1, 0.1]]))
@@ -76,17 +72,6 @@ def sampled_circulation(
 
     Standard errors are over sequences (of the root mean square by the delta method, 0 if it is 0). Every
     number takes three calls of the denoiser; `batch` of them run at once.
-
-    Raises:
-        InvalidInputError: sequences of another length or with other symbols, fewer than two of them;
-            numbers outside `0..n-2`; `batch` below 1.
-
-    >>> from mdmjax import Mixed, Oracle
-    >>> skew = Joint(jnp.array([[0.6, 0.2], [0.1, 0.1]]))
-    >>> sequences = jax.vmap(skew.sample)(jax.random.split(jax.random.key(0), 400))
-    >>> found = sampled_circulation(jax.random.key(1), Mixed(Oracle(skew), 0.5), sequences, [0])
-    >>> bool(abs(found.mean_abs[0] - 0.025) < 5 * found.mean_abs_stderr[0])
-    True
     """
     size, n = check_sequences(sequences, denoiser, batch=batch)
     levels = np.asarray(revealed)
@@ -129,11 +114,7 @@ def _exact(joint: Joint, table: TableDenoiser) -> tuple[Float[Array, " sizes"], 
 
 @eqx.filter_jit
 def _ratios(
-    key: Key[Array, ""],
-    denoiser: AbstractDenoiser,
-    sequences: Int[Array, "samples n"],
-    levels: Int[Array, " levels"],
-    batch: int,
+    key, denoiser: AbstractDenoiser, sequences, levels, batch: int
 ) -> Float[Array, "samples levels"]:
     """The log-ratio of a random pair of every sequence at every level."""
     n, q = denoiser.n, denoiser.q

@@ -34,9 +34,7 @@ def denoiser_loss_curve(joint: Joint, denoiser: AbstractDenoiser) -> LossCurve:
     The mean is over uniformly random $S$ with $|S| = m$ and $i \notin S$, and $x \sim p$: the loss that
     trainers log. The `nll` of a schedule less $H(X)$ is the mean over ordered partitions of
     $\mathrm{KL}(p \| \text{law given the partition})$ of the sampler that uses this denoiser (arXiv
-    2511.04647, App. G). It is `inf` where the denoiser rules out what occurs.
-
-    Cost: $(q+1)^n$ calls of the denoiser, in blocks.
+    2511.04647, App. G). It is `inf` where the denoiser rules out what occurs. Cost: $(q+1)^n$ calls.
 
     Raises:
         InvalidInputError: sizes that differ, $(q+1)^n$ numbers that need more than `MAX_TABLE_BYTES`, or a
@@ -53,13 +51,8 @@ def denoiser_loss_curve(joint: Joint, denoiser: AbstractDenoiser) -> LossCurve:
 def learning_error_curve(joint: Joint, denoiser: AbstractDenoiser) -> LossCurve:
     r"""$\mathbb{E}\,\mathrm{KL}(p(x_i \mid x_S) \,\|\, \hat p(x_i \mid x_S))$ in nats, $m = |S| = 0..n-1$.
 
-    The data come first. It is `denoiser_loss_curve` less the curve of the oracle, without cancellation:
-    zero if and only if the denoiser is right in every context that occurs. Costs and errors as there.
-
-    >>> from mdmjax import Mixed, Oracle
-    >>> pair = Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]]))
-    >>> [round(abs(x), 4) for x in learning_error_curve(pair, Mixed(Oracle(pair), 0.5)).loss.tolist()]
-    [0.0, 0.2877]
+    It is `denoiser_loss_curve` less the curve of the oracle, without cancellation: zero if and only if the
+    denoiser is right in every context that occurs. Costs and errors as there.
     """
     return _checked_curve(joint, denoiser, False)
 
@@ -95,14 +88,8 @@ def check_sizes(joint: Joint, denoiser: AbstractDenoiser) -> None:
     check_bytes(need, MAX_TABLE_BYTES, f"a table of {q + 1}^{n} contexts", "use fewer positions")
 
 
-def mean_by_size(
-    totals: Float[Array, " contexts"], sizes: Int[Array, " contexts"], n: int, chosen: int
-) -> Float[Array, " sizes"]:
-    r"""Sums over contexts $S$ and `chosen` masked positions, as means by $m = |S| = 0..n-$`chosen`.
-
-    >>> mean_by_size(jnp.array([4.0, 1.0, 2.0]), jnp.array([0, 1, 1]), 2, 1).tolist()
-    [2.0, 1.5]
-    """
+def mean_by_size(totals: Float[Array, " S"], sizes: Int[Array, " S"], n: int, chosen: int) -> Array:
+    r"""Sums over contexts $S$ and `chosen` masked positions, as means by $m = |S| = 0..n-$`chosen`."""
     ways = [math.comb(n, m) * math.comb(n - m, chosen) for m in range(n - chosen + 1)]
     return jax.ops.segment_sum(totals, sizes, n + 1)[: len(ways)] / jnp.array(ways, totals.dtype)
 

@@ -10,17 +10,14 @@ import numpy as np
 
 from .._checks import check_integer
 from .._errors import check_bytes, refuse
-from .._types import Array, Float, Int, Key
+from .._types import Array, Float, Int, Key, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..information.estimate import Estimate
 from ..information.loss_curve import LossTable, mean_losses
 from ..schedules.schedule import Schedule, check_total
 
-BATCH = 64
-"""Calls of a denoiser that run at once where nothing else is said (our choice)."""
-
-ROW_BYTES, MAX_ROWS_BYTES = 64, 2**32
-"""What a call leaves behind, about, and what all calls may (4 GiB)."""
+# Calls of a denoiser that run at once (our choice); bytes that a call leaves behind, and that all may.
+BATCH, ROW_BYTES, MAX_ROWS_BYTES = 64, 64, 2**32
 
 
 class MaskedLosses(eqx.Module):
@@ -37,29 +34,14 @@ class MaskedLosses(eqx.Module):
     loss: Float[np.ndarray, " rows"]
 
     def table(self) -> LossTable:
-        r"""The mean, the standard error and the number of rows of every mask count.
-
-        The mean of a row $m$ is an unbiased estimate of $c(n - m)$ (`denoiser_loss_curve` where that can be
-        enumerated); its standard error says nothing of windows that overlap.
-
-        Raises:
-            InvalidInputError: a mask count with rows of fewer than two sequences.
-        """
+        r"""The mean, an unbiased estimate of $c(n - m)$, its standard error and the rows of every $m$."""
         means, rows = mean_losses(self.n, self.n_masked, self.loss)
         m = np.unique(self.n_masked)
         errors = [self._stderr((self.n_masked == one) / rows[self.n - one]) for one in m]
         return LossTable(self.n, m, means[self.n - m], count=rows[self.n - m], stderr=np.array(errors))
 
     def nll(self, schedule: Schedule, *, less: Schedule | None = None) -> Estimate:
-        r"""$\sum_t s_t c(N_t)$ of `schedule` (`nll`) in nats, with its standard error.
-
-        With `less`, the difference from that schedule: mask counts that both start from, and sequences
-        that both are measured on, cancel.
-
-        Raises:
-            InvalidInputError: counts that do not sum to `n`; a start that was not measured, or only on one
-                sequence.
-        """
+        r"""$\sum_t s_t c(N_t)$ of `schedule` in nats, less that of `less`: what both share cancels."""
         for one in (schedule, less or schedule):
             check_total(one, self.n)
         weights = schedule.weights - (0 if less is None else less.weights)
@@ -99,10 +81,8 @@ def masked_losses(
     $(j + rN + \lfloor rN / \mathrm{lcm}(N, n) \rfloor) \bmod n + 1$ tokens masked. So in every round, and
     over all rounds, each mask count `1..n` is used as often as any other, to within one; and in up to `n`
     rounds no sequence has the same mask count twice. One round of many sequences has independent rows. `n`
-    rounds mask nested sets of every sequence, one random order each, so that what a sequence and its order
-    have of their own cancels in differences of the curve, which is all that schedules are compared by.
-
-    `batch` calls of the denoiser run at once; `N * rounds` are made in all, compiled as one.
+    rounds mask nested sets of every sequence, one random order each: what a sequence and its order have of
+    their own cancels in differences of the curve. `batch` of the `N * rounds` calls run at once.
 
     Raises:
         InvalidInputError: sequences of another length or with other symbols, `rounds` or `batch` below 1,
@@ -133,26 +113,56 @@ def masked_losses(
     return MaskedLosses(n, sequence, n_masked, np.maximum(loss, 0.0))
 
 
+def path_nlls(
+    key: Key[Array, ""],
+    denoiser: AbstractDenoiser,
+    sequences: Int[Array, "samples n"],
+    schedules: Sequence[Schedule],
+    *,
+    batch: int = BATCH,
+) -> Float[np.ndarray, "samples schedules"]:
+    r"""$-\sum_t \sum_{i \in S_t} \log \hat p(x_i \mid x_{S_1 \cup \dots \cup S_{t-1}})$ of each, in nats.
+
+    The steps $S_1, S_2, \dots$ have the sizes of the schedule and are consecutive pieces of one uniformly
+    random order of the sequence, the same for all schedules: their differences are paired. `estimate` of a
+    column, or of a difference of columns, is the measured NLL. The mean over orders and $x \sim p$ is the
+    `nll` of the `denoiser_loss_curve` (arXiv 2511.04647, App. G); for one sequence, the mean of
+    $e^{-\text{path nll}}$ over orders is the probability that the sampler writes it.
+
+    A sequence takes one call for each different start of a step of any schedule; `batch` run at once.
+
+    Raises:
+        InvalidInputError: sequences of another length or with other symbols; no schedule; counts that do
+            not sum to `n`; `batch` below 1.
+
+    >>> from mdmjax import Joint, Oracle
+    >>> pair = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
+    >>> both = [Schedule([2]), Schedule([1, 1])]
+    >>> path_nlls(jax.random.key(0), pair, jnp.array([[1, 1], [0, 0]]), both).round(4).tolist()
+    [[1.3863, 0.6931], [1.3863, 0.6931]]
+    """
+    size, n = check_sequences(sequences, denoiser, batch=batch)
+    if not schedules:
+        refuse("schedules", "none", "at least one")
+    for schedule in schedules:
+        check_total(schedule, n)
+    starts = np.stack([schedule.starts for schedule in schedules])
+    calls, keys = jnp.asarray(np.unique(starts)), jax.random.split(key, size)
+    batch = min(batch, size * calls.size)
+    return np.asarray(_paths(keys, denoiser, sequences, calls, jnp.asarray(starts), batch))
+
+
 def mask_counts(
     place: Int[np.ndarray, " samples"], n: int, rounds: int
 ) -> Int[np.ndarray, "rounds samples"]:
-    """How many tokens of each sequence are masked in each round: see `masked_losses`.
-
-    >>> mask_counts(np.array([0, 1, 2, 3]), 4, 2).tolist()
-    [[1, 2, 3, 4], [2, 3, 4, 1]]
-    """
+    """How many tokens of each sequence are masked in each round: see `masked_losses`."""
     size = place.size
     start = np.array([r * size + r * size // math.lcm(size, n) for r in range(rounds)])
     return (start[:, None] + place[None, :]) % n + 1
 
 
 def joined(parts: Sequence[MaskedLosses]) -> MaskedLosses:
-    """The rows of all parts, each of sequences of its own.
-
-    >>> one = MaskedLosses(1, np.array([0, 1]), np.array([1, 1]), np.array([0.5, 0.25]))
-    >>> joined([one, one]).sequence.tolist()
-    [0, 1, 2, 3]
-    """
+    """The rows of all parts, each of sequences of its own."""
     offsets = np.cumsum([0, *(part.sequence.max() + 1 for part in parts[:-1])])
     moved = [part.sequence + offset for part, offset in zip(parts, offsets, strict=True)]
     n_masked, loss = (np.concatenate([getattr(p, name) for p in parts]) for name in ("n_masked", "loss"))
@@ -162,10 +172,7 @@ def joined(parts: Sequence[MaskedLosses]) -> MaskedLosses:
 def check_sequences(
     sequences: Int[Array, "samples n"], denoiser: AbstractDenoiser, **at_least_one: int
 ) -> tuple[int, int]:
-    """The number and the length of sequences of the denoiser's symbols; others are refused.
-
-    So are named numbers, such as `batch`, that are below one.
-    """
+    """The number and the length of sequences of the denoiser's symbols; others are refused."""
     for name, value in at_least_one.items():
         check_integer(name, value, 1)
     n, q = denoiser.n, denoiser.q
@@ -177,28 +184,13 @@ def check_sequences(
     return sequences.shape[0], n
 
 
-def token_losses(
-    denoiser: AbstractDenoiser, state: Int[Array, " n"], tokens: Int[Array, " n"]
-) -> Float[Array, " n"]:
-    r"""$-\log \hat p(x_i \mid \text{state})$ at every position, in nats and the default float type.
-
-    >>> from mdmjax import Joint, Oracle
-    >>> coin = Oracle(Joint(jnp.array([0.2, 0.8])))
-    >>> token_losses(coin, jnp.array([2]), jnp.array([1])).round(3).tolist()
-    [0.223]
-    """
-    log_probs = denoiser(state)
-    return -log_probs[jnp.arange(denoiser.n), tokens].astype(jnp.result_type(float))
+def token_losses(denoiser: AbstractDenoiser, state: Tokens, tokens: Tokens) -> Float[Array, " n"]:
+    r"""$-\log \hat p(x_i \mid \text{state})$ at every position, in nats and the default float type."""
+    return -denoiser(state)[jnp.arange(denoiser.n), tokens].astype(jnp.result_type(float))
 
 
 @eqx.filter_jit
-def _losses(
-    key: Key[Array, ""],
-    denoiser: AbstractDenoiser,
-    sequences: Int[Array, "samples n"],
-    rows: tuple[Int[Array, " rows"], Int[Array, " rows"], Int[Array, " rows"]],
-    batch: int,
-) -> Float[Array, " rows"]:
+def _losses(key, denoiser: AbstractDenoiser, sequences, rows: tuple, batch: int) -> Float[Array, " rows"]:
     """The mean loss of the masked tokens of every row: its sequence, its order, how many are masked."""
 
     def loss(row):
@@ -209,3 +201,22 @@ def _losses(
         return jnp.sum(losses, where=masked) / count.astype(losses.dtype)
 
     return jax.lax.map(loss, rows, batch_size=batch)
+
+
+@eqx.filter_jit
+def _paths(keys, denoiser: AbstractDenoiser, sequences, calls, starts, batch: int) -> Array:
+    """Losses along one order a sequence: as many calls of one, or as many sequences, as make up a batch."""
+    inner = min(batch, calls.size)
+
+    def path(pair):
+        key, tokens = pair
+        order = jax.random.permutation(key, denoiser.n)  # position by reveal
+        place = jnp.argsort(order)
+
+        def spent(start):
+            losses = token_losses(denoiser, jnp.where(place < start, tokens, denoiser.q), tokens)
+            return jnp.sum(jnp.where(starts == start, losses[order][None, :], 0.0), axis=1)
+
+        return jnp.sum(jax.lax.map(spent, calls, batch_size=inner), axis=0)
+
+    return jax.lax.map(path, (keys, sequences), batch_size=batch // inner)

@@ -9,8 +9,7 @@ from .._errors import InvalidInputError, readable_bytes, refuse
 from .._types import Array, Float, Key
 from ..decoders.base import AbstractDecoder
 from ..decoders.verification import BlockVerification
-from ..denoisers.base import AbstractDenoiser
-from ..denoisers.oracle import Oracle
+from ..denoisers.base import AbstractDenoiser, Oracle
 from ..denoisers.perturbed import Fallback
 from ..denoisers.table import tabulate_denoiser
 from ..distributions.base import AbstractDistribution

@@ -76,25 +76,25 @@ named("ascending", "1, 2, 4, ... most confident positions (ASS); takes no schedu
 _rule(
     "threshold",
     "Every position whose best symbol has at least this probability (Fast-dLLM).",
-    "decoders.thresholds.ConfidenceThreshold",
+    "decoders.ranked.ConfidenceThreshold",
     Knob("threshold", float, 0.9, "Probability of the best symbol."),
 )
 _rule(
     "factor",
     "The k most confident with (k + 1)(1 - confidence of the k-th) < FACTOR (Fast-dLLM).",
-    "decoders.thresholds.ConfidenceFactor",
+    "decoders.ranked.ConfidenceFactor",
     Knob("factor", float, 1.0, "The bound."),
 )
 _rule(
     "entropy-bounded",
     "Lowest entropies while those before sum to at most BOUND (EB-Sampler).",
-    "decoders.thresholds.EntropyBounded",
+    "decoders.ranked.EntropyBounded",
     Knob("bound", float, 0.1, "Nats."),
 )
 _rule(
     "entropy-sum",
     "Random positions until their entropies sum to more (Cai and Li; order our choice).",
-    "decoders.thresholds.EntropySum",
+    "decoders.ranked.EntropySum",
     Knob("threshold", float, 0.5, "Nats."),
 )
 

@@ -68,23 +68,22 @@ class StepLog(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """What a callback of `fit` is given after every chunk of steps."""
+    """What a callback of `fit` is given after every chunk of steps: `step` of them are done in all.
+
+    `log` is of the chunk, `seconds` are since `fit` began. The memory of `state` is given away to the next
+    chunk: copy what is to be kept.
+    """
 
     step: int
-    """Steps done in all."""
     log: StepLog
-    """What each step of the chunk saw, as NumPy arrays."""
     seconds: float
-    """Since `fit` began."""
     state: TrainState
-    """Its memory is given away to the next chunk: copy what is to be kept."""
 
 
 class NotFinite(InvalidInputError):
     """A loss or a gradient that is not finite; `progress` has the steps of its chunk that came before."""
 
     def __init__(self, message: str, progress: Progress):
-        """One line, and what was good."""
         super().__init__(message)
         self.progress = progress
 
@@ -101,13 +100,14 @@ def fit(
 ) -> TrainState:
     """The state at the end of the plan, or after the chunk at which `callback` said something true.
 
-    Goes on from any state of the same `key` and plan; the memory of `state` is given away (see
-    `train_steps`). A training that is stopped and goes on has the bits of one that is not, on the same
-    machine: chunks end at multiples of `CHUNK`.
+    Goes on from any state of the same `key` and plan; the memory of `state` is given away. A training that
+    is stopped and goes on has the bits of one that is not, on the same machine: chunks end at multiples of
+    `CHUNK`. With `sharding`, over one axis of a mesh, each device has an equal part of every batch.
 
     Raises:
         NotFinite: a loss or a gradient that is not finite, with its step.
-        InvalidInputError: see `train_steps`; a training of more than `limit` bytes a device.
+        InvalidInputError: data of another size than the network's; a batch that the devices cannot share; a
+            training of more than `limit` bytes a device.
 
     >>> from mdmjax import Draws, parity_code
     >>> plan, key = TrainingPlan(steps=4, batch=8), jax.random.key(0)
@@ -151,16 +151,7 @@ def train_steps(
     count: int,
     sharding: NamedSharding | None = None,
 ) -> tuple[TrainState, StepLog]:
-    """The state after `count` more steps, in one program that is compiled once for each `count`.
-
-    The key of a step is that of `key` and the step's number: the state is all there is to go on from,
-    and two calls of 5 steps are one of 10. The memory of `state` is given away: use the state that is
-    returned. With `sharding`, over one axis of a mesh, each device has an equal part of every batch and
-    all of the state. A loss that is not finite goes into the log, and everything after it is worthless.
-
-    Raises:
-        InvalidInputError: data of another size than the network's; a batch that the devices cannot share.
-    """
+    """The state after `count` more steps, in one program a `count`; twice 5 steps are 10. See `fit`."""
     check_data(data, state.network.config)
     if sharding is not None and plan.batch % sharding.mesh.size:
         refuse("batch", plan.batch, f"a multiple of the {sharding.mesh.size} devices")
@@ -200,22 +191,14 @@ def _train_steps(fixed: tuple, state: TrainState) -> tuple[TrainState, StepLog]:
 
 
 def batch_sharding(devices: list[Any]) -> NamedSharding:
-    """Each of the devices has an equal part of a batch.
-
-    >>> batch_sharding(jax.devices()).spec
-    P('batch',)
-    """
+    """Each of the devices has an equal part of a batch."""
     types = (jax.sharding.AxisType.Auto,)
     mesh = jax.make_mesh((len(devices),), ("batch",), axis_types=types, devices=devices)
     return NamedSharding(mesh, PartitionSpec("batch"))
 
 
 def on_every_device(tree: Any, sharding: NamedSharding | None) -> Any:
-    """The arrays of a tree copied to every device of a sharding's mesh, if there is one.
-
-    >>> on_every_device(jnp.arange(2), batch_sharding(jax.devices())).sharding.spec
-    P()
-    """
+    """The arrays of a tree copied to every device of a sharding's mesh, if there is one."""
     if sharding is None:
         return tree
     return eqx.filter_shard(tree, NamedSharding(sharding.mesh, PartitionSpec()))

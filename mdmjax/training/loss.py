@@ -18,6 +18,7 @@ import numpy as np
 
 from .._types import Array, Bool, Float, Int, Key
 from ..denoisers.transformer import Transformer
+from ..information.estimate import Estimate, estimate
 from .data import AbstractData, draw_batch
 
 
@@ -37,10 +38,6 @@ def ratio_masks(key: Key[Array, ""], batch: int, n: int) -> Masks:
 
     $\int_0^1 t^{m-1} (1-t)^{n-m} \,dt = 1 / (m \binom{n}{m})$, so that the mean is that of the module's
     formula. The variance is infinite: at small $t$ one masked token weighs $1 / (t n)$.
-
-    >>> masked, weights = ratio_masks(jax.random.key(0), 64, 8)
-    >>> masked.shape, bool(jnp.all(weights >= 1 / 8))
-    ((64, 8), True)
     """
     key_ratio, key_tokens = jax.random.split(key)
     ratio = 1 - jax.random.uniform(key_ratio, (batch,), jnp.float32)
@@ -53,12 +50,7 @@ def stratified_masks(key: Key[Array, ""], batch: int, n: int) -> Masks:
 
     Sequence `j` has $m = 1 + \lfloor (jn + r) / \text{batch} \rfloor$ with one uniform `r` in `0..n-1`:
     over `j` and `r` each `m` in `1..n` is taken exactly `batch` times, so the mean is that of the
-    module's formula, and each batch has all masked shares in equal parts. Losses of at most `L` a
-    token are at most `L` a sequence: the variance is finite.
-
-    >>> masked, weights = stratified_masks(jax.random.key(0), 4, 4)
-    >>> masked.sum(axis=1).tolist(), (1 / weights).round().tolist()
-    ([1, 2, 3, 4], [1.0, 2.0, 3.0, 4.0])
+    module's formula, and each batch has all masked shares in equal parts. The variance is finite.
     """
     key_shift, key_tokens = jax.random.split(key)
     shift = jax.random.randint(key_shift, (), 0, n, jnp.int32)
@@ -69,15 +61,7 @@ def stratified_masks(key: Key[Array, ""], batch: int, n: int) -> Masks:
 
 
 def masked_loss(network: Transformer, tokens: Int[Array, "batch n"], masks: Masks) -> Float[Array, ""]:
-    r"""The mean over the batch of `weights` times $\sum_{i \in M} -\log \hat p(x_i \mid x_{\bar M})$.
-
-    >>> from mdmjax import TransformerConfig
-    >>> config = TransformerConfig(n=2, q=2, width=8, depth=1, heads=1, hidden=8)
-    >>> network = Transformer.create(jax.random.key(0), config)
-    >>> tokens, masks = jnp.array([[0, 0], [1, 1]]), stratified_masks(jax.random.key(0), 2, 2)
-    >>> round(float(masked_loss(network, tokens, masks)), 2)
-    0.69
-    """
+    r"""The mean over the batch of `weights` times $\sum_{i \in M} -\log \hat p(x_i \mid x_{\bar M})$."""
     masked, weights = masks
     # Laws of masks and data are anybody's: a mask that broadcasts would train on another loss.
     chex.assert_rank(tokens, 2)
@@ -91,32 +75,15 @@ def masked_loss(network: Transformer, tokens: Int[Array, "batch n"], masks: Mask
     return jnp.mean(weights * jnp.sum(losses, axis=1))
 
 
-class MeanLoss(NamedTuple):
-    """A loss in nats a token, and the standard error of its mean."""
-
-    mean: float
-    stderr: float
-
-
 def mean_loss(
     key: Key[Array, ""], network: Transformer, data: AbstractData, batch: int, batches: int
-) -> MeanLoss:
-    """The loss over `batches` independent batches with `stratified_masks`.
-
-    >>> from mdmjax import Draws, TransformerConfig, parity_code
-    >>> config = TransformerConfig(n=2, q=2, width=8, depth=1, heads=1, hidden=8)
-    >>> network, data = Transformer.create(jax.random.key(0), config), Draws(parity_code(2, 2))
-    >>> round(mean_loss(jax.random.key(0), network, data, batch=4, batches=2).mean, 2)
-    0.69
-    """
-    losses = np.asarray(_batch_losses(key, network, data, batch, batches), np.float64)
-    return MeanLoss(float(losses.mean()), float(losses.std(ddof=1) / np.sqrt(batches)))
+) -> Estimate:
+    """The loss over `batches` independent batches with `stratified_masks`, in nats a token."""
+    return estimate(np.asarray(_batch_losses(key, network, data, batch, batches)))
 
 
 @eqx.filter_jit
-def _batch_losses(
-    key: Key[Array, ""], network: Transformer, data: AbstractData, batch: int, batches: int
-) -> Float[Array, " batches"]:
+def _batch_losses(key, network: Transformer, data: AbstractData, batch: int, batches: int) -> Array:
     def one(key: Key[Array, ""]) -> Float[Array, ""]:
         key_data, key_masks = jax.random.split(key)
         tokens = draw_batch(key_data, data, batch)

@@ -45,7 +45,6 @@ class TrainingPlan:
     masks: MaskLaw = stratified_masks
 
     def __post_init__(self):
-        """Refuse what is no plan."""
         for name, least in (("steps", 1), ("batch", 1), ("warmup", 0)):
             value = check_integer(name, getattr(self, name), least)
             if value >= 2**31 and name != "warmup":
@@ -74,23 +73,15 @@ class TrainingPlan:
     def optimiser(self) -> optax.GradientTransformation:
         """The optimiser of a network's parameters."""
         rate: Any = self.rate
-        return optax.chain(
-            optax.clip_by_global_norm(self.clip),
-            optax.adamw(rate, *self.betas, weight_decay=self.weight_decay, mask=_decays),
-        )
+        adamw = optax.adamw(rate, *self.betas, weight_decay=self.weight_decay, mask=_decays)
+        return optax.chain(optax.clip_by_global_norm(self.clip), adamw)
 
 
 def training_bytes(config: TransformerConfig, plan: TrainingPlan, devices: int = 1) -> int:
-    """The memory that a training takes on each of its devices, at least, and within a factor of about two.
-
-    Five float32 numbers a parameter (weights, their running mean, two moments, the gradient); and for
-    every token of a batch what the backward pass needs of each block (with `remat` of one block, and the
-    inputs of all), the stream and the logits.
-
-    >>> config = TransformerConfig(n=128, q=100, width=320, depth=8, heads=5, hidden=864)
-    >>> training_bytes(config, TrainingPlan(steps=1, batch=32)) // 2**20
-    922
-    """
+    """The memory that a training takes on each of its devices, at least, and within a factor of two."""
+    # Five float32 numbers a parameter (weights, their running mean, two moments, the gradient); and for
+    # every token of a batch what the backward pass needs of each block (with `remat` of one block, and the
+    # inputs of all), the stream and the logits.
     c, size = config, 2 if config.compute == "bfloat16" else 4
     scores = 0 if c.attention == "cudnn" else c.heads * c.n
     of_block = 8 * c.width + size * (6 * c.width + 3 * c.hidden + scores)
@@ -102,14 +93,7 @@ def training_bytes(config: TransformerConfig, plan: TrainingPlan, devices: int =
 def check_training(
     config: TransformerConfig, plan: TrainingPlan, *, devices: int = 1, limit: int = MAX_TRAINING_BYTES
 ) -> None:
-    """Refuse a training that takes more than `limit` bytes, before anything is made.
-
-    >>> check_training(TransformerConfig(n=8, q=2), TrainingPlan(steps=1, batch=10**8))
-    Traceback (most recent call last):
-        ...
-    mdmjax._errors.InvalidInputError: training is of 25.0 TiB: want at most 16.0 GiB; take a smaller batch,
-    length, width, depth or hidden
-    """
+    """Refuse a training that takes more than `limit` bytes, before anything is made."""
     need = training_bytes(config, plan, devices)
     check_bytes(need, limit, "training", "take a smaller batch, length, width, depth or hidden")
     if plan.batch * config.n >= 2**31:
@@ -118,6 +102,5 @@ def check_training(
 
 def _decays(network: Transformer) -> Transformer:
     """Which parameters decay: all but the scales of norms."""
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: "norm" not in jax.tree_util.keystr(path[-1:]), network
-    )
+    decays = lambda path, _: "norm" not in jax.tree_util.keystr(path[-1:])
+    return jax.tree_util.tree_map_with_path(decays, network)

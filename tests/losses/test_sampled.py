@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mdmjax._errors import InvalidInputError
-from mdmjax.denoisers.oracle import Oracle
+from mdmjax.denoisers.base import Oracle
 from mdmjax.denoisers.perturbed import Mixed
 from mdmjax.denoisers.table import TableDenoiser, tabulate_denoiser
 from mdmjax.denoisers.transformer import Transformer, TransformerConfig
@@ -18,12 +18,12 @@ from mdmjax.information.estimate import estimate
 from mdmjax.information.loss_curve import curve_from_table
 from mdmjax.losses.circulation import local_circulation, sampled_circulation
 from mdmjax.losses.exact import denoiser_loss_curve
-from mdmjax.losses.paths import path_nlls
 from mdmjax.losses.sampled import (
     MaskedLosses,
     joined,
     mask_counts,
     masked_losses,
+    path_nlls,
 )
 from mdmjax.schedules.schedule import Schedule, nll
 

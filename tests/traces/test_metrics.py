@@ -9,10 +9,9 @@ from scipy.stats import kendalltau
 
 from mdmjax._errors import InvalidInputError
 from mdmjax.decoders.orders import RandomSubset, left_to_right
-from mdmjax.decoders.ranked import Ranked, confidence
+from mdmjax.decoders.ranked import ConfidenceThreshold, Ranked, confidence
 from mdmjax.decoders.reveal import Reveal
 from mdmjax.decoders.run import Trace, decode, decode_many
-from mdmjax.decoders.thresholds import ConfidenceThreshold
 from mdmjax.denoisers.perturbed import Argmax, Tempered
 from mdmjax.denoisers.table import TableDenoiser, tabulate_denoiser
 from mdmjax.denoisers.transformer import Transformer, TransformerConfig
