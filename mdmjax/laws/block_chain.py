@@ -16,7 +16,7 @@ from ..decoders.verification import BlockVerification
 from ..denoisers.base import AbstractDenoiser, Oracle
 from ..denoisers.perturbed import Fallback
 from ..distributions.block_hmm import BlockHMM
-from .block_decoding import BlockDecoding, block_decoding
+from .block_decoding import INCOHERENT, BlockDecoding, block_decoding
 from .fixed_order import blocks_of
 from .law import AbstractLaw, Plan
 
@@ -36,13 +36,14 @@ class BlockChainLaw(AbstractLaw):
     finalised: Float[Array, "n steps"]
     unfinished: Float[Array, ""]
     verified: bool = eqx.field(static=True)
+    estimated: bool = eqx.field(static=True)
     way = "block chain"
     calls_of: str = eqx.field(static=True)
     n: int = eqx.field(static=True)
     q: int = eqx.field(static=True)
 
     def __init__(self, model: BlockHMM, verified: bool, decoding: BlockDecoding | None = None):
-        self.model, self.verified = model, verified
+        self.model, self.verified, self.estimated = model, verified, decoding is not None
         self.decoding = block_decoding(model) if decoding is None else decoding
         self.calls = jnp.zeros((model.blocks + 1,)).at[-1].set(1.0)
         self.finalised = jnp.repeat(jnp.eye(model.blocks), model.block_size, axis=0)
@@ -61,7 +62,8 @@ class BlockChainLaw(AbstractLaw):
 
     def incoherence(self, epsilon: float) -> Float[Array, ""]:
         r"""The mean fraction of decoded blocks with $p(x^{(m)} \mid x^{<m}) \le$ `epsilon`, in `[0, 1]`."""
-        found = block_decoding(self.model, incoherence_threshold=epsilon)
+        known = epsilon == INCOHERENT and not self.estimated
+        found = self.decoding if known else block_decoding(self.model, incoherence_threshold=epsilon)
         return found.verified_incoherence if self.verified else found.incoherence
 
     @property

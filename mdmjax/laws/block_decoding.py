@@ -15,6 +15,7 @@ from ..distributions.joint import MAX_TABLE_BYTES
 from ._beliefs import context, log_threshold_of, odds_of
 
 # What there is room for at first: time grows with the room, and few are needed.
+INCOHERENT = 1e-8  # the threshold of the paper
 FEW_BLOCKS, FEW_CONTEXTS, FEW_CHILDREN = 16, 2**14, 2**20
 MAX_CHILDREN = 2**25  # of contexts that are followed, in all blocks (our choice)
 MAX_CONTEXTS = 2**17  # of a block, without being asked for
@@ -68,7 +69,7 @@ class BlockDecoding(eqx.Module):
 def block_decoding(
     model: BlockHMM,
     *,
-    incoherence_threshold: float = 1e-8,
+    incoherence_threshold: float = INCOHERENT,
     merge: float | None = None,
     contexts: int | None = None,
 ) -> BlockDecoding:

@@ -97,7 +97,7 @@ def test_the_law_is_printed_where_it_is_asked_for(capsys):
     assert whole.keys() - short.keys() == {"law", "truth"}
     assert {key: whole[key] for key in short} == short
     assert (short["schema"], short["version"], short["units"]) == ("mdmjax.report.law", 1, "nats")
-    assert "law" not in law(capsys, "block-hmm", "mean-field", "--full")  # which is no table
+    assert "law" not in law(capsys, "block-hmm", "verified", "--full")  # which is no table
 
 
 def test_infinities_are_strings(capsys):

@@ -115,6 +115,8 @@ def test_a_long_block_hmm_is_a_chain_of_blocks(verified, key):
     assert (float(law.kl(BlockHMM(6, 3, eta=0.01))), float(law.reverse_kl(LONG))) == wanted
     part = known.verified_incoherence if verified else known.incoherence
     np.testing.assert_allclose(law.incoherence(0.05), part, rtol=1e-14)
+    default = block_decoding(LONG)
+    assert law.incoherence(1e-8) == (default.verified_incoherence if verified else default.incoherence)
     assert float(law.expected_calls) == 6
     assert law.finalised.sum(0).tolist() == [3.0] * 6
     draws = 4000
