@@ -102,7 +102,8 @@ def _with_room(
     model: BlockHMM, threshold: Array, cell: Array, blocks: int, least: int, contexts: int
 ) -> tuple[BlockDecoding, int]:
     """The result of the first blocks, and the contexts it takes: `least` or more, at most `contexts`."""
-    room = max(least, min(FEW_CONTEXTS, contexts, FEW_CHILDREN // (blocks * model.block_size)))
+    size = blocks * model.block_size
+    room = max(least, min(FEW_CONTEXTS, contexts, FEW_CHILDREN // size, MAX_CHILDREN // model.n))
     while True:
         found, most = _decoding(model, threshold, cell, blocks, room)
         most = int(most)
@@ -113,7 +114,7 @@ def _with_room(
         _check_children(model, most)
         if most <= room:
             return found, most
-        room = min(max(4 * room, most), contexts, MAX_CHILDREN // (blocks * model.block_size))
+        room = min(max(4 * room, most), contexts, MAX_CHILDREN // size)
 
 
 def check_contexts(model: BlockHMM, contexts: int | None = None) -> int:

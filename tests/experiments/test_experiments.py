@@ -108,7 +108,12 @@ def test_progress_hands_out_every_item_and_is_silent_off_a_terminal(tmp_path):
     assert "label" in (tmp_path / "log").read_text()
 
 
-@pytest.mark.parametrize("name", _run.names())
+LONG = {"text_model", "learned_block_hmm"}  # they train
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in _run.names()]
+)
 def test_smoke(name, tmp_path):
     assert main((name,), smoke=True, out=tmp_path) == 0
     arrays, stored = _run.load(tmp_path, name)

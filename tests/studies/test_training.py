@@ -310,7 +310,13 @@ def test_sigkill_in_a_process_of_its_own(tmp_path):
     assert contents(tmp_path / "killed") == contents(tmp_path / "through")
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+SLOW = pytest.mark.slow  # the tests of the command have them too
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("SIGINT", 130), pytest.param("SIGTERM", 143, marks=SLOW), pytest.param("SIGHUP", 129, marks=SLOW)],
+)
 def test_signals_save_and_stop(tmp_path, name, code):
     process = started("model", 10**6, 1e9, (), "asked")
     wait_for_rows(process, tmp_path / "model", 20)
