@@ -733,11 +733,12 @@ def decoder_traces(n, q, rows_of, choices_of):
 # Policies and orders of a denoiser that is wrong: recursion over what is drawn.
 
 
-def best_tree_of_rows(table, rows_of, steps, price=0.0, width=None, counts=None):
+def best_tree_of_rows(table, rows_of, steps, price=0.0, width=None, counts=None, only_sizes=False):
     """The least forward KL plus `price` a call of the trees of at most `steps` calls, by recursion.
 
     A step that reveals B costs E[log p(x_B | x_C) - sum_i log row_i(x_i)], x_B from the table. Steps
-    reveal at most `width` positions, or exactly `counts` of them in turn.
+    reveal at most `width` positions, or exactly `counts` of them in turn. With `only_sizes` the size of a
+    step is chosen, and its set drawn: the mean over the sets of that size.
     """
     n, q = table.ndim, table.shape[0]
 
@@ -750,35 +751,6 @@ def best_tree_of_rows(table, rows_of, steps, price=0.0, width=None, counts=None)
         rows, context, options = rows_of(tokens), table_marginal(table, tokens), []
         sizes = [counts[steps - left]] if counts else range(1, min(len(masked), width or n) + 1)
         for size in sizes:
-            for chosen in itertools.combinations(masked, size):
-                value = price
-                for word in itertools.product(range(q), repeat=size):
-                    after = list(tokens)
-                    for i, a in zip(chosen, word, strict=True):
-                        after[i] = a
-                    weight = table_marginal(table, after) / context
-                    if weight > 0:
-                        drawn = math.prod(rows[i][a] for i, a in zip(chosen, word, strict=True))
-                        loss = math.log(weight / drawn) if drawn > 0 else math.inf
-                        value += weight * (loss + best(tuple(after), left - 1))
-                options.append(value)
-        return min(options)
-
-    return best((q,) * n, steps)
-
-
-def best_sizes_tree(table, rows_of, steps, price=0.0):
-    """As `best_tree_of_rows`, but only the size of a step is chosen: the mean over its sets."""
-    n, q = table.ndim, table.shape[0]
-
-    def best(tokens, left):
-        masked = [i for i in range(n) if tokens[i] == q]
-        if not masked:
-            return 0.0
-        if left == 0:
-            return math.inf
-        rows, context, options = rows_of(tokens), table_marginal(table, tokens), []
-        for size in range(1, len(masked) + 1):
             values = []
             for chosen in itertools.combinations(masked, size):
                 value = price
@@ -792,7 +764,7 @@ def best_sizes_tree(table, rows_of, steps, price=0.0):
                         loss = math.log(weight / drawn) if drawn > 0 else math.inf
                         value += weight * (loss + best(tuple(after), left - 1))
                 values.append(value)
-            options.append(sum(values) / len(values))
+            options.append(sum(values) / len(values) if only_sizes else min(values))
         return min(options)
 
     return best((q,) * n, steps)
