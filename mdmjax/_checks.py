@@ -27,6 +27,13 @@ def as_floats(*values: Numbers) -> list[Float[Array, "..."]]:
     return [jnp.asarray(v, dtype) for v in values]
 
 
+def check_kind(argument: str, value: object, kind: Any, wanted: str, remedy: str) -> None:
+    """Refuse an object of another type, with how to make one that fits."""
+    if not isinstance(value, kind):
+        found = f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
+        refuse(argument, found, wanted, remedy)
+
+
 def check_shape(argument: str, value: Array | np.ndarray, wanted: tuple[int, ...], words: str) -> None:
     """Refuse an array that has not the `wanted` shape, which `words` says in the user's terms."""
     if value.shape != wanted:

@@ -11,6 +11,7 @@ from .help import page
 from .options import Command
 from .output import complain, write
 from .parser import as_typed, asks_for_help, parse
+from .signals import leave_on_ctrl_c
 
 COMMANDS = tuple(file.COMMAND for file in (schedule, law, train, loss_curve, decode))
 
@@ -21,6 +22,8 @@ def main(argv: Sequence[str] | None = None, commands: Sequence[Command] = COMMAN
     Only a mistake of ours is a traceback.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        leave_on_ctrl_c()
     parsed = None
     try:
         write("")  # refuses an output that is closed before any work

@@ -23,7 +23,7 @@ def run(parsed: Parsed) -> None:
     values, chosen = parsed.values, parsed.chosen["decoder"]
     check_temperature(values["temperature"])
     key = key_of(values["seed"])
-    _check(values)
+    _check(values | chosen.values)
     check_picture(values["plot"])
     every = values["compare"] or chosen.name == "all"
     paper = not every and DECODERS[chosen.name].paper_sizes
@@ -149,6 +149,8 @@ def _check(values: dict[str, Any]) -> None:
         refuse(", ".join(given), "given together", "one kind of model error")
     if values["counts"] is not None and values["steps"] is not None:
         refuse("counts, steps", f"{values['counts']}, {values['steps']}", "only one of the two")
+    if values["steps"] is not None and values.get("price") is not None:
+        refuse("steps, price", f"{values['steps']}, {values['price']}", "only one of the two")
     if values["samples"] is not None and values["samples"] < 2:
         refuse("samples", values["samples"], "an integer >= 2")
 

@@ -14,7 +14,7 @@ from jaxtyping import Num
 from .._checks import Numbers, check_integer
 from .._errors import refuse
 from .._types import Array, Bool, Float, Int, Key, LogProbs, Positions, Step, Tokens
-from ..schedules.schedule import Schedule
+from ..schedules.schedule import Schedule, check_schedule
 from .base import AbstractRule
 
 
@@ -96,6 +96,7 @@ def left_to_right(schedule: Schedule) -> FixedPartition:
     >>> left_to_right(Schedule([1, 2])).levels.tolist()
     [0, 1, 1]
     """
+    check_schedule(schedule)
     parts = np.split(np.arange(schedule.n), schedule.boundaries[1:-1])
     return FixedPartition([part.tolist() for part in parts])
 
@@ -106,6 +107,7 @@ def right_to_left(schedule: Schedule) -> FixedPartition:
     >>> right_to_left(Schedule([1, 2])).levels.tolist()
     [1, 1, 0]
     """
+    check_schedule(schedule)
     parts = np.split(np.arange(schedule.n)[::-1], schedule.boundaries[1:-1])
     return FixedPartition([part.tolist() for part in parts])
 
@@ -126,6 +128,7 @@ def dilated(n: int) -> FixedPartition:
 
 def ends_of(schedule: Schedule) -> Int[Array, " n"]:
     """For each number of revealed tokens, how many there are after the step that comes next."""
+    check_schedule(schedule)
     return jnp.asarray(np.repeat(schedule.boundaries[1:], schedule.counts))
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_integer
+from .._checks import check_integer, check_kind
 from .._errors import check_bytes
 from .._types import Array, Int, Key
 from ..denoisers.base import AbstractDenoiser
@@ -51,8 +51,8 @@ def decode(
     >>> bool((traces.tokens[:, 0] == traces.tokens[:, 1]).all()), traces.finalised[0].tolist()
     (True, [0, 1])
     """
+    limit = step_limit(denoiser, decoder, max_steps)
     n, q = denoiser.n, denoiser.q
-    limit = step_limit(decoder, n, max_steps)
 
     def unfinished(carry: tuple[Trace, Array]) -> Array:
         trace, step = carry
@@ -95,9 +95,9 @@ def decode_many(
     [2, 2, 2]
     """
     samples, batch = check_integer("samples", samples, 1), check_integer("batch", batch, 1)
+    limit = step_limit(denoiser, decoder, max_steps)
     need = 8 * samples * (2 * denoiser.n + 2)  # the key of a draw, and its trace
     check_bytes(need, MAX_TABLE_BYTES, "the traces", "draw fewer at a time", samples=samples)
-    limit = step_limit(decoder, denoiser.n, max_steps)
     return _decode_many(jax.random.split(key, samples), denoiser, decoder, min(batch, samples), limit)
 
 
@@ -108,6 +108,10 @@ def _decode_many(
     return jax.lax.map(lambda key: decode(key, denoiser, decoder, max_steps=limit), keys, batch_size=batch)
 
 
-def step_limit(decoder: AbstractDecoder, n: int, max_steps: int | None) -> int:
-    """The bound on the steps of a decoder: as given, or its own."""
-    return decoder.most_steps(n) if max_steps is None else check_integer("max_steps", max_steps, 1)
+def step_limit(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None) -> int:
+    """The bound on the steps of a decoder: as given, or its own. What is no such pair is refused."""
+    check_kind(
+        "denoiser", denoiser, AbstractDenoiser, "a denoiser", "Oracle(p) is that of a distribution p"
+    )
+    check_kind("decoder", decoder, AbstractDecoder, "a decoder", "Reveal(rule) makes one of a rule")
+    return decoder.most_steps(denoiser.n) if max_steps is None else check_integer("max_steps", max_steps, 1)

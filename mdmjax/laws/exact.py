@@ -62,7 +62,7 @@ def planned_law(
     batch: int = 2**12,
 ) -> Plan:
     """The law, still to be computed, by the first way that is for these: what is too large is refused."""
-    step_limit(decoder, denoiser.n, max_steps)  # refuses what is no number of steps
+    step_limit(denoiser, decoder, max_steps)  # refuses what is none of them
     while isinstance(decoder, AtTemperature):
         denoiser, decoder = tempered_denoiser(denoiser, decoder.temperature), decoder.decoder
     for way in WAYS:

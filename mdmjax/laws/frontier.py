@@ -35,7 +35,7 @@ def plan(
     """`frontier_law`: of any decoder."""
     n, q = denoiser.n, denoiser.q
     check_table_size(n, q)
-    limit = step_limit(decoder, n, max_steps)
+    limit = step_limit(denoiser, decoder, max_steps)
     if (q + 1) ** n * 2 * limit >= 2**63:
         refuse("n, q", f"{n}, {q}", "states and calls that fit 63 bits", "use fewer positions")
     _check_branches(decoder, n, q)

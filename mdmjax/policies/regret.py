@@ -5,12 +5,14 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from .._checks import check_kind
 from .._contexts import states_with
 from .._errors import refuse
 from .._numerics import safe_log
 from .._types import Array, Float, Int
 from ..decoders.base import AbstractDecoder
 from ..decoders.reveal import Reveal
+from ..decoders.run import step_limit
 from ..decoders.verification import check_fits
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import Joint
@@ -55,6 +57,7 @@ def teacher_forced_calls(
     forward KL, with $\hat p$ the denoiser that it writes with. At most $n q^n$ calls of the denoiser. Any
     other decoder is refused.
     """
+    _check_joint(joint)
     n, q = joint.n, joint.q
     check_fits(denoiser, joint)
     if not _reveals(decoder):
@@ -103,6 +106,8 @@ def regret(
     >>> round(float(regret(pair, Oracle(pair), LowConfidence(Schedule([1, 1]))).value), 4)
     0.1775
     """
+    _check_joint(joint)
+    step_limit(denoiser, decoder, None)  # refuses what is no such pair
     if _reveals(decoder):
         made = teacher_forced_calls(joint, denoiser, decoder)
         loss, calls, over = made.kl, made.expected_calls, "the data"
@@ -114,6 +119,10 @@ def regret(
         hull = calls_hull(joint, decoder.writer(denoiser), among=among, calls=float(calls))
     least = hull.kl_at(calls)
     return Regret(jnp.where(jnp.isinf(least), jnp.nan, loss - least.astype(loss.dtype)), calls, over)
+
+
+def _check_joint(joint: Joint) -> None:
+    check_kind("joint", joint, Joint, "the truth as a table", "tabulate(p) makes one")
 
 
 def _reveals(decoder: AbstractDecoder) -> bool:

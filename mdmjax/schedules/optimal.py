@@ -130,7 +130,7 @@ def _checked(curve: AbstractCurve, steps: int, name: str) -> np.ndarray:
     bad = np.flatnonzero(~np.isfinite(host))
     if bad.size:
         refuse("curve", f"{host[bad[0]]} at index {bad[0]}", "finite numbers")
-    if not 1 <= steps <= host.shape[0]:
+    if not (isinstance(steps, int | np.integer) and 1 <= steps <= host.shape[0]):
         refuse(name, steps, f"an integer in 1..{host.shape[0]}", "no schedule has other lengths")
     return host
 

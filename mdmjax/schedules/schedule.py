@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from .._checks import check_kind
 from .._errors import refuse
 from .._types import Array, Float, Int
 from ..information.curve import AbstractCurve, InformationCurve, check_curve
@@ -106,7 +107,13 @@ def nll(curve: AbstractCurve, schedule: Schedule) -> Float[Array, ""]:
     return jnp.sum(curve.loss[schedule.starts])
 
 
+def check_schedule(schedule: Schedule) -> None:
+    """Refuse what is no schedule, as a list of counts."""
+    check_kind("schedule", schedule, Schedule, "a schedule", "Schedule(counts) makes one")
+
+
 def check_total(schedule: Schedule, n: int) -> None:
     """Refuse a schedule whose counts do not sum to `n`."""
+    check_schedule(schedule)
     if schedule.n != n:
         refuse("counts", f"of sum {schedule.n}", f"a sum of n = {n}", "one count for every token")

@@ -5,6 +5,7 @@ from typing import Any
 
 import equinox as eqx
 
+from .._checks import check_kind
 from .._errors import InvalidInputError, readable_bytes, refuse
 from .._types import Array, Float, Key
 from ..decoders.base import AbstractDecoder
@@ -132,6 +133,8 @@ def comparison_study(
     ['RandomSubset', 'ConfidenceThreshold']
     """
     denoiser = oracle_of(truth) if denoiser is None else denoiser
+    for place, one in enumerate(decoders):
+        check_kind(f"decoders[{place}]", one, Named | Refused, "a Named", "Named(decoder, name) makes one")
     subject, joint = subject or Subject.of(truth), tabulate(truth)
     known = {"denoiser": denoiser, "epsilon": epsilon, "subject": subject, "with_regret": True}
     hulls = [(denoiser, calls_hull(joint, denoiser))]

@@ -62,6 +62,9 @@ def _measured(facts: dict[str, Any]) -> str:
         line += "; n is the largest n_masked (--length sets it)"
     if facts["isotonic"]:
         line += "; isotonic fit"
+    if (most := facts["largest_measured"]) < facts["n"]:
+        line += f"\nNo loss is known above n_masked = {most}: it is held at what it is there, and the "
+        line += "first steps of the best schedule rest on that"
     if facts["rises"]:
         line += f"\nThe loss rises at {facts['rises']} measured points where more tokens are known, as no "
         line += "perfect model's does: the best schedule uses the dips, which may be noise (see --isotonic)"

@@ -221,6 +221,7 @@ def curve_and_facts(table: LossTable, *, isotonic: bool) -> tuple[LossCurve, dic
     points = int(curve.measured.sum())
     rises = int((jnp.diff(curve.loss[curve.measured]) > 0).sum())
     facts = {"rows": int(table.loss.size), "measured": points, "interpolated": curve.n - points}
+    facts["largest_measured"] = curve.n - int(jnp.argmax(curve.measured))
     return curve, facts | {"repeated": table.repeated, "rises": rises, "isotonic": isotonic}
 
 

@@ -59,7 +59,7 @@ class Trained:
         return None
 
 
-def open_model(folder: Path) -> Trained:
+def open_model(folder: Path | str) -> Trained:
     """The model of a folder that `mdmjax train` wrote.
 
     Raises:
@@ -71,6 +71,7 @@ def open_model(folder: Path) -> Trained:
     mdmjax._errors.InvalidInputError: model is nowhere: want a folder with model.safetensors; mdmjax train
     SOURCE --out DIR makes one
     """
+    folder = Path(folder)
     path = folder / MODEL
     if not path.is_file():
         refuse("model", str(folder), f"a folder with {MODEL}", "mdmjax train SOURCE --out DIR makes one")

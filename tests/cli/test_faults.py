@@ -436,6 +436,18 @@ def test_a_signal_saves_and_stops(tmp_path, name, code):
     assert not list(tmp_path.rglob("*.part"))
 
 
+@pytest.mark.parametrize("after", [1.0, 3.0])
+def test_ctrl_c_ends_a_command_at_once(chain, after):
+    """While Python works, and while XLA does: no crash, no word, and nobody waits for the end."""
+    start = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    start += "from mdmjax.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", start, "decode", str(chain), "--samples", "1000000"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(after)
+    process.send_signal(signal.SIGINT)
+    assert (*process.communicate(timeout=20), process.returncode) == ("", "", 130)
+
+
 def test_parts_of_killed_runs_do_not_stay(capsys, chain, tmp_path):
     (tmp_path / "trained").mkdir()
     for name in ("trained/.checkpoint.eqx.x.part", f"trained/.{MODEL}.y.part", ".traces.npz.z.part"):

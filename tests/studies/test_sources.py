@@ -182,6 +182,7 @@ def test_a_loss_table_gives_its_curve_and_facts():
         "rows": 3,
         "measured": 3,
         "interpolated": 5,
+        "largest_measured": 8,
         "repeated": 0,
         "rises": 1,
         "isotonic": False,
