@@ -80,6 +80,8 @@ def as_typed(error: InvalidInputError, parsed: Parsed) -> str:
         return message
     holders = (parsed.command, *(chosen.choice for chosen in parsed.chosen.values()))
     typed = {option.key: f"--{option.name}" for holder in holders for option in holder.options}
+    if "length" in typed:
+        typed.setdefault("n", typed["length"])
     names = [typed.get(name.replace("-", "_"), name) for name in argument.split(", ")]
     return ", ".join(names) + message.removeprefix(argument)
 

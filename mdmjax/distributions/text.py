@@ -83,7 +83,8 @@ def text_windows(
             refuse("symbol_arrays", f"holding {symbols.max()}", f"symbols 0..{q - 1}")
     long_enough = [symbols for symbols in symbol_arrays if symbols.size >= window]
     if not long_enough:
-        refuse("window", window, "at most the length of the text", "use a shorter window")
+        longest = max((symbols.size for symbols in symbol_arrays), default=0)
+        refuse("window", window, f"at most the length of the text, {longest}", "use a shorter window")
     size, dtype = q**window, np.uint32 if q**window <= 2**32 else np.int64
     codes = np.concatenate([_rolling_codes(s.astype(dtype), window, q) for s in long_enough])
     if size <= max(2**24, codes.size):

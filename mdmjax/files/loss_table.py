@@ -39,9 +39,11 @@ def read_loss_table(path: Path, length: int | None = None) -> LossTable:
         whole = np.isfinite(found) & (found == np.floor(found)) & (np.abs(found) < 2**31)
         if not whole.all():
             row = int(np.argmin(whole))
-            refuse("n_masked", f"{found[row]:g} in row {row + 1}", "a whole number")
+            refuse("n_masked", f"{found[row]:g} in row {row + 1}", "a whole number below 2^31")
         n_masked = found.astype(np.int64)
         n = int(n_masked.max()) if length is None else length
+        if n < 1:
+            refuse("n_masked", n, "at least 1 in some row")
     return LossTable(n, n_masked, columns["loss"], count=columns.get("count"), stderr=columns.get("stderr"))
 
 

@@ -94,7 +94,7 @@ def _replicates(key: Key[Array, ""], table: LossTable, samples: int) -> Iterator
         return
     if table.repeated == 0:
         remedy = "log the loss of each mask count several times"
-        refuse("bootstrap", "without errors", "a column stderr or repeated rows", remedy)
+        refuse("bootstrap", samples, "a table with a column stderr or with repeated rows", remedy)
     order = np.argsort(table.n_masked, kind="stable")
     ends = (np.searchsorted(table.n_masked[order], table.n_masked, side) for side in ("left", "right"))
     first, end = ends  # of the rows with the same mask count

@@ -232,7 +232,7 @@ def test_bootstrap_is_reproducible_and_fits_replicates(key):
 
 def test_bootstrap_needs_errors(key):
     table = LossTable(N, N - np.arange(N), TRUTH)
-    with pytest.raises(InvalidInputError, match="column stderr or repeated rows"):
+    with pytest.raises(InvalidInputError, match="column stderr or with repeated rows"):
         bootstrap_gain(key, table, STEPS, 20)
     with pytest.raises(InvalidInputError, match="samples is 1"):
         bootstrap_gain(key, table, STEPS, 1)
