@@ -117,11 +117,8 @@ SOURCES = {
 }
 
 
-QUICK = ("block-hmm", "joint")
-
-
 @pytest.mark.parametrize(
-    "source", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in SOURCES]
+    "source", [pytest.param(name, marks=[pytest.mark.slow] * (name != "joint")) for name in SOURCES]
 )
 def test_distributions_are_trained_on_and_opened_again(capsys, tmp_path, monkeypatch, source):
     np.savez("table.npz", probs=np.random.default_rng(0).dirichlet(np.ones(8)).reshape(2, 2, 2))

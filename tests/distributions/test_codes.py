@@ -61,7 +61,11 @@ def test_no_field_of_other_sizes(q):
 
 
 @pytest.mark.parametrize(
-    ("q", "dim", "n"), [(2, 3, 5), (2, 4, 3), (3, 2, 4), (4, 2, 4), (5, 2, 3), (8, 1, 3), (9, 2, 2)]
+    ("q", "dim", "n"),
+    [
+        *((2, 3, 5), (2, 4, 3), (3, 2, 4), (4, 2, 4), (5, 2, 3), (9, 2, 2)),
+        pytest.param(8, 1, 3, marks=pytest.mark.slow),
+    ],
 )
 def test_every_context_of_random_generators(q, dim, n):
     """A few generators of each shape, so that some have dependent rows; one has a zero column."""

@@ -102,6 +102,7 @@ def test_the_model_of_the_paper(eta):
     np.testing.assert_allclose(float(result.violation_rate_by_block[0]), 0.5, atol=4 * EPS)
 
 
+@pytest.mark.slow
 def test_merging_is_of_second_order():
     """Against all 7^5 contexts apart: an error of `merge**2`, where one of first order would be `merge`."""
     model = BlockHMM(6, 7, eta=1e-3, **SKEWED)
