@@ -36,9 +36,11 @@ def leave_on_ctrl_c() -> None:
     """From now on Ctrl-C ends this process at once, with 130, but where `stop_on_signals` takes note of it.
 
     As an exception it would wait for XLA's programs to end, be lost in a callback, or crash there. A thread
-    is told of the signal as it comes. Nothing is done if SIGINT is ignored, or handled by somebody else.
+    is told of the signal as it comes. Nothing is done if SIGINT is ignored, or handled by somebody else,
+    outside the main thread, and on Windows.
     """
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not ours or threading.current_thread() is not threading.main_thread() or sys.platform == "win32":
         return
     told, tell = os.pipe()
     os.set_blocking(tell, False)

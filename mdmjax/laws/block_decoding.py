@@ -192,7 +192,7 @@ class BlockDecodingEstimate(NamedTuple):
 
 
 def block_decoding_estimate(
-    key: Key[Array, ""], model: BlockHMM, samples: int, *, incoherence_threshold: float = 1e-8
+    key: Key[Array, ""], model: BlockHMM, samples: int, *, incoherence_threshold: float = INCOHERENT
 ) -> BlockDecodingEstimate:
     r"""An estimate of `block_decoding` for chains whose beliefs do not merge, with its standard errors.
 
