@@ -19,6 +19,8 @@ class LossTable(eqx.Module):
 
     `count > 0` is how many observations a row averages: only ratios matter. `stderr` is the standard error
     of `loss`, or `None`. Rows that repeat a mask count are averaged by `count`; with `stderr` none may.
+    `sequence` numbers the sequence that each row was measured on, or is `None`: rows of one sequence are
+    not independent, so that standard errors are taken over sequences, and halves are halves of these.
     Refuses a mask count outside `1..n`, numbers that are negative or not finite, and fewer than two
     different mask counts (one is enough for `n = 1`).
 
@@ -31,11 +33,20 @@ class LossTable(eqx.Module):
     loss: Rows
     count: Rows
     stderr: Rows | None
+    sequence: Counts | None
 
     def __init__(
-        self, n: int, n_masked: Counts, loss: Rows, *, count: Rows | None = None, stderr: Rows | None = None
+        self,
+        n: int,
+        n_masked: Counts,
+        loss: Rows,
+        *,
+        count: Rows | None = None,
+        stderr: Rows | None = None,
+        sequence: Counts | None = None,
     ):
         self.n, self.n_masked, self.loss, self.stderr = check_positions(n), n_masked, loss, stderr
+        self.sequence = sequence
         self.count = np.ones_like(loss) if count is None else count
         if n_masked.size == 0:
             refuse("loss table", "empty", "at least one row")
