@@ -60,7 +60,7 @@ class LowConfidence(AbstractJudged):
         self, schedule: Schedule, *, temperature: float | int = 1.0, judge: AbstractDenoiser | None = None
     ):
         self.ends, self.temperature, self.judge = ends_of(schedule), temperature, judge
-        self.widest = int(schedule.counts.max())
+        self.widest = 1 << int(schedule.counts.max() - 1).bit_length()  # of few values: few programs
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """One branch a word: its weight is the product of the rows, its rows are what is kept of it."""

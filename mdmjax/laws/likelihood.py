@@ -127,10 +127,11 @@ def decoder_paths(
         each = 1 if exact else orders
         shape = len(places), size, each
         jobs = np.indices(shape).reshape(3, -1)
-        results = _follow(
-            key, denoiser, stacked, sequences, price, jnp.asarray(jobs), min(batch, jobs[0].size)
-        )
-        log_weight, calls, paid = (np.asarray(x).reshape(shape) for x in results)
+        count = jobs.shape[1]
+        padded = np.pad(jobs, ((0, 0), (0, (1 << count.bit_length()) - count)))  # few lengths: few programs
+        width, ours = min(batch, count), (denoiser, stacked, sequences, price)
+        results = _follow(key, *ours, jnp.asarray(padded), jnp.asarray(count), width)
+        log_weight, calls, paid = (np.asarray(x)[:count].reshape(shape) for x in results)
         for place, *own in zip(places, log_weight, calls, paid, strict=True):
             found[place] = Paths(own[0].astype(np.float64), own[1], own[2], exact)
     return [paths for paths in found if paths is not None]
@@ -158,11 +159,13 @@ class _Slots(NamedTuple):
 
 
 @eqx.filter_jit
-def _follow(key, denoiser, decoders, sequences, price, jobs, batch: int) -> tuple[Array, Array, Array]:
-    """Log-weight, calls and cost of every job: its decoder, its sequence and its order."""
-    n, q, count = denoiser.n, denoiser.q, jobs.shape[1]
+def _follow(key, denoiser, decoders, sequences, price, jobs, count, batch: int) -> tuple[Array, ...]:
+    """Log-weight, calls and cost of the first `count` jobs: a decoder, a sequence and an order each.
+
+    There are more: number `count` is nobody's, and idle slots work on it.
+    """
+    n, q, room = denoiser.n, denoiser.q, jobs.shape[1]
     arrays, rest = eqx.partition(decoders, eqx.is_array)
-    jobs = jnp.pad(jobs, ((0, 0), (0, 1)))  # the last is nobody's: idle slots work on it
     blank = jnp.full((batch, n), q, sequences.dtype)
 
     def advance(slot: _Slots) -> tuple[_Slots, Array]:
@@ -196,7 +199,6 @@ def _follow(key, denoiser, decoders, sequences, price, jobs, batch: int) -> tupl
 
     zeros = jnp.zeros(batch)
     first = _Slots(jnp.arange(batch), blank, jnp.zeros(batch, int), zeros, zeros)
-    out = jnp.zeros(count + 1), jnp.zeros(count + 1, int), jnp.zeros(count + 1, price.dtype)
+    out = jnp.zeros(room), jnp.zeros(room, int), jnp.zeros(room, price.dtype)
     unfinished = lambda carry: jnp.any(carry[0].job < count)
-    found = jax.lax.while_loop(unfinished, body, (first, out, jnp.array(batch)))[1]
-    return tuple(x[:count] for x in found)
+    return jax.lax.while_loop(unfinished, body, (first, out, jnp.array(batch)))[1]
