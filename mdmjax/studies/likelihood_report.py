@@ -13,12 +13,12 @@ from .report import AbstractReport, Subject
 from .table import Column, Part, Table
 
 KINDS = (
-    "exact NLL: mean of -log q(x), q the law of the decoder with this model: KL(data || q) plus the entropy of "
-    "the data. bound: mean of -log of the mean over {orders} orders of q(x | order), above -log q(x) in the "
-    "mean; it tightens with more. path: mean of -log q(x | order), the looser bound that a loss curve predicts. "
-    "Only a difference of two exact NLLs is a difference of KLs. A bound below an exact NLL is the better "
-    "decoder for sure, one above it says nothing. Nats a sequence of {n}; +-: standard error over {sequences} "
-    "sequences, of differences paired."
+    "exact NLL: mean of -log q(x), q the law of the decoder with this model: KL(data || q) plus the entropy "
+    "of the data. bound: mean of -log of the mean over {orders} orders of q(x | order), above -log q(x) "
+    "in the mean; it tightens with more. path: mean of -log q(x | order), the looser bound that a loss "
+    "curve predicts. Only a difference of two exact NLLs is a difference of KLs. A bound below an exact NLL "
+    "is the better decoder for sure, one above it says nothing. Nats a sequence of {n}; +-: standard error "
+    "over {sequences} sequences, of differences paired."
 )
 
 
@@ -79,6 +79,7 @@ class LikelihoodReport(AbstractReport):
     first: int
     refused: Sequence[Refused] = ()
     priced: bool = False
+    frontier: bool = False
     budget: float | None = None
     seconds: float | None = None
 
@@ -112,7 +113,13 @@ class LikelihoodReport(AbstractReport):
         """One row a decoder, the words, and what cannot be said."""
         found = self.fields()
         head = f"{self.subject.title}\nn = {self.n} positions; {self.sequences} sequences"
-        parts: list[Part] = [head, self._table(found["decoders"])]
+        rows = _unbeaten(found["decoders"]) if self.frontier else found["decoders"]
+        parts: list[Part] = [head, self._table(rows, found["decoders"][self.first])]
+        if self.frontier:
+            parts.append(
+                f"Of {len(found['decoders'])} decoders those that no other beats at as many calls or fewer, "
+                "bounds taken as they are; --json has all, --plot draws them."
+            )
         parts.append(KINDS.format(orders=self.orders, n=self.n, sequences=self.sequences))
         if any("tokens_at" in one.decoder.parameters for one in self.scored):
             parts.append(
@@ -125,9 +132,8 @@ class LikelihoodReport(AbstractReport):
             parts.append(f"not here: {why}")
         return parts
 
-    def _table(self, rows: list[dict[str, Any]]) -> Table:
+    def _table(self, rows: list[dict[str, Any]], best: dict[str, Any]) -> Table:
         nats = "{:.3f}".format
-        best = rows[self.first]
         columns = [
             Column("decoder", lambda row: words_of(row["decoder"]), justify="left"),
             Column("calls", lambda row: f"{row['calls'].mean:.2f}"),
@@ -140,6 +146,15 @@ class LikelihoodReport(AbstractReport):
             Column("above the first", lambda row: "" if row is best else _signed(row["difference"]["nll"])),
         ]
         return Table(columns, rows, bold=lambda row: row is best)
+
+
+def _unbeaten(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By calls, each of a lower NLL than all before it."""
+    found = list[dict[str, Any]]()
+    for row in sorted(rows, key=lambda row: (row["calls"].mean, row[row["kind"]].mean)):
+        if not found or row[row["kind"]].mean < found[-1][found[-1]["kind"]].mean:
+            found.append(row)
+    return found
 
 
 def words_of(decoder: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..information.curve import InformationCurve
 from .law_report import ComparisonReport, LawReport
+from .likelihood_report import LikelihoodReport
 from .schedule import ScheduleReport
 
 if TYPE_CHECKING:
@@ -16,12 +17,16 @@ LONG = 4096  # positions, or sequences the most probable first, that are drawn a
 MARKERS = "osD^v<>Pp*hX"
 
 
-def picture(report: ScheduleReport | LawReport | ComparisonReport, kind: str) -> bytes:
-    """A curve with its steps, a law beside the truth, or KL against calls, as a `png` or `pdf` file."""
+Drawn = ScheduleReport | LawReport | ComparisonReport | LikelihoodReport
+
+
+def picture(report: Drawn, kind: str) -> bytes:
+    """A curve with its steps, a law beside the truth, KL or NLL against calls, as a `png` or `pdf` file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     draw = {ScheduleReport: _draw_schedule, LawReport: _draw_law, ComparisonReport: _draw_comparison}
+    draw |= {LikelihoodReport: _draw_frontier}
     size = (6.4, 4.0) if isinstance(report, ScheduleReport) else (8.0, 4.5)
     figure, stream = Figure(figsize=size, layout="constrained"), io.BytesIO()
     FigureCanvasAgg(figure)
@@ -109,6 +114,37 @@ def _draw_comparison(figure: "Figure", report: ComparisonReport) -> None:
     axes.set(xlabel="expected calls of the denoiser (NFE)", ylabel="forward KL(p || law), nats")
     axes.legend(frameon=False, fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(report.subject.title, fontsize="medium")
+
+
+def _draw_frontier(figure: "Figure", report: LikelihoodReport) -> None:
+    """NLL of every family against calls, and against time where calls have a price."""
+    kinds: dict[str, list[tuple[float, float, float]]] = {}
+    for one in report.scored:
+        label = one.decoder.parameters.get("schedule")
+        name = one.decoder.name if label is None else f"{one.decoder.name}, {label}"
+        name += "" if one.paths.exact else f" (bound, {report.orders} orders)"
+        point = (float(one.paths.calls.mean()), float(one.paths.cost.mean()), float(one.nll.mean()))
+        kinds.setdefault(name, []).append(point)
+    grey = {name: str(round(0.65 * i / max(1, len(kinds) - 1), 2)) for i, name in enumerate(kinds)}
+    panels = figure.subplots(1, 2, sharey=True) if report.priced else [figure.subplots()]
+    for place, axes in enumerate(panels):
+        for number, (name, points) in enumerate(kinds.items()):
+            x, y = np.array(sorted(points))[:, [place, 2]].T
+            how: dict[str, Any] = {"markersize": 4.5, "linewidth": 1.0, "label": name, "color": grey[name]}
+            how["markerfacecolor"] = "white" if number >= len(MARKERS) else None
+            how["linestyle"] = ("-", "--", ":", "-.")[number % 4]
+            axes.plot(x, y, MARKERS[number % len(MARKERS)], **how)
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_xlabel("milliseconds a sequence" if place else "mean calls of the model (NFE)")
+        axes.spines[["top", "right"]].set_visible(False)
+    scores = np.array([one.nll.mean() for one in report.scored])
+    low, middle = scores.min(), np.median(scores)
+    panels[0].set_ylim(low - 0.05 * (middle - low), min(scores.max(), low + 4 * (middle - low)) + 1e-9)
+    panels[0].set_ylabel(f"NLL of held-out data, nats a sequence of {report.n}")
+    where = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+    panels[-1].legend(frameon=False, fontsize="x-small", **where)
     figure.suptitle(report.subject.title, fontsize="medium")
 
 

@@ -26,7 +26,8 @@ from .report import Subject, Track, untracked
 
 Value = Callable[[float, int, int], float]
 LEAST = 1e-3  # nats, or the factor, that no position passes but the best (our choice)
-GRID, ROUNDS = 9, 3  # values tried at once, and how often the interval between two of them is cut so
+PILOT, PILOT_GRID = 8, 17  # sequences and values of the first look at a family (our choice)
+GRID, ROUNDS = 5, 2  # values tried at once, and how often the interval between two of them is cut so
 
 TUNED: dict[str, tuple[str, Value]] = {
     "threshold": ("threshold", lambda u, n, q: u),
@@ -53,32 +54,44 @@ def tuned_to_calls(
     denoiser: AbstractDenoiser,
     name: str,
     sequences: Int[Array, "samples n"],
-    calls: float,
+    calls: Sequence[float],
     *,
     batch: int = 64,
-) -> Named:
-    """The decoder `name` of `TUNED` with the most mean calls on `sequences` that are no more than `calls`.
+) -> list[Named]:
+    """Decoders `name` of `TUNED` with about so many mean calls on `sequences`, and no more where they can.
 
-    By `ROUNDS` grids of `GRID` values, each between two neighbours of the one before: mean calls rise along
-    `u`, up to the noise of their sequences.
+    Mean calls along `u`, which rise up to noise, are found at `PILOT_GRID` values on the first `PILOT`
+    sequences; then for each number on all of them, at `GRID` values between two neighbours, and again.
 
     >>> import mdmjax as mj
     >>> bits = mj.noisy_repeated_bit(4, 0.1)
     >>> words = jax.vmap(bits.sample)(jax.random.split(jax.random.key(0), 20))
-    >>> found = tuned_to_calls(jax.random.key(1), mj.Oracle(bits), "threshold", words, 2)
+    >>> (found,) = tuned_to_calls(jax.random.key(1), mj.Oracle(bits), "threshold", words, [2])
     >>> 0.5 < found.parameters["threshold"] < 0.95
     True
     """
     knob, value = TUNED[name]
-    setting, low, high = Setting(denoiser, Schedule([denoiser.n]), denoiser.n), 0.0, 1.0
-    for _ in range(ROUNDS):
-        places = np.linspace(low, high, GRID)
-        named = [_with(name, setting, knob, value(u, denoiser.n, denoiser.q)) for u in places]
-        found = decoder_paths(key, denoiser, [one.decoder for one in named], sequences, batch=batch)
-        within = np.flatnonzero([paths.calls.mean() <= calls for paths in found])
-        best = int(within[-1]) if within.size else 0
-        low, high = places[best], places[min(best + 1, GRID - 1)]
-    return named[best]
+    n, q = denoiser.n, denoiser.q
+    setting = Setting(denoiser, Schedule([n]), n)
+
+    def tried(places: np.ndarray, on: Array) -> tuple[list[Named], np.ndarray]:
+        """The decoders at these places, and the mean calls of each, made to rise."""
+        named = [DECODERS[name].named(setting, **{knob: float(value(u, n, q))}) for u in places]
+        found = decoder_paths(key, denoiser, [one.decoder for one in named], on, batch=batch)
+        return named, np.maximum.accumulate([paths.calls.mean() for paths in found])
+
+    pilot = np.linspace(0, 1, PILOT_GRID)
+    roughly, chosen = tried(pilot, sequences[:PILOT])[1], []
+    for most in calls:
+        at = max(0, int(np.searchsorted(roughly, most, "right")) - 1)
+        low, high = pilot[max(0, at - 1)], pilot[min(at + 2, PILOT_GRID - 1)]
+        for _ in range(ROUNDS):
+            places = np.linspace(low, high, GRID)
+            named, found = tried(places, sequences)
+            best = max(0, int(np.searchsorted(found, most, "right")) - 1)
+            low, high = places[best], places[min(best + 1, GRID - 1)]
+        chosen.append(named[best])
+    return chosen
 
 
 def budget_study(
@@ -112,7 +125,7 @@ def budget_study(
     named = []
     for name in track((*COUNTED, *TUNED), "tuning"):
         if name in TUNED:
-            named.append(tuned_to_calls(choosing, denoiser, name, tuning, calls, batch=batch))
+            named += tuned_to_calls(choosing, denoiser, name, tuning, [calls], batch=batch)
             continue
         every = counted(denoiser, name, schedules(int(calls)))
         report = likelihood_study(choosing, denoiser, every, tuning, orders=orders, batch=batch)
@@ -135,19 +148,27 @@ def frontier_study(
     sequences: Int[Array, "samples n"],
     steps: Sequence[int],
     schedules: Schedules,
+    *,
+    track: Track = untracked,
     **about: Any,
 ) -> LikelihoodReport:
-    """NLL against calls: `GRID` values of every tuned family, and every schedule family at each of `steps`.
+    """NLL against calls: every tuned family, and every family of schedules, at each of `steps` calls.
+
+    Random orders take all schedules, the others the best.
 
     Raises:
         InvalidInputError: as `likelihood_study`, which takes the other arguments.
     """
-    setting = Setting(denoiser, Schedule([denoiser.n]), denoiser.n)
-    named = [one for name in COUNTED for k in steps for one in counted(denoiser, name, schedules(k))]
-    for name, (knob, value) in TUNED.items():
-        values = (value(u, denoiser.n, denoiser.q) for u in np.linspace(0, 1, GRID))
-        named += [_with(name, setting, knob, one) for one in values]
-    return likelihood_study(key, denoiser, named, sequences, **about)
+    tuning, scoring = jax.random.split(key)
+    named, few = list[Named](), sequences[: 2 * PILOT]
+    for name in COUNTED:  # which schedule matters is the question of random orders
+        for k in steps:
+            every = schedules(k)
+            named += counted(denoiser, name, every if name == "random" else {"best": every["best"]})
+    for name in track(list(TUNED), "tuning"):
+        named += tuned_to_calls(tuning, denoiser, name, few, steps)
+    report = likelihood_study(scoring, denoiser, named, sequences, track=track, **about)
+    return dataclasses.replace(report, frontier=True)
 
 
 def counted(denoiser: AbstractDenoiser, name: str, schedules: Mapping[str, Schedule]) -> list[Named]:
@@ -160,7 +181,3 @@ def counted(denoiser: AbstractDenoiser, name: str, schedules: Mapping[str, Sched
             one._replace(parameters={"schedule": label, "steps": schedule.steps, **one.parameters})
         )
     return found
-
-
-def _with(name: str, setting: Setting, knob: str, value: float) -> Named:
-    return DECODERS[name].named(setting, **{knob: float(value)})
