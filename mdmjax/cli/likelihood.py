@@ -51,7 +51,8 @@ def run(parsed: Parsed) -> None:
         report = tuning.budget_study(scoring, network, sequences, values["budget"], schedules, **about)
     elif values["frontier"]:
         about["cost"] = priced
-        report = tuning.frontier_study(scoring, network, sequences, _doubling(n), schedules, **about)
+        ks = [k for k in _doubling(n) if k <= max(4, n // 4)]
+        report = tuning.frontier_study(scoring, network, sequences, ks, schedules, **about)
     elif values["schedules"]:
         ks = [k for k in _doubling(n) if k <= own_law.GRID // 2] if values["steps"] is None else [steps]
         named = {name: {k: schedules(k)[name] for k in ks} for name in ("best", *SCHEDULES)}
@@ -92,6 +93,8 @@ def parsed_word(word: str) -> tuple[str, dict[str, Any]]:
     name, _, rest = word.partition(":")
     if name not in DECODERS:
         refuse("decoder", name, f"one of {', '.join(DECODERS)}")
+    if DECODERS[name].needs_truth:
+        refuse("decoder", name, "one that does not need the true distribution")
     knobs = {knob.name: knob.kind for knob in DECODERS[name].knobs if knob.size is None}
     kinds = knobs | {"steps": int, "schedule": str}
     found = {}

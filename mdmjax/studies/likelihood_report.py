@@ -13,12 +13,12 @@ from .report import AbstractReport, Subject
 from .table import Column, Part, Table
 
 KINDS = (
-    "exact NLL: mean of -log q(x), q the law of the decoder with this model: KL(data || q) plus the entropy "
-    "of the data. bound: mean of -log of the mean over {orders} orders of q(x | order), above -log q(x) "
-    "in the mean; it tightens with more. path: mean of -log q(x | order), the looser bound that a loss "
-    "curve predicts. Only a difference of two exact NLLs is a difference of KLs. A bound below an exact NLL "
-    "is the better decoder for sure, one above it says nothing. Nats a sequence of {n}; +-: standard error "
-    "over {sequences} sequences, of differences paired."
+    "exact NLL: mean of -log q(x), q the law of the decoder with this model: KL(data || q) plus the "
+    "entropy of the data. bound: mean of -log of the mean over {orders} orders of q(x | order), above "
+    "-log q(x) in the mean; it tightens with more. path: mean of -log q(x | order), the looser bound "
+    "that a loss curve predicts. Only a difference of two exact NLLs is a difference of KLs. A bound "
+    "below an exact NLL is the better decoder for sure, one above it says nothing. Nats a sequence of "
+    "{n}; +-: standard error over {sequences} sequences, of differences paired."
 )
 
 
@@ -80,7 +80,7 @@ class LikelihoodReport(AbstractReport):
     refused: Sequence[Refused] = ()
     priced: bool = False
     frontier: bool = False
-    budget: float | None = None
+    budget: float | int | None = None
     seconds: float | None = None
 
     @property
@@ -117,8 +117,8 @@ class LikelihoodReport(AbstractReport):
         parts: list[Part] = [head, self._table(rows, found["decoders"][self.first])]
         if self.frontier:
             parts.append(
-                f"Of {len(found['decoders'])} decoders those that no other beats at as many calls or fewer, "
-                "bounds taken as they are; --json has all, --plot draws them."
+                f"Of {len(found['decoders'])} decoders those that no other beats at as many calls or fewer,"
+                " bounds taken as they are; --json has all, --plot draws them."
             )
         parts.append(KINDS.format(orders=self.orders, n=self.n, sequences=self.sequences))
         if any("tokens_at" in one.decoder.parameters for one in self.scored):
@@ -165,7 +165,7 @@ def words_of(decoder: dict[str, Any]) -> str:
     return decoder["name"] + (":" + ",".join(values) if values else "")
 
 
-def _verdict(found: dict[str, Any], budget: float) -> str:
+def _verdict(found: dict[str, Any], budget: float | int) -> str:
     """The winner as settings of the sampler, and whether the data tell it from the next."""
     rows = sorted(found["decoders"], key=lambda row: row[row["kind"]].mean)
     best, others = rows[0], rows[1:]

@@ -54,7 +54,7 @@ def tuned_to_calls(
     denoiser: AbstractDenoiser,
     name: str,
     sequences: Int[Array, "samples n"],
-    calls: Sequence[float],
+    calls: Sequence[float | int],
     *,
     batch: int = 64,
 ) -> list[Named]:
@@ -98,7 +98,7 @@ def budget_study(
     key: Key[Array, ""],
     denoiser: AbstractDenoiser,
     sequences: Int[Array, "samples n"],
-    calls: float,
+    calls: float | int,
     schedules: Schedules,
     *,
     orders: int = 4,
@@ -154,7 +154,8 @@ def frontier_study(
 ) -> LikelihoodReport:
     """NLL against calls: every tuned family, and every family of schedules, at each of `steps` calls.
 
-    Random orders take all schedules, the others the best.
+    Random orders take all schedules, the others the best. More than a quarter of `n` calls are seldom worth
+    their price, and cost most of the work: the command asks for no more (our choice).
 
     Raises:
         InvalidInputError: as `likelihood_study`, which takes the other arguments.

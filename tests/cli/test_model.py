@@ -218,3 +218,91 @@ def test_a_mistake_is_one_line(capsys, models, name):
     assert err.startswith("mdmjax: error: ")
     assert message in err
     assert sorted(models.rglob("*")) == before
+
+
+LIKELIHOOD = ("likelihood", "chain", "--sequences", "12", "--steps", "3", "--orders", "2")
+
+
+def test_every_decoder_is_scored(capsys):
+    """Those that only reveal, at their own kind of number; the others are named with the reason."""
+    found = result_of(capsys, *LIKELIHOOD)
+    names = [row["decoder"]["name"] for row in found["decoders"]]
+    assert {"random", "confidence", "threshold", "low-confidence"} <= set(names)
+    kinds = {row["decoder"]["name"]: row["kind"] for row in found["decoders"]}
+    assert (kinds["confidence"], kinds["random"]) == ("exact_nll", "importance_nll")
+    assert {"wino", "remdm"} <= {one["name"] for one in found["refused"]}
+    assert (found["n"], found["sequences"], found["orders"]) == (6, 12, 2)
+
+
+def test_decoders_are_named_with_their_parameters(capsys):
+    words = ("random:schedule=pyramid,steps=2", "threshold:0.7", "entropy-bounded:bound=0.3", "l2r")
+    found = result_of(capsys, *LIKELIHOOD, *words)
+    assert [row["decoder"] for row in found["decoders"]] == [
+        {"name": "random", "schedule": "pyramid", "steps": 2},
+        {"name": "threshold", "threshold": 0.7},
+        {"name": "entropy-bounded", "bound": 0.3},
+        {"name": "l2r", "schedule": "llada_uniform", "steps": 3},
+    ]
+    assert found["decoders"][3]["calls"]["mean"] == 3
+
+
+def test_the_best_schedule_is_that_of_the_curve(capsys):
+    (row,) = result_of(capsys, *LIKELIHOOD, "random:schedule=best")["decoders"]
+    assert row["decoder"] == {"name": "random", "schedule": "best", "steps": 3}
+
+
+def test_a_text_of_ones_own_is_scored(capsys, tmp_path):
+    path = tmp_path / "own.txt"
+    path.write_text("x = 7 # abc\n" * 20)
+    found = result_of(
+        capsys, "likelihood", "prose", "l2r", "--data", path, "--sequences", "8", "--steps", "2"
+    )
+    assert found["sequences"] == 8
+    assert str(path) in found["title"]
+
+
+@pytest.mark.parametrize("mode", [["--budget", "3"], ["--frontier"], ["--schedules"]])
+def test_modes_of_the_likelihood(capsys, mode, tmp_path):
+    (tmp_path / "cost.csv").write_text("revealed,milliseconds\n0,40\n5,10\n")
+    extra = ["--cost", tmp_path / "cost.csv"] if mode != ["--schedules"] else []
+    found = result_of(capsys, *LIKELIHOOD, *mode, *extra)
+    assert found["units"] == "nats"
+    assert run(capsys, *LIKELIHOOD, *mode)
+    if extra:
+        assert all(row["milliseconds"]["mean"] > 0 for row in found["decoders"])
+
+
+def test_the_frontier_is_drawn(capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    run(capsys, *LIKELIHOOD, "--frontier", "--plot", tmp_path / "frontier.png")
+    assert (tmp_path / "frontier.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    {
+        "nothing": "decoder is nothing: want one of random, l2r",
+        "wino": "decoder is wino: want one that only reveals its tokens",
+        "optimal": "decoder is optimal: want one that does not need the true distribution",
+        "threshold:x": "decoder is threshold:x: want a number for threshold",
+        "threshold:level=1": "decoder is threshold:level=1: want parameters among threshold, steps",
+        "threshold:1.5": "threshold is 1.5: want a probability in [0, 1]",
+        "random:steps=9": "want an integer in 1..n with n = 6",
+        "random:schedule=bset": "want best, a file .json, or one of",
+        "--budget 9": "--budget is 9.0: want a number of calls in 1..6",
+        "--budget 3 --frontier": "--budget, --frontier is given together: want only one of them",
+        "random --frontier": "decoder is random: want none with --frontier",
+        "--plot x.png": "--plot is x.png: want no picture",
+        "--sequences 1": "--sequences is 1: want an integer >= 2",
+        "--orders 0": "--orders is 0: want an integer >= 1",
+        "--temperature -1": "--temperature is -1.0",
+        "--data texts/3.py": "--data is texts/3.py: want no text",
+        "--cost cost.csv": "--cost is cost.csv",
+    }.items(),
+)
+def test_slips_of_the_likelihood_are_one_line(capsys, words, message):
+    assert main([*LIKELIHOOD[:4], *words.split()]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
