@@ -157,7 +157,7 @@ named("draft-verify", "Greedy, most confident first, DRAFTS steps in a batched c
     lambda setting, drafts: setting.tempered(_at("decoders.speculative.DraftAndVerify")(drafts))
 )
 named("low-confidence", "Remasking: everything drawn, the least confident draws masked again (LLaDA).")(
-    lambda setting: _at("decoders.remasking.LowConfidence")(
+    lambda setting: _at("decoders.low_confidence.LowConfidence")(
         setting.schedule, temperature=setting.temperature
     )
 )
