@@ -82,30 +82,29 @@ def noisy_first_law(
     $$V(S) = \sum_{i \in S} V(S \setminus i)\,
       \frac{e^{s_i / \tau}}{\sum_{j \notin S \setminus i} e^{s_j / \tau}}.$$
 
-    All terms are positive and sums are of logarithms, so nothing cancels or underflows. Cost:
-    $O(2^n n)$ operations and numbers.
+    All terms are positive, so nothing cancels; the fraction is $1 / \sum_j e^{(s_j - s_i) / \tau}$, which
+    does not underflow. Cost: $O(2^n n^2)$ operations, and $2^n n$ numbers.
     """
-    n, sets = score.shape[0], subsets(score.shape[0])
-    noisy = temperature > 0
-    weights = jnp.where(masked, score / jnp.where(noisy, temperature, 1.0), -jnp.inf)
+    n, dtype, sets = score.shape[0], score.dtype, subsets(score.shape[0])
+    noisy, possible = temperature > 0, score > -jnp.inf
+    known = jnp.where(possible, score, 0.0)
+    ahead_by = (known[None, :] - known[:, None]) / jnp.where(noisy, temperature, 1.0)
+    odds = jnp.minimum(jnp.exp(ahead_by), jnp.finfo(dtype).max / (2 * n))
     left = jnp.asarray(~sets) & masked[None, :]
-    terms = jnp.where(left, weights[None, :], -jnp.inf)
-    best = jnp.max(terms, axis=1, keepdims=True)
-    possible = best > -jnp.inf
-    shares = jnp.where(possible, jnp.exp(terms - jnp.where(possible, best, 0.0)), 0.0)
-    total = jnp.where(possible, jnp.sum(shares, axis=1, keepdims=True), 1.0)
+    ahead = left & possible[None, :]
+    shares = jnp.where(ahead, 1 / jnp.maximum(ahead.astype(dtype) @ odds.T, 1.0), 0.0)
     # Where only scores of -inf are left, the lowest position comes next.
-    lowest = (left & (jnp.cumsum(left, axis=1) == 1)).astype(shares.dtype)
-    shares = jnp.where(possible, shares / total, lowest)
+    lowest = (left & (jnp.cumsum(left, axis=1) == 1)).astype(dtype)
+    shares = jnp.where(jnp.any(ahead, axis=1, keepdims=True), shares, lowest)
     sizes, order = sets.sum(axis=1), np.argsort(sets.sum(axis=1), kind="stable")
-    layers, place = [jnp.ones((1,), score.dtype)], np.empty(2**n, int)
+    layers, place = [jnp.ones((1,), dtype)], np.empty(2**n, int)
+    place[order] = np.arange(2**n) - np.searchsorted(sizes[order], sizes[order])  # among its size
     for size in range(1, n + 1):
-        place[order] = np.arange(2**n) - np.searchsorted(sizes[order], sizes[order])  # within a layer
         here = np.flatnonzero(sizes == size)
         members = np.nonzero(sets[here])[1].reshape(-1, size)
         before = here[:, None] ^ (1 << members)
         layers.append(jnp.sum(layers[-1][place[before]] * shares[before, members], axis=1))
-    law = jnp.zeros((2**n,), score.dtype).at[order].set(jnp.concatenate(layers))
+    law = jnp.concatenate(layers)[np.argsort(order)]
     count = jnp.minimum(count, jnp.sum(masked))
     law = jnp.where(jnp.asarray(sizes) == count, law, 0.0)
-    return jnp.where(noisy, law, certain_choice(first(-score, masked, count), score.dtype))
+    return jnp.where(noisy, law, certain_choice(first(-score, masked, count), dtype))
