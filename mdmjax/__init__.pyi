@@ -39,6 +39,7 @@ from .denoisers.perturbed import EntropyNoise as EntropyNoise
 from .denoisers.perturbed import Fallback as Fallback
 from .denoisers.perturbed import Mixed as Mixed
 from .denoisers.perturbed import Tempered as Tempered
+from .denoisers.perturbed import Without as Without
 from .denoisers.table import tabulate_denoiser as tabulate_denoiser
 from .denoisers.transformer import Transformer as Transformer
 from .denoisers.transformer import TransformerConfig as TransformerConfig

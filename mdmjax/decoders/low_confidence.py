@@ -9,13 +9,14 @@ import numpy as np
 
 from .._checks import Numbers, check_integer
 from .._contexts import place_values, tokens_of
+from .._draws import drawn_from
 from .._errors import refuse
 from .._numerics import comparable, safe_log
 from .._types import Array, Float, Int, Key, LogProbs, Positions, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES
 from ..schedules.schedule import Schedule
-from .base import Branches, check_branches, drawn_from, kept_rows, word_branches
+from .base import Branches, check_branches, kept_rows, word_branches
 from .gumbel import (
     at_revealed,
     by_revealed,

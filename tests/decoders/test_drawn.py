@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mdmjax.decoders.base import drawn_from
+from mdmjax._draws import drawn_from
 
 
 def test_counts_follow_the_rows(key):
