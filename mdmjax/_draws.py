@@ -47,7 +47,7 @@ def _descended(key: Key[Array, ""], probs: Float[Array, "n symbols"]) -> Int[Arr
     def descend(node, uniform):
         left, right = tree[rows, 2 * node], tree[rows, 2 * node + 1]
         smaller = uniform * (left + right) < jnp.minimum(left, right)
-        return 2 * node + jnp.where(left < right, ~smaller, smaller), None
+        return 2 * node + jnp.where((left < right) ^ smaller, 1, 0), None
 
     return jax.lax.scan(descend, root, fine_uniform(key, (depth, n), probs.dtype))[0] - 2**depth
 

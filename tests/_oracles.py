@@ -1240,18 +1240,19 @@ def follow_words(table, rows_of, wishes):
 
 
 def sampled_sets(scores, masked, size, temperature):
-    """The law of `size` of the masked drawn without replacement by exp(score / temperature), by all orders."""
+    """`size` of the masked drawn without replacement by exp(score / temperature), by all orders."""
     sets = {}
     for order in itertools.permutations(masked, min(size, len(masked))):
         chance, left = 1.0, list(masked)
         for i in order:
             known = [j for j in left if scores[j] > -math.inf]
             if temperature == 0 or not known:
-                chance *= i == best_first(scores, left)[0] if known else i == min(left)
+                chance *= i == (best_first(scores, known)[0] if known else min(left))
             elif i not in known:
                 chance = 0.0
             else:
-                chance /= sum(math.exp((scores[j] - scores[i]) / temperature) for j in known)
+                ahead = [(scores[j] - scores[i]) / temperature for j in known]
+                chance /= sum(math.exp(min(x, 700.0)) for x in ahead)
             left.remove(i)
         sets[frozenset(order)] = sets.get(frozenset(order), 0.0) + chance
     return sets

@@ -1,7 +1,7 @@
 r"""The exact law of a Gumbel draw in finite precision: $\arg\max_a (l_a / T + g_a)$ of few digits.
 
-Samplers draw $g = -\log(-\log u)$ with $u$ on a grid of $2^{-b}$: float32 has $g \le 16.64$, so a symbol that
-far below the best is never drawn, and one not quite so far by too few steps of the grid.
+Samplers draw $g = -\log(-\log u)$ with $u$ on a grid of $2^{-b}$: float32 has $g \le 16.64$, so a symbol
+that far below the best is never drawn, and one not quite so far by too few steps of the grid.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from .._errors import refuse
 from .._types import Float
 
 Form = Literal["gumbel", "race"]
+Values = Float[np.ndarray, " v"]
 TORCH_BITS = {"float32": 24, "float16": 11, "bfloat16": 8}
 CELLS, GRID_BITS, CHUNK = 2**34, 24, 2**22
 SMALL = 1e-30  # what is left out of the law, at most
@@ -113,9 +114,7 @@ def gumbel_law(
     return GumbelLaw(probs, stated / stated.sum())
 
 
-def _of_run(
-    log_win: Float[np.ndarray, " v"], below: Float[np.ndarray, " v"], at_most: Float[np.ndarray, " v"], r: int
-) -> Float[np.ndarray, " r"]:
+def _of_run(log_win: Values, below: Values, at_most: Values, r: int) -> Float[np.ndarray, " r"]:
     """How often each of `r` neighbours of one logit wins: the sum over `v` of a geometric sequence."""
     first, log_ratio, size = log_win + (r - 1) * at_most, below - at_most, int(np.ceil(np.sqrt(r)))
     coarse = np.exp(first + np.arange(0, r, size)[:, None] * log_ratio)
@@ -154,7 +153,8 @@ def _scores(levels, temperature, dtype, form, bits, top, sizes, starts) -> _Scor
         if work > CELLS:
             found = f"{levels.size} different ones, {work:.2g} operations"
             refuse("logits", found, f"at most {CELLS:.2g}", "round them, sort them, or take fewer bits")
-        parts = [_of_level(x, begin, temperature, dtype, form, bits) for x, begin in zip(levels, begins, strict=True)]
+        pairs = zip(levels, begins, strict=True)
+        parts = [_of_level(level, begin, temperature, dtype, form, bits) for level, begin in pairs]
         cut = max((part[0] for part, begin in zip(parts, begins, strict=True) if begin), default=None)
         found = _Scores([part if cut is None else part[part > cut] for part in parts], bits)
         if cut is None:

@@ -98,7 +98,7 @@ class Argmax(AbstractPerturbed):
 
 
 class Without(AbstractPerturbed):
-    r"""Masked rows without these `symbols`, normalised: their logits are $-\infty$ before anything is drawn.
+    r"""Masked rows without these `symbols`, normalised: their logits are $-\infty$ before drawing.
 
     LLaDA's `logits_eos_inf`, a decoder's confidences included. A row that has nothing else is NaN.
 

@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from _oracles import best_first, decoder_traces, noisy_low_confidence_step, remasking_law, sampled_sets
-from _strategies import counts_of
+from _strategies import counts_of, random_denoiser
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_remasking import random_denoiser
 
 from mdmjax import (
     InvalidInputError,
@@ -28,6 +27,7 @@ from mdmjax import (
     margin,
     noisy_repeated_bit,
 )
+from mdmjax._contexts import tokens_of
 from mdmjax.decoders.gumbel import linear_annealing, noisy_first, noisy_first_law
 from mdmjax.denoisers.table import TableDenoiser
 
@@ -128,7 +128,10 @@ def test_laws_of_noisy_low_confidence(data):
 def untied(n, q, seed):
     """Rows of which no two entries are equal."""
     rows = np.random.default_rng(seed).dirichlet(np.ones(q), ((q + 1) ** n, n))
-    return TableDenoiser(jnp.asarray(np.log(rows)))
+    tokens = np.asarray(tokens_of(np.arange((q + 1) ** n), n, q))
+    rows = np.where((tokens == q)[..., None], rows, tokens[..., None] == np.arange(q))
+    with np.errstate(divide="ignore"):
+        return TableDenoiser(jnp.asarray(np.log(rows)))
 
 
 @pytest.mark.parametrize("temperature", [0.0, [0.0, 0.0]])
@@ -145,8 +148,9 @@ def test_no_noise_is_no_random_choice(temperature):
 def test_little_noise_is_none_and_much_is_random_order():
     """Where no scores are equal; equal ones are drawn evenly, and by position without noise."""
     denoiser, schedule = untied(3, 2, 4), Schedule([1, 2])
+    ranked = lambda t: Ranked(margin, schedule, choice_temperature=t)
     pairs = [
-        (lambda t: Reveal(Ranked(margin, schedule, choice_temperature=t)), Reveal(Ranked(margin, schedule))),
+        (lambda t: Reveal(ranked(t)), Reveal(ranked(0.0))),
         (lambda t: LowConfidence(schedule, choice_temperature=t), LowConfidence(schedule)),
     ]
     order = exact_law(denoiser, Reveal(RandomSubset(schedule))).probs
