@@ -5,7 +5,6 @@ that far below the best is never drawn, and one not quite so far by too few step
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,8 +13,8 @@ from .._checks import check_integer, check_number
 from .._errors import refuse
 from .._types import Float
 
-Form = Literal["gumbel", "race"]
 Values = Float[np.ndarray, " v"]
+FORMS = ("gumbel", "race")
 TORCH_BITS = {"float32": 24, "float16": 11, "bfloat16": 8}
 CELLS, GRID_BITS, CHUNK = 2**34, 24, 2**22
 SMALL = 1e-30  # what is left out of the law, at most
@@ -60,7 +59,7 @@ def gumbel_law(
     temperature: float = 1.0,
     *,
     dtype: str = "float32",
-    form: Form = "gumbel",
+    form: str = "gumbel",
     bits: int | None = None,
 ) -> GumbelLaw:
     r"""The law of one draw with independent $u_a = k 2^{-b}$, $k$ uniform in $0..2^b - 1$, all in `dtype`.
@@ -109,7 +108,7 @@ def gumbel_law(
         for chunk in range(0, values.size, size):
             below, at_most = scores.log_shares(values[chunk : chunk + size])
             others = before @ below + after @ at_most + np.log(weights[chunk : chunk + size] / 2**count)
-            for run, length, log_win in zip(runs, lengths, others, strict=True):
+            for run, length, log_win in zip(runs.tolist(), lengths.tolist(), others, strict=True):
                 probs[run : run + length] += _of_run(log_win, below[d], at_most[d], length)
     return GumbelLaw(probs, stated / stated.sum())
 
@@ -125,7 +124,7 @@ def _of_run(log_win: Values, below: Values, at_most: Values, r: int) -> Float[np
 class _Scores:
     """The scores of each level above one that is common to all, of `2**bits` numbers each."""
 
-    above: list[Float[np.ndarray, " scores"]]
+    above: list[Float[np.ndarray, " _"]]
     bits: int
 
     def log_shares(self, values: Float[np.ndarray, " v"]) -> tuple[np.ndarray, np.ndarray]:
@@ -189,8 +188,8 @@ def _checked(logits, temperature, dtype, form, bits) -> tuple[Float[np.ndarray, 
     check_number("temperature", temperature, "a finite number > 0", lambda x: x > 0)
     if dtype not in TORCH_BITS:
         refuse("dtype", dtype, f"one of {', '.join(TORCH_BITS)}")
-    if form not in ("gumbel", "race"):
-        refuse("form", form, "gumbel or race")
+    if form not in FORMS:
+        refuse("form", form, f"one of {', '.join(FORMS)}")
     count = TORCH_BITS[dtype] if bits is None else check_integer("bits", bits, 1)
     if count > GRID_BITS:
         wanted = f"at most {GRID_BITS}"

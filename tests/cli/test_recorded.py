@@ -101,6 +101,9 @@ INTENDED: list[Change] = [
 ALLOWED = {"schedule markov --flip 0": "2: a symmetric chain has a closed form, this one too: `repetition`"}
 """What was refused before, and is not now."""
 
+LATER = {"dream", "maskgit"}
+"""Decoders that came after the recording."""
+
 WORDING = {"title", "method", "schedule", "criterion"}
 """Keys whose text may change: compared for being text that is not empty."""
 
@@ -270,4 +273,4 @@ def test_the_quick_commands_have_every_kind():
 
     assert set(LINES) >= QUICK
     assert kinds(QUICK) == kinds(LINES)
-    assert {name for _, name in kinds(QUICK)} >= {*FAMILIES, *DECODERS}
+    assert {name for _, name in kinds(QUICK)} >= {*FAMILIES, *DECODERS} - LATER

@@ -49,7 +49,7 @@ def fixed(monkeypatch, high, low):
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_float32_draws_what_has_less_than_its_digits(monkeypatch, place):
-    """1e-10 beside 1 has no digit in a sum of float32: a number below it still draws it, one above does not."""
+    """1e-10 beside 1 has no digit in a sum of float32: it is drawn by numbers below, no other."""
     row = jnp.array([1.0, 1.0], jnp.float32).at[place].set(1e-10)
     for low, symbol in ((0.9e-10 * 2**23, place), (1.1e-10 * 2**23, 1 - place)):
         fixed(monkeypatch, 0.0, low)
@@ -57,15 +57,14 @@ def test_float32_draws_what_has_less_than_its_digits(monkeypatch, place):
 
 
 def test_float32_law_of_a_large_vocabulary(key):
-    """2^18 symbols of 2^-24 each beside one of the rest: both halves of them are drawn as often as they say.
+    """2^18 symbols of 2^-24 each beside one of the rest: both halves are drawn as often as they say.
 
     By inversion of float32 sums those after the large one would be drawn in steps of 2^-23, or never.
     """
     tail, count = 2**18, 2**17
     row = jnp.full(tail + 1, 2.0**-24, jnp.float32).at[tail // 2].set(1 - tail * 2.0**-24)
-    drawn = np.asarray(
-        jax.jit(jax.vmap(lambda k: drawn_from(k, row[None, :])[0]))(jax.random.split(key, count))
-    )
+    draw = jax.jit(jax.vmap(lambda k: drawn_from(k, row[None, :])[0]))
+    drawn = np.asarray(draw(jax.random.split(key, count)))
     for seen in ((drawn < tail // 2).mean(), (drawn > tail // 2).mean()):
         share = 2.0**-7
         assert abs(seen - share) <= 5 * np.sqrt(share / count)
