@@ -22,7 +22,7 @@ SMALL = 1e-30  # what is left out of the law, at most
 
 @dataclass(frozen=True)
 class GumbelLaw:
-    """`probs`: the law of the draw; `stated`: softmax of the logits at the temperature. Nats."""
+    """`probs`: the law of the draw; `stated`: softmax of the logits (as the type has them) at the temperature."""
 
     probs: Float[np.ndarray, " q"]
     stated: Float[np.ndarray, " q"]
