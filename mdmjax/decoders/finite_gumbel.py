@@ -11,18 +11,19 @@ import numpy as np
 
 from .._checks import check_integer, check_number
 from .._errors import refuse
-from .._types import Float
+from .._types import Float, Int
 
 Values = Float[np.ndarray, " v"]
 FORMS = ("gumbel", "race")
 TORCH_BITS = {"float32": 24, "float16": 11, "bfloat16": 8}
 CELLS, GRID_BITS, CHUNK = 2**34, 24, 2**22
+REMEDY = "round them, sort them, or take fewer bits"
 SMALL = 1e-30  # what is left out of the law, at most
 
 
 @dataclass(frozen=True)
 class GumbelLaw:
-    """`probs`: the law of the draw; `stated`: softmax of the logits (as the type has them) at the temperature."""
+    """The law of the draw; and `stated`, softmax of the logits as the type has them at the temperature."""
 
     probs: Float[np.ndarray, " q"]
     stated: Float[np.ndarray, " q"]
@@ -90,16 +91,19 @@ def gumbel_law(
     scaled = row / temperature
     best = scaled.max()
     stated = np.exp(scaled - best)
-    top = best + np.log(stated.sum())
+    top = float(best + np.log(stated.sum()))
     levels, which = np.unique(row, return_inverse=True)
-    places = [np.flatnonzero(which == level) for level in range(levels.size)]
+    if levels.size**2 > CELLS:
+        refuse("logits", f"{levels.size} different ones", "fewer", REMEDY)
+    ordered, counts = np.argsort(which, kind="stable"), np.bincount(which)
+    places = np.split(ordered, np.cumsum(counts)[:-1])
     starts = [places[d][np.diff(places[d], prepend=-2) > 1] for d in range(levels.size)]
-    scores = _scores(levels, temperature, dtype, form, count, top, [p.size for p in places], starts)
+    scores = _scores(levels, temperature, dtype, form, count, top, counts.tolist(), starts)
     probs = np.zeros(row.size)
     for d, runs in enumerate(starts):
         lengths = np.diff(np.append(np.searchsorted(places[d], runs), places[d].size))
         before = np.stack([np.searchsorted(p, runs) for p in places], axis=1).astype(float)
-        after = np.array([p.size for p in places]) - before
+        after = counts - before
         after[:, d] -= lengths
         found = scores.above[d]
         firsts = np.flatnonzero(np.append(True, found[1:] != found[:-1]))
@@ -137,7 +141,16 @@ class _Scores:
         return shares[0], shares[1]
 
 
-def _scores(levels, temperature, dtype, form, bits, top, sizes, starts) -> _Scores:
+def _scores(
+    levels: Values,
+    temperature: float,
+    dtype: str,
+    form: str,
+    bits: int,
+    top: float,
+    sizes: list[int],
+    starts: list[Int[np.ndarray, " _"]],
+) -> _Scores:
     """Scores from the highest down, until a maximum below them is less probable than `SMALL`."""
     low = top - np.log(-np.log(SMALL))
     while True:
@@ -151,8 +164,8 @@ def _scores(levels, temperature, dtype, form, bits, top, sizes, starts) -> _Scor
         )
         if work > CELLS:
             found = f"{levels.size} different ones, {work:.2g} operations"
-            refuse("logits", found, f"at most {CELLS:.2g}", "round them, sort them, or take fewer bits")
-        pairs = zip(levels, begins, strict=True)
+            refuse("logits", found, f"at most {CELLS:.2g}", REMEDY)
+        pairs = zip(levels.tolist(), begins.tolist(), strict=True)
         parts = [_of_level(level, begin, temperature, dtype, form, bits) for level, begin in pairs]
         cut = max((part[0] for part, begin in zip(parts, begins, strict=True) if begin), default=None)
         found = _Scores([part if cut is None else part[part > cut] for part in parts], bits)
@@ -164,7 +177,9 @@ def _scores(levels, temperature, dtype, form, bits, top, sizes, starts) -> _Scor
         low -= 1.0
 
 
-def _of_level(level, begin, temperature, dtype, form, bits) -> Float[np.ndarray, " scores"]:
+def _of_level(
+    level: float, begin: int, temperature: float, dtype: str, form: str, bits: int
+) -> Float[np.ndarray, " scores"]:
     """The scores of a logit for `u` from `begin` up, every operation rounded, in ascending order."""
     kind = jnp.dtype(dtype)
     u = (np.arange(begin, 2**bits) / 2**bits).astype(kind)
@@ -180,7 +195,9 @@ def _of_level(level, begin, temperature, dtype, form, bits) -> Float[np.ndarray,
     return scores if np.all(scores[1:] >= scores[:-1]) else np.sort(scores)  # a logarithm may err
 
 
-def _checked(logits, temperature, dtype, form, bits) -> tuple[Float[np.ndarray, " q"], int]:
+def _checked(
+    logits: Float[np.ndarray, " q"], temperature: float, dtype: str, form: str, bits: int | None
+) -> tuple[Float[np.ndarray, " q"], int]:
     """The logits as the type has them, and how many bits `u` has."""
     row = np.asarray(logits, np.float64)
     if row.ndim != 1 or not row.size or not np.isfinite(row).all():

@@ -259,5 +259,5 @@ def _optimal(setting: Setting, price: float | None) -> "AbstractDecoder":
 
 
 COMPARED = tuple(name for name in DECODERS if name not in ("rejection", "dream", "maskgit"))
-"""Those of the table of all decoders: a proposal of `rejection` is no call; the noise of `dream` and `maskgit`
-lies between two of the others, and laws over words times sets are slow."""
+"""Those of the table of all decoders: a proposal of `rejection` is no call; `dream` and `maskgit` lie
+between two of the others, and laws over words times sets are slow."""
