@@ -1,7 +1,8 @@
 r"""The exact law of a Gumbel draw in finite precision: $\arg\max_a (l_a / T + g_a)$ of few digits.
 
-Samplers draw $g = -\log(-\log u)$ with $u$ on a grid of $2^{-b}$: float32 has $g \le 16.64$, so a symbol
-that far below the best is never drawn, and one not quite so far by too few steps of the grid.
+Samplers draw $g = -\log(-\log u)$ with $u$ on a grid of $2^{-b}$. In float32 $-2.81 \le g \le 16.64$, but for
+$u = 0$: what is 19.45 below the best is drawn only where that has $u = 0$, whatever is stated, and what is
+not quite so far below in too few steps of the grid.
 """
 
 from dataclasses import dataclass
@@ -67,7 +68,8 @@ def gumbel_law(
 
     `form` is "gumbel", $l / T - \log(-\log u)$, or "race", $e^l / (-\log u)^T$ (LLaDA, which takes float64;
     at $T = 1$ MDLM's but for $10^{-10}$). The least index wins among equals, as in `argmax`. `bits` $b$ are
-    24 for float32, 11 for float16 and 8 for bfloat16, as `torch.rand` has them; JAX has 23, 10 and 7. Every
+    24 for float32, 11 for float16 and 8 for bfloat16, as `torch.rand` has them; JAX has 23, 10 and 7 (and the
+    least positive number in place of 0, which is not followed here). Every
     operation is rounded to `dtype`, with NumPy's logarithm: others may differ by its last digit.
 
     With $F_a(v)$ the share of the grid whose score is at most $v$, and $F_a(v^-)$ below it,
@@ -83,9 +85,9 @@ def gumbel_law(
             `form`; more than 24 bits, for then the law is the stated one to $2^{-24}$; more than $2^{34}$
             operations; scores that are NaN.
 
-    >>> law = gumbel_law(np.array([0.0, -17.0]))
-    >>> float(law.stated[1]).__round__(10), float(law.probs[1])
-    (4.14e-08, 0.0)
+    >>> law = gumbel_law(np.array([0.0, -20.0]))
+    >>> f"{law.stated[1]:.1e} is drawn with {law.probs[1]:.1e}"
+    '2.1e-09 is drawn with 6.0e-08'
     """
     row, count = _checked(logits, temperature, dtype, form, bits)
     scaled = row / temperature
