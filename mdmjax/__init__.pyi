@@ -2,6 +2,7 @@ from ._errors import InvalidInputError as InvalidInputError
 from .decoders.base import AbstractDecoder as AbstractDecoder
 from .decoders.base import AbstractRule as AbstractRule
 from .decoders.base import Branches as Branches
+from .decoders.low_confidence import LowConfidence as LowConfidence
 from .decoders.nested import EarlyCommit as EarlyCommit
 from .decoders.nested import SemiAutoregressive as SemiAutoregressive
 from .decoders.orders import FixedPartition as FixedPartition
@@ -18,7 +19,6 @@ from .decoders.ranked import confidence as confidence
 from .decoders.ranked import margin as margin
 from .decoders.ranked import negative_entropy as negative_entropy
 from .decoders.ranked import row_entropy as row_entropy
-from .decoders.remasking import LowConfidence as LowConfidence
 from .decoders.remasking import ReMDM as ReMDM
 from .decoders.remasking import Wino as Wino
 from .decoders.reveal import AtTemperature as AtTemperature
@@ -39,6 +39,7 @@ from .denoisers.perturbed import EntropyNoise as EntropyNoise
 from .denoisers.perturbed import Fallback as Fallback
 from .denoisers.perturbed import Mixed as Mixed
 from .denoisers.perturbed import Tempered as Tempered
+from .denoisers.perturbed import Without as Without
 from .denoisers.table import tabulate_denoiser as tabulate_denoiser
 from .denoisers.transformer import Transformer as Transformer
 from .denoisers.transformer import TransformerConfig as TransformerConfig

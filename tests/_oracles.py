@@ -1237,3 +1237,49 @@ def follow_words(table, rows_of, wishes):
         calls[step] += table[word]
         kl += table[word] * (math.log(table[word] / drawn) if drawn > 0 else math.inf)
     return calls, kl
+
+
+def sampled_sets(scores, masked, size, temperature):
+    """`size` of the masked drawn without replacement by exp(score / temperature), by all orders."""
+    sets = {}
+    for order in itertools.permutations(masked, min(size, len(masked))):
+        chance, left = 1.0, list(masked)
+        for i in order:
+            known = [j for j in left if scores[j] > -math.inf]
+            if temperature == 0 or not known:
+                chance *= i == (best_first(scores, known)[0] if known else min(left))
+            elif i not in known:
+                chance = 0.0
+            else:
+                ahead = [(scores[j] - scores[i]) / temperature for j in known]
+                chance /= sum(math.exp(min(x, 700.0)) for x in ahead)
+            left.remove(i)
+        sets[frozenset(order)] = sets.get(frozenset(order), 0.0) + chance
+    return sets
+
+
+def noisy_low_confidence_step(q, rows_of, judged_of, counts, temperatures, late=(), factors=None):
+    """Every word of the masked positions, and every set of it that stays, by its law."""
+
+    def step_of(tokens, step):
+        masked = [i for i in range(len(tokens)) if tokens[i] == q]
+        if not masked:
+            return None
+        rows, judged, outcomes = rows_of(tokens), judged_of(tokens), []
+        revealed = len(tokens) - len(masked)
+        at = next(t for t, end in enumerate(np.cumsum(counts)) if end > revealed)
+        size, temperature = int(np.cumsum(counts)[at]) - revealed, temperatures[at]
+        for word in itertools.product(range(q), repeat=len(masked)):
+            drawn, scores = dict(zip(masked, word, strict=True)), {}
+            share = math.prod(rows[i][a] for i, a in drawn.items())
+            for i, a in drawn.items():
+                sure = judged[i][a] * (factors[at] if a in late else 1.0)
+                last = a in late and factors[at] == 0
+                logged = math.log(sure) if sure > 0 else -math.inf
+                scores[i] = -math.inf if last else (logged if temperature > 0 else sure)
+            for kept, chance in sampled_sets(scores, masked, size, temperature).items():
+                after = [drawn[i] if i in kept else t for i, t in enumerate(tokens)]
+                outcomes.append((share * chance, after))
+        return outcomes
+
+    return step_of

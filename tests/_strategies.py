@@ -7,6 +7,7 @@ import numpy as np
 from _oracles import partial_assignments, table_conditionals
 from hypothesis import strategies as st
 
+from mdmjax._contexts import tokens_of
 from mdmjax.denoisers.table import TableDenoiser
 
 
@@ -67,3 +68,19 @@ def partitions(data, n):
     order = data.draw(st.permutations(range(n)))
     ends = np.cumsum(data.draw(counts_of(n)))
     return [order[start:end] for start, end in itertools.pairwise([0, *ends.tolist()])]
+
+
+def random_denoiser(n, q, seed):
+    """Any rows at all, from a coarse grid so that there are zeros and ties."""
+    rng = np.random.default_rng(seed)
+    rows = rng.choice([0.0, 0.1, 0.25, 0.4, 1.0], size=((q + 1) ** n, n, q))
+    rows[rows.sum(-1) == 0] = 1.0
+    rows /= rows.sum(-1, keepdims=True)
+    tokens = np.asarray(tokens_of(np.arange((q + 1) ** n), n, q))
+    rows = np.where((tokens == q)[..., None], rows, tokens[..., None] == np.arange(q))
+    with np.errstate(divide="ignore"):
+        return TableDenoiser(jnp.asarray(np.log(rows))), rows_function(rows, n, q)
+
+
+def rows_function(rows, n, q):
+    return lambda tokens: rows[sum(t * (q + 1) ** (n - 1 - i) for i, t in enumerate(tokens))].tolist()

@@ -12,6 +12,7 @@ PURE = [
     "_numerics",
     "_checks",
     "_contexts",
+    "_draws",
     "distributions",
     "information",
     "families",

@@ -12,8 +12,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._draws import drawn_from
 from .._errors import readable_bytes, refuse
-from .._numerics import safe_log
 from .._types import Array, Bool, Float, Int, Key, LogProbs, Positions, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES
@@ -145,18 +145,8 @@ def drawn_branch(key: Key[Array, ""], branches: Branches) -> Int[Array, " n"]:
     """One draw from a mixture of products."""
     choosing, drawing = jax.random.split(key)
     one = branches.weights.shape[0] == 1
-    branch = 0 if one else jax.random.categorical(choosing, safe_log(branches.weights))
+    branch = 0 if one else drawn_from(choosing, branches.weights[None, :])[0]
     return drawn_from(drawing, branches.rows[branch])
-
-
-def drawn_from(key: Key[Array, ""], probs: Float[Array, "n symbols"]) -> Int[Array, " n"]:
-    """One symbol from each row, by inversion of its sums: `n` random numbers; Gumbel noise takes `n q`."""
-    # A symbol of probability zero is never drawn, however the sums are rounded.
-    possible, sums = probs > 0, jnp.cumsum(probs, axis=-1)
-    total = jnp.max(sums, axis=-1, keepdims=True, where=possible, initial=0.0)
-    place = jax.random.uniform(key, total.shape, total.dtype) * total
-    place = jnp.minimum(place, jnp.nextafter(total, jnp.zeros_like(total)))
-    return jnp.argmax(possible & (sums > place), axis=-1)
 
 
 def certain_choice(chosen: Positions, dtype: jnp.dtype) -> Float[Array, " subsets"]:

@@ -13,14 +13,14 @@ $r$: $O(n^2 s)$ for steps of at most $s$ of $n$ positions, and $O(n q \log q)$ f
 import jax
 import jax.numpy as jnp
 
-from .._numerics import comparable, safe_log
+from .._numerics import safe_log
 from .._types import Array, Float, Int, Key, LogProbs, Positions, Tokens
 from .orders import rank
 
 
 def kept_on_the_way(
     key: Key[Array, ""],
-    judged: LogProbs,
+    scores: Float[Array, "n q"],
     written: LogProbs,
     masked: Positions,
     target: Tokens,
@@ -29,8 +29,9 @@ def kept_on_the_way(
 ) -> tuple[Positions, Float[Array, ""]]:
     r"""A set of `size` masked positions drawn in proportion to $w(S)$, and $\log \sum_S w(S)$.
 
-    `judged` are probabilities that draws are ranked by, `written` log-probabilities that they are drawn
-    from; `size` is at most the static `most`. Where no set has any weight it is that of the surest.
+    `scores` rank what is drawn, on a grid (`comparable`) where rounding matters; `written` are the
+    log-probabilities that it is drawn from; `size` is at most the static `most`. Where no set has any weight
+    it is that of the surest.
 
     >>> rows = jnp.log(jnp.array([[0.5, 0.5], [0.25, 0.75]]))
     >>> step = jnp.array([True, True]), jnp.array([0, 0]), jnp.array(1), 1
@@ -39,10 +40,10 @@ def kept_on_the_way(
     ([True, False], 0.125)
     """
     n = masked.shape[0]
-    own = comparable(judged[jnp.arange(n), target])
+    own = scores[jnp.arange(n), target]
     place = rank(-own, masked)  # by confidence of the true tokens; masked positions first
     at = jnp.argsort(place)
-    below = _log_below(judged, written, own)[at][:, at]
+    below = _log_below(scores, written, own)[at][:, at]
     gain = written[jnp.arange(n), target][at]
     last = jnp.arange(n)
     count = jnp.sum(masked)
@@ -82,13 +83,14 @@ def kept_on_the_way(
     return masked & kept[place], weight
 
 
-def _log_below(judged: LogProbs, written: LogProbs, own: Float[Array, " n"]) -> Float[Array, "n n"]:
-    r"""$\log F_j(r)$: a draw at `j` has less confidence than `own[r]`, or as much and a later position."""
-    n, q = judged.shape
-    sure = comparable(judged)
-    order = jnp.argsort(sure, axis=1)
+def _log_below(
+    scores: Float[Array, "n q"], written: LogProbs, own: Float[Array, " n"]
+) -> Float[Array, "n n"]:
+    r"""$\log F_j(r)$: a draw at `j` has a lower score than `own[r]`, or as high a one at a later position."""
+    n = scores.shape[0]
+    order = jnp.argsort(scores, axis=1)
     sums = jnp.pad(jnp.cumsum(jnp.exp(jnp.take_along_axis(written, order, 1)), axis=1), ((0, 0), (1, 0)))
-    ranked = jnp.take_along_axis(sure, order, 1)
+    ranked = jnp.take_along_axis(scores, order, 1)
     mass = lambda side: jax.vmap(lambda row, sum: sum[jnp.searchsorted(row, own, side)])(ranked, sums)
     later = jnp.arange(n)[:, None] > jnp.arange(n)[None, :]
     return safe_log(jnp.minimum(jnp.where(later, mass("right"), mass("left")), 1.0))

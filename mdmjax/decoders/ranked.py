@@ -17,6 +17,7 @@ from .._numerics import comparable, entropy
 from .._types import Array, Float, Int, Key, LogProbs, Positions, Step, Tokens
 from ..schedules.schedule import Schedule
 from .base import AbstractRule
+from .gumbel import at_revealed, choice_temperatures, noisy_first, noisy_first_law
 from .orders import check_positions, ends_of, first, places_of, rank, step_size, subsets
 
 Score = Callable[[LogProbs], Float[Array, " n"]]
@@ -29,8 +30,13 @@ class Ranked(AbstractRule):
     `score` is `negative_entropy`, `confidence` or `margin` for easy-first, `row_entropy` for hard-first, or
     any other function of the rows. `Ranked(confidence, ascending_steps(n))` is ASS.
 
+    With a `choice_temperature` $\tau$, one number or one a step, they are drawn without replacement with
+    weights $e^{s_i / \tau}$: Dream's `alg_temp`, where `score` is one of the three. Dream scores the rows
+    at the temperature of the writing (`AtTemperature`), and with `confidence` the token that it drew.
+
     Raises:
-        InvalidInputError: as `RandomSubset`.
+        InvalidInputError: as `RandomSubset`; a `choice_temperature` that is not a finite number of at least
+            0, or of another number of steps.
 
     >>> rows = jnp.log(jnp.array([[0.5, 0.5], [0.1, 0.9], [0.9, 0.1]]))
     >>> rule, masked = Ranked(confidence, Schedule([1, 2])), jnp.array([2, 2, 2])
@@ -40,15 +46,33 @@ class Ranked(AbstractRule):
 
     score: Score = eqx.field(static=True)
     ends: Int[Array, " n"]
-    is_random = False
+    choice_temperatures: Float[Array, " n"] | None
+    is_random = property(lambda self: self.choice_temperatures is not None)  # type: ignore[assignment]
 
-    def __init__(self, score: Score, schedule: Schedule):
+    def __init__(self, score: Score, schedule: Schedule, *, choice_temperature: Numbers = 0.0):
         self.score, self.ends = score, ends_of(schedule)
+        self.choice_temperatures = choice_temperatures(schedule, choice_temperature)
 
     def choose(self, key: Key[Array, ""], log_probs: LogProbs, tokens: Tokens, step: Step) -> Positions:
         """The best of the masked positions."""
+        score, masked, size = self._scored(log_probs, tokens)
+        if self.choice_temperatures is None:
+            return first(-score, masked, size)
+        temperature = at_revealed(self.choice_temperatures, masked, score.dtype)
+        return noisy_first(key, score, temperature, masked, size)
+
+    def choice_law(self, log_probs: LogProbs, tokens: Tokens, step: Step) -> Float[Array, " subsets"]:
+        """With a choice temperature, the Plackett-Luce law of the sets (`noisy_first_law`)."""
+        if self.choice_temperatures is None:
+            return super().choice_law(log_probs, tokens, step)
+        score, masked, size = self._scored(log_probs, tokens)
+        temperature = at_revealed(self.choice_temperatures, masked, score.dtype)
+        return noisy_first_law(score, temperature, masked, size)
+
+    def _scored(self, log_probs: LogProbs, tokens: Tokens) -> tuple[Array, Positions, Int[Array, ""]]:
+        """The scores on their grid, the masked positions, and how many to choose."""
         masked = tokens == log_probs.shape[1]
-        return first(-comparable(self.score(log_probs)), masked, step_size(self.ends, masked))
+        return comparable(self.score(log_probs)), masked, step_size(self.ends, masked)
 
 
 def row_entropy(log_probs: LogProbs) -> Float[Array, " n"]:

@@ -6,11 +6,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._draws import drawn_from
 from .._errors import refuse
 from .._types import Array, Float, Key, LogProbs, Positions, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..denoisers.perturbed import AbstractPerturbed, Argmax, Tempered
-from .base import AbstractDecoder, AbstractRule, Branches, drawn_from, revealed_rows
+from .base import AbstractDecoder, AbstractRule, Branches, revealed_rows
 from .orders import subsets
 
 

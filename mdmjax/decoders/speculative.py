@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from .._checks import Numbers, check_integer
-from .._numerics import comparable, safe_log
+from .._draws import drawn_from, fine_uniform
+from .._numerics import comparable
 from .._types import Array, Bool, Int, Key, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
 from .base import AbstractDecoder, Branches, check_branches, word_branches
@@ -131,7 +132,7 @@ class AnySubsetSpeculative(AbstractDecoder):
         count = min(self.drafts, denoiser.n)
         positions, masked = self._targets(tokens, denoiser.q, count)
         log_drafts = denoiser(tokens)[positions]
-        drawn = jax.random.categorical(drafting, log_drafts).astype(tokens.dtype)
+        drawn = drawn_from(drafting, jnp.exp(log_drafts)).astype(tokens.dtype)
 
         def write(symbols: Int[Array, " drafts"], length: Int[Array, ""]) -> Tokens:
             written = masked & (jnp.arange(count) < length)
@@ -142,14 +143,14 @@ class AnySubsetSpeculative(AbstractDecoder):
         verified = jax.vmap(lambda state, at: denoiser(state)[at])(prefixes, positions[1:])
         probs, drafts = jnp.exp(jnp.concatenate([log_drafts[:1], verified])), jnp.exp(log_drafts)
         taken = jnp.arange(count), drawn
-        uniform = jax.random.uniform(verifying, (count,), probs.dtype)
+        uniform = fine_uniform(verifying, (count,), probs.dtype)
         accepted = (uniform * drafts[taken] < probs[taken]) | (jnp.arange(count) == 0)
         length = jnp.sum(jnp.cumprod(accepted))
         # The first that is not accepted; if all are, this is not written.
         rejected = jnp.minimum(length, count - 1)
         left = jnp.maximum(probs[rejected] - drafts[rejected], 0.0)
         left = jnp.where(jnp.any(left > 0), left, probs[rejected])  # they differ by rounding only
-        residual = jax.random.categorical(ending, safe_log(left)).astype(tokens.dtype)
+        residual = drawn_from(ending, left[None, :])[0].astype(tokens.dtype)
         symbols = jnp.where(jnp.arange(count) == length, residual, drawn)
         return write(symbols, length + 1)
 

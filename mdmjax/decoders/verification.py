@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._draws import drawn_from
 from .._errors import refuse
-from .._numerics import safe_log
 from .._types import Array, Float, Int, Key, LogProbs, Positions, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..distributions._chain import log_sum_exp
@@ -49,7 +49,7 @@ class AbstractBlocks(AbstractDecoder):
     def draw(self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Tokens:
         """One of the outcomes."""
         probs, words = self.outcomes(denoiser, tokens, step)
-        return words[jax.random.categorical(key, safe_log(probs))]
+        return words[drawn_from(key, probs[None, :])[0]]
 
     def _next(
         self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step

@@ -10,7 +10,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import check_number, positive, probability
+from .._checks import check_integer, check_number, positive, probability
+from .._errors import refuse
 from .._numerics import comparable, entropy, kl_terms, safe_log
 from .._types import Array, Float, Key, LogProbs, Tokens
 from ..distributions.base import known_rows
@@ -94,6 +95,35 @@ class Argmax(AbstractPerturbed):
         best = jnp.argmax(comparable(jnp.exp(log_probs)), axis=-1)
         rows = known_rows(best, self.q).astype(log_probs.dtype)
         return jnp.where(jnp.isnan(log_probs), log_probs, rows)
+
+
+class Without(AbstractPerturbed):
+    r"""Masked rows without these `symbols`, normalised: their logits are $-\infty$ before drawing.
+
+    LLaDA's `logits_eos_inf`, a decoder's confidences included. A row that has nothing else is NaN.
+
+    Raises:
+        InvalidInputError: `symbols` that are none, or not below `q`; all of them.
+
+    >>> from mdmjax import Joint, Oracle
+    >>> three = Oracle(Joint(jnp.array([0.5, 0.25, 0.25])))
+    >>> jnp.exp(Without(three, [0])(jnp.array([3])))[0].tolist()
+    [0.0, 0.5, 0.5]
+    """
+
+    symbols: tuple[int, ...] = eqx.field(
+        static=True, converter=lambda x: tuple(check_integer("symbols", symbol, 0) for symbol in x)
+    )
+
+    def __check_init__(self):
+        left = set(range(self.q)) - set(self.symbols)
+        if not self.symbols or max(self.symbols) >= self.q or not left:
+            refuse("symbols", list(self.symbols), f"some of 0..{self.q - 1}, and not all")
+
+    def perturb(self, log_probs: LogProbs, tokens: Tokens) -> LogProbs:
+        """The rows given that none of the symbols is drawn."""
+        others = log_probs.at[:, jnp.asarray(self.symbols)].set(-jnp.inf)
+        return jax.nn.log_softmax(others, axis=-1)
 
 
 class DirichletNoise(AbstractPerturbed):

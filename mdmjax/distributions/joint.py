@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .._checks import check_rows
+from .._draws import drawn_from
 from .._errors import check_bytes, refuse
 from .._numerics import safe_log
 from .._types import Array, Float, Int, Key, Tokens
@@ -38,9 +39,7 @@ class Joint(AbstractEvidence):
 
     def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
         """One exact draw, in `O(q^n)`."""
-        cumulative = jnp.cumsum(self.probs.reshape(-1))
-        uniform = jax.random.uniform(key, (), cumulative.dtype) * cumulative[-1]
-        index = jnp.searchsorted(cumulative, uniform, side="right")
+        index = drawn_from(key, self.probs.reshape(1, -1))[0]
         return jnp.stack(jnp.unravel_index(index, self.probs.shape))
 
     def log_evidence(self, weights: Float[Array, "n q"]) -> Float[Array, ""]:

@@ -11,8 +11,8 @@ import numpy as np
 from .._errors import InvalidInputError, refuse
 from .._types import Array, Float, Int, Key
 from ..decoders.base import AbstractDecoder
+from ..decoders.low_confidence import LowConfidence
 from ..decoders.ranked import Ranked, confidence
-from ..decoders.remasking import LowConfidence
 from ..decoders.reveal import AbstractJudged, AtTemperature, Reveal
 from ..denoisers.base import AbstractDenoiser
 from ..laws.likelihood import decoder_paths

@@ -156,8 +156,28 @@ named("speculative", "Left to right, DRAFTS tokens drawn, then verified by a sec
 named("draft-verify", "Greedy, most confident first, DRAFTS steps in a batched check (FreeDave).", _DRAFTS)(
     lambda setting, drafts: setting.tempered(_at("decoders.speculative.DraftAndVerify")(drafts))
 )
+named(
+    "dream",
+    "Positions drawn without replacement by exp(confidence / CHOICE_TEMPERATURE) (Dream's alg_temp).",
+    Knob("choice_temperature", float, 0.1, "0 is confidence, high is random."),
+)(
+    lambda setting, choice_temperature: setting.reveal(
+        _at("decoders.ranked.Ranked")(
+            _at("decoders.ranked.confidence"), setting.schedule, choice_temperature=choice_temperature
+        )
+    )
+)
+named(
+    "maskgit",
+    "As low-confidence, with Gumbel noise on log-confidences, annealed to 0 (MaskGIT).",
+    Knob("choice_temperature", float, 4.5, "Of the noise before the first step; 0 is low-confidence."),
+)(
+    lambda setting, choice_temperature: _at("decoders.low_confidence.LowConfidence").maskgit(
+        setting.schedule, choice_temperature, temperature=setting.temperature
+    )
+)
 named("low-confidence", "Remasking: everything drawn, the least confident draws masked again (LLaDA).")(
-    lambda setting: _at("decoders.remasking.LowConfidence")(
+    lambda setting: _at("decoders.low_confidence.LowConfidence")(
         setting.schedule, temperature=setting.temperature
     )
 )
@@ -238,5 +258,6 @@ def _optimal(setting: Setting, price: float | None) -> "AbstractDecoder":
     return setting.reveal(best.decoder.rule)
 
 
-COMPARED = tuple(name for name in DECODERS if name != "rejection")
-"""Those of the table of all decoders: a proposal of `rejection` is no call."""
+COMPARED = tuple(name for name in DECODERS if name not in ("rejection", "dream", "maskgit"))
+"""Those of the table of all decoders: a proposal of `rejection` is no call; `dream` and `maskgit` lie
+between two of the others, and laws over words times sets are slow."""

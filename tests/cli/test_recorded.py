@@ -37,6 +37,12 @@ class Change(NamedTuple):
     """The value it has now, from the recorded one."""
 
 
+def writes_the_argmax(words: list[str]) -> bool:
+    """Whether a decoder draws nothing: by its nature, or at temperature 0."""
+    greedy = "--temperature" in words and float(words[words.index("--temperature") + 1]) == 0
+    return greedy or bool({"early-commit", "draft-verify"} & set(words))
+
+
 INTENDED: list[Change] = [
     Change("steps", "counts", "2.1: counts are tokens a step", when=lambda w: w[0] == "schedule"),
     Change("baselines.*.steps", "baselines.*.counts", "2.1: counts are tokens a step"),
@@ -90,8 +96,8 @@ INTENDED: list[Change] = [
         Change(
             key,
             None,
-            "5: random draws; these are of the same law, by inversion of its rows",
-            when=lambda w: w[0] == "decode" and bool({"remdm", "wino", "edit"} & set(w)),
+            "random draws; these are of the same law, by a tree of sums: none is lost in float32",
+            when=lambda w: w[0] == "decode" and not writes_the_argmax(w),
         )
         for key in ("tokens", "text", "finalised", "calls", "statistics")
     ),
@@ -100,6 +106,9 @@ INTENDED: list[Change] = [
 
 ALLOWED = {"schedule markov --flip 0": "2: a symmetric chain has a closed form, this one too: `repetition`"}
 """What was refused before, and is not now."""
+
+LATER = {"dream", "maskgit"}
+"""Decoders that came after the recording."""
 
 WORDING = {"title", "method", "schedule", "criterion"}
 """Keys whose text may change: compared for being text that is not empty."""
@@ -270,4 +279,4 @@ def test_the_quick_commands_have_every_kind():
 
     assert set(LINES) >= QUICK
     assert kinds(QUICK) == kinds(LINES)
-    assert {name for _, name in kinds(QUICK)} >= {*FAMILIES, *DECODERS}
+    assert {name for _, name in kinds(QUICK)} >= {*FAMILIES, *DECODERS} - LATER

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mdmjax.decoders.base import drawn_from
+from mdmjax._draws import drawn_from
 
 
 def test_counts_follow_the_rows(key):
@@ -29,11 +29,49 @@ def test_zeros_are_never_drawn_from_long_rounded_rows(key, dtype):
     assert (np.asarray(jnp.take_along_axis(rows, drawn[:, None], axis=1)) > 0).all()
 
 
-def test_the_ends_of_the_unit_interval(monkeypatch):
-    """The least and the largest random number, and sums above one, still give a possible symbol."""
-    rows = jnp.array([[0.0, 0.5, 0.5 + 1e-6, 0.0]] * 2, jnp.float32)
-    for number, symbol in ((0.0, 1), (1.0, 2)):
-        monkeypatch.setattr(
-            jax.random, "uniform", lambda k, shape, dtype, u=number: jnp.full(shape, u, dtype)
-        )
-        assert drawn_from(jax.random.key(0), rows).tolist() == [symbol, symbol]
+@pytest.mark.parametrize("numbers", [(0.0, 0.0), (1 - 2.0**-23, 1 - 2.0**-23), (0.0, 1 - 2.0**-23)])
+@pytest.mark.parametrize("q", [4, 1500])
+def test_the_ends_of_the_unit_interval(monkeypatch, numbers, q):
+    """The least and the largest random numbers, and sums above one, still give a possible symbol."""
+    row = jnp.zeros(q, jnp.float32).at[jnp.array([1, 2])].set(jnp.array([0.5, 0.5 + 1e-6], jnp.float32))
+    fixed(monkeypatch, *numbers)
+    assert int(drawn_from(jax.random.key(0), row[None, :])[0]) in (1, 2)
+
+
+def fixed(monkeypatch, high, low):
+    """Every random number is this one: its first digits, and those that follow."""
+
+    def uniform(key, shape, dtype):
+        return jnp.stack([jnp.full(shape[1:], high, dtype), jnp.full(shape[1:], low, dtype)])
+
+    monkeypatch.setattr(jax.random, "uniform", uniform)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_float32_draws_what_has_less_than_its_digits(monkeypatch, place):
+    """1e-10 beside 1 has no digit in a sum of float32: it is drawn by numbers below, no other."""
+    row = jnp.array([1.0, 1.0], jnp.float32).at[place].set(1e-10)
+    for low, symbol in ((0.9e-10 * 2**23, place), (1.1e-10 * 2**23, 1 - place)):
+        fixed(monkeypatch, 0.0, low)
+        assert int(drawn_from(jax.random.key(0), row[None, :])[0]) == symbol
+
+
+def test_float32_law_of_a_large_vocabulary(key):
+    """2^18 symbols of 2^-24 each beside one of the rest: both halves are drawn as often as they say.
+
+    By inversion of float32 sums those after the large one would be drawn in steps of 2^-23, or never.
+    """
+    tail, count = 2**18, 2**17
+    row = jnp.full(tail + 1, 2.0**-24, jnp.float32).at[tail // 2].set(1 - tail * 2.0**-24)
+    draw = jax.jit(jax.vmap(lambda k: drawn_from(k, row[None, :])[0]))
+    drawn = np.asarray(draw(jax.random.split(key, count)))
+    for seen in ((drawn < tail // 2).mean(), (drawn > tail // 2).mean()):
+        share = 2.0**-7
+        assert abs(seen - share) <= 5 * np.sqrt(share / count)
+    late = drawn[drawn > tail // 2]
+    assert {int(x) % 2 for x in late} == {0, 1}  # not on a grid of every second one
+
+
+def test_rows_without_a_law_give_the_first_symbol(key):
+    for row in (jnp.zeros(5), jnp.full(5, jnp.nan), jnp.zeros(1100)):
+        assert int(drawn_from(key, row[None, :])[0]) == 0

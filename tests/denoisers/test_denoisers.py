@@ -28,6 +28,7 @@ from mdmjax import (
     Oracle,
     Schedule,
     Tempered,
+    Without,
     tabulate_denoiser,
 )
 from mdmjax.denoisers.base import AbstractDenoiser
@@ -89,6 +90,23 @@ def test_mixed_and_tempered_against_their_formulas(zeros):
         np.testing.assert_allclose(
             tempered(tokens), np.where(masked, power, rows), rtol=256 * EPS, atol=4 * EPS
         )
+
+
+@pytest.mark.parametrize("symbols", [[0], [2, 0]])
+def test_rows_without_symbols_are_those_given_that_none_is_drawn(symbols):
+    table = random_table(3, 3, 5)
+    rows_of = rows_function(Without(oracle_of(table), symbols))
+    for tokens in partial_assignments(3, 3):
+        rows, masked = table_conditionals(table, tokens), (tokens == 3)[:, None]
+        kept = np.where(np.isin(np.arange(3), symbols), 0, rows)
+        with np.errstate(invalid="ignore"):  # a revealed symbol may be one of them
+            wanted = np.where(masked, kept / kept.sum(-1, keepdims=True), rows)
+        np.testing.assert_allclose(rows_of(tokens), wanted, rtol=64 * EPS, atol=4 * EPS)
+
+
+def test_a_row_of_nothing_but_what_is_ruled_out_is_nan():
+    base = OneRow(jnp.array([1.0, 0.0]), 2)
+    assert np.isnan(Without(base, [0])(jnp.array([2, 2]))).all()
 
 
 def test_the_ends_of_the_knobs():
@@ -202,6 +220,9 @@ def test_entropy_noise_of_any_row(row, alpha):
         (lambda base: DirichletNoise(base, -1.0, key=jax.random.key(0)), "concentration is -1"),
         (lambda base: EntropyNoise(base, 0.0, 0.0), "alpha is 0"),
         (lambda base: EntropyNoise(base, 0.1, -0.5), "lam is -0.5"),
+        (lambda base: Without(base, []), "symbols is"),
+        (lambda base: Without(base, [2]), "some of 0..1, and not all"),
+        (lambda base: Without(base, [0, 1]), "and not all"),
     ],
 )
 def test_knobs_out_of_range_are_refused(make, message):

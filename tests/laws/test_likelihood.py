@@ -13,6 +13,7 @@ from _sampled_models import draws, rows_of, table_of, wrong
 from mdmjax._errors import InvalidInputError
 from mdmjax.decoders.base import AbstractRule
 from mdmjax.decoders.kept import kept_on_the_way
+from mdmjax.decoders.low_confidence import LowConfidence
 from mdmjax.decoders.nested import EarlyCommit, SemiAutoregressive
 from mdmjax.decoders.orders import FixedPartition, RandomSubset, dilated, left_to_right, right_to_left
 from mdmjax.decoders.ranked import (
@@ -26,7 +27,7 @@ from mdmjax.decoders.ranked import (
     negative_entropy,
     row_entropy,
 )
-from mdmjax.decoders.remasking import LowConfidence, Wino
+from mdmjax.decoders.remasking import Wino
 from mdmjax.decoders.reveal import AtTemperature, Reveal
 from mdmjax.decoders.verification import BlockVerification
 from mdmjax.denoisers.base import Oracle
@@ -63,6 +64,10 @@ RANDOM = {
     "early-commit": Reveal(EarlyCommit(RandomSubset(SIZES), [1.5, 1.0, 0.5])),
     "low-confidence": LowConfidence(SIZES),
     "low-confidence of two": LowConfidence(Schedule([2, 2]), temperature=0.7),
+    "dream": Reveal(Ranked(confidence, SIZES, choice_temperature=0.3)),
+    "maskgit": LowConfidence.maskgit(SIZES, 1.5),
+    "discounted": LowConfidence(SIZES, discounted=[1], discount=0.5),
+    "last of all": LowConfidence(SIZES, discounted=[1], discount=0.0),
     "tempered": AtTemperature(LowConfidence(SIZES), 1.5),
 }
 

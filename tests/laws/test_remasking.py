@@ -13,7 +13,7 @@ from _oracles import (
     sweeps_step,
     wino_step,
 )
-from _strategies import counts_of, probabilities
+from _strategies import counts_of, probabilities, random_denoiser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,32 +43,15 @@ from mdmjax import (
 from mdmjax._contexts import tokens_of
 from mdmjax.decoders.remasking import leave_one_out
 from mdmjax.denoisers.perturbed import Argmax
-from mdmjax.denoisers.table import TableDenoiser
 
 SHAPES = st.sampled_from([(2, 3), (3, 2)])  # few, because each compiles
 LARGER = st.sampled_from([(2, 3), (3, 2), (4, 2)])
 LEVELS = (0.0, 0.4, 0.4, 0.75, 1.0)
 
 
-def random_denoiser(n, q, seed):
-    """Any rows at all, from a coarse grid so that there are zeros and ties."""
-    rng = np.random.default_rng(seed)
-    rows = rng.choice([0.0, 0.1, 0.25, 0.4, 1.0], size=((q + 1) ** n, n, q))
-    rows[rows.sum(-1) == 0] = 1.0
-    rows /= rows.sum(-1, keepdims=True)
-    tokens = np.asarray(tokens_of(np.arange((q + 1) ** n), n, q))
-    rows = np.where((tokens == q)[..., None], rows, tokens[..., None] == np.arange(q))
-    with np.errstate(divide="ignore"):
-        return TableDenoiser(jnp.asarray(np.log(rows))), rows_function(rows, n, q)
-
-
 @eqx.filter_jit
 def branches_at(decoder, denoiser, tokens, step):
     return jax.vmap(lambda state: decoder.branches(denoiser, state, step))(tokens)
-
-
-def rows_function(rows, n, q):
-    return lambda tokens: rows[sum(t * (q + 1) ** (n - 1 - i) for i, t in enumerate(tokens))].tolist()
 
 
 def blocks_of(data, n):

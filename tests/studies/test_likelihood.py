@@ -8,8 +8,8 @@ from _sampled_models import draws, table_of
 
 import mdmjax as mj
 from mdmjax._errors import InvalidInputError
+from mdmjax.decoders.low_confidence import LowConfidence
 from mdmjax.decoders.ranked import ConfidenceThreshold, Ranked, confidence
-from mdmjax.decoders.remasking import LowConfidence
 from mdmjax.decoders.reveal import AtTemperature, Reveal
 from mdmjax.denoisers.table import TableDenoiser
 from mdmjax.information.estimate import estimate
