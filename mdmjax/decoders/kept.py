@@ -30,8 +30,8 @@ def kept_on_the_way(
     r"""A set of `size` masked positions drawn in proportion to $w(S)$, and $\log \sum_S w(S)$.
 
     `scores` rank what is drawn, on a grid (`comparable`) where rounding matters; `written` are the
-    log-probabilities that it is drawn from; `size` is at most the static `most`. Where no set has any weight
-    it is that of the surest.
+    log-probabilities that it is drawn from; `size` is at most the static `most`. Where no set has any
+    weight it is that of the surest.
 
     >>> rows = jnp.log(jnp.array([[0.5, 0.5], [0.25, 0.75]]))
     >>> step = jnp.array([True, True]), jnp.array([0, 0]), jnp.array(1), 1
@@ -86,7 +86,7 @@ def kept_on_the_way(
 def _log_below(
     scores: Float[Array, "n q"], written: LogProbs, own: Float[Array, " n"]
 ) -> Float[Array, "n n"]:
-    r"""$\log F_j(r)$: a draw at `j` has a lower score than `own[r]`, or as high a one at a later position."""
+    r"""$\log F_j(r)$: a draw at `j` scores below `own[r]`, or as high at a later position."""
     n = scores.shape[0]
     order = jnp.argsort(scores, axis=1)
     sums = jnp.pad(jnp.cumsum(jnp.exp(jnp.take_along_axis(written, order, 1)), axis=1), ((0, 0), (1, 0)))
