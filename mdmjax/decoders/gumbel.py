@@ -11,6 +11,7 @@ from jax.core import Tracer
 
 from .._checks import Numbers, as_floats
 from .._errors import refuse
+from .._numerics import dot
 from .._types import Array, Float, Int, Key, Positions
 from ..schedules.schedule import Schedule
 from .base import certain_choice
@@ -92,7 +93,7 @@ def noisy_first_law(
     odds = jnp.minimum(jnp.exp(ahead_by), jnp.finfo(dtype).max / (2 * n))
     left = jnp.asarray(~sets) & masked[None, :]
     ahead = left & possible[None, :]
-    shares = jnp.where(ahead, 1 / jnp.maximum(ahead.astype(dtype) @ odds.T, 1.0), 0.0)
+    shares = jnp.where(ahead, 1 / jnp.maximum(dot(ahead.astype(dtype), odds.T), 1.0), 0.0)
     # Where only scores of -inf are left, the lowest position comes next.
     lowest = (left & (jnp.cumsum(left, axis=1) == 1)).astype(dtype)
     shares = jnp.where(jnp.any(ahead, axis=1, keepdims=True), shares, lowest)

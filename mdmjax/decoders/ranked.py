@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
 from .._checks import Numbers, positive, probability, scalar
-from .._numerics import comparable, entropy
+from .._numerics import comparable, dot, entropy
 from .._types import Array, Float, Int, Key, LogProbs, Positions, Step, Tokens
 from ..schedules.schedule import Schedule
 from .base import AbstractRule
@@ -234,7 +234,7 @@ class EntropySum(AbstractRule):
         nats = comparable(row_entropy(log_probs))
         sizes, m = jnp.sum(sets, axis=1).astype(nats.dtype), jnp.sum(masked).astype(nats.dtype)
         threshold = comparable(self.threshold.astype(nats.dtype))
-        total = sets.astype(nats.dtype) @ nats
+        total = dot(sets.astype(nats.dtype), nats)
         others = comparable(jnp.where(sets, total[:, None] - nats[None, :], jnp.inf))
         last = jnp.sum(others <= threshold, axis=1).astype(nats.dtype) / jnp.maximum(sizes, 1)
         last = jnp.where(sizes > 0, last, 1.0)

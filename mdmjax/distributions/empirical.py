@@ -8,7 +8,7 @@ from jax.core import Tracer
 
 from .._checks import as_floats, check_integer, check_shape
 from .._errors import refuse
-from .._numerics import safe_log
+from .._numerics import dot, safe_log
 from .._types import Array, Float, Int, Key, Tokens
 from .base import AbstractDistribution, check_sequence
 from .joint import Joint, check_table_size
@@ -51,7 +51,7 @@ class Empirical(AbstractDistribution):
         r"""$\log$ of the share of each symbol among the samples that agree with $x_S$; or NaN."""
         matches = self._matches(tokens)
         total = jnp.sum(matches)
-        share = lambda symbol: matches @ (self.samples == symbol).astype(matches.dtype)
+        share = lambda symbol: dot(matches, (self.samples == symbol).astype(matches.dtype))
         table = jax.lax.map(share, jnp.arange(self.q, dtype=self.samples.dtype)).T
         return jnp.where(total > 0, safe_log(table / jnp.where(total > 0, total, 1.0)), jnp.nan)
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from .._checks import check_rows
 from .._draws import drawn_from
 from .._errors import check_bytes, refuse
-from .._numerics import safe_log
+from .._numerics import dot, safe_log
 from .._types import Array, Float, Int, Key, Tokens
 from .base import MAX_TABLE_BYTES, AbstractDistribution, AbstractEvidence
 
@@ -46,7 +46,7 @@ class Joint(AbstractEvidence):
         r"""$\log \sum_x p(x) \prod_i w_i(x_i)$ in nats, one axis contracted at a time."""
         table = self.probs
         for row in weights:
-            table = jnp.tensordot(row, table, axes=1)
+            table = dot(row, table)
         return safe_log(table)
 
 

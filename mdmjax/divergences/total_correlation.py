@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from .._errors import refuse
-from .._numerics import kl_terms
+from .._numerics import dot, kl_terms
 from .._types import Array, Float, Tokens
 from ..distributions.base import token_weights
 from ..distributions.joint import Joint
@@ -40,7 +40,7 @@ def conditional_total_correlation(joint: Joint, tokens: Tokens, block: Sequence[
     table = jnp.transpose(joint.probs, order)
     weights = token_weights(tokens, joint.q, table.dtype)
     for i in reversed(order[len(block) :]):
-        table = jnp.tensordot(table, weights[i], axes=1)
+        table = dot(table, weights[i])
     exact = table.reshape(1, -1) / jnp.sum(table)
     product = _products(exact, len(block), joint.q)
     return TotalCorrelation(jnp.sum(kl_terms(exact, product)), jnp.sum(kl_terms(product, exact)))

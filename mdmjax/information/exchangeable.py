@@ -10,7 +10,7 @@ import numpy as np
 
 from .._checks import Numbers, as_floats, check_rows, probability
 from .._errors import readable_bytes, refuse
-from .._numerics import entropy, kl_terms
+from .._numerics import dot, entropy, kl_terms
 from .._types import Array
 from .curve import InformationCurve, check_positions
 
@@ -55,7 +55,7 @@ def identical_mixture_curve(weights: Numbers, probs: Numbers, n: int) -> Informa
     w = np.asarray(weights)  # without empty parts, and with equal parts as one
     rows, index = np.unique(np.asarray(probs)[w > 0], axis=0, return_inverse=True)
     probs, weights = jnp.asarray(rows), jnp.asarray(np.bincount(index.reshape(-1), w[w > 0]), weights.dtype)
-    marginal = weights @ probs
+    marginal = dot(weights, probs)
     limit = jnp.sum(weights[:, None] * kl_terms(probs, jnp.broadcast_to(marginal, probs.shape)))
     reveals = min(n - 1, _reveals_until_flat(weights, probs, float(limit)))
     widths, shifts = _windows(weights, probs, reveals)
@@ -91,7 +91,7 @@ def _predictive_information(weights: Array, probs: Array, widths: tuple[int, ...
     floor = jnp.finfo(probs.dtype).tiny / jnp.finfo(probs.dtype).eps
 
     def reveal(law, shift):
-        joint = jnp.tensordot(joint_weights, law, 1, precision=jax.lax.Precision.HIGHEST)
+        joint = dot(joint_weights, law)
         product = jnp.expand_dims(marginal, range(1, q)) * joint.sum(0, keepdims=True)
         terms = jnp.where(product > floor, kl_terms(joint, product), 0.0)
         padded = jnp.pad(law, [(0, 0)] + [(1, 1)] * (q - 1))

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._checks import Numbers, as_floats, check_integer, check_rows, check_shape, probability
 from .._errors import refuse
-from .._numerics import entropy, kl_terms, xlogx
+from .._numerics import dot, entropy, kl_terms, xlogx
 from .._types import Array, Float
 from .curve import InformationCurve, check_positions
 
@@ -159,7 +159,7 @@ def _information_apart(stationary: Array, deviation: Array, n: int, farthest: in
 
     def step(state):
         distance, power, _, values = state
-        power = jnp.matmul(power, deviation, precision=jax.lax.Precision.HIGHEST)
+        power = dot(power, deviation)
         latest = _pair_information(stationary, power)
         return distance + 1, power, latest, values.at[distance].set(latest)
 

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from .._numerics import dot
 from .._types import AbstractSized, Array, Float, Int, Key
 from ..decoders.base import DENOISED
 from ..distributions.joint import Joint
@@ -39,7 +40,7 @@ class AbstractLaw(AbstractSized):
     def expected_calls(self) -> Float[Array, ""]:
         """Mean number of calls."""
         assert self.calls is not None  # such a law knows its mean in another way
-        return self.calls @ jnp.arange(self.calls.shape[0], dtype=self.calls.dtype)
+        return dot(self.calls, jnp.arange(self.calls.shape[0], dtype=self.calls.dtype))
 
     @abc.abstractmethod
     def kl(self, p) -> Float[Array, ""]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from .._contexts import place_values
 from .._errors import check_bytes, refuse
-from .._numerics import comparable, entropy, kl_terms
+from .._numerics import comparable, dot, entropy, kl_terms
 from .._types import Array, Float, Int
 from ..decoders.orders import FixedPartition
 from ..decoders.reveal import Reveal
@@ -203,7 +203,7 @@ def order_bound(
     if not 0 <= b < float("inf"):
         refuse("b", b, "a finite number of nats >= 0")
     per_nat = weights(alpha, lam, entropies.shape[-1])  # refuses an alpha of 0
-    return (entropies + b / alpha) @ per_nat
+    return dot(entropies + b / alpha, per_nat)
 
 
 def _check(alpha: float, lam: float, steps: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from .._checks import check_kind
 from .._contexts import states_with
 from .._errors import refuse
-from .._numerics import safe_log
+from .._numerics import dot, safe_log
 from .._types import Array, Float, Int
 from ..decoders.base import AbstractDecoder
 from ..decoders.reveal import Reveal
@@ -36,7 +36,7 @@ class TeacherForced(NamedTuple):
     @property
     def expected_calls(self) -> Float[Array, ""]:
         r"""$\mathbb{E}_p[R]$."""
-        return self.calls @ jnp.arange(self.calls.shape[0], dtype=self.calls.dtype)
+        return dot(self.calls, jnp.arange(self.calls.shape[0], dtype=self.calls.dtype))
 
 
 class Regret(NamedTuple):
