@@ -1,6 +1,5 @@
 r"""The masked-loss curve of a denoiser, measured on sequences: every mask count as often as any other."""
 
-import math
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -15,6 +14,7 @@ from ..denoisers.base import AbstractDenoiser
 from ..information.estimate import Estimate
 from ..information.loss_curve import LossTable, mean_losses
 from ..schedules.schedule import Schedule, check_total
+from .masks import mask_counts
 
 # Calls of a denoiser that run at once (our choice); bytes that a call leaves behind, and that all may.
 BATCH, ROW_BYTES, MAX_ROWS_BYTES = 64, 64, 2**32
@@ -44,7 +44,10 @@ class MaskedLosses(eqx.Module):
         r"""$\sum_t s_t c(N_t)$ of `schedule` in nats, less that of `less`: what both share cancels."""
         for one in (schedule, less or schedule):
             check_total(one, self.n)
-        weights = schedule.weights - (0 if less is None else less.weights)
+        return self.total(schedule.weights - (0 if less is None else less.weights))
+
+    def total(self, weights: Float[np.ndarray, " n"]) -> Estimate:
+        r"""$\sum_m w_m c(m)$ in nats, $m$ tokens revealed; refused where a weight has no rows."""
         rows = mean_losses(self.n, self.n_masked, self.loss)[1]
         missing = np.flatnonzero((weights != 0) & (rows == 0))
         if missing.size:
@@ -150,15 +153,6 @@ def path_nlls(
     calls, keys = jnp.asarray(np.unique(starts)), jax.random.split(key, size)
     batch = min(batch, size * calls.size)
     return np.asarray(_paths(keys, denoiser, sequences, calls, jnp.asarray(starts), batch))
-
-
-def mask_counts(
-    place: Int[np.ndarray, " samples"], n: int, rounds: int
-) -> Int[np.ndarray, "rounds samples"]:
-    """How many tokens of each sequence are masked in each round: see `masked_losses`."""
-    size = place.size
-    start = np.array([r * size + r * size // math.lcm(size, n) for r in range(rounds)])
-    return (start[:, None] + place[None, :]) % n + 1
 
 
 def joined(parts: Sequence[MaskedLosses]) -> MaskedLosses:
