@@ -52,7 +52,7 @@ class LogitsModel:
         try:
             logits = self._logits(call)
         except IndexError as error:
-            most = f"with ids up to {max(int(self.data.max()), self.mask_id)}"
+            most = f"with ids up to {int(self.data.max())}, and a mask_id {self.mask_id}"
             refuse("data", most, "ids and a length that the model has", shown(error, 200))
         vocabulary = check_logits(logits, call.tokens)
         self.one_shape = not (is_torch(logits) or isinstance(logits, np.ndarray))

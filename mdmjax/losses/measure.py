@@ -35,12 +35,12 @@ class Measured:
 def measure(
     seed: int,
     logits_fn: LogitsFn,
-    data: Int[np.ndarray, "samples length"],
+    data: np.ndarray,
     *,
     mask_id: int,
     forbidden: Iterable[int] = (),
     pad_id: int | None = None,
-    regions: Bool[np.ndarray, "samples length"] | None = None,
+    regions: np.ndarray | None = None,
     shift: int = 0,
     cfg_scale: float = 0.0,
     masks: MaskKind = "nested",
@@ -51,7 +51,7 @@ def measure(
     keep: Callable[[Float[np.ndarray, " new"]], None] | None = None,
     track: Callable[[Sequence[int], str], Iterable[int]] = lambda items, label: items,
 ) -> Measured:
-    r"""Losses in nats a masked token of a model on `data`, each sequence masked at every level.
+    r"""Losses in nats a masked token of a model on `data`, ids `[samples, length]`, masked at every level.
 
     `logits_fn` takes NumPy's `int64[batch, length]` and returns `[batch, length, vocabulary]` of NumPy, JAX
     or torch, on whatever device: the losses are computed there. Row by row, with $M$ the masked positions,
@@ -126,14 +126,15 @@ def measure(
 
 
 def _regions(
-    data: np.ndarray, forbidden: tuple[int, ...], regions: Bool[np.ndarray, "samples length"] | None
+    data: np.ndarray, forbidden: tuple[int, ...], regions: np.ndarray | None
 ) -> Bool[np.ndarray, "samples length"]:
     """The positions that may be masked: as given, if no forbidden id is there, or all but such ids."""
     special = np.isin(data, forbidden)
     if regions is None:
         return ~special
+    regions = np.asarray(regions, bool)
     check_shape("regions", regions, data.shape, "of the data")
     if (special & regions).any():
         found = data[special & regions][0]
         refuse("regions", f"with the forbidden id {found} in them", "ids that may be masked and predicted")
-    return np.asarray(regions, bool)
+    return regions

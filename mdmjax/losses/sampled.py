@@ -46,7 +46,7 @@ class MaskedLosses(eqx.Module):
             check_total(one, self.n)
         return self.total(schedule.weights - (0 if less is None else less.weights))
 
-    def total(self, weights: Float[np.ndarray, " n"]) -> Estimate:
+    def total(self, weights: np.ndarray) -> Estimate:
         r"""$\sum_m w_m c(m)$ in nats, $m$ tokens revealed; refused where a weight has no rows."""
         rows = mean_losses(self.n, self.n_masked, self.loss)[1]
         missing = np.flatnonzero((weights != 0) & (rows == 0))

@@ -60,7 +60,8 @@ def on_host(losses: Any, masked: Bool[np.ndarray, "batch length"]) -> np.ndarray
 @partial(jax.jit, static_argnames="shift")
 def _jax(logits, tokens, forbidden, *, shift: int):
     """The losses of every position, as what is compiled has one shape whatever is masked."""
-    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32)).at[..., forbidden].set(-jnp.inf)
+    logits = logits.astype(logits.dtype if logits.dtype == jnp.float64 else jnp.float32)
+    logits = logits.at[..., forbidden].set(-jnp.inf)
     if shift:
         logits = jnp.concatenate([logits[:, :1], logits[:, :-1]], axis=1)
     chosen = jnp.take_along_axis(logits, tokens[..., None], axis=-1)[..., 0]
