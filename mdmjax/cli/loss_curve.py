@@ -63,7 +63,12 @@ def _hugging_face(values: dict[str, Any], folder: Path, path: Path) -> Any:
 
     key_of(values["seed"])
     if values["data"] is None:
-        refuse("data", "not given", "a text, .fasta or .jsonl file", "sequences that the model was not trained on")
+        refuse(
+            "data",
+            "not given",
+            "a text, .fasta or .jsonl file",
+            "sequences that the model was not trained on",
+        )
     opening = ("device", "dtype", "trust_remote_code", "shift", "mask_id")
     model = open_hugging_face(folder, **{name: values[name] for name in opening})
     subject = model.subject(values["data"], length=values["length"], most=values["sequences"])

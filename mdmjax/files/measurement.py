@@ -89,6 +89,8 @@ def _known(partial: Path, facts: dict[str, Any]) -> np.ndarray:
     names = [name for name in here | there if here.get(name) != there.get(name)]
     if names:
         name = names[0]
-        said = f"{partial} of a measurement with {name} {shown(there.get(name))}, not {shown(here.get(name))}"
+        said = (
+            f"{partial} of a measurement with {name} {shown(there.get(name))}, not {shown(here.get(name))}"
+        )
         refuse("out", said, "the same measurement", remedy)
     return losses

@@ -59,7 +59,10 @@ class LogitsModel:
         for name, ids in (("mask_id", (self.mask_id,)), ("forbidden", self.forbidden), ("data", self.data)):
             low, high = int(np.min(ids)), int(np.max(ids))
             if low < 0 or high >= vocabulary:
-                found, wanted = low if low < 0 else high, f"0..{vocabulary - 1}, the vocabulary of the logits"
+                found, wanted = (
+                    low if low < 0 else high,
+                    f"0..{vocabulary - 1}, the vocabulary of the logits",
+                )
                 refuse(name, found if name == "mask_id" else f"with an id {found}", f"ids in {wanted}")
         need = self.batch * call.tokens.size * vocabulary * logits.dtype.itemsize * (3 if self.scale else 1)
         check_bytes(need, MAX_LOGITS_BYTES, "logits", "take fewer at once", batch=self.batch)
@@ -134,6 +137,8 @@ def memory_may_fill() -> Iterator[None]:
         full = isinstance(error, MemoryError) or (
             torch is not None and isinstance(error, torch.OutOfMemoryError)
         )
-        full = full or (isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error))
+        full = full or (
+            isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+        )
         if not full and "DefaultCPUAllocator: can't allocate memory" not in str(error):
             raise

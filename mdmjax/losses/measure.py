@@ -87,12 +87,14 @@ def measure(
     check_number("cfg_scale", cfg_scale, "a finite number >= 0", lambda x: x >= 0)
     if shift not in (0, 1):
         refuse("shift", shift, "0 or 1")
-    hidden = tuple(sorted({int(mask_id), *map(int, forbidden), *(() if pad_id is None else (int(pad_id),))}))
+    hidden = tuple(
+        sorted({int(mask_id), *map(int, forbidden), *(() if pad_id is None else (int(pad_id),))})
+    )
     regions = _regions(data, hidden, regions)
     plan = mask_plan(seed, regions, masks=masks, levels=levels, rounds=rounds)
     check_bytes(ROW_BYTES * plan.rows, MAX_ROWS_BYTES, "losses", "take fewer sequences or rounds")
     prompt = ~regions & (data != (-1 if pad_id is None else pad_id)) if cfg_scale else None
-    if prompt is not None and not prompt.any():
+    if prompt is not None and not (prompt & ~np.isin(data, hidden)).any():
         refuse("cfg_scale", cfg_scale, "0 where nothing is outside the regions", "guidance masks a prompt")
     model = LogitsModel(logits_fn, data, plan, mask_id, hidden, shift, cfg_scale, prompt, batch)
     alone, vocabulary = model.first()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._errors import refuse, shown
+from .._errors import InvalidInputError, refuse, shown
 from ..files.sequences import FASTA, Example, read_examples
 from .measure import Subject, fingerprint
 
@@ -55,7 +55,9 @@ class HuggingFace:
             if proteins or any(example.prompt for example in examples):
                 refuse("length", length, "left out", "only a text is cut into windows")
             examples = [Example("\n".join(example.text for example in examples))]
-        rows = [(self._ids(e.prompt, n, False), self._ids(e.text, n, proteins)) for n, e in enumerate(examples)]
+        rows = [
+            (self._ids(e.prompt, n, False), self._ids(e.text, n, proteins)) for n, e in enumerate(examples)
+        ]
         if length is not None:
             ids = rows[0][1]
             if not 1 <= length <= len(ids):
@@ -66,7 +68,12 @@ class HuggingFace:
         data, regions = self._framed(rows)
         facts = {"model": fingerprint(self.folder), "mask_id": self.mask_id, "shift": self.shift}
         facts |= {"dtype": str(self.model.dtype).removeprefix("torch."), "device": self.device}
-        known = {"forbidden": self.forbidden, "pad_id": self.pad_id, "regions": regions, "shift": self.shift}
+        known = {
+            "forbidden": self.forbidden,
+            "pad_id": self.pad_id,
+            "regions": regions,
+            "shift": self.shift,
+        }
         return Subject(self.logits, data, self.mask_id, f"sequences of {path}", options=known, facts=facts)
 
     def _ids(self, text: str, number: int, residues: bool) -> list[int]:
@@ -91,11 +98,19 @@ class HuggingFace:
         length = max(map(len, whole))
         if self.longest is not None and length > self.longest:
             number = max(range(len(whole)), key=lambda one: len(whole[one])) + 1
-            refuse("data", f"of {length} tokens in sequence {number}", f"at most {self.longest} of this model")
+            refuse(
+                "data", f"of {length} tokens in sequence {number}", f"at most {self.longest} of this model"
+            )
         if self.pad_id is None and len({len(one) for one in whole}) > 1:
-            refuse("data", "of unequal lengths", "one length", "this tokenizer has no padding; take --length N")
+            refuse(
+                "data", "of unequal lengths", "one length", "this tokenizer has no padding; take --length N"
+            )
         pad = 0 if self.pad_id is None else self.pad_id
         data = np.array([one + [pad] * (length - len(one)) for one in whole], np.int64)
+        if data.max() >= getattr(self.model.config, "vocab_size", np.inf):
+            refuse(
+                "data", f"with the id {data.max()}", "ids of the model", "the tokenizer is of another one"
+            )
         regions = np.zeros(data.shape, bool)
         for row, (prompt, answer) in enumerate(rows):
             regions[row, first + len(prompt) : first + len(prompt) + len(answer)] = True
@@ -127,15 +142,24 @@ def open_hugging_face(
     import transformers
 
     if not (folder / "config.json").is_file():
-        refuse("model", f"hf:{folder}", "a folder with config.json", "save_pretrained of transformers writes one")
+        refuse(
+            "model",
+            f"hf:{folder}",
+            "a folder with config.json",
+            "save_pretrained of transformers writes one",
+        )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     known = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     with _quiet(folder, transformers):
         stored = transformers.PretrainedConfig.get_config_dict(folder, local_files_only=True)[0]
         remote = stored.get("auto_map") or {}
         if remote and not trust_remote_code:
-            refuse("model", f"hf:{folder}, which has code of its own", "a model that transformers knows",
-                   "--trust-remote-code runs the code in this folder")
+            refuse(
+                "model",
+                f"hf:{folder}, which has code of its own",
+                "a model that transformers knows",
+                "--trust-remote-code runs the code in this folder",
+            )
         name = "AutoModel" if remote and "AutoModelForMaskedLM" not in remote else "AutoModelForMaskedLM"
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **known)
         model, info = getattr(transformers, name).from_pretrained(
@@ -149,6 +173,8 @@ def open_hugging_face(
     mask = next((one for one in found if one is not None), None)
     if mask is None:
         refuse("mask_id", "not given", "the id of the mask", "neither tokenizer nor config.json has one")
+    if not 0 <= mask < getattr(model.config, "vocab_size", mask + 1):
+        refuse("mask_id", mask, f"ids in 0..{model.config.vocab_size - 1}, the vocabulary of the model")
     shift = (1 if stored.get("model_type", "").lower() == "dream" else 0) if shift is None else shift
     lengths = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
     longest = min((one for one in lengths if one and one < FIXED_LENGTH), default=None)
@@ -166,9 +192,9 @@ def _quiet(folder: Path, transformers: Any) -> Iterator[None]:
     logging.disable_progress_bar()
     try:
         yield
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError) as error:
-        if isinstance(error, ValueError) and hasattr(error, "wanted"):
-            raise
+    except InvalidInputError:
+        raise
+    except Exception as error:  # transformers, and the code of a folder, raise errors of any type
         refuse("model", f"hf:{folder}", "a masked model that transformers opens", shown(error, 300))
     finally:
         logging.set_verbosity(level)

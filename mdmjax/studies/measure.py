@@ -70,7 +70,9 @@ def measure_study(
         found = run(None)
     else:
         told = {"seed": seed, **subject.facts, "data": digest(subject.data)}
-        told |= {name: digest(x) if isinstance(x, np.ndarray) else to_plain(x) for name, x in options.items()}
+        told |= {
+            name: digest(x) if isinstance(x, np.ndarray) else to_plain(x) for name, x in options.items()
+        }
         with kept_rows(path, told) as rows:
             found = run(rows)
     return _report(found, times, subject, masks, batch)
@@ -88,11 +90,15 @@ def fingerprint(folder: Path) -> str:
     for file in sorted(one for one in folder.iterdir() if one.is_file()):
         size = file.stat().st_size
         known.update(f"{file.name} {size} ".encode())
-        known.update(file.read_bytes() if size <= MAX_HASHED_BYTES else str(file.stat().st_mtime_ns).encode())
+        known.update(
+            file.read_bytes() if size <= MAX_HASHED_BYTES else str(file.stat().st_mtime_ns).encode()
+        )
     return known.hexdigest()[:16]
 
 
-def _report(found: Measured, times: list[float], subject: Subject, masks: str, batch: int) -> LossCurveReport:
+def _report(
+    found: Measured, times: list[float], subject: Subject, masks: str, batch: int
+) -> LossCurveReport:
     """What was found, with what its reader should know."""
     lengths, n = found.plan.regions.sum(axis=1), found.losses.n
     notes = [
@@ -100,8 +106,11 @@ def _report(found: Measured, times: list[float], subject: Subject, masks: str, b
         "Temperature, top-p and the like are the sampler's: they are not measured."
     ]
     if lengths.min() != lengths.max():
-        notes.insert(0, f"Regions of {lengths.min()} to {lengths.max()} tokens have the same share masked: "
-                     f"masked tokens are of {n}, the median region, and the NLL is that of {n} tokens.")
+        notes.insert(
+            0,
+            f"Regions of {lengths.min()} to {lengths.max()} tokens have the same share masked: "
+            f"masked tokens are of {n}, the median region, and the NLL is that of {n} tokens.",
+        )
     if found.batch < batch:
         notes.insert(0, f"The memory was full with {batch} sequences at once: {found.batch} were taken.")
     calls, seconds = found.calls, times[-1] - times[0]

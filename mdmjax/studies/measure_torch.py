@@ -13,7 +13,9 @@ import math
 import numpy as np
 
 
-def measure(logits_fn, data, mask_id, *, forbidden=(), regions=None, shift=0, seed=0, batch=64, device="cpu"):
+def measure(
+    logits_fn, data, mask_id, *, forbidden=(), regions=None, shift=0, seed=0, batch=64, device="cpu"
+):
     """Rows of (sequence, n_masked, loss in nats a masked token), one a call.
 
     `logits_fn` takes int64 tokens [batch, length] on `device` to logits [batch, length, vocabulary]. Those of
