@@ -82,10 +82,10 @@ OUTSIDE = (
     Option("length", int, None, "With hf: a text is cut into windows of this many tokens."),
     Option("device", str, None, "With hf: torch's device; cuda if there is one, else cpu."),
     Option("dtype", str, "float32", "With hf: of the weights.", choices=("float32", "bfloat16", "float16")),
-    Option("trust-remote-code", bool, False, "With hf: run the code in the folder, as LLaDA and Dream need."),
-    Option("shift", int, None, "With hf: 1 where position i is predicted by output i - 1; 1 for Dream, else 0."),
+    Option("trust-remote-code", bool, False, "With hf: run the folder's code, as LLaDA and Dream need."),
+    Option("shift", int, None, "With hf: 1 where output i - 1 predicts position i; 1 for Dream, else 0."),
     Option("mask-id", int, None, "With hf: the mask, where neither tokenizer nor configuration has one."),
-    Option("masks", str, "nested", "With hf: an order a sequence, an order a call, or an order and its reverse.",
+    Option("masks", str, "nested", "With hf: an order a sequence, one a call, or one and its reverse.",
            choices=("nested", "independent", "antithetic")),
     Option("cfg-scale", float, 0.0, "With hf: guidance as in LLaDA's sampler; two calls a row."),
 )  # fmt: skip
@@ -95,7 +95,7 @@ COMMAND = Command(
     "Masked-loss curve of a model by number of masked tokens, on data it was not trained on.",
     run,
     positionals=(
-        Positional("folder", "Folder that `mdmjax train` wrote, or hf:FOLDER of Hugging Face.", "MODEL", False),
+        Positional("folder", "Folder of `mdmjax train`, or hf:FOLDER of Hugging Face.", "MODEL", False),
     ),
     options=(
         Option("out", Path, None, "Where it goes; MODEL/loss_curve.csv, for `mdmjax decode`; with hf here.",
@@ -103,7 +103,7 @@ COMMAND = Command(
         *MEASURING,
         Option("seed", int, 0, "Seed of the sequences and of their masks."),
         *OUTSIDE,
-        Option("script", Path, None, "Only write a script that measures a torch model without mdmjax.", "FILE.py"),
+        Option("script", Path, None, "Only write a script that measures torch models.", "FILE.py"),
         JSON,
     ),
     examples=(

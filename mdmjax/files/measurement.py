@@ -1,4 +1,4 @@
-"""A measurement that was stopped goes on: the losses so far, in a file beside the one that is to be written."""
+"""A measurement that was stopped goes on: its losses so far are in a file beside the one to be."""
 
 import contextlib
 import json
@@ -50,7 +50,7 @@ class Rows:
 
 @contextlib.contextmanager
 def kept_rows(path: Path, facts: dict[str, Any]) -> Iterator[Rows]:
-    """The rows that `path` will be made of: those of a stopped measurement of the same `facts`, and new ones.
+    """The rows that `path` will be made of: those of a stopped measurement of these `facts`, and new ones.
 
     They are removed when the block ends, and stay if it raises.
 

@@ -1,4 +1,4 @@
-r"""A model as its owner has it, a function from tokens to logits: called in batches, its losses collected."""
+r"""A model as its owner has it, a function from tokens to logits: called in batches, for its losses."""
 
 import contextlib
 import dataclasses

@@ -19,9 +19,9 @@ MOST_DIFFERENCE = 0.1  # nats by which the loss of a row may hang on its neighbo
 class Measured:
     """What `measure` found: `losses`, one row a call, with `n` the reference length of their mask counts.
 
-    `plan` says what was masked. `calls` are sequences that the model saw, two a row if it is guided; `batch`
-    as many as fitted at once; `neighbours` the nats a token by which the loss of the first row differs when
-    it is alone in its batch.
+    `plan` says what was masked. `calls` are sequences that the model saw, two a row if it is guided;
+    `batch` as many as fitted at once; `neighbours` the nats a token by which the loss of the first row
+    differs when it is alone in its batch.
     """
 
     losses: MaskedLosses
@@ -58,14 +58,14 @@ def measure(
 
     $$\mathrm{loss} = -\frac{1}{|M|} \sum_{i \in M} \log \mathrm{softmax}_{a \notin F}(\ell_{i - s})_{x_i}$$
 
-    where $F$ are `mask_id`, `pad_id` and the `forbidden` ids, and $s$ is `shift`, 1 for Dream. `regions` are
-    the positions that may be masked, by default those of ids that are not in $F$; the rest stays as it is.
-    Guided by `cfg_scale` $w > 0$ the logits are $u + (w + 1)(c - u)$, with $c$ the model's and $u$ those with
-    all but the region masked (LLaDA's sampler): two calls a row. Which masks there are, and when each is
-    drawn, says `mask_plan`: they depend on `seed`, `regions`, `masks`, `levels` and `rounds` alone.
+    where $F$ are `mask_id`, `pad_id` and the `forbidden` ids, and $s$ is `shift`, 1 for Dream. `regions`
+    are the positions that may be masked, by default those of ids that are not in $F$; the rest stays.
+    Guided by `cfg_scale` $w > 0$ the logits are $u + (w + 1)(c - u)$, with $c$ the model's and $u$ those
+    with all but the region masked (LLaDA's sampler): two calls a row. Which masks there are says
+    `mask_plan`: they depend on `seed`, `regions`, `masks`, `levels` and `rounds` alone.
 
-    Temperature, top-p and the like belong to a sampler, and are not measured. The model must be in the state
-    in which it samples (torch: `model.eval()`). Where a batch does not fit into memory, its half is tried.
+    Temperature, top-p and the like belong to a sampler, and are not measured. The model must be in the
+    state in which it samples (torch: `model.eval()`). Where the memory is full, half a batch is tried.
 
     A measurement can go on: `keep` is given the losses of each batch, in the order of the rows, and `known`
     are those of the first rows. `track` passes the starts of batches through.

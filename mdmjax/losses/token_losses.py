@@ -46,8 +46,8 @@ def token_losses(
     """
     if is_torch(logits):
         return _torch(logits, tokens, masked, forbidden, shift)
-    logits, tokens = jnp.asarray(logits), jnp.asarray(tokens, jnp.int32)
-    return _jax(logits, tokens, jnp.asarray(forbidden, jnp.int32), shift=shift)
+    hidden = jnp.asarray(forbidden, jnp.int32)
+    return _jax(jnp.asarray(logits), jnp.asarray(tokens, jnp.int32), hidden, shift=shift)
 
 
 def on_host(losses: Any, masked: Bool[np.ndarray, "batch length"]) -> np.ndarray:

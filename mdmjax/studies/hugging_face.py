@@ -47,8 +47,8 @@ class HuggingFace:
         """The sequences of a file as ids, and what a measurement needs: see `read_examples`.
 
         Answers are what may be masked, or all that is not special; special symbols are put around as the
-        tokenizer does, no template of a chat is. A text is cut into windows of `length` tokens, if given; of
-        more sequences than `most` as many are taken, evenly spaced.
+        tokenizer does, no template of a chat is. A text is cut into windows of `length` tokens, if given;
+        of more sequences than `most` as many are taken, evenly spaced.
         """
         examples, proteins = read_examples(path), path.suffix.lower() in FASTA
         if length is not None:
@@ -132,8 +132,8 @@ def open_hugging_face(
     tokenizer's, else the configuration's; `shift` is 1 for Dream.
 
     Raises:
-        InvalidInputError: no transformers or torch; a folder without a model, with code that is not trusted,
-            with weights missing; no mask.
+        InvalidInputError: no transformers or torch; a folder without a model, with code that is not
+            trusted, with weights missing; no mask.
     """
     missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
     if missing:

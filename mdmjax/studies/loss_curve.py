@@ -13,7 +13,6 @@ from .._types import Array, Key
 from ..denoisers.base import AbstractDenoiser
 from ..information.estimate import Estimate
 from ..losses.sampled import MAX_ROWS_BYTES, ROW_BYTES, MaskedLosses, joined, masked_losses
-from ..schedules.schedule import Schedule
 from ..training.data import AbstractData, draw_batch
 from .report import AbstractReport, Track, untracked
 from .table import Column, Part, Table
@@ -26,8 +25,8 @@ PARTS = 16  # most steps of the progress bar
 class LossCurveReport(AbstractReport):
     """Losses in nats a masked token by number of masked tokens, on as many sequences of `what`.
 
-    `calls_per_second` is the rate of all but the first part, which compiles. `facts` are further keys of the
-    JSON, `notes` what the reader should know.
+    `calls_per_second` is the rate of all but the first part, which compiles. `facts` are further keys of
+    the JSON, `notes` what the reader should know.
     """
 
     schema: ClassVar[str] = "mdmjax.report.loss_curve"

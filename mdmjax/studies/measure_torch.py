@@ -3,9 +3,9 @@
     rows = measure(lambda tokens: model(tokens).logits, data, mask_id=4, forbidden=[0, 2, 3], device="cuda")
     write(rows, "loss_curve.csv")
 
-and then, where mdmjax is installed, `mdmjax schedule loss-curve loss_curve.csv --steps 16`. `data` are token
-ids of shape (sequences, length), the model is in eval mode. Masks and losses are those of mdmjax's `measure`
-for the same seed: each sequence is masked at every level, by prefixes of one random order of its region.
+and then, where mdmjax is installed, `mdmjax schedule loss-curve loss_curve.csv --steps 16`. `data` are
+token ids of shape (sequences, length), the model is in eval mode. Masks and losses are those of mdmjax's
+`measure` for the same seed: each sequence at every level, by prefixes of one random order of its region.
 """
 
 import math
@@ -18,11 +18,11 @@ def measure(
 ):
     """Rows of (sequence, n_masked, loss in nats a masked token), one a call.
 
-    `logits_fn` takes int64 tokens [batch, length] on `device` to logits [batch, length, vocabulary]. Those of
-    the mask and of `forbidden` ids (padding, special symbols) are left out. `regions`, booleans of the shape of
-    `data`, may be masked; without them all but forbidden ids. `shift` is 1 where position i is predicted by
-    output i - 1, as in Dream. Of regions of unequal lengths the same share is masked; `n_masked` is that
-    share of the median one.
+    `logits_fn` takes int64 tokens [batch, length] on `device` to logits [batch, length, vocabulary]. Those
+    of the mask and of `forbidden` ids (padding, special symbols) are left out. `regions`, booleans of the
+    shape of `data`, may be masked; without them all but forbidden ids. `shift` is 1 where position i is
+    predicted by output i - 1, as in Dream. Of regions of unequal lengths the same share is masked;
+    `n_masked` is that share of the median one.
     """
     import torch
 

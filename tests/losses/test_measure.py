@@ -1,4 +1,4 @@
-"""`measure` on functions to logits: against loops over the rows, the exact curve, and itself when stopped."""
+"""`measure` on functions to logits: against loops, the exact curve, and itself when stopped."""
 
 import itertools
 

@@ -2,8 +2,6 @@
 
 import json
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,7 @@ import pytest
 import mdmjax
 from mdmjax._errors import InvalidInputError
 from mdmjax.cli import main
-from mdmjax.files.loss_table import read_loss_table, write_loss_table
+from mdmjax.files.loss_table import write_loss_table
 from mdmjax.files.measurement import partial_path
 from mdmjax.files.sequences import read_examples
 from mdmjax.losses.measure import measure
