@@ -11,8 +11,9 @@ import numpy as np
 
 from .._errors import check_bytes, refuse, shown
 from .._types import Bool, Float, Int
+from ..denoisers.external import is_torch
 from .masks import MaskPlan
-from .token_losses import check_logits, is_torch, on_host, token_losses
+from .token_losses import check_logits, on_host, token_losses
 
 LogitsFn = Callable[[np.ndarray], Any]
 """Tokens `int64[batch, length]` of NumPy to logits `[batch, length, vocabulary]` of NumPy, JAX or torch."""

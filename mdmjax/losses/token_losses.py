@@ -10,14 +10,9 @@ import numpy as np
 
 from .._errors import refuse
 from .._types import Bool, Int
+from ..denoisers.external import is_torch
 
 MOST_BYTES = 2**28  # of the float32 rows that torch holds at once (our choice)
-
-
-def is_torch(value: Any) -> bool:
-    """Whether it is a torch tensor; torch is not imported for it."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
 
 
 def check_logits(logits: Any, tokens: Int[np.ndarray, "batch length"]) -> int:
