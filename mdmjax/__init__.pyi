@@ -72,6 +72,7 @@ from .laws.exact import exact_law as exact_law
 from .laws.law import Law as Law
 from .losses.exact import denoiser_loss_curve as denoiser_loss_curve
 from .losses.exact import kl_split as kl_split
+from .losses.measure import measure as measure
 from .losses.sampled import masked_losses as masked_losses
 from .losses.sampled import path_nlls as path_nlls
 from .policies.bellman import any_policy as any_policy

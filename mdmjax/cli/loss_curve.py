@@ -36,7 +36,7 @@ def run(parsed: Parsed) -> None:
         report = _hugging_face(values, Path(model.removeprefix(HUGGING_FACE)), path)
     else:
         report = _trained(values, Path(model), path)
-    write_loss_table(path, report.losses.table())
+    write_loss_table(path, report.losses.rows())
     show(dataclasses.replace(report, model=model, file=str(path)), json=values["json"])
 
 
@@ -71,9 +71,9 @@ def _hugging_face(values: dict[str, Any], folder: Path, path: Path) -> Any:
         )
     opening = ("device", "dtype", "trust_remote_code", "shift", "mask_id")
     model = open_hugging_face(folder, **{name: values[name] for name in opening})
-    subject = model.subject(values["data"], length=values["length"], most=values["sequences"])
+    measurable = model.measurable(values["data"], length=values["length"], most=values["sequences"])
     how = {name: values[name] for name in ("masks", "cfg_scale", "batch")}
-    return measure_study(values["seed"], subject, path, **how, track=track)
+    return measure_study(values["seed"], measurable, path, **how, track=track)
 
 
 OUTSIDE = (

@@ -92,7 +92,9 @@ class _RowsOf:
         logits = self.logits_fn(ids.astype(np.int64))
         if is_torch(logits):
             torch = sys.modules["torch"]
-            row, outputs, symbols = (torch.as_tensor(x, device=logits.device) for x in (row, outputs, symbols))
+            row, outputs, symbols = (
+                torch.as_tensor(x, device=logits.device) for x in (row, outputs, symbols)
+            )
             chosen = logits.detach()[row, outputs][..., symbols].float()
             rows = torch.log_softmax(chosen, dim=-1).cpu().numpy()
         else:

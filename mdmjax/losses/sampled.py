@@ -40,6 +40,11 @@ class MaskedLosses(eqx.Module):
         errors = [self._stderr((self.n_masked == one) / rows[self.n - one]) for one in m]
         return LossTable(self.n, m, means[self.n - m], count=rows[self.n - m], stderr=np.array(errors))
 
+    def rows(self) -> LossTable:
+        """Every row with its sequence: what keeps standard errors, and halves by sequence, possible."""
+        count = np.ones_like(self.loss)
+        return LossTable(self.n, self.n_masked, self.loss, count=count, sequence=self.sequence)
+
     def nll(self, schedule: Schedule, *, less: Schedule | None = None) -> Estimate:
         r"""$\sum_t s_t c(N_t)$ of `schedule` in nats, less that of `less`: what both share cancels."""
         for one in (schedule, less or schedule):

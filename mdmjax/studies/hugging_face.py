@@ -11,7 +11,7 @@ import numpy as np
 
 from .._errors import InvalidInputError, refuse, shown
 from ..files.sequences import FASTA, Example, read_examples
-from .measure import Subject, fingerprint
+from .measure import Measurable, fingerprint
 
 DTYPES = ("float32", "bfloat16", "float16")
 FIXED_LENGTH = 2**20  # what a tokenizer says that knows no length is above it
@@ -43,7 +43,7 @@ class HuggingFace:
             refuse("model", f"{self.folder}, whose output has no logits", "a masked language model")
         return logits
 
-    def subject(self, path: Path, *, length: int | None = None, most: int | None = None) -> Subject:
+    def measurable(self, path: Path, *, length: int | None = None, most: int | None = None) -> Measurable:
         """The sequences of a file as ids, and what a measurement needs: see `read_examples`.
 
         Answers are what may be masked, or all that is not special; special symbols are put around as the
@@ -74,7 +74,9 @@ class HuggingFace:
             "regions": regions,
             "shift": self.shift,
         }
-        return Subject(self.logits, data, self.mask_id, f"sequences of {path}", options=known, facts=facts)
+        return Measurable(
+            self.logits, data, self.mask_id, f"sequences of {path}", options=known, facts=facts
+        )
 
     def _ids(self, text: str, number: int, residues: bool) -> list[int]:
         """The ids of a text, or of its letters, one each; what the tokenizer does not know is refused."""

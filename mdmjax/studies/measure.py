@@ -20,7 +20,7 @@ MAX_HASHED_BYTES = 2**24  # of a file: a larger one is known by its size and its
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Subject:
+class Measurable:
     """What is measured: a function to logits, sequences of ids, `options` of `measure`, and what tells it.
 
     `facts` are what JSON can hold: two subjects of the same facts, data and options are one measurement.
@@ -36,7 +36,7 @@ class Subject:
 
 def measure_study(
     seed: int,
-    subject: Subject,
+    measurable: Measurable,
     path: Path | None = None,
     *,
     masks: MaskKind = "nested",
@@ -44,16 +44,16 @@ def measure_study(
     batch: int = 64,
     track: Track = untracked,
 ) -> LossCurveReport:
-    """The masked losses of a subject by `measure`; with a `path` its rows are kept beside it till the end.
+    """The masked losses of a measurable by `measure`; with a `path` its rows are kept beside it till the end.
 
     Raises:
         InvalidInputError: as `measure`; rows beside `path` of another measurement.
 
-    >>> fair = Subject(lambda ids: np.zeros((*ids.shape, 3)), np.array([[0, 1], [1, 1]]), mask_id=2)
+    >>> fair = Measurable(lambda ids: np.zeros((*ids.shape, 3)), np.array([[0, 1], [1, 1]]), mask_id=2)
     >>> measure_study(0, fair).losses.table().loss.round(4).tolist()
     [0.6931, 0.6931]
     """
-    options = {**subject.options, "masks": masks, "cfg_scale": cfg_scale}
+    options = {**measurable.options, "masks": masks, "cfg_scale": cfg_scale}
     times = [time.monotonic()]
 
     def run(rows: Rows | None) -> Measured:
@@ -64,18 +64,20 @@ def measure_study(
 
         known = None if rows is None else rows.known
         more = {"batch": batch, "known": known, "keep": keep, "track": track}
-        return measure(seed, subject.logits_fn, subject.data, mask_id=subject.mask_id, **options, **more)
+        return measure(
+            seed, measurable.logits_fn, measurable.data, mask_id=measurable.mask_id, **options, **more
+        )
 
     if path is None:
         found = run(None)
     else:
-        told = {"seed": seed, **subject.facts, "data": digest(subject.data)}
+        told = {"seed": seed, **measurable.facts, "data": digest(measurable.data)}
         told |= {
             name: digest(x) if isinstance(x, np.ndarray) else to_plain(x) for name, x in options.items()
         }
         with kept_rows(path, told) as rows:
             found = run(rows)
-    return _report(found, times, subject, masks, batch)
+    return _report(found, times, measurable, masks, batch)
 
 
 def digest(values: np.ndarray) -> str:
@@ -97,7 +99,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def _report(
-    found: Measured, times: list[float], subject: Subject, masks: str, batch: int
+    found: Measured, times: list[float], measurable: Measurable, masks: str, batch: int
 ) -> LossCurveReport:
     """What was found, with what its reader should know."""
     lengths, n = found.plan.regions.sum(axis=1), found.losses.n
@@ -127,5 +129,5 @@ def _report(
         "batch": found.batch,
         "neighbours": found.neighbours,
     }
-    more = {"what": subject.what, "facts": facts, "notes": tuple(notes)}
+    more = {"what": measurable.what, "facts": facts, "notes": tuple(notes)}
     return LossCurveReport(found.losses, calls, seconds, rate, **more)

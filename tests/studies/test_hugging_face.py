@@ -94,7 +94,7 @@ def fasta(tmp_path):
 
 def test_a_bert_is_called_with_its_frame_and_special_ids_are_no_answer(folder, fasta):
     model = open_hugging_face(folder)
-    subject = model.subject(fasta)
+    subject = model.measurable(fasta)
     assert subject.data[0].tolist() == [2, 5, 6, 7, 8, 9, 10, 11, 5, 3]
     assert model.forbidden == (0, 1, 2, 3, 4)
     assert subject.options["regions"].tolist() == [[False] + [True] * 8 + [False]] * 3
@@ -114,7 +114,7 @@ def test_padding_changes_nothing(folder, tmp_path):
     long, short = tmp_path / "long.fasta", tmp_path / "short.fasta"
     long.write_text(">a\nACDEFGHA\n>b\nHHG\n>c\nAAA\n")
     short.write_text(">b\nHHG\n>c\nAAA\n")
-    padded, plain = model.subject(long), model.subject(short)
+    padded, plain = model.measurable(long), model.measurable(short)
     assert padded.data[1].tolist() == [2, 11, 11, 10, 3, 0, 0, 0, 0, 0]
     one, two = padded.logits_fn(padded.data[1:]), plain.logits_fn(plain.data)
     assert one[:, :5].detach().numpy() == pytest.approx(two.detach().numpy(), abs=1e-5)
@@ -124,7 +124,7 @@ def test_only_answers_are_masked(folder, tmp_path):
     path = tmp_path / "a.jsonl"
     rows = [{"prompt": "A C", "answer": "D E F"}, {"prompt": "A", "completion": "G H A C"}]
     path.write_text("\n".join(map(json.dumps, rows)))
-    subject = open_hugging_face(folder).subject(path)
+    subject = open_hugging_face(folder).measurable(path)
     assert subject.data.tolist() == [[2, 5, 6, 7, 8, 9, 3], [2, 5, 10, 11, 5, 6, 3]]
     region = subject.options["regions"].astype(int).tolist()
     assert region == [[0, 0, 0, 1, 1, 1, 0], [0, 0, 1, 1, 1, 1, 0]]
@@ -136,10 +136,10 @@ def test_a_text_is_cut_into_windows(folder, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("A C D E\nF G H A C\n")
     model = open_hugging_face(folder)
-    windows = model.subject(path, length=3).data
+    windows = model.measurable(path, length=3).data
     assert windows.tolist() == [[2, 5, 6, 7, 3], [2, 8, 9, 10, 3], [2, 11, 5, 6, 3]]
-    assert model.subject(path, length=3, most=2).data.tolist() == windows[:2].tolist()
-    assert model.subject(path).data.tolist() == [[2, 5, 6, 7, 8, 3, 0], [2, 9, 10, 11, 5, 6, 3]]
+    assert model.measurable(path, length=3, most=2).data.tolist() == windows[:2].tolist()
+    assert model.measurable(path).data.tolist() == [[2, 5, 6, 7, 8, 3, 0], [2, 9, 10, 11, 5, 6, 3]]
 
 
 @pytest.mark.parametrize(("kind", "shift"), [("llada", 0), ("Dream", 1)])
@@ -149,13 +149,13 @@ def test_code_in_the_folder_runs_if_it_is_trusted(kind, shift, remote, fasta):
         open_hugging_face(place)
     model = open_hugging_face(place, trust_remote_code=True)
     assert (model.shift, model.mask_id) == (shift, 4)
-    table = measure_study(0, model.subject(fasta)).losses.table()
+    table = measure_study(0, model.measurable(fasta)).losses.table()
     weights = model.model.rows.weight.detach().numpy()
     tokens = np.array([2] + [4] * 8 + [3])
     logits = np.cumsum(weights[tokens], axis=0)
     rows = logits[np.arange(1, 9) - shift][:, 5:]
     rows = rows - np.log(np.exp(rows).sum(1, keepdims=True))
-    data = model.subject(fasta).data[:, 1:9] - 5
+    data = model.measurable(fasta).data[:, 1:9] - 5
     assert table.loss[-1] == pytest.approx(-rows[np.arange(8), data].mean(), abs=1e-4)
 
 
@@ -175,7 +175,7 @@ def test_the_command_measures_writes_and_goes_on(folder, fasta, tmp_path, capsys
     found, first = json.loads(out), (tmp_path / "loss.csv").read_bytes()
     assert (found["sequences"], found["n"], found["vocabulary"], found["calls"]) == (3, 8, 12, 24)
     assert found["neighbours"] < 1e-5
-    assert read_loss_table(tmp_path / "loss.csv", 8).n_masked.tolist() == list(range(1, 9))
+    assert sorted(read_loss_table(tmp_path / "loss.csv", 8).n_masked) == sorted([*range(1, 9)] * 3)
     assert main(words) == 0
     assert (tmp_path / "loss.csv").read_bytes() == first
 

@@ -14,7 +14,7 @@ from mdmjax.files.loss_table import write_loss_table
 from mdmjax.files.measurement import partial_path
 from mdmjax.files.sequences import read_examples
 from mdmjax.losses.measure import measure
-from mdmjax.studies.measure import Subject, measure_study
+from mdmjax.studies.measure import Measurable, measure_study
 
 V, MASK = 7, 5
 WEIGHTS = np.random.default_rng(0).normal(size=(V, V)).astype(np.float32)
@@ -31,7 +31,7 @@ def data_of(size=5, length=9):
     return np.random.default_rng(1).integers(0, 5, (size, length))
 
 
-SUBJECT = Subject(model, data_of(), MASK, facts={"model": "roll"})
+MEASURABLE = Measurable(model, data_of(), MASK, facts={"model": "roll"})
 
 
 def stopping(after):
@@ -49,10 +49,10 @@ def stopping(after):
 @pytest.mark.parametrize("after", [0, 1, 3, 8])
 @pytest.mark.parametrize("cut", [0, 1, 9])
 def test_a_measurement_that_was_killed_gives_the_same_bytes(after, cut, tmp_path):
-    write_loss_table(tmp_path / "whole.csv", measure_study(0, SUBJECT, batch=4).losses.table())
+    write_loss_table(tmp_path / "whole.csv", measure_study(0, MEASURABLE, batch=4).losses.table())
     path = tmp_path / "loss.csv"
     with pytest.raises(KeyboardInterrupt):
-        measure_study(0, SUBJECT, path, batch=4, track=stopping(after))
+        measure_study(0, MEASURABLE, path, batch=4, track=stopping(after))
     kept = partial_path(path).read_bytes()
     losses = kept.count(b"\n") - 1
     assert losses == 4 * max(after - 1, 0)  # the last call was still running
@@ -64,7 +64,7 @@ def test_a_measurement_that_was_killed_gives_the_same_bytes(after, cut, tmp_path
         seen.append(len(tokens))
         return model(tokens)
 
-    again = Subject(spy, SUBJECT.data, MASK, facts=SUBJECT.facts)
+    again = Measurable(spy, MEASURABLE.data, MASK, facts=MEASURABLE.facts)
     write_loss_table(path, measure_study(0, again, path, batch=4).losses.table())
     assert path.read_bytes() == (tmp_path / "whole.csv").read_bytes()
     lost = (cut > 0) if losses else 0
@@ -75,18 +75,18 @@ def test_a_measurement_that_was_killed_gives_the_same_bytes(after, cut, tmp_path
 def test_another_measurement_is_refused_with_what_differs(tmp_path):
     path = tmp_path / "loss.csv"
     with pytest.raises(KeyboardInterrupt):
-        measure_study(0, SUBJECT, path, batch=4, track=stopping(3))
+        measure_study(0, MEASURABLE, path, batch=4, track=stopping(3))
     kept = partial_path(path).read_bytes()
-    other = Subject(model, data_of(), MASK, facts={"model": "another"})
+    other = Measurable(model, data_of(), MASK, facts={"model": "another"})
     for change, message in [
-        (lambda: measure_study(1, SUBJECT, path), "a measurement with seed 0, not 1"),
+        (lambda: measure_study(1, MEASURABLE, path), "a measurement with seed 0, not 1"),
         (lambda: measure_study(0, other, path), "with model roll, not another"),
         (
-            lambda: measure_study(0, SUBJECT, path, masks="independent"),
+            lambda: measure_study(0, MEASURABLE, path, masks="independent"),
             "with masks nested, not independent",
         ),
         (
-            lambda: measure_study(0, Subject(model, data_of(6), MASK, facts=SUBJECT.facts), path),
+            lambda: measure_study(0, Measurable(model, data_of(6), MASK, facts=MEASURABLE.facts), path),
             "with data ",
         ),
     ]:
@@ -95,13 +95,13 @@ def test_another_measurement_is_refused_with_what_differs(tmp_path):
         assert partial_path(path).read_bytes() == kept
     partial_path(path).write_bytes(b"\x00nothing\n")
     with pytest.raises(InvalidInputError, match="damaged: want the file of a stopped measurement; remove"):
-        measure_study(0, SUBJECT, path)
+        measure_study(0, MEASURABLE, path)
 
 
 def test_a_report_says_what_its_reader_should_know():
     data = data_of()
     data[:3, 5:] = 6
-    report = measure_study(0, Subject(model, data, MASK, options={"forbidden": [6]}), cfg_scale=0.0)
+    report = measure_study(0, Measurable(model, data, MASK, options={"forbidden": [6]}), cfg_scale=0.0)
     text, found = " ".join(str(report).split()), report.to_json()
     assert "Regions of 5 to 9 tokens have the same share masked: masked tokens are of 5" in text
     assert "Temperature, top-p and the like are the sampler's" in text
@@ -114,12 +114,12 @@ def test_a_report_says_what_its_reader_should_know():
             raise MemoryError
         return model(tokens)
 
-    text = " ".join(str(measure_study(0, Subject(small, data_of(), MASK), batch=30)).split())
+    text = " ".join(str(measure_study(0, Measurable(small, data_of(), MASK), batch=30)).split())
     assert "The memory was full with 30 sequences at once: 7 were taken." in text
 
 
 def test_where_not_every_count_is_measured_lines_are_between(tmp_path):
-    subject = Subject(model, np.random.default_rng(0).integers(0, 5, (3, 70)), MASK)
+    subject = Measurable(model, np.random.default_rng(0).integers(0, 5, (3, 70)), MASK)
     report = measure_study(0, subject)
     table = report.losses.table()
     assert 20 < table.n_masked.size < 32
