@@ -39,7 +39,7 @@ from mdmjax import (
     llada_uniform,
     masked_losses,
     nll,
-    path_nlls,
+    prefix_losses,
 )
 from mdmjax.files.model_folder import LOG
 from mdmjax.information.estimate import estimate
@@ -91,7 +91,9 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
     schedules = chosen_schedules(fit, config.schedule_steps)
     every = [schedule for row in schedules for schedule in row]
     parts = progress(list(zip(keys[2], to_measure, strict=True)), "paths")
-    paths = np.concatenate([path_nlls(key, network, part, every) for key, part in parts])
+    starts = np.unique(np.concatenate([schedule.starts for schedule in every]))
+    along = (prefix_losses(key, network, part, starts=starts) for key, part in parts)
+    paths = np.concatenate([np.stack([one.path_nll(s)[:, 0] for s in every], 1) for one in along])
     own = [[chosen.nll(row[UNIFORM], less=schedule) for schedule in row] for row in schedules]
     return {
         **facts,

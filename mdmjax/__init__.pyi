@@ -70,11 +70,13 @@ from .information.markov import markov_curve as markov_curve
 from .information.markov import symmetric_chain_curve as symmetric_chain_curve
 from .laws.exact import exact_law as exact_law
 from .laws.law import Law as Law
+from .laws.likelihood import decoder_paths as decoder_paths
+from .laws.likelihood import exact_nll as exact_nll
 from .losses.exact import denoiser_loss_curve as denoiser_loss_curve
 from .losses.exact import kl_split as kl_split
 from .losses.measure import measure as measure
+from .losses.prefix import prefix_losses as prefix_losses
 from .losses.sampled import masked_losses as masked_losses
-from .losses.sampled import path_nlls as path_nlls
 from .policies.bellman import any_policy as any_policy
 from .policies.bellman import fixed_partition as fixed_partition
 from .policies.bellman import random_order as random_order

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..studies.table import Column, Part, Table
-from .options import PROGRAM, Choice, Command
+from .options import METAVARS, PROGRAM, Choice, Command
 from .parser import HELP, Line, command_of
 
 ABOUT = "Exact numbers and optimal unmasking schedules for masked diffusion models."
@@ -50,7 +50,8 @@ def _command(line: Line) -> list[Part]:
 
 
 def _usage(holder: Command | Choice) -> list[str]:
-    return [holder.name, *(_word(one.metavar, one.required) for one in holder.positionals)]
+    words = (one.metavar + " ..." * one.many for one in holder.positionals)
+    return [holder.name, *map(_word, words, (one.required for one in holder.positionals))]
 
 
 def _word(name: str, required: bool) -> str:
@@ -59,7 +60,10 @@ def _word(name: str, required: bool) -> str:
 
 def _options(title: str, holder: Command | Choice) -> list[Part]:
     """The words and options that come with a command or a choice, if there are any."""
-    rows = [(one.metavar, "path", "required" * one.required, one.help) for one in holder.positionals] + [
+    rows = [
+        (one.metavar, METAVARS[one.kind].lower(), "required" * one.required, one.help)
+        for one in holder.positionals
+    ] + [
         (f"--{one.name}", one.follows, "required" if one.required else _shown(one.default), one.help)
         for one in holder.options
     ]

@@ -47,12 +47,17 @@ class Option:
 
 @dataclass(frozen=True)
 class Positional:
-    """A path that is known by its place; `name` is its key among the values, `metavar` what is shown."""
+    """A value known by its place, a path if of no other kind; all the words that are left if `many`.
+
+    `name` is its key among the values, `metavar` what is shown.
+    """
 
     name: str
     help: str = ""
     metavar: str = "PATH"
     required: bool = True
+    kind: type = Path
+    many: bool = False
 
 
 @dataclass(frozen=True)

@@ -150,13 +150,18 @@ def _placed(line: Line, positionals: Sequence[Positional], plain: deque[str]) ->
     values, names = {}, {choice.name for choice in line.command.choices()}
     near = [choice.name for slot in line.command.slots if not line.named(slot) for choice in slot.choices]
     for one in positionals:
+        if one.many:
+            values[one.name] = tuple(
+                _read(line, one.metavar, one.kind, plain.popleft()) for _ in list(plain)
+            )
+            continue
         missing = not plain or (not one.required and plain[0] in names and not Path(plain[0]).exists())
         if missing and one.required:
             line.refuse(one.metavar, "not given", WANTED[Path])
         misspelt = plain and not set(plain[0]) & {"/", "\\", "."} and _nearest(plain[0], near)
         if misspelt and not one.required and not Path(plain[0]).exists():
             line.refuse(one.metavar, plain[0], "a path that exists", near)
-        values[one.name] = None if missing else _read(line, one.metavar, Path, plain.popleft())
+        values[one.name] = None if missing else _read(line, one.metavar, one.kind, plain.popleft())
     return values
 
 

@@ -76,7 +76,8 @@ class AbstractDecoder(eqx.Module):
     r"""One step of a sampler as a law on what follows: reveal, write, mask again, stop.
 
     `calls` is what a step costs, in calls of the denoiser (NFE; batched calls on several drafts count once)
-    or of what `calls_of` says. `revises` is whether a token may change that is not masked. `draw` samples
+    or of what `calls_of` says. `revises` is whether a token may change that is not masked, `one_path`
+    whether one sequence of steps alone writes a given sequence (`follow` takes them). `draw` samples
     from `branches`; a decoder whose branches are many overrides it, with the same law. A decoder that
     remembers keeps it in cells after the first `n`: `start` makes them, `branches` shows the denoiser
     `tokens[:n]`, and `decode` runs it as it is (exact laws take `n` cells so far).
@@ -93,6 +94,7 @@ class AbstractDecoder(eqx.Module):
     """
 
     revises: AbstractClassVar[bool]
+    one_path = False
     calls_of = DENOISED
 
     @abc.abstractmethod
@@ -102,6 +104,21 @@ class AbstractDecoder(eqx.Module):
     def draw(self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Tokens:
         """One draw from `branches`."""
         return drawn_branch(key, self.branches(denoiser, tokens, step)).astype(tokens.dtype)
+
+    def follow(
+        self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, target: Tokens, step: Step
+    ) -> tuple[Positions, Float[Array, ""]]:
+        r"""Masked positions that this step reveals on a way to `target`, and a log-weight $\log w$.
+
+        Over `key`, $w$ has the mean $\sum_S \Pr(\text{the step writes } x_S \text{ and no more})$, and is
+        $\Pr(S) / r(S)$ for positions $S$ that are drawn with probability $r(S)$. With `one_path` there is
+        one $S$, and the key is not used. Refused unless a decoder says otherwise: what revises its tokens
+        has no such product.
+        """
+        name = type(self).__name__
+        refuse(
+            "decoder", name, "one whose tokens stay as they are written", f"{name}.follow is not defined"
+        )
 
     def calls(self, tokens: Tokens, step: Step, q: int) -> Int[Array, ""]:
         """Calls of the denoiser in this step: one, unless a decoder says otherwise."""

@@ -16,6 +16,7 @@ from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES
 from ..schedules.schedule import Schedule
 from .base import AbstractDecoder, Branches, check_branches, kept_rows, revealed_rows, word_branches
+from .kept import kept_on_the_way
 from .orders import ends_of, first, step_size
 from .ranked import ConfidenceThreshold
 from .reveal import AbstractJudged
@@ -52,12 +53,14 @@ class LowConfidence(AbstractJudged):
     """
 
     ends: Int[Array, " n"]
+    widest: int = eqx.field(static=True)
     revises = False
 
     def __init__(
         self, schedule: Schedule, *, temperature: float | int = 1.0, judge: AbstractDenoiser | None = None
     ):
         self.ends, self.temperature, self.judge = ends_of(schedule), temperature, judge
+        self.widest = 1 << int(schedule.counts.max() - 1).bit_length()  # of few values: few programs
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """One branch a word: its weight is the product of the rows, its rows are what is kept of it."""
@@ -77,6 +80,15 @@ class LowConfidence(AbstractJudged):
         judged, written = self.rows(denoiser, tokens)
         drawn = jax.random.categorical(key, written).astype(tokens.dtype)
         return jnp.where(self._kept(jnp.exp(judged), tokens == denoiser.q, drawn), drawn, tokens)
+
+    def follow(
+        self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, target: Tokens, step: Step
+    ) -> tuple[Positions, Float[Array, ""]]:
+        """Positions in proportion to the probability that they are kept with the tokens of `target`."""
+        judged, written = self.rows(denoiser, tokens)
+        masked = tokens == denoiser.q
+        size = step_size(self.ends, masked)
+        return kept_on_the_way(key, jnp.exp(judged), written, masked, target, size, self.widest)
 
     def _kept(self, judged: LogProbs, masked: Positions, word: Tokens) -> Positions:
         """The masked positions whose drawn tokens are the most probable."""

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .._errors import refuse
-from .._types import Array, Key, LogProbs, Step, Tokens
+from .._types import Array, Float, Key, LogProbs, Positions, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..denoisers.perturbed import AbstractPerturbed, Argmax, Tempered
 from .base import AbstractDecoder, AbstractRule, Branches, drawn_from, revealed_rows
@@ -69,6 +69,7 @@ class AtTemperature(AbstractDecoder):
     decoder: AbstractDecoder
     temperature: float | int = eqx.field(static=True, converter=check_temperature)
     revises = property(lambda self: self.decoder.revises)  # type: ignore[assignment]
+    one_path = property(lambda self: self.decoder.one_path)  # type: ignore[assignment]
     calls, finished = _of_decoder("calls"), _of_decoder("finished")
     start, most_steps = _of_decoder("start"), _of_decoder("most_steps")
 
@@ -79,6 +80,12 @@ class AtTemperature(AbstractDecoder):
     def draw(self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Tokens:
         """A draw of the decoder with the tempered denoiser."""
         return self.decoder.draw(key, tempered_denoiser(denoiser, self.temperature), tokens, step)
+
+    def follow(
+        self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, target: Tokens, step: Step
+    ) -> tuple[Positions, Float[Array, ""]]:
+        """A step of the decoder with the tempered denoiser."""
+        return self.decoder.follow(key, tempered_denoiser(denoiser, self.temperature), tokens, target, step)
 
     def writer(self, denoiser: AbstractDenoiser) -> AbstractDenoiser:
         """That of the decoder with the tempered denoiser."""
@@ -109,6 +116,7 @@ class Reveal(AbstractJudged):
 
     rule: AbstractRule
     revises = False
+    one_path = property(lambda self: not self.rule.is_random)  # type: ignore[assignment]
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """One branch, or one a set for a random rule."""
@@ -128,6 +136,14 @@ class Reveal(AbstractJudged):
         greedy = self.temperature == 0
         drawn = jnp.argmax(written, axis=-1) if greedy else drawn_from(drawing, jnp.exp(written))
         return jnp.where(chosen, drawn.astype(tokens.dtype), tokens)
+
+    def follow(
+        self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, target: Tokens, step: Step
+    ) -> tuple[Positions, Float[Array, ""]]:
+        """What the rule chooses, and what the rows say of it."""
+        judged, written = self.rows(denoiser, tokens)
+        chosen = self.rule.choose(key, judged, tokens, step) & (tokens == denoiser.q)
+        return chosen, jnp.sum(written[jnp.arange(denoiser.n), target], where=chosen)
 
     def most_steps(self, n: int) -> int:
         """A step reveals at least one position."""

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from _sampled_models import draws, masked, rows_of, table_of, wrong
 
 from mdmjax._errors import InvalidInputError
 from mdmjax.denoisers.base import Oracle
 from mdmjax.denoisers.perturbed import Mixed
-from mdmjax.denoisers.table import TableDenoiser, tabulate_denoiser
+from mdmjax.denoisers.table import tabulate_denoiser
 from mdmjax.denoisers.transformer import Transformer, TransformerConfig
 from mdmjax.distributions.joint import Joint
 from mdmjax.information.estimate import estimate
@@ -23,41 +24,8 @@ from mdmjax.losses.sampled import (
     joined,
     mask_counts,
     masked_losses,
-    path_nlls,
 )
 from mdmjax.schedules.schedule import Schedule, nll
-
-
-def table_of(n, q, seed=0):
-    probs = np.random.default_rng(seed).dirichlet(np.full(q**n, 0.3)).reshape((q,) * n)
-    return Joint(jnp.asarray(probs))
-
-
-def wrong(joint):
-    """A denoiser that is no distribution's: random rows, NumPy's."""
-    n, q = joint.n, joint.q
-    states = np.array(list(itertools.product(range(q + 1), repeat=n)))
-    rows = np.random.default_rng(7).dirichlet(np.full(q, 2.0), states.shape)
-    rows = np.where((states == q)[:, :, None], rows, states[:, :, None] == np.arange(q))
-    with np.errstate(divide="ignore"):
-        return TableDenoiser(jnp.asarray(np.log(rows)))
-
-
-def draws(joint, count, seed=0):
-    flat = np.asarray(joint.probs).reshape(-1)
-    chosen = np.random.default_rng(seed).choice(flat.size, count, p=flat)
-    return jnp.asarray(np.stack(np.unravel_index(chosen, joint.probs.shape), axis=1))
-
-
-def rows_of(denoiser):
-    """Log-probabilities by a tuple of tokens."""
-    states = np.array(list(itertools.product(range(denoiser.q + 1), repeat=denoiser.n)))
-    rows = np.asarray(jax.vmap(denoiser)(jnp.asarray(states)))
-    return dict(zip(map(tuple, states.tolist()), rows, strict=True))
-
-
-def masked(x, revealed, q):
-    return tuple(a if i in revealed else q for i, a in enumerate(x))
 
 
 def test_the_mean_is_the_exact_curve_and_errors_are_calibrated():
@@ -132,58 +100,6 @@ def test_a_network_is_measured_in_batches():
     two = masked_losses(jax.random.key(2), network, sequences, batch=20).table()
     assert one.loss == pytest.approx(two.loss, rel=1e-5)
     assert one.stderr == pytest.approx(two.stderr, rel=1e-3)
-    rows = path_nlls(jax.random.key(2), network, sequences, [Schedule([4])], batch=5)
-    assert rows.dtype == np.float64
-    assert estimate(rows[:, 0]).mean == pytest.approx(4 * one.loss[-1], rel=0.05)
-
-
-@pytest.mark.parametrize("counts", [[3], [1, 2], [2, 1], [1, 2, 1]])
-def test_path_nll_averages_to_nll(counts):
-    """Over all orders and all sequences: `nll` of the exact curve."""
-    n, q = sum(counts), 6 - sum(counts)
-    joint = table_of(n, q)
-    denoiser, schedule = wrong(joint), Schedule(counts)
-    log_probs, total = rows_of(denoiser), 0.0
-    bounds = np.concatenate([[0], np.cumsum(counts)])
-    for x in itertools.product(range(q), repeat=n):
-        for order in itertools.permutations(range(n)):
-            for start, end in itertools.pairwise(bounds.tolist()):
-                row = log_probs[masked(x, order[:start], q)]
-                spent = -sum(row[i, x[i]] for i in order[start:end])
-                total += spent * float(joint.probs[x]) / math.factorial(n)
-    assert total == pytest.approx(float(nll(denoiser_loss_curve(joint, denoiser), schedule)), rel=1e-12)
-    sequences = draws(joint, 3000)
-    found = estimate(path_nlls(jax.random.key(3), denoiser, sequences, [schedule], batch=999)[:, 0])
-    assert abs(found.mean - total) < 5 * found.stderr
-
-
-def test_path_nlls_share_their_orders():
-    """Each row goes along the order of its key, and one step has no order."""
-    joint = table_of(4, 2)
-    denoiser = wrong(joint)
-    schedules = [Schedule([4]), Schedule([1, 3]), Schedule([2, 1, 1])]
-    sequences, key = draws(joint, 5), jax.random.key(0)
-    found = path_nlls(key, denoiser, sequences, schedules, batch=3)
-    rows = rows_of(denoiser)
-    for spent, row_key, tokens in zip(found, jax.random.split(key, 5), sequences.tolist(), strict=True):
-        order = jax.random.permutation(row_key, 4).tolist()
-        for nats, schedule in zip(spent, schedules, strict=True):
-            seen = [masked(tokens, order[:start], 2) for start in schedule.starts]
-            expected = -sum(rows[state][i, tokens[i]] for state, i in zip(seen, order, strict=True))
-            assert nats == pytest.approx(expected, rel=1e-12)
-    log_probs = rows[(2,) * 4]
-    marginal = [-sum(log_probs[i, a] for i, a in enumerate(x)) for x in np.asarray(sequences).tolist()]
-    assert found[:, 0] == pytest.approx(marginal)
-    again = path_nlls(jax.random.key(1), denoiser, sequences, schedules, batch=20)
-    assert again[:, 0] == pytest.approx(marginal)
-    assert not np.allclose(again[:, 1:], found[:, 1:])
-
-
-def test_the_oracle_one_token_a_step_is_the_likelihood():
-    joint = table_of(4, 2)
-    sequences = draws(joint, 8)
-    found = path_nlls(jax.random.key(0), Oracle(joint), sequences, [Schedule([1] * 4)])
-    assert found[:, 0] == pytest.approx(-np.log([float(joint.probs[tuple(x)]) for x in sequences.tolist()]))
 
 
 def circulation_by_loops(joint, denoiser):
@@ -250,10 +166,6 @@ def test_bad_input_is_refused():
         lambda: masked_losses(key, denoiser, good, rounds=0): "rounds is 0",
         lambda: masked_losses(key, denoiser, good, rounds=10**18): "PiB: want at most 4.0 GiB; use fewer",
         lambda: masked_losses(key, denoiser, good, batch=0): "batch is 0",
-        lambda: path_nlls(key, denoiser, good, []): "schedules is none",
-        lambda: path_nlls(key, denoiser, good, [steps], batch=0): "batch is 0",
-        lambda: path_nlls(key, denoiser, good, [Schedule([2])]): "a sum of n = 3",
-        lambda: path_nlls(key, denoiser, good, [steps, Schedule([4])]): "a sum of n = 3",
         lambda: sampled_circulation(key, denoiser, good, [2]): "numbers in 0..1",
         lambda: sampled_circulation(key, denoiser, good[:1], [0]): "at least two",
         lambda: sampled_circulation(key, denoiser, good, [0], batch=0): "batch is 0",

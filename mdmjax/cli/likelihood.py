@@ -1,0 +1,214 @@
+"""`mdmjax likelihood DIR [DECODER ...]`: how likely data are under the decoders of a trained model."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import mdmjax as mj
+
+from .._errors import refuse
+from ..studies.named_decoders import COMPARED, DECODERS
+from .choices import JSON, MODEL_FOLDER
+from .options import Command, Option, Parsed, Positional
+
+MODES = ("budget", "frontier", "schedules")
+SCHEDULES = ("llada_uniform", "dllm_cosine", "pyramid")  # beside the best
+STEPS = 16  # of decoders that take a schedule, if nothing is said (our choice)
+
+
+def run(parsed: Parsed) -> None:
+    """Score, tune or draw the frontier, and show."""
+    from ..studies import likelihood, own_law, tuning
+    from .inputs import check_picture, key_of, write_picture
+    from .output import show, track
+
+    values = parsed.values
+    check(values)
+    check_picture(values["plot"])
+    key = key_of(values["seed"])
+    trained = mj.open_model(values["folder"])
+    network, n = trained.network, trained.network.n
+    words = [parsed_word(word) for word in values["decoders"]]
+    priced = _cost(values["cost"], n)
+    import jax
+
+    drawing, scoring = jax.random.split(key)
+    sequences = trained.sequences(drawing, values["sequences"], values["data"], track)
+    curve: list[Any] = []
+
+    def schedules(steps: int) -> dict[str, Any]:
+        """The best of the loss curve, which is measured once where it is not stored, and those in use."""
+        if not curve:
+            curve.append(trained.curve(track)[0])
+        best = {"best": mj.optimal_schedule(curve[0], steps)}
+        return best | {name: mj.NAMED[name](n, steps) for name in SCHEDULES}
+
+    subject = trained.subject(values["data"])
+    about = {"orders": values["orders"], "batch": values["batch"], "subject": subject, "track": track}
+    steps = values["steps"] if values["steps"] is not None else min(STEPS, n)
+    if values["budget"] is not None:
+        about["cost"] = priced
+        report = tuning.budget_study(scoring, network, sequences, values["budget"], schedules, **about)
+    elif values["frontier"]:
+        about["cost"] = priced
+        report = tuning.frontier_study(scoring, network, sequences, _doubling(n), schedules, **about)
+    elif values["schedules"]:
+        ks = [k for k in _doubling(n) if k <= own_law.GRID // 2] if values["steps"] is None else [steps]
+        named = {name: {k: schedules(k)[name] for k in ks} for name in ("best", *SCHEDULES)}
+        report = own_law.own_law_study(scoring, network, sequences, ks, named=named, **about)
+    else:
+        given = words or [(name, {}) for name in COMPARED if not DECODERS[name].needs_truth]
+        named = [_named(name, own, values, network, steps, schedules) for name, own in given]
+        good, bad = likelihood.supported(named, network)
+        if bad and words:
+            refuse("decoder", bad[0].name, "one that only reveals its tokens", bad[0].why)
+        about |= {"cost": priced, "refused": bad}
+        report = likelihood.likelihood_study(scoring, network, good, sequences, **about)
+    write_picture(values["plot"], report)
+    show(dataclasses.replace(report), json=values["json"])
+
+
+def check(values: dict[str, Any]) -> None:
+    """Refuse, before any work, options that do not fit."""
+    from .._checks import check_integer
+    from .inputs import check_temperature
+
+    for name in ("sequences", "orders", "batch"):
+        check_integer(name, values[name], 2 if name == "sequences" else 1)
+    check_temperature(values["temperature"])
+    given = [name for name in MODES if values[name]]
+    if len(given) > 1:
+        refuse(", ".join(given), "given together", "only one of them")
+    if given and values["decoders"]:
+        refuse("decoder", values["decoders"][0], f"none with --{given[0]}", "it takes every family")
+    if values["plot"] is not None and not values["frontier"]:
+        refuse("plot", str(values["plot"]), "no picture", "it is drawn with --frontier")
+    for word in values["decoders"]:
+        parsed_word(word)
+
+
+def parsed_word(word: str) -> tuple[str, dict[str, Any]]:
+    """`NAME` or `NAME:KEY=VALUE,...`: a decoder with its parameters, its `steps` and its `schedule`."""
+    name, _, rest = word.partition(":")
+    if name not in DECODERS:
+        refuse("decoder", name, f"one of {', '.join(DECODERS)}")
+    knobs = {knob.name: knob.kind for knob in DECODERS[name].knobs if knob.size is None}
+    kinds = knobs | {"steps": int, "schedule": str}
+    found = {}
+    for pair in filter(None, rest.split(",")):
+        key, equals, value = pair.partition("=")
+        if not equals and len(knobs) == 1:
+            key, value = next(iter(knobs)), pair
+        if key not in kinds:
+            refuse(
+                "decoder", word, f"parameters among {', '.join(kinds)}, as {name}:{next(iter(kinds))}=VALUE"
+            )
+        try:
+            found[key] = kinds[key](value)
+        except ValueError:
+            refuse("decoder", word, f"a number for {key}")
+    return name, found
+
+
+def _named(name: str, own: dict[str, Any], values: dict, network: Any, steps: int, schedules: Any) -> Any:
+    """The decoder that a word names, with its schedule."""
+    from ..studies.naming import Setting
+    from .inputs import schedule_of
+
+    own = dict(own)
+    asked = {"counts": values["counts"], "steps": own.pop("steps", steps)}
+    label = own.pop("schedule", values["schedule"])
+    best = lambda: (None, "")
+    if label == "best" and asked["counts"] is None:
+        if not 1 <= asked["steps"] <= network.n:
+            refuse("steps", asked["steps"], f"an integer in 1..n with n = {network.n}")
+        schedule = schedules(asked["steps"])["best"]
+    else:
+        schedule, _ = schedule_of(asked, label, network.n, best)
+    setting = Setting(network, schedule, max(1, network.n // 2), values["temperature"])
+    found = DECODERS[name].named(setting, **own)
+    takes = not DECODERS[name].knobs and name not in ("dilated", "ascending")
+    shown = {"schedule": label, "steps": schedule.steps} if takes else {}
+    return found._replace(parameters={**shown, **found.parameters})
+
+
+def _doubling(n: int) -> list[int]:
+    """1, 2, 4, ... and `n`."""
+    return sorted({*(2**i for i in range(n.bit_length()) if 2**i <= n), n})
+
+
+def _cost(path: Path | None, n: int) -> Any:
+    """Milliseconds of a call by revealed tokens, between the rows of a table `revealed,milliseconds`."""
+    if path is None:
+        return None
+    import jax.numpy as jnp
+    import numpy as np
+
+    from ..files.arrays import read_text
+
+    wanted = "lines `revealed,milliseconds`, such as 0,41.5"
+    rows = []
+    for number, line in enumerate(read_text("cost", path).splitlines(), 1):
+        cells = line.replace(",", " ").split()
+        if not cells or (number == 1 and not cells[0][:1].isdigit()):
+            continue
+        try:
+            revealed, milliseconds = map(float, cells)
+        except ValueError:
+            refuse("cost", f"{line[:40]!r} in line {number} of {path}", wanted)
+        if not (0 <= revealed < n and 0 <= milliseconds < np.inf):
+            refuse(
+                "cost",
+                f"{line[:40]!r} in line {number} of {path}",
+                f"0 to {n - 1} revealed, and a time >= 0",
+            )
+        rows.append((revealed, milliseconds))
+    if not rows:
+        refuse("cost", f"{path}, without rows", wanted)
+    at, times = np.array(sorted(rows)).T
+    return jnp.asarray(np.interp(np.arange(n), at, times))
+
+
+COMMAND = Command(
+    "likelihood",
+    "Likelihood of held-out data under the decoders of a trained model: which is best, at what calls?",
+    run,
+    positionals=(
+        MODEL_FOLDER,
+        Positional(
+            "decoders",
+            "Decoders, as confidence or threshold:0.9 or random:schedule=best,steps=8; all without any.",
+            "DECODER",
+            required=False,
+            kind=str,
+            many=True,
+        ),
+    ),
+    options=(
+        Option("data", Path, None, "A text file; without it, the held-out files that the model never saw."),
+        Option("sequences", int, 256, "Sequences that are scored."),
+        Option(
+            "orders", int, 4, "Paths a sequence of decoders that are random: the bound tightens with more."
+        ),
+        Option("steps", int, None, "Steps of decoders that take a schedule [16]."),
+        Option("schedule", str, "llada_uniform", "Their schedule: best, or one in use.", "NAME"),
+        Option("counts", str, None, "Or its counts; they sum to n.", "S1,S2,..."),
+        Option("temperature", float, 1.0, "Tokens are drawn at it; at 0 they are scored as drawn at 1."),
+        Option("budget", float, None, "Tune every family to that many mean calls; which is best?", "CALLS"),
+        Option("frontier", bool, False, "NLL against calls for every family."),
+        Option("schedules", bool, False, "Is the loss curve's best schedule best for the own law too?"),
+        Option(
+            "cost", Path, None, "Milliseconds of a call by revealed tokens: what paths take.", "FILE.csv"
+        ),
+        Option("plot", Path, None, "Draw the frontier into this .png or .pdf."),
+        Option("batch", int, 64, "Sequences that the model sees at once: bounds the memory."),
+        Option("seed", int, 0, "Seed of the sequences and of random orders."),
+        JSON,
+    ),
+    examples=(
+        ("mdmjax likelihood model", "every decoder at 16 steps"),
+        ("mdmjax likelihood model random:schedule=best,steps=8 threshold:0.9", "two of them"),
+        ("mdmjax likelihood model --budget 16", "the best within 16 calls, tuned on half of the data"),
+        ("mdmjax likelihood model --frontier --plot frontier.png", "NLL against calls"),
+    ),
+)

@@ -1,0 +1,166 @@
+"""Which decoder is best for a model: families tuned to a number of calls, and the frontier of all of them.
+
+A family is a decoder by name with the one parameter that trades calls for likelihood: a threshold, a
+factor, a bound in nats, or the counts of a schedule.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._errors import refuse
+from .._types import Array, Float, Int, Key
+from ..denoisers.base import AbstractDenoiser
+from ..laws.likelihood import decoder_paths
+from ..schedules.schedule import Schedule
+from .law_report import Named
+from .likelihood import likelihood_study
+from .likelihood_report import LikelihoodReport
+from .named_decoders import DECODERS
+from .naming import Setting
+from .report import Subject, Track, untracked
+
+Value = Callable[[float, int, int], float]
+LEAST = 1e-3  # nats, or the factor, that no position passes but the best (our choice)
+GRID, ROUNDS = 9, 3  # values tried at once, and how often the interval between two of them is cut so
+
+TUNED: dict[str, tuple[str, Value]] = {
+    "threshold": ("threshold", lambda u, n, q: u),
+    "factor": ("factor", lambda u, n, q: _between(n + 2.0, u)),
+    "entropy-bounded": ("bound", lambda u, n, q: _between(n * math.log(q) + 1.0, u)),
+    "entropy-sum": ("threshold", lambda u, n, q: _between(n * math.log(q) + 1.0, u)),
+}
+"""The parameter of a family, from one call at `u = 0` to one token a call at `u = 1`, by `n` and `q`."""
+
+COUNTED = ("random", "l2r", "confidence", "entropy", "margin", "low-confidence")
+"""Families that take a schedule."""
+
+Schedules = Callable[[int], Mapping[str, Schedule]]
+"""Schedules of a number of steps by name, that of the loss curve as `best` among them."""
+
+
+def _between(most: float, u: float) -> float:
+    """From `most` down to `LEAST`, evenly in logarithms."""
+    return most * (LEAST / most) ** u
+
+
+def tuned_to_calls(
+    key: Key[Array, ""],
+    denoiser: AbstractDenoiser,
+    name: str,
+    sequences: Int[Array, "samples n"],
+    calls: float,
+    *,
+    batch: int = 64,
+) -> Named:
+    """The decoder `name` of `TUNED` with the most mean calls on `sequences` that are no more than `calls`.
+
+    By `ROUNDS` grids of `GRID` values, each between two neighbours of the one before: mean calls rise along
+    `u`, up to the noise of their sequences.
+
+    >>> import mdmjax as mj
+    >>> bits = mj.noisy_repeated_bit(4, 0.1)
+    >>> words = jax.vmap(bits.sample)(jax.random.split(jax.random.key(0), 20))
+    >>> found = tuned_to_calls(jax.random.key(1), mj.Oracle(bits), "threshold", words, 2)
+    >>> 0.5 < found.parameters["threshold"] < 0.95
+    True
+    """
+    knob, value = TUNED[name]
+    setting, low, high = Setting(denoiser, Schedule([denoiser.n]), denoiser.n), 0.0, 1.0
+    for _ in range(ROUNDS):
+        places = np.linspace(low, high, GRID)
+        named = [_with(name, setting, knob, value(u, denoiser.n, denoiser.q)) for u in places]
+        found = decoder_paths(key, denoiser, [one.decoder for one in named], sequences, batch=batch)
+        within = np.flatnonzero([paths.calls.mean() <= calls for paths in found])
+        best = int(within[-1]) if within.size else 0
+        low, high = places[best], places[min(best + 1, GRID - 1)]
+    return named[best]
+
+
+def budget_study(
+    key: Key[Array, ""],
+    denoiser: AbstractDenoiser,
+    sequences: Int[Array, "samples n"],
+    calls: float,
+    schedules: Schedules,
+    *,
+    orders: int = 4,
+    batch: int = 64,
+    cost: Float[Array, " revealed"] | None = None,
+    subject: Subject | None = None,
+    track: Track = untracked,
+) -> LikelihoodReport:
+    """Every family tuned to `calls` mean calls on half of the sequences, its NLL on the other half.
+
+    Thresholds, factors and bounds are tuned to the calls; a family that takes a schedule gets the one of
+    `schedules` whose NLL is least on the first half. Temperatures are left at 1.
+
+    Raises:
+        InvalidInputError: as `likelihood_study`; `calls` outside `1..n`; fewer than four sequences.
+    """
+    n, size = denoiser.n, sequences.shape[0]
+    if not 1 <= calls <= n:
+        refuse("budget", calls, f"a number of calls in 1..{n}")
+    if size < 4:
+        refuse("sequences", size, "an integer >= 4", "half of them tune, the others judge")
+    tuning, judging = sequences[: size // 2], sequences[size // 2 :]
+    choosing, scoring = jax.random.split(key)
+    named = []
+    for name in track((*COUNTED, *TUNED), "tuning"):
+        if name in TUNED:
+            named.append(tuned_to_calls(choosing, denoiser, name, tuning, calls, batch=batch))
+            continue
+        every = counted(denoiser, name, schedules(int(calls)))
+        report = likelihood_study(choosing, denoiser, every, tuning, orders=orders, batch=batch)
+        named.append(every[report.first])
+    about: dict[str, Any] = {
+        "orders": orders,
+        "batch": batch,
+        "cost": cost,
+        "subject": subject,
+        "track": track,
+    }
+    report = likelihood_study(scoring, denoiser, named, judging, **about)
+    order = np.argsort([one.nll.mean() for one in report.scored], kind="stable")
+    return dataclasses.replace(report, budget=calls, scored=[report.scored[i] for i in order], first=0)
+
+
+def frontier_study(
+    key: Key[Array, ""],
+    denoiser: AbstractDenoiser,
+    sequences: Int[Array, "samples n"],
+    steps: Sequence[int],
+    schedules: Schedules,
+    **about: Any,
+) -> LikelihoodReport:
+    """NLL against calls: `GRID` values of every tuned family, and every schedule family at each of `steps`.
+
+    Raises:
+        InvalidInputError: as `likelihood_study`, which takes the other arguments.
+    """
+    setting = Setting(denoiser, Schedule([denoiser.n]), denoiser.n)
+    named = [one for name in COUNTED for k in steps for one in counted(denoiser, name, schedules(k))]
+    for name, (knob, value) in TUNED.items():
+        values = (value(u, denoiser.n, denoiser.q) for u in np.linspace(0, 1, GRID))
+        named += [_with(name, setting, knob, one) for one in values]
+    return likelihood_study(key, denoiser, named, sequences, **about)
+
+
+def counted(denoiser: AbstractDenoiser, name: str, schedules: Mapping[str, Schedule]) -> list[Named]:
+    """A family that takes a schedule, with each of them."""
+    found = []
+    for label, schedule in schedules.items():
+        setting = Setting(denoiser, schedule, denoiser.n)
+        one = DECODERS[name].named(setting)
+        found.append(
+            one._replace(parameters={"schedule": label, "steps": schedule.steps, **one.parameters})
+        )
+    return found
+
+
+def _with(name: str, setting: Setting, knob: str, value: float) -> Named:
+    return DECODERS[name].named(setting, **{knob: float(value)})
