@@ -36,7 +36,7 @@ def run(parsed: Parsed) -> None:
         report = _hugging_face(values, Path(model.removeprefix(HUGGING_FACE)), path)
     else:
         report = _trained(values, Path(model), path)
-    write_loss_table(path, report.losses.rows())
+        write_loss_table(path, report.losses.rows())
     show(dataclasses.replace(report, model=model, file=str(path)), json=values["json"])
 
 

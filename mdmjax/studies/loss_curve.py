@@ -77,7 +77,9 @@ class LossCurveReport(AbstractReport):
         columns = [Column("masked tokens", 0)]
         columns += [Column(name, at, "{:.4f}".format) for at, name in ((1, "nats each"), (2, "stderr"))]
         nll, error = found["nll_one_by_one"], found["nll_one_by_one_stderr"]
-        rate = f"{self.seconds:.1f} s, {self.calls_per_second:.0f} a second once compiled"
+        rate = f"{self.seconds:.1f} s"
+        if self.calls_per_second:
+            rate += f", {self.calls_per_second:.0f} a second once compiled"
         every = "every number of them" if counts.size == n else f"{counts.size} numbers of them"
         return [
             f"{self.sequences} {self.what} of {n} tokens, with {every} masked",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..files.loss_table import write_loss_table
 from ..files.measurement import Rows, kept_rows
 from ..losses.logits_model import LogitsFn
 from ..losses.masks import MaskKind
@@ -44,7 +45,9 @@ def measure_study(
     batch: int = 64,
     track: Track = untracked,
 ) -> LossCurveReport:
-    """The masked losses of a measurable by `measure`; with a `path` its rows are kept beside it till the end.
+    """The masked losses of a measurable by `measure`; with a `path` its table is written there, as CSV.
+
+    Till then its rows are kept beside it, so that a measurement that is stopped goes on.
 
     Raises:
         InvalidInputError: as `measure`; rows beside `path` of another measurement.
@@ -54,29 +57,26 @@ def measure_study(
     [0.6931, 0.6931]
     """
     options = {**measurable.options, "masks": masks, "cfg_scale": cfg_scale}
-    times = [time.monotonic()]
+    times = [(time.monotonic(), 0)]
 
     def run(rows: Rows | None) -> Measured:
         def keep(losses: np.ndarray) -> None:
             if rows is not None:
                 rows.keep(losses)
-            times.append(time.monotonic())
+            times.append((time.monotonic(), losses.size))
 
         known = None if rows is None else rows.known
-        more = {"batch": batch, "known": known, "keep": keep, "track": track}
-        return measure(
-            seed, measurable.logits_fn, measurable.data, mask_id=measurable.mask_id, **options, **more
-        )
+        more = {"mask_id": measurable.mask_id, "batch": batch, "known": known, "keep": keep, "track": track}
+        return measure(seed, measurable.logits_fn, measurable.data, **options, **more)
 
     if path is None:
         found = run(None)
     else:
-        told = {"seed": seed, **measurable.facts, "data": digest(measurable.data)}
-        told |= {
-            name: digest(x) if isinstance(x, np.ndarray) else to_plain(x) for name, x in options.items()
-        }
-        with kept_rows(path, told) as rows:
+        facts = {"seed": seed, **measurable.facts, "data": measurable.data, **options}
+        facts = {name: digest(x) if isinstance(x, np.ndarray) else to_plain(x) for name, x in facts.items()}
+        with kept_rows(path, facts) as rows:
             found = run(rows)
+            write_loss_table(path, found.losses.rows())
     return _report(found, times, measurable, masks, batch)
 
 
@@ -99,7 +99,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def _report(
-    found: Measured, times: list[float], measurable: Measurable, masks: str, batch: int
+    found: Measured, times: list[tuple[float, int]], measurable: Measurable, masks: str, batch: int
 ) -> LossCurveReport:
     """What was found, with what its reader should know."""
     lengths, n = found.plan.regions.sum(axis=1), found.losses.n
@@ -115,11 +115,10 @@ def _report(
         )
     if found.batch < batch:
         notes.insert(0, f"The memory was full with {batch} sequences at once: {found.batch} were taken.")
-    calls, seconds = found.calls, times[-1] - times[0]
-    parts = len(times) - 1
-    rate = calls / max(seconds, 1e-9)
-    if parts > 2:
-        rate = calls * (parts - 1) / parts / max(times[-1] - times[1], 1e-9)
+    (start, *at), (_, *rows) = np.array(times).T
+    rate = 0.0  # of the batches after the first one, which compiles
+    if len(at) > 1:
+        rate = found.calls / found.plan.rows * sum(rows[1:]) / max(at[-1] - at[0], 1e-9)
     facts = {
         "mask_ratio": np.unique(found.losses.n_masked) / n,
         "shortest": lengths.min(),
@@ -130,4 +129,4 @@ def _report(
         "neighbours": found.neighbours,
     }
     more = {"what": measurable.what, "facts": facts, "notes": tuple(notes)}
-    return LossCurveReport(found.losses, calls, seconds, rate, **more)
+    return LossCurveReport(found.losses, found.calls, max(at, default=start) - start, rate, **more)
