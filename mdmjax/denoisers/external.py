@@ -1,4 +1,4 @@
-r"""Anybody's model as a denoiser: a function of the host from ids to logits, called by compiled programs."""
+r"""Anybody's model as a denoiser: a function of the host from ids to logits, called by programs."""
 
 import dataclasses
 import sys
