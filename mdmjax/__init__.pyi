@@ -75,6 +75,7 @@ from .laws.likelihood import decoder_paths as decoder_paths
 from .laws.likelihood import exact_nll as exact_nll
 from .losses.exact import denoiser_loss_curve as denoiser_loss_curve
 from .losses.exact import kl_split as kl_split
+from .losses.measure import measure as measure
 from .losses.prefix import prefix_losses as prefix_losses
 from .losses.sampled import masked_losses as masked_losses
 from .policies.bellman import any_policy as any_policy

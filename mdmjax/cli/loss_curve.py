@@ -1,41 +1,114 @@
-"""`mdmjax loss-curve DIR`: the masked-loss curve of a trained model on held-out data."""
+"""`mdmjax loss-curve MODEL`: the masked-loss curve of a model on data that it was not trained on."""
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import mdmjax as mj
 
-from .choices import JSON, MEASURING, MODEL_FOLDER
-from .options import Command, Option, Parsed
+from .._errors import refuse
+from .choices import JSON, MEASURING
+from .options import Command, Option, Parsed, Positional
+
+HUGGING_FACE = "hf:"
 
 
 def run(parsed: Parsed) -> None:
-    """Measure, write the file, and show."""
+    """Measure, write the file, and show; or write the script that measures elsewhere."""
     from ..files.loss_table import write_loss_table
-    from ..studies.trained import LOSS_CURVE
-    from .inputs import check_suffix, key_of
-    from .output import show, track
+    from .inputs import check_suffix
+    from .output import show, write
 
-    values, folder = parsed.values, parsed.values["folder"]
-    key, path = key_of(values["seed"]), values["out"] or folder / LOSS_CURVE
-    trained = mj.open_model(folder)
+    values, model = parsed.values, str(parsed.values["folder"] or "")
+    if (script := values["script"]) is not None:
+        from ..files.atomic import write_bytes
+
+        check_suffix("script", script, ".py")
+        write_bytes(script, (Path(__file__).parent.parent / "studies" / "measure_torch.py").read_bytes())
+        write(f"written to {script}: it needs torch and NumPy only\n")
+        return
+    if not model:
+        refuse("MODEL", "not given", "a folder of `mdmjax train`, or hf:FOLDER of Hugging Face")
+    is_hf = model.startswith(HUGGING_FACE)
+    path = values["out"] or (Path() if is_hf else Path(model)) / "loss_curve.csv"
+    if is_hf:
+        check_suffix("out", path, ".csv")
+        report = _hugging_face(values, Path(model.removeprefix(HUGGING_FACE)), path)
+    else:
+        report = _trained(values, Path(model), path)
+        write_loss_table(path, report.losses.rows())
+    show(dataclasses.replace(report, model=model, file=str(path)), json=values["json"])
+
+
+def _trained(values: dict[str, Any], folder: Path, path: Path) -> Any:
+    """The report of what `mdmjax train` wrote."""
+    from .inputs import check_suffix, key_of
+    from .output import track
+
+    for option in OUTSIDE:
+        if values[option.key] != option.default:
+            refuse(option.name, values[option.key], "left out", f"it is for {HUGGING_FACE}FOLDER")
+    key, trained = key_of(values["seed"]), mj.open_model(folder)
     check_suffix("out", path, ".csv")
     sizes = {name: values[name] for name in ("sequences", "batch")}
-    report = mj.loss_curve_study(key, trained.network, trained.held_out(track), **sizes, track=track)
-    write_loss_table(path, report.losses.table())
-    show(dataclasses.replace(report, model=str(folder), file=str(path)), json=values["json"])
+    return mj.loss_curve_study(key, trained.network, trained.held_out(track), **sizes, track=track)
 
+
+def _hugging_face(values: dict[str, Any], folder: Path, path: Path) -> Any:
+    """The report of a folder of Hugging Face on the sequences of a file."""
+    from ..studies.hugging_face import open_hugging_face
+    from ..studies.measure import measure_study
+    from .inputs import key_of
+    from .output import track
+
+    key_of(values["seed"])
+    if values["data"] is None:
+        refuse(
+            "data",
+            "not given",
+            "a text, .fasta or .jsonl file",
+            "sequences that the model was not trained on",
+        )
+    opening = ("device", "dtype", "trust_remote_code", "shift", "mask_id")
+    model = open_hugging_face(folder, **{name: values[name] for name in opening})
+    measurable = model.measurable(values["data"], length=values["length"], most=values["sequences"])
+    how = {name: values[name] for name in ("masks", "cfg_scale", "batch")}
+    return measure_study(values["seed"], measurable, path, **how, track=track)
+
+
+OUTSIDE = (
+    Option("data", Path, None, "With hf: sequences; .fasta, .jsonl of `text` or of `prompt` and `answer`, "
+           "else one a line.", "FILE"),
+    Option("length", int, None, "With hf: a text is cut into windows of this many tokens."),
+    Option("device", str, None, "With hf: torch's device; cuda if there is one, else cpu."),
+    Option("dtype", str, "float32", "With hf: of the weights.", choices=("float32", "bfloat16", "float16")),
+    Option("trust-remote-code", bool, False, "With hf: run the folder's code, as LLaDA and Dream need."),
+    Option("shift", int, None, "With hf: 1 where output i - 1 predicts position i; 1 for Dream, else 0."),
+    Option("mask-id", int, None, "With hf: the mask, where neither tokenizer nor configuration has one."),
+    Option("masks", str, "nested", "With hf: an order a sequence, one a call, or one and its reverse.",
+           choices=("nested", "independent", "antithetic")),
+    Option("cfg-scale", float, 0.0, "With hf: guidance as in LLaDA's sampler; two calls a row."),
+)  # fmt: skip
 
 COMMAND = Command(
     "loss-curve",
-    "Masked-loss curve of a trained model by number of masked tokens, on data it was not trained on.",
+    "Masked-loss curve of a model by number of masked tokens, on data it was not trained on.",
     run,
-    positionals=(MODEL_FOLDER,),
+    positionals=(
+        Positional("folder", "Folder of `mdmjax train`, or hf:FOLDER of Hugging Face.", "MODEL", False),
+    ),
     options=(
-        Option("out", Path, None, "Where it goes; DIR/loss_curve.csv, for `mdmjax decode`.", "FILE.csv"),
+        Option("out", Path, None, "Where it goes; MODEL/loss_curve.csv, for `mdmjax decode`; with hf here.",
+               "FILE.csv"),
         *MEASURING,
         Option("seed", int, 0, "Seed of the sequences and of their masks."),
+        *OUTSIDE,
+        Option("script", Path, None, "Only write a script that measures torch models.", "FILE.py"),
         JSON,
     ),
-    examples=(("mdmjax loss-curve model", "then: mdmjax schedule loss-curve model/loss_curve.csv"),),
-)
+    examples=(
+        ("mdmjax loss-curve model", "then: mdmjax schedule loss-curve model/loss_curve.csv"),
+        ("mdmjax loss-curve hf:esm2 --data proteins.fasta", "a local folder; pip install 'mdmjax[hf]'"),
+        ("mdmjax loss-curve --script measure.py", "to paste beside a torch model"),
+    ),
+)  # fmt: skip

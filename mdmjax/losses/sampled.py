@@ -1,6 +1,5 @@
 r"""The masked-loss curve of a denoiser, measured on sequences: every mask count as often as any other."""
 
-import math
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -15,6 +14,7 @@ from ..denoisers.base import AbstractDenoiser
 from ..information.estimate import Estimate
 from ..information.loss_curve import LossTable, mean_losses
 from ..schedules.schedule import Schedule, check_total
+from .masks import mask_counts
 
 # Calls of a denoiser that run at once (our choice); bytes that a call leaves behind, and that all may.
 BATCH, ROW_BYTES, MAX_ROWS_BYTES = 64, 64, 2**32
@@ -40,11 +40,19 @@ class MaskedLosses(eqx.Module):
         errors = [self._stderr((self.n_masked == one) / rows[self.n - one]) for one in m]
         return LossTable(self.n, m, means[self.n - m], count=rows[self.n - m], stderr=np.array(errors))
 
+    def rows(self) -> LossTable:
+        """Every row with its sequence: what keeps standard errors, and halves by sequence, possible."""
+        count = np.ones_like(self.loss)
+        return LossTable(self.n, self.n_masked, self.loss, count=count, sequence=self.sequence)
+
     def nll(self, schedule: Schedule, *, less: Schedule | None = None) -> Estimate:
         r"""$\sum_t s_t c(N_t)$ of `schedule` in nats, less that of `less`: what both share cancels."""
         for one in (schedule, less or schedule):
             check_total(one, self.n)
-        weights = schedule.weights - (0 if less is None else less.weights)
+        return self.total(schedule.weights - (0 if less is None else less.weights))
+
+    def total(self, weights: np.ndarray) -> Estimate:
+        r"""$\sum_m w_m c(m)$ in nats, $m$ tokens revealed; refused where a weight has no rows."""
         rows = mean_losses(self.n, self.n_masked, self.loss)[1]
         missing = np.flatnonzero((weights != 0) & (rows == 0))
         if missing.size:
@@ -111,15 +119,6 @@ def masked_losses(
         where = f"{loss[row]} with {n_masked[row]} masked tokens of sequence {sequence[row]}"
         refuse("loss", where, "finite nats", "the denoiser rules out what occurs, or is not a number")
     return MaskedLosses(n, sequence, n_masked, np.maximum(loss, 0.0))
-
-
-def mask_counts(
-    place: Int[np.ndarray, " samples"], n: int, rounds: int
-) -> Int[np.ndarray, "rounds samples"]:
-    """How many tokens of each sequence are masked in each round: see `masked_losses`."""
-    size = place.size
-    start = np.array([r * size + r * size // math.lcm(size, n) for r in range(rounds)])
-    return (start[:, None] + place[None, :]) % n + 1
 
 
 def joined(parts: Sequence[MaskedLosses]) -> MaskedLosses:

@@ -2,15 +2,17 @@
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax
+import numpy as np
 
 from .._errors import check_bytes, refuse
 from .._types import Array, Key
 from ..denoisers.base import AbstractDenoiser
+from ..information.estimate import Estimate
 from ..losses.sampled import MAX_ROWS_BYTES, ROW_BYTES, MaskedLosses, joined, masked_losses
-from ..schedules.schedule import Schedule
 from ..training.data import AbstractData, draw_batch
 from .report import AbstractReport, Track, untracked
 from .table import Column, Part, Table
@@ -21,9 +23,10 @@ PARTS = 16  # most steps of the progress bar
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LossCurveReport(AbstractReport):
-    """Losses in nats a masked token by number of masked tokens, each sequence masked at every number.
+    """Losses in nats a masked token by number of masked tokens, on as many sequences of `what`.
 
-    `calls_per_second` is the rate of all but the first part, which compiles.
+    `calls_per_second` is the rate of all but the first part, which compiles. `facts` are further keys of
+    the JSON, `notes` what the reader should know.
     """
 
     schema: ClassVar[str] = "mdmjax.report.loss_curve"
@@ -33,42 +36,58 @@ class LossCurveReport(AbstractReport):
     calls_per_second: float
     model: str | None = None
     file: str | None = None
+    what: str = dataclasses.field(default="held-out sequences", metadata={"json": False})
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict, metadata={"json": False})
+    notes: tuple[str, ...] = dataclasses.field(default=(), metadata={"json": False})
 
     @property
     def sequences(self) -> int:
         """How many sequences it was measured on."""
-        return self.calls // self.losses.n
+        return np.unique(self.losses.sequence).size
+
+    def one_by_one(self) -> Estimate:
+        """The NLL of a sequence, one token a step in random order; straight lines between mask counts."""
+        n, measured = self.losses.n, self.losses.n - np.unique(self.losses.n_masked)[::-1]
+        weights = np.zeros(n)
+        each = [np.interp(np.arange(n), measured, one) for one in np.eye(measured.size)]
+        weights[measured] = np.sum(each, axis=1)
+        return self.losses.total(weights)
 
     def fields(self) -> dict[str, Any]:
         """Everything that JSON has."""
-        table, n = self.losses.table(), self.losses.n
-        one_by_one = self.losses.nll(Schedule([1] * n))
+        table, n, nll = self.losses.table(), self.losses.n, self.one_by_one()
         names = ("n_masked", "loss", "stderr", "count")
         return {
             **super().fields(),
             **{name: getattr(table, name) for name in names},
             "n": n,
             "sequences": self.sequences,
-            "nll_one_by_one": one_by_one.mean,
-            "nll_one_by_one_stderr": one_by_one.stderr,
+            "nll_one_by_one": nll.mean,
+            "nll_one_by_one_stderr": nll.stderr,
+            **self.facts,
             "next": f"mdmjax schedule loss-curve {self.file} --isotonic",
         }
 
     def tables(self) -> list[Part]:
         """A short table: one token masked, half of them, all of them."""
         found, n = self.fields(), self.losses.n
-        shown = sorted({1, -(-n // 4), -(-n // 2), -(-3 * n // 4), n})
-        rows = [(m, found["loss"][m - 1], found["stderr"][m - 1]) for m in shown]
+        counts, wanted = found["n_masked"], (1, -(-n // 4), -(-n // 2), -(-3 * n // 4), n)
+        shown = sorted({int(np.argmin(np.abs(counts - m))) for m in wanted})
+        rows = [(counts[at], found["loss"][at], found["stderr"][at]) for at in shown]
         columns = [Column("masked tokens", 0)]
         columns += [Column(name, at, "{:.4f}".format) for at, name in ((1, "nats each"), (2, "stderr"))]
         nll, error = found["nll_one_by_one"], found["nll_one_by_one_stderr"]
-        rate = f"{self.seconds:.1f} s, {self.calls_per_second:.0f} a second once compiled"
+        rate = f"{self.seconds:.1f} s"
+        if self.calls_per_second:
+            rate += f", {self.calls_per_second:.0f} a second once compiled"
+        every = "every number of them" if counts.size == n else f"{counts.size} numbers of them"
         return [
-            f"{self.sequences} held-out sequences of {n} tokens, with every number of them masked",
+            f"{self.sequences} {self.what} of {n} tokens, with {every} masked",
             Table(columns, rows),
             f"One token a step in random order: NLL {nll:.4f} +- {error:.4f} nats a sequence, "
             f"{nll / n:.4f} a token (+-: standard error over sequences).",
             f"{self.calls} calls of the model in {rate}.",
+            *self.notes,
             *([f"written to {self.file}; next:\n  {found['next']}"] if self.file else []),
         ]
 

@@ -64,8 +64,9 @@ def test_a_curve_is_measured_and_scheduled(capsys, tmp_path):
     found = result_of(capsys, "loss-curve", "chain", "--out", path, "--sequences", "34")
     assert (found["n"], found["calls"], found["count"]) == (6, 204, [34] * 6)
     table = read_loss_table(path)
-    assert table.loss.tolist() == found["loss"]
-    assert table.stderr.tolist() == found["stderr"]
+    means = [table.loss[table.n_masked == m].mean() for m in found["n_masked"]]
+    assert means == pytest.approx(found["loss"], rel=1e-12)
+    assert min(found["stderr"]) > 0  # the file has every row with its sequence instead
     # A network at its start knows little: about log 2 nats a bit.
     assert found["loss"] == pytest.approx([np.log(2)] * 6, abs=0.2)
     assert found["nll_one_by_one"] == pytest.approx(sum(found["loss"]))
