@@ -51,7 +51,7 @@ class LossCurveReport(AbstractReport):
             "sequences": self.sequences,
             "nll_one_by_one": one_by_one.mean,
             "nll_one_by_one_stderr": one_by_one.stderr,
-            "next": f"mdmjax schedule loss-curve {self.file} --isotonic",
+            "next": f"mdmjax schedule loss-curve {self.file}",
         }
 
     def tables(self) -> list[Part]:
