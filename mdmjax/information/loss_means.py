@@ -122,7 +122,8 @@ def loss_means(table: LossTable) -> LossMeans:
     pooled = np.sum(degrees * variance * count) / np.sum(degrees) / count
     stderr = np.sqrt((PRIOR_DEGREES * pooled + degrees * variance) / (PRIOR_DEGREES + degrees))
     kind, left = ("rows", rows - points) if table.sequence is None else ("sequences", groups - 1)
-    return LossMeans(table, at, loss, kind, stderr, left, group, shares, np.where(degrees == 0, pooled, 0.0))
+    alone = np.where(degrees == 0, pooled, 0.0)
+    return LossMeans(table, at, loss, kind, stderr, float(left), group, shares, alone)
 
 
 def _parted(level: np.ndarray, ties: np.ndarray, coins: np.ndarray) -> Bool[np.ndarray, " groups"]:
