@@ -3,7 +3,14 @@
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from mdmjax import markov_curve, noisy_bit_curve, pairs_curve, parity_curve, permutation_curve, symmetric_chain
+from mdmjax import (
+    markov_curve,
+    noisy_bit_curve,
+    pairs_curve,
+    parity_curve,
+    permutation_curve,
+    symmetric_chain,
+)
 from mdmjax.information.closed_form import mds_curve
 
 from . import _run

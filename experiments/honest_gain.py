@@ -1,4 +1,4 @@
-"""Schedules of noisy loss tables: how losses are interpolated, which curve is chosen on, what a gain is worth."""
+"""Schedules of noisy loss tables: losses between rows, the curve that is chosen on, what a gain is worth."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -74,11 +74,13 @@ def grids(n: int) -> dict[str, np.ndarray]:
         "5 bins": np.array([12, 32, 52, 76, 96]) * n // 104,
         "10 geometric": np.geomspace(1, n, 10).round().astype(int),
     }
-    return {name: np.unique([*ends, *(one for one in masked if one >= 1)]) for name, masked in chosen.items()}
+    return {
+        name: np.unique([*ends, *(one for one in masked if one >= 1)]) for name, masked in chosen.items()
+    }
 
 
 def interpolation(config: Config) -> dict[str, np.ndarray]:
-    """Errors in nats of rules without noise: of the predicted NLL of equal and best steps; excess of the choice."""
+    """Without noise, in nats: errors of the predicted NLL of equal and best steps; excess of the choice."""
     curves = loss_curves(config.n)
     shape = len(RULES), len(grids(config.n)), len(curves)
     uniform, best, excess = np.zeros((3, *shape))
@@ -107,7 +109,10 @@ def candidates(bags: int) -> dict[str, Callable[[LossCurve], LossCurve]]:
 
     def bagged(fit: Callable[[LossCurve], LossCurve]) -> Callable[[LossCurve], LossCurve]:
         def mean(curve: LossCurve) -> LossCurve:
-            generator, (loss, stderr) = np.random.default_rng(0), map(np.asarray, (curve.loss, curve.stderr))
+            generator, (loss, stderr) = (
+                np.random.default_rng(0),
+                map(np.asarray, (curve.loss, curve.stderr)),
+            )
             noise = stderr * generator.normal(size=(bags, curve.n))
             at = np.flatnonzero(curve.measured)
             drawn = (between_rows(curve.n, at, (loss + z)[at]) for z in noise)
@@ -133,7 +138,7 @@ def candidates(bags: int) -> dict[str, Callable[[LossCurve], LossCurve]]:
 
 
 def choice(config: Config, progress: Progress) -> dict[str, np.ndarray]:
-    """How much the schedule chosen on each curve costs over the true optimum, in nats, mean of noisy tables."""
+    """What the schedule chosen on each curve costs over the true optimum, in nats, mean of noisy tables."""
     curves, rules = loss_curves(config.n), candidates(config.bags)
     excess = np.zeros((len(rules), len(config.every), len(config.stderrs), len(curves)))
     for c, loss in enumerate(progress(list(curves.values()), "choices")):
@@ -152,10 +157,12 @@ def choice(config: Config, progress: Progress) -> dict[str, np.ndarray]:
 
 
 def coverage(config: Config, progress: Progress) -> dict[str, np.ndarray]:
-    """Gains over equal steps: what is promised, what is true, and how often the interval holds the truth."""
+    """Gains over equal steps: promised, true and honest, and how often the interval holds the true one."""
     curves, rows = main_curves(config.n), []
     kinds = {"stderr": _with_stderr, "rows": _repeated, "sequences": _clustered}
-    for case, (name, every, kind, fit) in enumerate(progress(list(_cases(curves, config.every, kinds)), "coverage")):
+    for case, (name, every, kind, fit) in enumerate(
+        progress(list(_cases(curves, config.every, kinds)), "coverage")
+    ):
         loss, masked = curves[name], _masked(config.n, every)
         true, even = LossCurve(loss), llada_uniform(config.n, config.steps)
         generator, found = np.random.default_rng([config.seed, case]), []
@@ -168,11 +175,17 @@ def coverage(config: Config, progress: Progress) -> dict[str, np.ndarray]:
             honest = honest_gains(key, means, config.steps, {"even": even}, **options)["even"]
             gain = _gain(true, even, chosen)
             low, high = honest.interval
-            found.append((_gain(measured, even, chosen), gain, honest.gain, honest.stderr, low <= gain <= high))
+            found.append(
+                (_gain(measured, even, chosen), gain, honest.gain, honest.stderr, low <= gain <= high)
+            )
         best = _gain(true, even, optimal_schedule(true, config.steps))
         rows.append((best, *np.mean(found, axis=0), np.std(found, axis=0)[2]))
     keys = ("best", "promised", "true", "honest", "honest_stderr", "covered", "honest_spread")
-    words = zip(("curve", "every", "errors", "fit"), zip(*_cases(curves, config.every, kinds)), strict=True)
+    words = zip(
+        ("curve", "every", "errors", "fit"),
+        zip(*_cases(curves, config.every, kinds), strict=True),
+        strict=True,
+    )
     numbers = zip(keys, np.array(rows).T, strict=True)
     return {f"case_{key}": np.array(value) for key, value in (*words, *numbers)}
 

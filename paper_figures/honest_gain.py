@@ -56,6 +56,7 @@ def _choice(axes: Axes, arrays: dict[str, np.ndarray]) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks(stderr, [f"{one:g}" for one in stderr])
+    axes.set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
     axes.minorticks_off()
     axes.set_xlabel("standard error of a row, nats")
     axes.set_ylabel("true excess over the optimum, nats")
@@ -68,7 +69,14 @@ def _gains(axes: Axes, arrays: dict[str, np.ndarray]) -> None:
     old, new = (np.flatnonzero(with_stderr & (arrays["case_fit"] == fit)) for fit in ("rows", "spline"))
     place = np.arange(new.size)
     axes.plot(place - 0.25, arrays["case_promised"][old], "x", color="0.45", label="rows: promised")
-    axes.plot(place - 0.25, arrays["case_true"][old], "s", color="0.45", markerfacecolor="white", label="rows: true")
+    axes.plot(
+        place - 0.25,
+        arrays["case_true"][old],
+        "s",
+        color="0.45",
+        markerfacecolor="white",
+        label="rows: true",
+    )
     error = 1.96 * arrays["case_honest_stderr"][new]
     bar = {"color": "black", "linestyle": "", "marker": "o", "elinewidth": 0.8}
     axes.errorbar(place + 0.1, arrays["case_honest"][new], error, label="spline: honest, 95%", **bar)
@@ -80,7 +88,8 @@ def _gains(axes: Axes, arrays: dict[str, np.ndarray]) -> None:
     axes.tick_params(axis="x", labelsize=5.5)
     axes.set_xlabel("curve, and the share of mask counts measured")
     axes.set_ylabel("gain over equal steps, nats")
-    axes.legend(loc="upper right", fontsize=6.5)
+    axes.set_ylim(top=1.5 * arrays["case_promised"].max())
+    axes.legend(loc="upper center", fontsize=6.5, ncols=2)
     panel_label(axes, "gains, means of noisy tables")
 
 

@@ -1,4 +1,4 @@
-r"""Which curve a schedule is chosen on: the measured losses as they are, or one that never rises, or smooth.
+r"""The curve that a schedule is chosen on: the measured losses, or what never rises and is smooth.
 
 Conditional entropies do not rise as more is revealed (Han): a rise is noise, or a fault of the model.
 """
@@ -44,7 +44,7 @@ def isotonic_fit(curve: LossCurve) -> LossCurve:
 
 
 def spline_fit(curve: LossCurve) -> LossCurve:
-    r"""A smooth curve that never rises, through losses with standard errors: what noisy tables are fitted by.
+    r"""A smooth curve that never rises through losses with standard errors: the default for noisy tables.
 
     The natural cubic smoothing spline in `log_odds`, as rough as the losses are likely to be (restricted
     maximum likelihood with the variances known), then made nonincreasing, then `between_rows`. A straight
@@ -88,7 +88,7 @@ def smoothed(x: Points, y: Points, stderr: Points) -> Points:
     line; Wahba 1978). With $Q^\top$ the second divided differences, $V$ the variances and $R$ the Gram
     matrix of the hats, $Q^\top y \sim N(0, B)$, $B = \tau R + Q^\top V Q$, and the mean is
     $y - V Q B^{-1} Q^\top y$ (Reinsch 1967). Of `ROUGHNESS` that $\tau$ is taken which makes $Q^\top y$
-    most likely. All matrices have five diagonals: `O(points)`. Fewer than three points are left as they are.
+    most likely. All matrices have five diagonals: `O(points)`. Two points are left as they are.
 
     >>> smoothed(np.arange(4.0), np.array([0.0, 1, 2, 3]), np.ones(4)).tolist()
     [0.0, 1.0, 2.0, 3.0]

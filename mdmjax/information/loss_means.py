@@ -51,7 +51,7 @@ class LossMeans:
         return LossCurve(curve.loss, stderr, curve.count)
 
     def stderr_of(self, weights: Float[np.ndarray, "sums measured"]) -> Float[np.ndarray, " sums"]:
-        r"""The standard errors of the sums $\sum_m w_m \bar c(m)$; groups are independent (cluster-robust)."""
+        r"""The standard errors of sums $\sum_m w_m \bar c(m)$; groups are independent (cluster-robust)."""
         variance = weights**2 @ self.own
         if self.shares is not None:
             variance = variance + np.sum((self.shares @ weights.T) ** 2, axis=0)
@@ -61,9 +61,9 @@ class LossMeans:
         r"""Pairs of independent tables, each of half of the data: mean losses of twice the variance.
 
         With standard errors they are $\bar c + z$ and $\bar c - z$, $z \sim N(0, \mathrm{stderr}^2)$: their
-        covariance is the difference of two equal variances, 0. With groups they are means over the groups of
-        a random half and of the other, every group whole; groups of like mask counts are parted. A mean that
-        one half does not have is drawn as with standard errors.
+        covariance is the difference of two equal variances, 0. With groups they are means over a random half
+        of the groups and over the others, every group whole; groups of like mask counts are parted. A mean
+        that one half does not have is drawn as with standard errors.
 
         Raises:
             InvalidInputError: a table whose errors are not known.
@@ -117,7 +117,9 @@ def loss_means(table: LossTable) -> LossMeans:
         return LossMeans(table, at, loss, None, None, math.nan, group, None, np.zeros(points))
     # A mean that is taken off takes a degree of freedom from the groups of its mask count.
     scale = np.sqrt((degrees + 1) / np.maximum(degrees, 1)) / count
-    shares = csr_array((scale[place] * table.count * (table.loss - loss[place]), (group, place)), (groups, points))
+    shares = csr_array(
+        (scale[place] * table.count * (table.loss - loss[place]), (group, place)), (groups, points)
+    )
     variance = np.asarray((shares**2).sum(axis=0)).reshape(-1)
     pooled = np.sum(degrees * variance * count) / np.sum(degrees) / count
     stderr = np.sqrt((PRIOR_DEGREES * pooled + degrees * variance) / (PRIOR_DEGREES + degrees))
@@ -127,7 +129,7 @@ def loss_means(table: LossTable) -> LossMeans:
 
 
 def _parted(level: np.ndarray, ties: np.ndarray, coins: np.ndarray) -> Bool[np.ndarray, " groups"]:
-    """Half of the groups: neighbours by `level`, in random order where it is equal, go to different halves."""
+    """Half of the groups: neighbours by `level`, in random order where it is equal, are parted."""
     order = np.lexsort((ties, level))
     first = np.arange(order.size) % 2 == (coins[order] < 0.5)[np.arange(order.size) // 2 * 2]
     side = np.empty(order.size, bool)

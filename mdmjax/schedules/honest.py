@@ -1,4 +1,4 @@
-r"""What a schedule that is chosen on a noisy loss curve gains: chosen on one half of the data, judged on the other."""
+r"""What a schedule gains that is chosen on noisy losses: one half of the data chooses, the other judges."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -41,7 +41,7 @@ def honest_gains(
     fit: Callable[[LossCurve], LossCurve] = spline_fit,
     repetitions: int = 64,
 ) -> dict[str, HonestGain]:
-    r"""The gain over each of `baselines` of the best schedule of `steps` steps on the `fit` of a noisy curve.
+    r"""The gain over each of `baselines` of the best schedule of `steps` steps on the `fit` to noisy losses.
 
     Each of `repetitions` takes one of the `halves` of the data, chooses the schedule on it, and judges its
     gain on the other, which is independent: the estimate is unbiased for the gain of this rule with half of
@@ -51,13 +51,13 @@ def honest_gains(
     counts are measured it is $\sum_m w_m c(m)$ with the difference $w$ of the two `Schedule.weights`.
 
     The standard error is that of the same linear sum on all of the data, its variance averaged over
-    repetitions, plus that of the mean over the pairs. (Were the schedule always the same, the mean over
-    repetitions would be this sum on the means of all data. The mean over halves of one variable schedule
-    has at most twice this variance; the intervals' coverage is measured: `python -m experiments
-    honest_gain`.) The interval is Student's.
+    repetitions, plus that of the mean over the pairs. Were the schedule always the same, it would be exact.
+    In general one half that judges has twice this variance, and that of the true gain of what the other
+    chose; the mean over halves has less. Coverage is measured, not proved: `python -m experiments
+    honest_gain` has 96 to 100% where 95% is claimed. The interval is Student's (normal for given errors).
 
     Raises:
-        InvalidInputError: a table whose errors are not known; fewer than 2 repetitions; `steps` outside `1..n`.
+        InvalidInputError: errors that are not known; fewer than 2 repetitions; `steps` outside `1..n`.
 
     >>> import jax
     >>> from mdmjax.information.loss_curve import LossTable

@@ -66,7 +66,7 @@ class ScheduleReport(AbstractReport):
         return float(cost)
 
     def beyond(self, schedule: Schedule, less: Schedule | None = None) -> tuple[float, float]:
-        """How far below and above its NLL (less another's) can be for losses in the `bracket` of the curve."""
+        """How far below and above its NLL (less another's) can be, for losses in the curve's `bracket`."""
         weights = schedule.weights - (0 if less is None else less.weights)
         if not isinstance(self.curve, LossCurve):
             return 0.0, 0.0
@@ -97,7 +97,7 @@ class ScheduleReport(AbstractReport):
     def with_gains(
         self, key: Key[Array, ""], means: LossMeans, fit: str, *, repetitions: int = 64
     ) -> "ScheduleReport":
-        """The report with `honest_gains` of the rule that chooses on this `fit`; the same if errors are unknown."""
+        """With `honest_gains` of the rule that chooses on this `fit`; unchanged if errors are unknown."""
         if means.stderr is None:
             return self
         n, steps = self.curve.n, self.schedule.steps

@@ -20,14 +20,14 @@ NLL = (
 )
 UNKNOWN = (
     "The best is chosen on the curve that judges it, so that differences of NLL (+: excess over the best) "
-    "flatter it, and nothing here tells by how much: the table has no standard errors, no repeated rows and "
-    "no sequences. A column stderr, or several rows for every mask count, tell."
+    "flatter it, and nothing here tells by how much: the table has no standard errors, no repeated rows "
+    "and no sequences. A column stderr, or several rows for every mask count, tell."
 )
 GAIN = (
-    "Gain: what the best saves in nats a sequence against that schedule, judged on data that did not choose it "
-    "({repetitions} random halves choose, the other halves judge), with the {level:.0%} interval; errors are "
-    "known from {errors}. It is the gain of choosing with half of the data, a little less than with all. "
-    "Differences of NLL in this table flatter the best, and are no gains."
+    "Gain: what the best saves in nats a sequence against that schedule, judged on data that did not "
+    "choose it ({repetitions} random halves choose, the others judge), with the {level:.0%} interval; errors "
+    "are known from {errors}. It is the gain of choosing with half of the data, a little less than with "
+    "all. Differences of NLL in this table flatter the best, and are no gains."
 )
 
 
@@ -75,16 +75,22 @@ def _measured(facts: dict[str, Any]) -> str:
         line += f", {facts['repeated']} averaged over repeated rows"
     if not facts["length_given"]:
         line += "; n is the largest n_masked (--length sets it)"
-    line += {"rows": "", "isotonic": "; isotonic fit", "spline": "; smooth fit that never rises"}[facts["fit"]]
+    line += {"rows": "", "isotonic": "; isotonic fit", "spline": "; smooth fit that never rises"}[
+        facts["fit"]
+    ]
     if (most := facts["largest_measured"]) < facts["n"]:
         bound = f"log q = {math.log(facts['q']):.4f}" if facts["q"] else "any height"
-        line += f"\nNo loss is known above n_masked = {most}: it is held at what it is there, but can be up to "
+        line += (
+            f"\nNo loss is known above n_masked = {most}: it is held at what it is there, but can be up to "
+        )
         line += f"{bound}, and what the first steps cost rests on that: measure n_masked = {facts['n']}"
     if (least := facts["least_measured"]) > 1:
         line += f"\nNo loss is known below n_masked = {least}: it is held at what it is there, but can be 0"
     if facts["rises"] and facts["fit"] == "rows":
         line += f"\nThe loss rises at {facts['rises']} measured points where more tokens are known, as no "
-        line += "perfect model's does: the best schedule uses the dips, which may be noise. Standard errors "
+        line += (
+            "perfect model's does: the best schedule uses the dips, which may be noise. Standard errors "
+        )
         line += "would tell"
     return line
 
@@ -140,12 +146,13 @@ def _verdict(found: dict[str, Any]) -> str:
     """Whether the data tell the best from equal steps; if not, how many more would."""
     low, high = found["gain_interval"]
     if not low <= 0 <= high:
-        return f"The best {'gains' if low > 0 else 'loses'} against llada_uniform, as far as these data can tell."
+        what = "gains" if low > 0 else "loses"
+        return f"The best {what} against llada_uniform, as far as these data can tell."
     text = "These data do not tell the best from llada_uniform: the interval of its gain holds 0. "
     if not math.isfinite(high - low):
         return f"{text}Measure n_masked = {found['n']}."
     if (needs := found["gain_needs"]) is None:
-        return f"{text}How many more data would cannot be said, as the gain is not above 0 or losses are missing."
+        return f"{text}How many more would cannot be said: the gain is not above 0, or losses are missing."
     what = "sequences" if found["judged"]["errors"] == "sequences" else "data"
     return f"{text}About {math.ceil(needs)} times as many {what} would, if the gain is what it seems."
 

@@ -24,8 +24,8 @@ from ..files.arrays import read_joint, reading
 from ..files.corpus import Corpus, corpus_files, read_corpus, standard_library_files
 from ..files.loss_table import read_loss_table
 from ..information.curve import InformationCurve
-from ..information.enumeration import check_entropy_size, information_curve
 from ..information.curve_fit import FITS
+from ..information.enumeration import check_entropy_size, information_curve
 from ..information.loss_curve import LossCurve, LossTable
 from ..information.loss_means import LossMeans, loss_means
 from .examples import Examples, distribution_examples, text_examples

@@ -51,7 +51,7 @@ def test_isotonic_fit_trusts_small_standard_errors():
 
 
 def slow_smooth(x, y, stderr):
-    """Kriging: a line with a flat prior plus integrated Brownian motion, dense, by generalised least squares."""
+    """A line with a flat prior plus integrated Brownian motion: dense, by generalised least squares."""
     weights = stderr**-2
     spread = np.sum(weights * (y - np.sum(weights * y) / weights.sum()) ** 2) / weights.sum()
     s, t = np.minimum.outer(x, x) - x[0], np.maximum.outer(x, x) - x[0]
@@ -116,7 +116,9 @@ def test_the_smooth_fit_beats_the_rows_of_a_smooth_curve():
 
 
 def test_fits_that_cannot_be_had():
-    with pytest.raises(InvalidInputError, match="stderr is not known of n_masked = 2: want one of every row"):
+    with pytest.raises(
+        InvalidInputError, match="stderr is not known of n_masked = 2: want one of every row"
+    ):
         spline_fit(LossCurve([1.0, 0.5], [np.nan, 0.1]))
     exact = LossCurve([2.0, 1.0, 1.5], [0.0, 0.0, 0.0])
     np.testing.assert_array_equal(spline_fit(exact).loss, isotonic_fit(exact).loss)

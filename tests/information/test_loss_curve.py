@@ -81,7 +81,9 @@ def slow_cubic(n, at, loss, m):
     i = max(j for j in range(len(at) - 1) if at[j] <= m)
     t, h = (math.log((m + 1) / (n - m)) - x[i]) / width[i], width[i]
     basis = (2 * t**3 - 3 * t**2 + 1, t**3 - 2 * t**2 + t, -2 * t**3 + 3 * t**2, t**3 - t**2)
-    return sum(a * b for a, b in zip(basis, (loss[i], h * slope(i), loss[i + 1], h * slope(i + 1)), strict=True))
+    return sum(
+        a * b for a, b in zip(basis, (loss[i], h * slope(i), loss[i + 1], h * slope(i + 1)), strict=True)
+    )
 
 
 @given(st.integers(2, 12), st.data())

@@ -34,7 +34,9 @@ def test_errors_by_sequence_are_those_of_measured_losses(sequences, n, seed):
     assert means.kind == "sequences"
     assert means.degrees == sequences - 1
     assert weights @ means.loss == pytest.approx(found.mean, rel=1e-11, abs=1e-11)
-    assert means.stderr_of(weights[None].astype(float))[0] == pytest.approx(found.stderr, rel=1e-11, abs=1e-11)
+    assert means.stderr_of(weights[None].astype(float))[0] == pytest.approx(
+        found.stderr, rel=1e-11, abs=1e-11
+    )
 
 
 def test_errors_of_repeated_rows_by_definition():
@@ -56,7 +58,9 @@ def test_errors_of_repeated_rows_by_definition():
 
 
 def test_standard_errors_are_kept_in_the_order_of_the_counts():
-    means = loss_means(LossTable(4, np.array([1, 4, 2]), np.array([1.0, 3, 2]), stderr=np.array([0.1, 0.4, 0.2])))
+    means = loss_means(
+        LossTable(4, np.array([1, 4, 2]), np.array([1.0, 3, 2]), stderr=np.array([0.1, 0.4, 0.2]))
+    )
     assert means.stderr.tolist() == [0.4, 0.2, 0.1]
     np.testing.assert_allclose(means.stderr_of(np.array([[1.0, 2, 3]])), [np.sqrt(0.16 + 0.16 + 0.09)])
     np.testing.assert_array_equal(means.curve().stderr, [0.4, np.nan, 0.2, 0.1])
@@ -94,7 +98,7 @@ def test_halves_of_repeated_rows_have_half_of_every_count(key):
 
 
 def test_halves_have_twice_the_variance_and_no_covariance(key):
-    """Of a table with standard errors, over the noise of the table and of the halves: within five errors."""
+    """Over the noise of a table with standard errors, and of its halves: within five errors."""
     generator, stderr, size = np.random.default_rng(1), np.array([0.5, 0.1]), 4000
     found = []
     for number in range(size):

@@ -65,7 +65,7 @@ def test_the_gain_by_its_definition(key):
 
 @pytest.mark.parametrize("fit", [as_measured, isotonic_fit, spline_fit])
 def test_it_is_unbiased_for_the_rule_at_twice_the_variance(fit):
-    """Over noisy tables: the mean of the honest gain, and of the true gain of choices with stderr sqrt(2)."""
+    """Means over noisy tables: of the honest gain, and of the true gain of choices with half of the data."""
     generator, even, true = np.random.default_rng(5), llada_uniform(N, STEPS), LossCurve(TRUE)
     half = np.full(N, 0.3 * np.sqrt(2))
     honest, expected = [], []
@@ -112,13 +112,16 @@ def test_where_nothing_can_be_gained_nothing_is_promised(key):
 
 
 def test_between_rows_the_gain_is_linear_in_the_judge(key):
-    """Some counts measured, the curve never varying: a shift of the judged rows moves it by the same weights."""
+    """Some counts measured, hardly any noise: it is the gain on the fit, whatever the level."""
     n_masked = np.array([6, 4, 3, 1])
     at = np.sort(N - n_masked)
     stderr = np.full(4, 1e-6)
     even = pyramid(N, STEPS)
     tables = [LossTable(N, N - at, TRUE[at] + shift, stderr=stderr) for shift in (0.0, 3.0)]
-    found = [honest_gains(key, loss_means(one), STEPS, {"even": even}, fit=isotonic_fit)["even"] for one in tables]
+    found = [
+        honest_gains(key, loss_means(one), STEPS, {"even": even}, fit=isotonic_fit)["even"]
+        for one in tables
+    ]
     assert found[0].gain == pytest.approx(found[1].gain, abs=1e-4)
     curve = isotonic_fit(loss_means(tables[0]).curve())
     best = optimal_schedule(curve, STEPS)
