@@ -1,4 +1,4 @@
-"""Schedules of noisy loss tables: losses between rows, the curve that is chosen on, what a gain is worth."""
+"""Schedules of noisy loss tables: losses between rows, the curve to choose on, what a gain is worth."""
 
 import dataclasses
 from collections.abc import Callable, Iterator

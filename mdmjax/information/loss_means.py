@@ -61,18 +61,19 @@ class LossMeans:
         r"""Pairs of independent tables, each of half of the data: mean losses of twice the variance.
 
         With standard errors they are $\bar c + z$ and $\bar c - z$, $z \sim N(0, \mathrm{stderr}^2)$: their
-        covariance is the difference of two equal variances, 0. With groups they are means over a random half
-        of the groups and over the others, every group whole; groups of like mask counts are parted. A mean
+        covariance is the difference of equal variances, 0. With groups they are means over a random half of
+        the groups and over the others, every group whole; groups of like mask counts are parted. A mean
         that one half does not have is drawn as with standard errors.
 
         Raises:
             InvalidInputError: a table whose errors are not known.
         """
-        if self.stderr is None:
+        stderr = self.stderr
+        if stderr is None:
             wanted = "a table with a column stderr, with repeated rows or with sequences"
             refuse("loss table", "without any of these", wanted, "measure every mask count twice or more")
         drawing, parting = jax.random.split(key)
-        noise = self.stderr * np.asarray(jax.random.normal(drawing, (pairs, self.at.size)))
+        noise = stderr * np.asarray(jax.random.normal(drawing, (pairs, self.at.size)))
         both = np.stack([self.loss + noise, self.loss - noise], axis=1)
         if self.shares is None:
             return both

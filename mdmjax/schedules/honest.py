@@ -41,7 +41,7 @@ def honest_gains(
     fit: Callable[[LossCurve], LossCurve] = spline_fit,
     repetitions: int = 64,
 ) -> dict[str, HonestGain]:
-    r"""The gain over each of `baselines` of the best schedule of `steps` steps on the `fit` to noisy losses.
+    r"""The gain over each of `baselines` of the best schedule of `steps` steps on a `fit` to noisy losses.
 
     Each of `repetitions` takes one of the `halves` of the data, chooses the schedule on it, and judges its
     gain on the other, which is independent: the estimate is unbiased for the gain of this rule with half of

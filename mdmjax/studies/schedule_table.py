@@ -25,9 +25,9 @@ UNKNOWN = (
 )
 GAIN = (
     "Gain: what the best saves in nats a sequence against that schedule, judged on data that did not "
-    "choose it ({repetitions} random halves choose, the others judge), with the {level:.0%} interval; errors "
-    "are known from {errors}. It is the gain of choosing with half of the data, a little less than with "
-    "all. Differences of NLL in this table flatter the best, and are no gains."
+    "choose it ({repetitions} random halves choose, the others judge), with the {level:.0%} interval; "
+    "its errors are known from {errors}. It is the gain of choosing with half of the data, a little less "
+    "than with all. Differences of NLL in this table flatter the best, and are no gains."
 )
 
 

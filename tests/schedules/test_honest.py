@@ -65,7 +65,7 @@ def test_the_gain_by_its_definition(key):
 
 @pytest.mark.parametrize("fit", [as_measured, isotonic_fit, spline_fit])
 def test_it_is_unbiased_for_the_rule_at_twice_the_variance(fit):
-    """Means over noisy tables: of the honest gain, and of the true gain of choices with half of the data."""
+    """Means over noisy tables: the honest gain, and the true gain of choices with half of the data."""
     generator, even, true = np.random.default_rng(5), llada_uniform(N, STEPS), LossCurve(TRUE)
     half = np.full(N, 0.3 * np.sqrt(2))
     honest, expected = [], []
