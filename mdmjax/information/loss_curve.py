@@ -162,7 +162,7 @@ def between_rows(n: int, at: Int[np.ndarray, " measured"], loss: Rows) -> Float[
     rules; straight lines are an order of magnitude farther off where every fourth mask count is known.
 
     >>> between_rows(5, np.array([0, 2, 4]), np.array([3.0, 1.0, 1.0])).round(2).tolist()
-    [3.0, 1.63, 1.0, 1.0, 1.0]
+    [3.0, 1.48, 1.0, 1.0, 1.0]
     """
     if at.size == 1:
         return np.full(n, loss[0])

@@ -54,7 +54,7 @@ def honest_gains(
     repetitions, plus that of the mean over the pairs. Were the schedule always the same, it would be exact.
     In general one half that judges has twice this variance, and that of the true gain of what the other
     chose; the mean over halves has less. Coverage is measured, not proved: `python -m experiments
-    honest_gain` has 96 to 100% where 95% is claimed. The interval is Student's (normal for given errors).
+    honest_gain` has 95.5 to 100% where 95% is claimed. The interval is Student's (normal for given errors).
 
     Raises:
         InvalidInputError: errors that are not known; fewer than 2 repetitions; `steps` outside `1..n`.
