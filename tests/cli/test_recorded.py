@@ -106,6 +106,15 @@ INTENDED: list[Change] = [
         to=lambda old: old.removesuffix(" --isotonic"),
     ),
     *(
+        Change(
+            key,
+            None,
+            "issue 12, 3.4: the best schedule is chosen on the smooth fit",
+            when=lambda w: w[0] == "decode" and "best" in w,
+        )
+        for key in ("tokens", "text", "finalised", "statistics", "counts")
+    ),
+    *(
         Change(key, None, "issue 12, 3.3 and 3.4", when=lambda w: w[0] == "schedule" and refitted(w))
         for key in ("loss_curve", "counts", "steps", "nll", "nll_one_by_one", "baselines", "frontier")
     ),
