@@ -77,7 +77,7 @@ class LossMeans:
         both = np.stack([self.loss + noise, self.loss - noise], axis=1)
         if self.shares is None:
             return both
-        table, size = self.table, self.shares.shape[0]
+        table, size = self.table, int(self.group.max()) + 1
         level = np.bincount(self.group, table.n_masked, size) / np.bincount(self.group, minlength=size)
         place = np.searchsorted(self.at, table.n - table.n_masked)
         uniforms = np.asarray(jax.random.uniform(parting, (pairs, 2, size)))
