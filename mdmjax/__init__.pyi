@@ -61,12 +61,14 @@ from .information.closed_form import pairs_curve as pairs_curve
 from .information.closed_form import parity_curve as parity_curve
 from .information.closed_form import permutation_curve as permutation_curve
 from .information.curve import InformationCurve as InformationCurve
+from .information.curve_fit import isotonic_fit as isotonic_fit
+from .information.curve_fit import spline_fit as spline_fit
 from .information.enumeration import information_curve as information_curve
 from .information.exchangeable import noisy_bit_curve as noisy_bit_curve
 from .information.loss_curve import LossCurve as LossCurve
 from .information.loss_curve import LossTable as LossTable
 from .information.loss_curve import curve_from_table as curve_from_table
-from .information.loss_curve import isotonic_fit as isotonic_fit
+from .information.loss_means import loss_means as loss_means
 from .information.markov import markov_curve as markov_curve
 from .information.markov import symmetric_chain_curve as symmetric_chain_curve
 from .laws.exact import exact_law as exact_law
@@ -87,9 +89,9 @@ from .policies.optimal import optimal_policy_calls as optimal_policy_calls
 from .policies.optimal import optimal_policy_frontier as optimal_policy_frontier
 from .policies.orders import optimal_order as optimal_order
 from .policies.regret import regret as regret
-from .schedules.bootstrap import bootstrap_gain as bootstrap_gain
 from .schedules.guaranteed import theorem9_dtc as theorem9_dtc
 from .schedules.guaranteed import theorem9_tc as theorem9_tc
+from .schedules.honest import honest_gains as honest_gains
 from .schedules.named import NAMED as NAMED
 from .schedules.named import dllm_cosine as dllm_cosine
 from .schedules.named import llada_uniform as llada_uniform

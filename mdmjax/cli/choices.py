@@ -77,12 +77,17 @@ DECODER_CHOICES = tuple(
 
 ALL = Choice("all", "Every decoder with its defaults, in one table; also what --compare asks for.")
 
-BOOTSTRAP = (
-    Option("isotonic", bool, False, "Replace the curve by its nearest nonincreasing fit."),
+NOISE = (
     Option(
-        "bootstrap", int, 0, "Replicates for 95% intervals of the gain over uniform and the boundaries."
+        "fit",
+        str,
+        None,
+        "The curve to choose on: the measured losses as they are (rows), the nearest that never rises "
+        "(isotonic), or one that is smooth as well (spline). Spline where errors are known, else rows.",
+        choices=("rows", "isotonic", "spline"),
     ),
-    Option("seed", int, 0, "Seed of the bootstrap, and of what is measured."),
+    Option("repetitions", int, 64, "Halves of the data that choose, and are judged on the other half."),
+    Option("seed", int, 0, "Seed of the halves, and of what is measured."),
 )
 
 MEASURING = (
@@ -93,13 +98,13 @@ MEASURING = (
 LOSS_CURVE = Choice(
     "loss-curve",
     "Masked-loss table of a trained model: n_masked or mask_ratio, loss, [count, stderr].",
-    (Option("length", int, None, "Number of positions; without it, the largest n_masked."), *BOOTSTRAP),
+    (Option("length", int, None, "Number of positions; without it, the largest n_masked."), *NOISE),
     (Positional("file", "A .csv, .jsonl or .npz file; loss in nats a masked token.", "FILE"),),
 )
 
 MODEL = Choice(
     "model",
     "Model that `mdmjax train` wrote: its loss curve, measured now on held-out data.",
-    (*MEASURING, *BOOTSTRAP),
+    (*MEASURING, *NOISE),
     (MODEL_FOLDER,),
 )

@@ -23,7 +23,7 @@ def source_of(chosen: Chosen, use: Use) -> Any:  # a `Source` that gives what th
     if chosen.name == "text":
         return (sources.TextSource if "window" in values else sources.CorpusSource)(**values)
     if chosen.name == "loss-curve":
-        return sources.LossTableSource(values["file"], values["length"], values["isotonic"])
+        return sources.LossTableSource(values["file"], values["length"], values["fit"])
     return sources.FamilySource(chosen.name, mj.FAMILIES[chosen.name].values(use, **values))
 
 

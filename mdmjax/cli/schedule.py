@@ -1,6 +1,5 @@
 """`mdmjax schedule SOURCE`: the best unmasking schedule of a source, beside those in use."""
 
-import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -19,24 +18,23 @@ def run(parsed: Parsed) -> None:
     from .output import show, track
 
     values, chosen = parsed.values, parsed.chosen["source"]
-    options, table = chosen.values, None
+    options = chosen.values
     check(values)
     check_picture(values["plot"])
-    key, replicates = key_of(options.get("seed", 0)), options.get("bootstrap", 0)
-    if replicates and replicates < 2:
-        refuse("bootstrap", replicates, "an integer >= 2", "200 give steady intervals")
+    key, repetitions = key_of(options.get("seed", 0)), options.get("repetitions", 2)
+    if repetitions < 2:
+        refuse("repetitions", repetitions, "an integer >= 2", "20 or more give steady gains")
+    means = None
     if chosen.name == "model":
-        table, curve, subject = _measured(options, key)
+        means, curve, subject = _measured(options, key)
     else:
         source = source_of(chosen, "curve")
         curve, subject = source.curve(track)
-        table = source.table() if replicates else None
+        if chosen.name == "loss-curve":
+            means = mj.loss_means(source.table())
     report = mj.schedule_study(curve, steps=values["steps"], epsilon=values["epsilon"], subject=subject)
-    if table is not None and replicates:
-        fit = {"fit": mj.isotonic_fit} if options["isotonic"] else {}
-        found = mj.bootstrap_gain(key, table, report.schedule.steps, replicates, **fit)
-        how = {"replicates": replicates, "seed": options["seed"]}
-        report = dataclasses.replace(report, bootstrap=found, replicates=how)
+    if means is not None:
+        report = report.with_gains(key, means, subject.facts["fit"], repetitions=repetitions)
     write_picture(values["plot"], report)
     if values["export"]:
         kept, found = ("source", "title", "method", "criterion", "expected_kl", "nll"), report.to_json()
@@ -68,11 +66,12 @@ def _measured(options: dict[str, Any], key: Any) -> tuple[Any, Any, Any]:
     trained = mj.open_model(options["folder"])
     sizes = {name: options[name] for name in ("sequences", "batch")}
     found = mj.loss_curve_study(key, trained.network, trained.held_out(track), **sizes, track=track)
-    table = found.losses.table()
-    curve, facts = curve_and_facts(table, isotonic=options["isotonic"])
+    rows = found.losses
+    means = mj.loss_means(mj.LossTable(rows.n, rows.n_masked, rows.loss, sequence=rows.sequence))
+    curve, facts = curve_and_facts(means, options["fit"])
     facts |= {"length_given": True, "seconds": found.seconds}
     title, method = f"model {options['folder']}", f"measured on {found.sequences} held-out sequences"
-    return table, curve, Subject(title, {"name": "model", **options}, method, trained.network.q, facts)
+    return means, curve, Subject(title, {"name": "model", **options}, method, trained.network.q, facts)
 
 
 COMMAND = Command(

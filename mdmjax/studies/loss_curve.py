@@ -65,7 +65,7 @@ class LossCurveReport(AbstractReport):
             "nll_one_by_one": nll.mean,
             "nll_one_by_one_stderr": nll.stderr,
             **self.facts,
-            "next": f"mdmjax schedule loss-curve {self.file} --isotonic",
+            "next": f"mdmjax schedule loss-curve {self.file}",
         }
 
     def tables(self) -> list[Part]:

@@ -7,10 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._errors import refuse
+from .._types import Array, Key
 from ..information.curve import AbstractCurve, InformationCurve
+from ..information.curve_fit import FITS
 from ..information.loss_curve import LossCurve
-from ..schedules.bootstrap import BootstrapGain
+from ..information.loss_means import LossMeans
 from ..schedules.guaranteed import austin_for_steps, theorem9_dtc_for_steps, theorem9_tc_for_steps
+from ..schedules.honest import LEVEL, HonestGain, honest_gains
 from ..schedules.named import NAMED
 from ..schedules.optimal import Frontier, fewest_steps, frontier, optimal_schedule
 from ..schedules.schedule import Schedule, expected_kl, nll
@@ -38,7 +41,8 @@ class ScheduleReport(AbstractReport):
     Schedules of an `InformationCurve` are judged by `expected_kl`, the mean over random ordered
     partitions of $\mathrm{KL}(p \| \text{law given the partition})$ in nats (arXiv 2511.04647, Thm 4; the
     mixture's KL is no larger); those of a `LossCurve` by `nll` in nats a sequence, of which only
-    differences are comparable.
+    differences are comparable; `gains` are the honest ones of `schedule` over every baseline, where the
+    data can tell (`with_gains`).
     """
 
     schema: ClassVar[str] = "mdmjax.report.schedule"
@@ -47,8 +51,8 @@ class ScheduleReport(AbstractReport):
     schedule: Schedule
     criterion: str
     frontier: Frontier | None = None
-    bootstrap: BootstrapGain | None = None
-    replicates: Mapping[str, int] | None = None
+    gains: Mapping[str, HonestGain] | None = None
+    judged: Mapping[str, Any] | None = None
 
     @property
     def exact(self) -> bool:
@@ -61,10 +65,46 @@ class ScheduleReport(AbstractReport):
         cost = expected_kl(curve, schedule) if isinstance(curve, InformationCurve) else nll(curve, schedule)
         return float(cost)
 
+    def beyond(self, schedule: Schedule, less: Schedule | None = None) -> tuple[float, float]:
+        """How far below and above its NLL (less another's) can be, for losses in the curve's `bracket`."""
+        weights = schedule.weights - (0 if less is None else less.weights)
+        if not isinstance(self.curve, LossCurve):
+            return 0.0, 0.0
+        used, loss = weights != 0, np.asarray(self.curve.loss, np.float64)
+        ends = [weights[used] * (end - loss)[used] for end in self.curve.bracket(self.subject.q)]
+        return float(np.minimum(*ends).sum()), float(np.maximum(*ends).sum())
+
     def entry(self, schedule: Schedule) -> dict[str, Any]:
         """A schedule with its cost, for JSON."""
-        key = "expected_kl" if self.exact else "nll"
-        return {"counts": schedule.counts, "steps": schedule.steps, key: self.score(schedule)}
+        found, score = {"counts": schedule.counts, "steps": schedule.steps}, self.score(schedule)
+        if self.exact:
+            return found | {"expected_kl": score}
+        below, above = self.beyond(schedule)
+        return found | {"nll": score, "nll_interval": [score + below, score + above]}
+
+    def gain(self, name: str) -> dict[str, Any]:
+        """The honest gain over a baseline, for JSON; its interval is wider where losses are not known."""
+        keys = ("gain", "gain_stderr", "gain_interval", "gain_needs")
+        if self.exact:
+            return {}
+        if self.gains is None:
+            return dict.fromkeys(keys)
+        gain, stderr, (low, high), needs = self.gains[name]
+        below, above = self.beyond(BASELINES[name](self.curve.n, self.schedule.steps), self.schedule)
+        needs = needs if below == above == 0 else None
+        return dict(zip(keys, (gain, stderr, [low + below, high + above], needs), strict=True))
+
+    def with_gains(
+        self, key: Key[Array, ""], means: LossMeans, fit: str, *, repetitions: int = 64
+    ) -> "ScheduleReport":
+        """With `honest_gains` of the rule that chooses on this `fit`; unchanged if errors are unknown."""
+        if means.stderr is None:
+            return self
+        n, steps = self.curve.n, self.schedule.steps
+        baselines = {name: make(n, steps) for name, make in BASELINES.items()}
+        gains = honest_gains(key, means, steps, baselines, fit=FITS[fit], repetitions=repetitions)
+        judged = {"repetitions": repetitions, "level": LEVEL, "errors": means.kind}
+        return dataclasses.replace(self, gains=gains, judged=judged)
 
     def fields(self) -> dict[str, Any]:
         """Everything that JSON has."""
@@ -80,24 +120,18 @@ class ScheduleReport(AbstractReport):
             "nll": None,
             **self.entry(self.schedule),
             **_of_curve(self.curve),
-            "baselines": {name: self.entry(make(n, steps)) for name, make in BASELINES.items()},
+            **self.gain("llada_uniform"),
+            "baselines": {
+                name: self.entry(make(n, steps)) | self.gain(name) for name, make in BASELINES.items()
+            },
         }
+        if not self.exact:
+            found["judged"] = self.judged
         if frontier is not None:
             found["frontier"] = {
                 str(k): self.entry(frontier.schedule(k))
                 | {"baselines": {name: self.score(make(n, k)) for name, make in NAMED.items()}}
                 for k in listed_steps(n, frontier.gaps.size)
-            }
-        if (drawn := self.bootstrap) is not None:
-            found["bootstrap"] = {
-                **(self.replicates or {}),
-                "level": 0.95,
-                "gain_over_uniform": drawn.gain,
-                "gain_interval": drawn.gain_interval,
-                "fixed_schedule_interval": drawn.fixed_interval,
-                "optimism": drawn.optimism,
-                "boundaries": drawn.schedule.boundaries[1:-1],
-                "boundary_intervals": drawn.boundary_intervals,
             }
         return found
 

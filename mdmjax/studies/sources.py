@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
+import numpy as np
 
 from .._checks import check_integer
 from .._errors import InvalidInputError, refuse
@@ -24,8 +24,10 @@ from ..files.arrays import read_joint, reading
 from ..files.corpus import Corpus, corpus_files, read_corpus, standard_library_files
 from ..files.loss_table import read_loss_table
 from ..information.curve import InformationCurve
+from ..information.curve_fit import FITS
 from ..information.enumeration import check_entropy_size, information_curve
-from ..information.loss_curve import LossCurve, LossTable, curve_from_table, isotonic_fit
+from ..information.loss_curve import LossCurve, LossTable
+from ..information.loss_means import LossMeans, loss_means
 from .examples import Examples, distribution_examples, text_examples
 from .report import Subject, Track, to_plain, untracked
 
@@ -170,15 +172,15 @@ class LossTableSource(AbstractSource):
     name: ClassVar[str] = "loss-curve"
     file: Path
     length: int | None = None
-    isotonic: bool = False
+    fit: str | None = None
 
     def table(self) -> LossTable:
-        """The rows: what a bootstrap draws again."""
+        """The rows: what honest gains are judged by."""
         return read_loss_table(self.file, self.length)
 
     def curve(self, track: Track = untracked) -> tuple[LossCurve, Subject]:
-        """The measured curve, or the nonincreasing one nearest to it."""
-        curve, facts = curve_and_facts(self.table(), isotonic=self.isotonic)
+        """The curve that schedules are chosen on: see `curve_and_facts`."""
+        curve, facts = curve_and_facts(loss_means(self.table()), self.fit)
         facts = {"length_given": self.length is not None} | facts
         title, method = f"loss table {self.file.name}", "measured on a model"
         return curve, Subject(title, self.to_json(), method, None, facts)
@@ -214,15 +216,20 @@ def rooted(source: Source) -> Source:
     return dataclasses.replace(source, **paths)
 
 
-def curve_and_facts(table: LossTable, *, isotonic: bool) -> tuple[LossCurve, dict[str, Any]]:
-    """The loss curve of a table, and what its reader should know of it."""
-    curve = curve_from_table(table)
-    curve = isotonic_fit(curve) if isotonic else curve
-    points = int(curve.measured.sum())
-    rises = int((jnp.diff(curve.loss[curve.measured]) > 0).sum())
-    facts = {"rows": int(table.loss.size), "measured": points, "interpolated": curve.n - points}
-    facts["largest_measured"] = curve.n - int(jnp.argmax(curve.measured))
-    return curve, facts | {"repeated": table.repeated, "rises": rises, "isotonic": isotonic}
+def curve_and_facts(means: LossMeans, fit: str | None = None) -> tuple[LossCurve, dict[str, Any]]:
+    """The curve that schedules are chosen on, by a name of `FITS`, and what its reader should know of it.
+
+    Without a name: `spline` where the errors of the losses are known, else `rows`, as they are.
+    """
+    fit = fit or ("rows" if means.stderr is None else "spline")
+    if fit not in FITS:
+        refuse("fit", fit, f"one of {', '.join(FITS)}")
+    measured, points = means.curve(), int(means.at.size)
+    facts = {"rows": int(means.table.loss.size), "measured": points, "interpolated": measured.n - points}
+    facts["least_measured"] = measured.n - int(means.at[-1])
+    facts["largest_measured"] = measured.n - int(means.at[0])
+    rises = int(np.sum(np.diff(means.loss) > 0))
+    return FITS[fit](measured), facts | {"repeated": means.table.repeated, "rises": rises, "fit": fit}
 
 
 def _enumerated(

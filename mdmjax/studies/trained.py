@@ -16,12 +16,13 @@ from ..files.arrays import read_text
 from ..files.loss_table import read_loss_table
 from ..files.model_folder import MODEL
 from ..files.safetensor_files import read_model
-from ..information.loss_curve import LossCurve, LossTable, curve_from_table, isotonic_fit
+from ..information.loss_curve import LossCurve, LossTable
+from ..information.loss_means import loss_means
 from ..training.data import AbstractData, Windows, draw_batch
 from .examples import check_same_data
 from .loss_curve import loss_curve_study
 from .report import Subject, Track, untracked
-from .sources import CorpusSource, FamilySource, JointSource, source_from_json
+from .sources import CorpusSource, FamilySource, JointSource, curve_and_facts, source_from_json
 
 LOSS_CURVE = "loss_curve.csv"  # the measured losses, in a model's folder
 
@@ -45,15 +46,15 @@ class Trained:
     def curve(self, track: Track = untracked) -> tuple[LossCurve, str]:
         """The loss curve, measured now if the folder has none that is up to date; and which it is.
 
-        Made nonincreasing (`isotonic_fit`): an optimum seeks out the dips of noise.
+        Smooth, and never rising (`spline_fit`): an optimum seeks out the dips of noise.
         """
-        table, how = self.stored_losses(), f"by the isotonic fit of {self.folder / LOSS_CURVE}"
+        table, how = self.stored_losses(), f"by the smooth fit of {self.folder / LOSS_CURVE}"
         if table is None:
             found = loss_curve_study(jax.random.key(0), self.network, self.held_out(track), track=track)
             table = found.losses.table()
-            how = f"by a loss curve measured now on {found.sequences} held-out sequences (isotonic fit; "
+            how = f"by a loss curve measured now on {found.sequences} held-out sequences (smooth fit; "
             how += f"`mdmjax loss-curve {self.folder}` keeps one)"
-        return isotonic_fit(curve_from_table(table)), how
+        return curve_and_facts(loss_means(table))[0], how
 
     def sequences(
         self, key: Key[Array, ""], count: int, text: Path | None = None, track: Track = untracked

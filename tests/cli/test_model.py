@@ -71,7 +71,9 @@ def test_a_curve_is_measured_and_scheduled(capsys, tmp_path):
     assert found["loss"] == pytest.approx([np.log(2)] * 6, abs=0.2)
     assert found["nll_one_by_one"] == pytest.approx(sum(found["loss"]))
     assert result_of(capsys, "schedule", *found["next"].split()[2:])["n"] == 6
-    direct = result_of(capsys, "schedule", "model", "chain", "--sequences", "34", "--steps", "2")
+    direct = result_of(
+        capsys, "schedule", "model", "chain", "--sequences", "34", "--steps", "2", "--fit", "rows"
+    )
     assert direct["loss_curve"] == pytest.approx(found["loss"][::-1])
     assert (direct["q"], direct["expected_kl"], sum(direct["counts"])) == (2, None, 6)
 
@@ -79,14 +81,16 @@ def test_a_curve_is_measured_and_scheduled(capsys, tmp_path):
 def test_a_curve_in_words(capsys, models):
     text = run(capsys, "loss-curve", "prose", "--sequences", "4")
     assert "4 held-out sequences of 8 tokens, with every number of them masked" in text
-    assert text.endswith("next:\n  mdmjax schedule loss-curve prose/loss_curve.csv --isotonic\n")
+    assert text.endswith("next:\n  mdmjax schedule loss-curve prose/loss_curve.csv\n")
     (models / "prose" / "loss_curve.csv").unlink()
 
 
 @pytest.mark.slow
-def test_bootstrap_of_a_model(capsys):
-    words = ("schedule", "model", "chain", "--sequences", "40", "--steps", "2", "--bootstrap", "20")
-    assert result_of(capsys, *words, "--isotonic")["bootstrap"]["replicates"] == 20
+def test_gains_of_a_model_are_by_sequence(capsys):
+    words = ("schedule", "model", "chain", "--sequences", "40", "--steps", "2", "--repetitions", "20")
+    found = result_of(capsys, *words)
+    assert found["judged"] == {"repetitions": 20, "level": 0.95, "errors": "sequences"}
+    assert found["gain_interval"][0] <= found["gain"] <= found["gain_interval"][1]
 
 
 QUICK = ("random", "threshold", "draft-verify", "low-confidence", "wino")

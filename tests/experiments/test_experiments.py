@@ -534,3 +534,24 @@ def test_a_network_that_learns_obeys_every_bound_on_the_way():
     assert np.all(arrays["best_policy_kl_nats"] <= kls[..., ruled].min(-1) + 1e-10)
     assert np.all(arrays["best_policy_kl_nats"] >= 0)
     assert np.all(arrays["reverse_kl_nats"] >= 0)
+
+
+def test_the_stored_honest_gains_are_why_defaults_are_what_they_are():
+    """PCHIP in log odds between rows, the spline to choose on, and intervals that hold the truth in 95%."""
+    arrays, _ = _run.load(_run.RESULTS, "honest_gain")
+    rules, grids = arrays["rule"].tolist(), arrays["grid"].tolist()
+    error = arrays["rule_best_error_nats"].mean(axis=-1)
+    for grid in ("every 4th", "every 8th", "5 bins"):
+        assert rules[error[:, grids.index(grid)].argmin()] == "PCHIP in log odds"
+    assert rules[np.log(error).mean(axis=1).argmin()] == "PCHIP in log odds"
+    choices = arrays["choice"].tolist()
+    excess = arrays["choice_excess_nats"].mean(axis=-1)
+    others = [name for name in choices if "spline" not in name]
+    for name in others:
+        assert np.all(excess[choices.index("spline")] < excess[choices.index(name)])
+    assert excess[choices.index("spline")].mean() < 1.15 * excess[choices.index("bagged spline")].mean()
+    assert arrays["curve"].size >= 10
+    assert arrays["case_covered"].min() >= 0.94
+    assert np.all(np.abs(arrays["case_honest"] - arrays["case_true"]) < 0.7)
+    promised = arrays["case_promised"][arrays["case_fit"] == "rows"]
+    assert promised.min() > 5

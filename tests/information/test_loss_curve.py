@@ -1,9 +1,8 @@
-"""The masked-loss curve of a model: rows to curve, isotonic fit, bootstrap of the gain."""
+"""The masked-loss curve of a model: rows to curve, between rows and beyond them."""
 
 import itertools
+import math
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,12 +13,10 @@ from mdmjax.information.closed_form import permutation_curve
 from mdmjax.information.loss_curve import (
     LossCurve,
     LossTable,
+    between_rows,
     curve_from_table,
-    isotonic_fit,
     masked_from_ratio,
 )
-from mdmjax.schedules.bootstrap import bootstrap_gain
-from mdmjax.schedules.named import llada_uniform
 from mdmjax.schedules.optimal import optimal_schedule
 from mdmjax.schedules.schedule import Schedule, expected_kl, nll
 
@@ -44,26 +41,77 @@ def tables(draw):
 
 @given(tables())
 @settings(deadline=None, max_examples=60)
-def test_rows_are_averaged_and_gaps_are_linear(table):
-    """Every point by its own definition: the weighted mean, or the line between its neighbours."""
+def test_rows_are_averaged_and_gaps_are_monotone_cubics(table):
+    """Every point by its own definition: the weighted mean, or Fritsch and Butland's cubic in log odds."""
     curve = curve_from_table(table)
     means = {}
     for k in set(table.n_masked.tolist()):
         rows = table.n_masked == k
-        means[k] = np.sum(table.count[rows] * table.loss[rows]) / np.sum(table.count[rows])
+        means[table.n - k] = np.sum(table.count[rows] * table.loss[rows]) / np.sum(table.count[rows])
+    at = sorted(means)
     for m in range(table.n):
-        masked = table.n - m
-        assert bool(curve.measured[m]) == (masked in means)
-        below, above = (
-            max((k for k in means if k <= masked), default=None),
-            min((k for k in means if k >= masked), default=None),
-        )
-        if below is None or above is None or below == above:
-            expected = means[above if below is None else below]
-        else:
-            share = (masked - below) / (above - below)
-            expected = (1 - share) * means[below] + share * means[above]
-        assert float(curve.loss[m]) == pytest.approx(expected, rel=1e-13, abs=1e-13)
+        assert bool(curve.measured[m]) == (m in means)
+        expected = slow_cubic(table.n, at, [means[i] for i in at], min(max(m, at[0]), at[-1]))
+        assert float(curve.loss[m]) == pytest.approx(expected, rel=1e-11, abs=1e-12)
+
+
+def slow_cubic(n, at, loss, m):
+    """Hermite's cubic with the slopes of Fritsch and Butland (1984), three-point ones at the ends."""
+    x = [math.log((i + 1) / (n - i)) for i in at]
+    secant = [(loss[i + 1] - loss[i]) / (x[i + 1] - x[i]) for i in range(len(at) - 1)]
+    width = [b - a for a, b in itertools.pairwise(x)]
+
+    def end(h0, h1, d0, d1):
+        slope = ((2 * h0 + h1) * d0 - h0 * d1) / (h0 + h1)
+        if np.sign(slope) != np.sign(d0):
+            return 0.0
+        return 3 * d0 if np.sign(d0) != np.sign(d1) and abs(slope) > 3 * abs(d0) else slope
+
+    def slope(i):
+        if len(at) == 2:
+            return secant[0]
+        if i in (0, len(at) - 1):
+            near, far = (0, 1) if i == 0 else (-1, -2)
+            return end(width[near], width[far], secant[near], secant[far])
+        if secant[i - 1] * secant[i] <= 0:
+            return 0.0
+        w0, w1 = 2 * width[i] + width[i - 1], width[i] + 2 * width[i - 1]
+        return (w0 + w1) / (w0 / secant[i - 1] + w1 / secant[i])
+
+    i = max(j for j in range(len(at) - 1) if at[j] <= m)
+    t, h = (math.log((m + 1) / (n - m)) - x[i]) / width[i], width[i]
+    basis = (2 * t**3 - 3 * t**2 + 1, t**3 - 2 * t**2 + t, -2 * t**3 + 3 * t**2, t**3 - t**2)
+    return sum(
+        a * b for a, b in zip(basis, (loss[i], h * slope(i), loss[i + 1], h * slope(i + 1)), strict=True)
+    )
+
+
+@given(st.integers(2, 12), st.data())
+@settings(deadline=None, max_examples=60)
+def test_the_bracket_holds_every_curve_that_does_not_rise(n, data):
+    """Beyond the rows; between them the interpolated curve lies between its neighbours."""
+    losses = data.draw(st.lists(st.floats(0, 2), min_size=n, max_size=n))
+    true = np.sort(floats(*losses))[::-1]
+    at = np.array(sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=min(n, 2)))))
+    curve = curve_from_table(LossTable(n, n - at, true[at]))
+    for q in (None, 8):
+        low, high = curve.bracket(q)
+        outside = (np.arange(n) < at[0]) | (np.arange(n) > at[-1])
+        slack = 1e-12
+        assert np.all((low - slack <= true)[outside])
+        assert np.all((true <= high + slack)[outside])
+        np.testing.assert_array_equal(low[~outside], curve.loss[~outside])
+        np.testing.assert_array_equal(high[~outside], curve.loss[~outside])
+    assert np.all(np.diff(np.asarray(curve.loss)) <= slack)
+
+
+def test_a_model_worse_than_chance_has_no_empty_bracket():
+    curve = LossCurve([9.0, 9.0, 1.0], count=[0.0, 1.0, 1.0])
+    assert [ends.tolist() for ends in curve.bracket(2)] == [[9.0, 9.0, 1.0], [9.0, 9.0, 1.0]]
+
+
+def test_a_curve_of_one_position_is_its_loss():
+    assert between_rows(1, np.array([0]), floats(2)).tolist() == [2.0]
 
 
 def test_standard_errors_stay_with_their_rows():
@@ -94,31 +142,6 @@ def test_the_best_schedule_of_a_curve_that_rises_beats_every_composition():
         scores = [float(nll(loss, Schedule(np.diff([0, *inside, 6]).tolist()))) for inside in cuts]
         best = float(nll(loss, optimal_schedule(loss, steps)))
         assert best == pytest.approx(min(scores), rel=1e-14)
-
-
-@given(tables())
-@settings(deadline=None, max_examples=40)
-def test_isotonic_fit_is_the_weighted_projection(table):
-    """Nonincreasing, and no nonincreasing candidate is nearer (the projection's inequality)."""
-    curve = curve_from_table(table)
-    fit = isotonic_fit(curve)
-    assert np.all(np.diff(np.asarray(fit.loss)) <= 1e-12)
-    measured = np.asarray(curve.measured)
-    weights = np.asarray(curve.count)[measured]
-    data, fitted = np.asarray(curve.loss)[measured], np.asarray(fit.loss)[measured]
-    generator = np.random.default_rng(0)
-    for _ in range(20):
-        other = -np.sort(-generator.uniform(0, 8, data.size))
-        inner = np.sum(weights * (data - fitted) * (other - fitted))
-        assert inner <= 1e-9 * np.sum(weights) * 64
-    again = isotonic_fit(fit)
-    np.testing.assert_allclose(again.loss, fit.loss, rtol=1e-13, atol=1e-13)
-
-
-def test_isotonic_fit_trusts_small_standard_errors():
-    """Pooling two points weighs them by 1 / stderr^2: (1/1 * 1 + 1/4 * 2) / (1 + 1/4) = 1.2."""
-    table = LossTable(3, np.array([3, 2, 1]), floats(3, 1, 2), stderr=floats(1, 1, 2))
-    np.testing.assert_allclose(isotonic_fit(curve_from_table(table)).loss, [3, 1.2, 1.2])
 
 
 def test_masked_from_ratio_rounds_halves_up_and_masks_at_least_one():
@@ -155,90 +178,3 @@ def test_counts_and_standard_errors_that_are_refused():
         LossTable(2, rows, floats(1, 1), stderr=floats(-1, 1))
     with pytest.raises(InvalidInputError, match="n_masked is 2 in 2 rows that have a stderr"):
         LossTable(3, np.array([1, 2, 2]), floats(1, 1, 1), stderr=floats(1, 1, 1))
-
-
-N, STEPS = 12, 3
-TRUTH = 2 * np.exp(-np.arange(N) / 3.0) + 0.5
-
-
-def measured(generator, noise, *, rows=1, stderr=True):
-    """A table of the true curve with normal noise."""
-    n_masked = np.repeat(N - np.arange(N), rows)
-    loss = np.repeat(TRUTH, rows) + noise * generator.normal(size=N * rows)
-    errors = np.full(N * rows, noise) if stderr else None
-    return LossTable(N, n_masked, loss, stderr=errors)
-
-
-def test_bootstrap_without_noise_has_intervals_of_no_width(key):
-    table = LossTable(N, N - np.arange(N), TRUTH, stderr=np.zeros(N))
-    found = bootstrap_gain(key, table, STEPS, 5)
-    loss = LossCurve(TRUTH)
-    best = optimal_schedule(loss, STEPS)
-    gain = float(nll(loss, llada_uniform(N, STEPS)) - nll(loss, best))
-    assert found.gain == pytest.approx(gain, rel=1e-14)
-    np.testing.assert_allclose(found.gain_interval, [gain, gain], rtol=1e-12)
-    np.testing.assert_allclose(found.fixed_interval, [gain, gain], rtol=1e-12)
-    assert abs(found.optimism) < 1e-12
-    assert found.boundary_intervals.tolist() == [[b, b] for b in best.boundaries[1:-1]]
-
-
-def test_fixed_interval_has_the_width_of_the_normal_law(key):
-    """The gain of a fixed schedule is linear in the losses: its law is normal and known."""
-    noise = 0.05
-    table = measured(np.random.default_rng(1), noise)
-    found = bootstrap_gain(key, table, STEPS, 400)
-    uniform, best = llada_uniform(N, STEPS), found.schedule
-    weights = np.zeros(N)
-    np.add.at(weights, uniform.boundaries[:-1], uniform.counts)
-    np.subtract.at(weights, best.boundaries[:-1], best.counts)
-    sigma = noise * np.linalg.norm(weights)
-    expected = found.gain + 1.96 * sigma * np.array([-1, 1])
-    np.testing.assert_allclose(found.fixed_interval, expected, atol=0.35 * sigma)
-
-
-def test_bootstrap_shows_its_optimism(key):
-    """Where nothing can be gained the optimum of each replicate still seems to gain."""
-    flat = LossTable(N, N - np.arange(N), np.full(N, 1.0), stderr=np.full(N, 0.1))
-    found = bootstrap_gain(key, flat, STEPS, 100)
-    assert found.gain == pytest.approx(0, abs=1e-12)
-    assert found.gain_interval[0] > 0
-    assert found.optimism > 0.5 * found.gain_interval[0]
-    assert found.fixed_interval[0] <= 1e-12 <= found.fixed_interval[1] + 1e-9
-
-
-def test_rows_are_resampled_within_their_mask_count(key):
-    """A mask count whose rows agree cannot vary: only the one that differs does."""
-    n_masked = np.repeat(N - np.arange(N), 2)
-    loss = np.repeat(TRUTH, 2)
-    still = bootstrap_gain(key, LossTable(N, n_masked, loss), STEPS, 20)
-    np.testing.assert_allclose(still.fixed_interval, still.gain, rtol=1e-12)
-    loss[0] += 0.3  # one of the two rows at m = 0, where both schedules start
-    moved = bootstrap_gain(key, LossTable(N, n_masked, loss), STEPS, 200)
-    first = moved.schedule.counts[0]
-    lever = abs(llada_uniform(N, STEPS).counts[0] - first)
-    assert np.ptp(moved.fixed_interval) == pytest.approx(0.3 * lever, rel=1e-9)
-
-
-def test_bootstrap_is_reproducible_and_fits_replicates(key):
-    table = measured(np.random.default_rng(2), 0.2, rows=3, stderr=False)
-    one = bootstrap_gain(key, table, STEPS, 20, fit=isotonic_fit)
-    two = bootstrap_gain(key, table, STEPS, 20, fit=isotonic_fit)
-    np.testing.assert_array_equal(one.gain_interval, two.gain_interval)
-    other = bootstrap_gain(jax.random.key(7), table, STEPS, 20, fit=isotonic_fit)
-    assert not np.array_equal(one.gain_interval, other.gain_interval)
-    plain = bootstrap_gain(key, table, STEPS, 20)
-    assert not np.array_equal(one.gain_interval, plain.gain_interval)
-
-
-def test_bootstrap_needs_errors(key):
-    table = LossTable(N, N - np.arange(N), TRUTH)
-    with pytest.raises(InvalidInputError, match="column stderr or with repeated rows"):
-        bootstrap_gain(key, table, STEPS, 20)
-    with pytest.raises(InvalidInputError, match="samples is 1"):
-        bootstrap_gain(key, table, STEPS, 1)
-
-
-def test_curve_is_a_module_of_arrays():
-    curve = LossCurve(jnp.ones(3), jnp.zeros(3), jnp.array([1.0, 0.0, 2.0]))
-    assert curve.n == 3
-    assert curve.measured.tolist() == [True, False, True]

@@ -50,7 +50,7 @@ SOURCES = {
     "classes": {"name": "text", "path": None, "window": 4, "classes": ["vowel=aeiou", "equal=="]},
     "corpus": {"name": "text", "path": "text.txt", "length": 8, "bytes": False},
     "bytes": {"name": "text", "path": None, "length": 128, "bytes": True},
-    "loss-curve": {"name": "loss-curve", "file": "loss.csv", "length": None, "isotonic": True},
+    "loss-curve": {"name": "loss-curve", "file": "loss.csv", "length": None, "fit": "isotonic"},
 }
 
 
@@ -66,7 +66,7 @@ def test_json_there_and_back(document):
 def test_kinds_of_one_name_are_told_apart():
     assert source_from_json(SOURCES["text"]) == TextSource(path("text.txt"), 3)
     assert source_from_json(SOURCES["corpus"]) == CorpusSource(path("text.txt"), 8)
-    assert source_from_json(SOURCES["loss-curve"]) == LossTableSource(path("loss.csv"), isotonic=True)
+    assert source_from_json(SOURCES["loss-curve"]) == LossTableSource(path("loss.csv"), fit="isotonic")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_corpus_has_two_sides_and_says_what_it_is():
 
 
 def test_a_loss_table_gives_its_curve_and_facts():
-    curve, subject = LossTableSource(path("loss.csv")).curve()
+    curve, subject = LossTableSource(path("loss.csv"), fit="rows").curve()
     assert (curve.n, float(curve.loss[4])) == (8, 2.5)
     assert subject.method == "measured on a model"
     assert subject.facts == {
@@ -182,14 +182,16 @@ def test_a_loss_table_gives_its_curve_and_facts():
         "rows": 3,
         "measured": 3,
         "interpolated": 5,
+        "least_measured": 1,
         "largest_measured": 8,
         "repeated": 0,
         "rises": 1,
-        "isotonic": False,
+        "fit": "rows",
     }
-    fit, subject = LossTableSource(path("loss.csv"), 8, isotonic=True).curve()
-    assert (subject.facts["length_given"], subject.facts["rises"]) == (True, 0)
+    fit, subject = LossTableSource(path("loss.csv"), 8, "isotonic").curve()
+    assert (subject.facts["length_given"], subject.facts["fit"]) == (True, "isotonic")
     assert bool(jnp.all(jnp.diff(fit.loss) <= 0))
+    assert LossTableSource(path("loss.csv")).curve()[1].facts["fit"] == "spline"  # it has standard errors
 
 
 @pytest.mark.parametrize(
@@ -287,7 +289,7 @@ def test_losses_that_are_older_than_the_model_are_not_used(tmp_path):
     [
         ({"source": {"name": "nothing"}}, "want a model of mdmjax train; in its metadata source is"),
         ({"source": None}, "in its metadata source is None"),
-        ({"source": {"name": "loss-curve", "file": "x", "length": 3, "isotonic": True}}, "trained on"),
+        ({"source": {"name": "loss-curve", "file": "x", "length": 3, "fit": "isotonic"}}, "trained on"),
         ({"data": None}, "in its metadata data is not there"),
         ({"data": {"alphabet": 3}}, "in its metadata alphabet is 3"),
     ],
