@@ -4,6 +4,7 @@ from typing import Any
 
 from .report import four_decimals, run_lengths
 from .table import Column, Part, Table
+from .table_notes import notes
 
 COMPARED = ("llada_uniform", "dllm_cosine", "pyramid")  # for every number of steps; JSON has all
 
@@ -65,10 +66,10 @@ def _measured(facts: dict[str, Any]) -> str:
     if (most := facts["largest_measured"]) < facts["n"]:
         line += f"\nNo loss is known above n_masked = {most}: it is held at what it is there, and the "
         line += "first steps of the best schedule rest on that"
-    if facts["rises"]:
+    if facts["rises"] and not facts.get("reversed"):
         line += f"\nThe loss rises at {facts['rises']} measured points where more tokens are known, as no "
         line += "perfect model's does: the best schedule uses the dips, which may be noise (see --isotonic)"
-    return line
+    return "\n".join([line, *notes(facts)])
 
 
 def _frontier(found: dict[str, Any], key: str, unit: str) -> Table:
