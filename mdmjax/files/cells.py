@@ -131,13 +131,17 @@ def _of_lines(path: Path, text: str) -> Columns:
             except (ValueError, RecursionError):
                 record = None
             if not isinstance(record, dict):
-                refuse(f"line {place}", f"not a JSON object in {path}", 'such as {"n_masked": 8, "loss": 1.5}')
+                refuse(
+                    f"line {place}", f"not a JSON object in {path}", 'such as {"n_masked": 8, "loss": 1.5}'
+                )
             records.append(record)
     return _of_records(records)
 
 
 def _of_json(path: Path, text: str) -> Columns:
-    wanted = 'records, as [{"n_masked": 8, "loss": 1.5}, ...], or columns, as {"n_masked": [8], "loss": [1.5]}'
+    wanted = (
+        'records, as [{"n_masked": 8, "loss": 1.5}, ...], or columns, as {"n_masked": [8], "loss": [1.5]}'
+    )
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -149,7 +153,9 @@ def _of_json(path: Path, text: str) -> Columns:
     if not isinstance(found, dict):
         refuse("file", f"{path} with JSON of another shape", wanted)
     names, rows = found.get("columns"), found.get("data")
-    if isinstance(names, list) and isinstance(rows, list):  # of wandb.Table, and of pandas by orient="split"
+    if isinstance(names, list) and isinstance(
+        rows, list
+    ):  # of wandb.Table, and of pandas by orient="split"
         if not all(isinstance(row, list) and len(row) == len(names) for row in rows):
             refuse("file", f"{path} with JSON of another shape", f"rows of {len(names)} cells each")
         return _of_records([dict(zip(map(str, names), row, strict=True)) for row in rows])
@@ -173,7 +179,9 @@ def _of_npy(path: Path) -> Columns:
             array = np.array(np.load(path, mmap_mode="r", allow_pickle=False))  # as large as the file is
         except Exception as error:  # on a damaged file numpy raises errors of many types
             objects = "object" in str(error).lower()
-            reason = "arrays of objects are never loaded" if objects else "it is damaged, or of another format"
+            reason = (
+                "arrays of objects are never loaded" if objects else "it is damaged, or of another format"
+            )
             refuse("file", path, wanted, reason)
     if array.dtype.names and array.ndim == 1:
         return _of_arrays(path, {name: array[name] for name in array.dtype.names})

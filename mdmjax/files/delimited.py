@@ -1,10 +1,11 @@
-"""Tables in lines of text: what parts their cells, which line is their header, and how they write numbers."""
+"""Tables in lines of text: what parts the cells, which line is the header, how numbers are written."""
 
 import csv
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import NoReturn
 
 from .._errors import refuse, shown
 
@@ -39,6 +40,8 @@ def columns_of_text(path: Path, text: str) -> dict[str, Sequence[str]]:
         heads = [row for line in comments[-1:] for row in _rows([line], separator)]
     except csv.Error as error:
         refuse("file", path, "comma-separated values", str(error))
+    if not rows:
+        refuse("file", f"{path}, empty", "a header line and rows")
     names = rows[0]
     if all(map(_is_number, names)):  # no header
         named = heads and len(heads[0]) == len(names)
@@ -92,31 +95,32 @@ def _separator(lines: Sequence[str]) -> str:
 
 def _cut(row: Row, width: int) -> Row:
     """The row without empty cells beyond the header's, as a trailing separator leaves them."""
-    while len(row) > width and not row[-1]:
-        row = row[:-1]
-    return row
+    return row[:width] if not any(row[width:]) else row
 
 
 def _fitted(path: Path, names: Row, row: Row, number: int, separator: str) -> Row:
-    """The row with as many cells as the header; those of trailing separators are none."""
-    row = _cut(row, len(names))
-    if len(row) == len(names) - 1 and not names[-1]:
-        return [*row, ""]
-    if len(row) == len(names):
-        return row
-    if len(names) == 1:
+    """The row with as many cells as the header has, but for those of trailing separators."""
+    cut = _cut(row, len(names))
+    missing = len(names) - len(cut)
+    if missing != 0 and (missing != 1 or names[-1]):
+        _refuse_row(path, names, row, number, separator)
+    return [*cut, *[""] * missing]
+
+
+def _refuse_row(path: Path, names: Row, row: Row, number: int, separator: str) -> NoReturn:
+    """Say what is probably wrong with a row of more or fewer cells than the header."""
+    if len(names) == 1:  # such as a title
         remedy = "a header is such as n_masked,loss; lines before it begin with #"
-        wanted = "a header of several names"
-        refuse("file", f"{path} whose first line is {shown(repr(names[0]))}", wanted, remedy)
-    remedy = "is the file cut off?"
+        found = f"{path} whose first line is {shown(repr(names[0]))}"
+        refuse("file", found, "a header of several names", remedy)
     if len(row) > len(names):
-        remedy = "quote cells that have the separator in them"
-        if separator == ",":
-            remedy = "numbers with decimal commas need ; between cells, or quotes"
-    elif any(other in row[0] for other in "\t;,"):
-        remedy = "part the cells of every line alike"
-    found = f"{path} with {shown(repr(separator.join(row)))}, {len(row)} cells, in row {number}"
-    refuse("file", found, f"{len(names)} cells as in the header, {shown(', '.join(names))}", remedy)
+        decimal = "numbers with decimal commas need ; between cells, or quotes"
+        remedy = decimal if separator == "," else "quote cells that have the separator in them"
+    else:
+        mixed = any(other in row[0] for other in "\t;,")
+        remedy = "part the cells of every line alike" if mixed else "is the file cut off?"
+    found = f"{path} with {shown(repr(separator.join(row)))} in row {number}, cells: {len(row)}"
+    refuse("file", found, f"{len(names)} as in the header, {shown(', '.join(names))}", remedy)
 
 
 def _pointed(columns: dict[str, Sequence[str]]) -> dict[str, Sequence[str]]:

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from .._errors import refuse, shown
 from .cells import Columns, number
@@ -45,7 +46,7 @@ UNSURE = ("timestep", "timesteps", "time", "noise", "noise_level", "sigma", "alp
 
 _LOSS = r"(?<![a-z])(?:loss|nll|cross_entropy|ce)"
 _LABEL = r"(?:t|r|p|ratio|mask|masked|masking|mask_ratio|masking_ratio|masked_ratio|mask_rate)"
-_RATIO = r"\d*[.,]\d+|[01]|\d{1,3}(?:\.\d+)?%"
+_RATIO = r"[01]?[.,]\d+|(?<!\.)[01]|(?<![.\d])\d{1,3}(?:\.\d+)?%"
 WIDE = (
     re.compile(rf"(.*{_LOSS})([\s_/@=:.-]*{_LABEL}?[\s_/@=:-]*)({_RATIO})()()"),
     re.compile(rf"((?:.*[\s_/@=:-])?)({_LABEL}?[\s_/@=:-]*)({_RATIO})((?:[\s_/-].*)?{_LOSS})()"),
@@ -74,9 +75,9 @@ def find_columns(path: Path, columns: Columns, given: str | None) -> Layout:
     """The layout of a table: by `given`, as n_masked=NAME,loss=NAME, and for the rest by known names.
 
     Names are compared in lower case without the run's name that wandb puts before them ("run - "), paths
-    (`val/`) and the names of a split (`eval_`); its `__MIN` and `__MAX` columns are left out. A pattern with
-    one `*` for the loss, as `val/loss_*`, means columns for each ratio, or count; `revealed_ratio=*` says
-    what its numbers are. What is not clear is refused, with what to type.
+    (`val/`) and the names of a split (`eval_`); its `__MIN` and `__MAX` columns are left out. A
+    pattern with one `*` for the loss, as `val/loss_*`, means columns for each ratio, or count, and
+    `revealed_ratio=*` says what its numbers are. What is not clear is refused, with what to type.
     """
     columns = {name: cells for name, cells in columns.items() if not name.endswith(("__MIN", "__MAX"))}
     told = _told(path, columns, given)
@@ -95,8 +96,7 @@ def find_columns(path: Path, columns: Columns, given: str | None) -> Layout:
     wide = _wide(path, columns, told)
     if wide is None:
         _refuse_columns(path, columns, roles, axis)
-    names = {"loss": wide.names["loss"]} | wide.names | _more(path, columns, told, roles)
-    return Layout(wide.axis, names, wide.wide)
+    return Layout(wide.axis, wide.names | _more(path, columns, told, roles), wide.wide)
 
 
 def plain(name: str) -> str:
@@ -158,7 +158,9 @@ def _loss_beside(path: Path, columns: Columns, axis: str, roles: dict[str, list[
     return _only(path, columns, "loss", names) if names else None
 
 
-def _more(path: Path, columns: Columns, told: dict[str, str], roles: dict[str, list[str]]) -> dict[str, str]:
+def _more(
+    path: Path, columns: Columns, told: dict[str, str], roles: dict[str, list[str]]
+) -> dict[str, str]:
     """The columns of `MORE` that there are; of several steps the first."""
     found = {}
     for role in MORE:
@@ -195,7 +197,8 @@ def _wide(path: Path, columns: Columns, told: dict[str, str]) -> Layout | None:
     wide = {"loss": known[loss]}
     if "stderr" in told:
         wide["stderr"] = known[told["stderr"]]
-    return Layout(axis or _axis_of(list(known[loss])), {"loss": loss}, wide)
+    axis = axis or _axis_of(list(known[loss]))
+    return Layout(axis, {axis: "*", "loss": loss}, wide)
 
 
 def _family(name: str) -> tuple[str, float]:
@@ -216,7 +219,9 @@ def _ratio(text: str) -> float:
 
 def _is_axis(values: Sequence[float]) -> bool:
     """Whether these are ratios with one between 0 and 1, or counts."""
-    return max(values) > 1 or any(0 < value < 1 for value in values)
+    if max(values) <= 1:
+        return any(0 < value < 1 for value in values)
+    return all(value == int(value) for value in values)
 
 
 def _axis_of(values: Sequence[float]) -> str:
@@ -252,7 +257,9 @@ def _is_empty(cell: object) -> bool:
         return False
 
 
-def _refuse_columns(path: Path, columns: Columns, roles: dict[str, list[str]], axis: str | None) -> None:
+def _refuse_columns(
+    path: Path, columns: Columns, roles: dict[str, list[str]], axis: str | None
+) -> NoReturn:
     """Say what is missing, and what to type."""
     found, loss = f"{path} with columns {listed(columns)}", roles.get("loss")
     if axis:

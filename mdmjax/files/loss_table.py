@@ -55,7 +55,7 @@ def read_loss_file(
     layout = find_columns(path, cells, columns)
     rows, steps = last_step(long_rows(path, cells, layout), layout)
     if rows.axis.size == 0:
-        names = [shown(layout.names.get(role, role)) for role in dict.fromkeys((layout.axis, "loss"))]
+        names = [shown(layout.names[role]) for role in (layout.axis, "loss")]
         refuse("file", f"{path} without rows that have {' and '.join(names)}", "at least two rows")
     n, masked = _masked(rows, layout, length)
     n_masked = masked_from_ratio(masked / n, n) if "ratio" in layout.axis else masked.astype(np.int64)
@@ -73,8 +73,10 @@ def read_loss_file(
     if stderr is not None and sequence is None:
         n_masked, loss, stderr, count = merged_rows(n_masked, loss, stderr, count)
     stderr = stderr if sequence is None else None
-    facts = {"columns": layout.names, "steps": steps, "rows_merged": rows.loss.size - loss.size}
-    return LossFile(LossTable(n, n_masked, loss, count=count, stderr=stderr, sequence=sequence), layout, facts)
+    facts = {"columns": layout.names, "logged_steps": steps, "rows_merged": rows.loss.size - loss.size}
+    return LossFile(
+        LossTable(n, n_masked, loss, count=count, stderr=stderr, sequence=sequence), layout, facts
+    )
 
 
 def write_loss_table(path: Path, table: LossTable) -> None:
@@ -92,12 +94,10 @@ def write_loss_table(path: Path, table: LossTable) -> None:
     write_bytes(path, "\n".join(lines).encode())
 
 
-def _masked(
-    rows: LongRows, layout: Layout, length: int | None
-) -> tuple[int, Float[np.ndarray, " rows"]]:
+def _masked(rows: LongRows, layout: Layout, length: int | None) -> tuple[int, Float[np.ndarray, " rows"]]:
     """The number of positions, and how many are masked in each row: of a ratio, as a fraction."""
     kind, axis = layout.axis, rows.axis
-    name = layout.names.get(kind, kind)
+    name = layout.names[kind]
     if kind != "n_masked" and length is None:
         refuse("length", "not given", "the number of positions", f"{kind} needs --length N")
     if "ratio" in kind:
@@ -105,7 +105,9 @@ def _masked(
         remedy = ""
         if kind == "mask_ratio" and axis.max() > 1:
             counts = bool((axis == np.floor(axis)).all())
-            remedy = f"are these counts? {typed(n_masked=name, loss=layout.names['loss'])}" if counts else ""
+            remedy = (
+                f"are these counts? {typed(n_masked=name, loss=layout.names['loss'])}" if counts else ""
+            )
             remedy = "a percentage is to be divided by 100" if not counts or axis.max() == 100 else remedy
         elif axis.min() == 0:
             remedy = "leave out rows where nothing is masked"
@@ -128,7 +130,12 @@ def _masked(
 
 
 def _check(
-    rows: LongRows, name: str, values: np.ndarray, good: Bool[np.ndarray, " rows"], wanted: str, remedy: str = ""
+    rows: LongRows,
+    name: str,
+    values: np.ndarray,
+    good: Bool[np.ndarray, " rows"],
+    wanted: str,
+    remedy: str = "",
 ) -> None:
     """Refuse the first row whose value is not as wanted, by its place in the file."""
     if not good.all():
@@ -138,10 +145,14 @@ def _check(
 
 def _numbered(rows: LongRows) -> Int[np.ndarray, " rows"]:
     """Sequences as integers: as they are if all are whole numbers, else by their first appearance."""
-    cells: Sequence[Any] = [cell.strip() if isinstance(cell, str) else cell for cell in rows.more["sequence"]]
+    cells: Sequence[Any] = [
+        cell.strip() if isinstance(cell, str) else cell for cell in rows.more["sequence"]
+    ]
     for place, cell in zip(rows.place, cells, strict=True):
         if cell is None or cell == "" or not isinstance(cell, str | int | float):
-            refuse("sequence", f"{shown(repr(cell))} in row {place}", "what tells sequences apart in each row")
+            refuse(
+                "sequence", f"{shown(repr(cell))} in row {place}", "what tells sequences apart in each row"
+            )
     try:
         values = np.array([number(cell) for cell in cells], np.float64)
         if (np.abs(values) < 2**53).all() and (values == np.floor(values)).all():

@@ -6,7 +6,10 @@ from typing import Literal, get_args
 import numpy as np
 
 from .._errors import refuse
+from .._types import Float, Int
 from .loss_curve import Counts, Rows
+
+Merged = Float[np.ndarray, " counts"]
 
 Unit = Literal["nats", "bits", "perplexity"]
 Per = Literal["token", "position", "sequence"]
@@ -28,10 +31,10 @@ def masked_token_nats(
 
     Where $S$ is the sum over the $m$ masked of $n$ positions, a loss is $w S / N$ with $N = m$ a `token`
     (masked), $n$ a `position`, 1 a `sequence`, and $w = n / m = 1/t$ if `weighted`, else 1; hence
-    $S / m = L N / (w m)$. `n_masked` may be $m = t n$ of a ratio, not rounded. So a weighted mean a position
-    (LLaDA's and MDLM's loss) is one a masked token already, and a weighted sum a sequence is $n$ times it.
-    A perplexity is $e^{S/m}$; its standard error is divided by it (the delta method: first order, our
-    choice). Bits are times $\log 2$.
+    $S / m = L N / (w m)$. `n_masked` may be $m = t n$ of a ratio, not rounded. So a weighted mean a
+    position, which is the loss of LLaDA and MDLM, is one a masked token already, and a weighted sum a
+    sequence is $n$ times it. Bits are times $\log 2$. A perplexity is $e^{S/m}$; its standard error is
+    divided by it (the delta method: first order, our choice).
 
     Raises:
         InvalidInputError: a perplexity below 1, or of anything but a masked token.
@@ -46,7 +49,9 @@ def masked_token_nats(
         if per != "token" or weighted:
             refuse("unit", unit, "nats or bits", "a perplexity is that of a masked token")
         if not (loss >= 1).all():
-            refuse("loss", f"{loss.min():g} at the least", "a perplexity, at least 1", "nats are the default")
+            refuse(
+                "loss", f"{loss.min():g} at the least", "a perplexity, at least 1", "nats are the default"
+            )
         return np.log(loss), None if stderr is None else stderr / loss
     over = {"token": n_masked, "position": float(n), "sequence": 1.0}[per]
     weight = n / n_masked if weighted else 1.0
@@ -56,9 +61,10 @@ def masked_token_nats(
 
 def merged_rows(
     n_masked: Counts, loss: Rows, stderr: Rows, count: Rows | None
-) -> tuple[Counts, Rows, Rows, Rows]:
-    r"""One row a mask count, where some have more: $\sum_i w_i \ell_i / \sum_i w_i$ with $w_i$ the `count`, or 1, in order of count.
+) -> tuple[Int[np.ndarray, " counts"], Merged, Merged, Merged]:
+    r"""One row a mask count, fewest first, where some have more; else the rows as they are.
 
+    Its loss is $\sum_i w_i \ell_i / \sum_i w_i$, with $w_i$ the `count`, or 1 where there is none.
     Its standard error is $\sqrt{\sum_i w_i^2 \sigma_i^2} / \sum_i w_i$, right for independent rows whatever
     the weights are; its count is the sum. Weights $1 / \sigma_i^2$ would be tighter, but a small sample of
     small losses has a small $\sigma_i$ as well, so that they would make the loss too low (our choice).

@@ -10,7 +10,7 @@ from .._errors import refuse
 from .loss_curve import Counts, LossTable, Rows
 
 FAR, ALONE = 0.9, 0.1
-"""Reversed is a table of whose variance the wrong direction explains 0.9, the right one 0.1 (our choice)."""
+"""Reversed is a variance that is 0.9 of the wrong direction and at most 0.1 of the right (our choice)."""
 
 ORDER = 10.0
 """Losses of which half are as many times log q are of another unit (our choice)."""
@@ -62,7 +62,7 @@ def direction(table: LossTable) -> Direction:
 
     Reversed is a table of which the best nondecreasing fit is nearly a constant, and the best nonincreasing
     one nearly the table (shares `ALONE` and `FAR` of the variance). Noise explains it where all standard
-    errors are known and the $\chi^2$ of a constant is at most $d + 4 \sqrt{2 d}$, with $d$ degrees of freedom.
+    errors are known and the $\chi^2$ of a constant is at most $d + 4 \sqrt{2 d}$, $d$ degrees of freedom.
 
     >>> direction(LossTable(4, np.array([1, 2, 4]), np.array([3.0, 2.0, 1.0])))
     Direction(reversed=True, by_noise=False)
@@ -102,7 +102,7 @@ def rises_within_noise(table: LossTable) -> int | None:
 
 
 def above_guessing(table: LossTable, q: int) -> list[int]:
-    r"""The mask counts whose loss is above $\log q$, that of guessing among `q` symbols, by 2 standard errors.
+    r"""The mask counts whose loss is above $\log q$, that of guessing, by 2 standard errors.
 
     >>> above_guessing(LossTable(3, np.array([1, 3]), np.array([0.5, 0.8])), 2)
     [3]

@@ -8,18 +8,24 @@ from .._errors import refuse, shown
 from ..files.loss_columns import OPPOSITE, typed
 from ..files.loss_table import LossFile
 from ..information.loss_curve import LossTable
-from ..information.table_checks import above_guessing, check_unit, count_means, direction, rises_within_noise
+from ..information.table_checks import (
+    above_guessing,
+    check_unit,
+    count_means,
+    direction,
+    rises_within_noise,
+)
 
 
 def check_losses(read: LossFile, vocabulary: int | None) -> None:
-    """Refuse losses of another unit (`check_unit`), and an axis that is reversed beyond noise (`direction`)."""
+    """Refuse losses of another unit (`check_unit`), and an axis reversed beyond noise (`direction`)."""
     if vocabulary is not None:
         check_unit(read.table, vocabulary)
     if direction(read.table) != (True, False):
         return
     axis, names, means = read.layout.axis, read.layout.names, count_means(read.table)
     low, high = (f"{means.loss[at]:.4g} with {means.n_masked[at]} masked" for at in (0, -1))
-    name = names.get(axis, "*")
+    name = names[axis]
     what = {"n_masked": "how many are masked", "mask_ratio": "the share that is masked"}
     meant = what.get(OPPOSITE[axis]) or f"{what[axis].replace('masked', 'revealed')}"
     remedy = f"{shown(name)} is perhaps {meant}, or a time that runs the other way: "
@@ -28,7 +34,7 @@ def check_losses(read: LossFile, vocabulary: int | None) -> None:
 
 
 def found_in(table: LossTable, vocabulary: int | None) -> dict[str, Any]:
-    """`reversed`: it falls as more is masked, by noise; `rises_within_noise`; `above_log_q`: mask counts."""
+    """`reversed`: it falls as more is masked, by noise; `rises_within_noise`; mask counts `above_log_q`."""
     return {
         "reversed": direction(table).reversed,
         "rises_within_noise": rises_within_noise(table),
@@ -39,10 +45,12 @@ def found_in(table: LossTable, vocabulary: int | None) -> dict[str, Any]:
 def notes(facts: Mapping[str, Any]) -> list[str]:
     """Lines on what was read as what, and on what is odd."""
     lines, source = [], facts.get("source", {})
-    renamed = [f"{role} from {shown(name)}" for role, name in facts.get("columns", {}).items() if role != name]
+    renamed = [
+        f"{role} from {shown(name)}" for role, name in facts.get("columns", {}).items() if role != name
+    ]
     if renamed:
         lines.append(f"Read: {', '.join(renamed)}.")
-    if steps := facts.get("steps"):
+    if steps := facts.get("logged_steps"):
         if steps["read"] is None:
             ends = f"{steps['first']:g} to {steps['last']:g}"
             lines.append(f"Rows of {steps['of']} steps ({ends}) are averaged, as if of one model.")
@@ -63,6 +71,6 @@ def notes(facts: Mapping[str, Any]) -> list[str]:
         where = f"n_masked = {shown(', '.join(map(str, above)))}"
         lines.append(
             f"The loss is above log {q} = {math.log(q):.4f}, which guessing has, at {where}: the model is "
-            "worse than that there, or the loss is not what it is taken for."
+            "worse than that there, or the loss is of another unit (--unit, --per, --weighted)."
         )
     return lines
