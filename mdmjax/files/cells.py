@@ -65,7 +65,7 @@ def number(cell: Any) -> float | None:
         cell = cell.strip()
         if cell.lower() in EMPTY:
             return None
-        if "(" in cell and (inner := WRAPPED.fullmatch(cell)):
+        if "(" in cell and len(cell) <= 200 and (inner := WRAPPED.fullmatch(cell)):
             cell = inner[1]
         if "_" in cell:  # which Python's own numbers may have
             raise ValueError

@@ -54,6 +54,9 @@ WIDE = (
 )
 """Names of columns that hold the loss at one ratio, or (the last) at one count: val/loss_0.25, loss@0.5."""
 
+LONGEST = 200
+"""Characters of a name that may be one of `WIDE`, which take the square of as many steps."""
+
 NO_LOSS = re.compile(r"std|err|sem\b|var|count|min|max")
 """In names of columns that are not losses, though they begin as those do."""
 
@@ -81,7 +84,7 @@ def find_columns(path: Path, columns: Columns, given: str | None) -> Layout:
     """
     columns = {name: cells for name, cells in columns.items() if not name.endswith(("__MIN", "__MAX"))}
     told = _told(path, columns, given)
-    roles = {role: names for role in ROLES if (names := _named(columns, role))}
+    roles = _named(columns)
     if list(columns) == ["1", "2"] and not told:  # without names
         values = [value for cell in columns["1"] if (value := _value(cell)) is not None]
         return Layout(_axis_of(values), {_axis_of(values): "1", "loss": "2"})
@@ -132,12 +135,17 @@ def listed(names: Iterable[str]) -> str:
     return shown(", ".join(names), 160) or "none"
 
 
-def _named(columns: Columns, role: str) -> list[str]:
-    """The columns whose name is known for a role; one of the role's own name alone, if there is one."""
-    known = {**AXES, "loss": LOSS, **MORE}[role]
-    names = [name for name in columns if plain(name) in known]
-    own = [name for name in names if name.lower() == role and role != "loss"]
-    return own or names
+def _named(columns: Columns) -> dict[str, list[str]]:
+    """The columns whose names are known, by role; one of the role's own name alone, if there is one."""
+    known = {name: role for role, names in {**AXES, "loss": LOSS, **MORE}.items() for name in names}
+    roles: dict[str, list[str]] = {}
+    for name in columns:
+        if role := known.get(plain(name)):
+            roles.setdefault(role, []).append(name)
+    for role, names in roles.items():
+        own = [name for name in names if name.lower() == role and role != "loss"]
+        roles[role] = own or names
+    return roles
 
 
 def _only(path: Path, columns: Columns, role: str, names: Sequence[str], **beside: str) -> str:
@@ -204,7 +212,7 @@ def _wide(path: Path, columns: Columns, told: dict[str, str]) -> Layout | None:
 def _family(name: str) -> tuple[str, float]:
     """The name with `*` for its ratio or count, and this; an empty name if it has none."""
     lower = name.lower()
-    for pattern in WIDE:
+    for pattern in WIDE if len(name) <= LONGEST else ():
         if match := pattern.fullmatch(lower):
             at = match.start(5) if match[5] else match.start(3)
             found = match[5] or match[3]

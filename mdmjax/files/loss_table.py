@@ -59,9 +59,6 @@ def read_loss_file(
         refuse("file", f"{path} without rows that have {' and '.join(names)}", "at least two rows")
     n, masked = _masked(rows, layout, length)
     n_masked = masked_from_ratio(masked / n, n) if "ratio" in layout.axis else masked.astype(np.int64)
-    if length is None and (per == "position" or weighted) and (per, weighted) != ("position", True):
-        how = f"--per {per}" + " --weighted" * weighted
-        refuse("length", "not given", "the number of positions", f"{how} needs --length N")
     _check(rows, "loss", rows.loss, np.isfinite(rows.loss) & (rows.loss >= 0), "a finite number >= 0")
     loss, stderr, count = rows.loss, rows.numbers("stderr"), rows.numbers("count")
     sequence = _numbered(rows) if "sequence" in rows.more else None
@@ -70,6 +67,9 @@ def read_loss_file(
     if count is not None:
         _check(rows, "count", count, np.isfinite(count) & (count > 0), "a count > 0")
     loss, stderr = masked_token_nats(loss, stderr, masked, n, unit=unit, per=per, weighted=weighted)
+    if length is None and (per == "position" or weighted) and (per, weighted) != ("position", True):
+        how = f"--per {per}" + " --weighted" * weighted
+        refuse("length", "not given", "the number of positions", f"{how} needs --length N")
     if stderr is not None and sequence is None:
         n_masked, loss, stderr, count = merged_rows(n_masked, loss, stderr, count)
     stderr = stderr if sequence is None else None

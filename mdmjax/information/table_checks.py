@@ -12,6 +12,9 @@ from .loss_curve import Counts, LossTable, Rows
 FAR, ALONE = 0.9, 0.1
 """Reversed is a variance that is 0.9 of the wrong direction and at most 0.1 of the right (our choice)."""
 
+SPAN = 0.05
+"""Without standard errors, losses that span less of the largest one may differ by noise (our choice)."""
+
 ORDER = 10.0
 """Losses of which half are as many times log q are of another unit (our choice)."""
 
@@ -62,7 +65,8 @@ def direction(table: LossTable) -> Direction:
 
     Reversed is a table of which the best nondecreasing fit is nearly a constant, and the best nonincreasing
     one nearly the table (shares `ALONE` and `FAR` of the variance). Noise explains it where all standard
-    errors are known and the $\chi^2$ of a constant is at most $d + 4 \sqrt{2 d}$, $d$ degrees of freedom.
+    errors are known and the $\chi^2$ of a constant is at most $d + 4 \sqrt{2 d}$, $d$ degrees of freedom;
+    else it may where the losses span at most `SPAN` of the largest.
 
     >>> direction(LossTable(4, np.array([1, 2, 4]), np.array([3.0, 2.0, 1.0])))
     Direction(reversed=True, by_noise=False)
@@ -78,7 +82,7 @@ def direction(table: LossTable) -> Direction:
     if right > ALONE or wrong < FAR:
         return Direction(False, False)
     if not (means.stderr > 0).all():
-        return Direction(True, False)
+        return Direction(True, float(np.ptp(means.loss)) <= SPAN * float(means.loss.max()))
     weights = 1 / means.stderr**2
     mean = float((weights * means.loss).sum() / weights.sum())
     chi_square, degrees = float((weights * (means.loss - mean) ** 2).sum()), means.loss.size - 1

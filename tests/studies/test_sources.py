@@ -50,7 +50,17 @@ SOURCES = {
     "classes": {"name": "text", "path": None, "window": 4, "classes": ["vowel=aeiou", "equal=="]},
     "corpus": {"name": "text", "path": "text.txt", "length": 8, "bytes": False},
     "bytes": {"name": "text", "path": None, "length": 128, "bytes": True},
-    "loss-curve": {"name": "loss-curve", "file": "loss.csv", "length": None, "isotonic": True},
+    "loss-curve": {
+        "name": "loss-curve",
+        "file": "loss.csv",
+        "length": None,
+        "isotonic": True,
+        "columns": "n_masked=n_masked",
+        "unit": "bits",
+        "per": "sequence",
+        "weighted": False,
+        "vocabulary": 20,
+    },
 }
 
 
@@ -66,7 +76,14 @@ def test_json_there_and_back(document):
 def test_kinds_of_one_name_are_told_apart():
     assert source_from_json(SOURCES["text"]) == TextSource(path("text.txt"), 3)
     assert source_from_json(SOURCES["corpus"]) == CorpusSource(path("text.txt"), 8)
-    assert source_from_json(SOURCES["loss-curve"]) == LossTableSource(path("loss.csv"), isotonic=True)
+    assert source_from_json(SOURCES["loss-curve"]) == LossTableSource(
+        path("loss.csv"),
+        isotonic=True,
+        columns="n_masked=n_masked",
+        unit="bits",
+        per="sequence",
+        vocabulary=20,
+    )
 
 
 @pytest.mark.parametrize(
@@ -186,6 +203,12 @@ def test_a_loss_table_gives_its_curve_and_facts():
         "repeated": 0,
         "rises": 1,
         "isotonic": False,
+        "columns": {"n_masked": "n_masked", "loss": "loss", "stderr": "stderr"},
+        "logged_steps": None,
+        "rows_merged": 0,
+        "reversed": False,
+        "rises_within_noise": 0,
+        "above_log_q": None,
     }
     fit, subject = LossTableSource(path("loss.csv"), 8, isotonic=True).curve()
     assert (subject.facts["length_given"], subject.facts["rises"]) == (True, 0)
@@ -209,6 +232,15 @@ def test_a_loss_table_gives_its_curve_and_facts():
         (lambda: JointSource(path("missing.npz")).curve(), "file is missing.npz"),
         (lambda: JointSource(path("missing.npz")).examples(), "file is missing.npz.*no such file"),
         (lambda: LossTableSource(path("loss.csv"), 7).curve(), "n_masked is 8 in row 1"),
+        (
+            lambda: LossTableSource(path("loss.csv"), unit="nat"),
+            "unit is nat: want one of nats, bits, perp",
+        ),
+        (
+            lambda: LossTableSource(path("loss.csv"), per="step"),
+            "per is step: want one of token, position, s",
+        ),
+        (lambda: LossTableSource(path("loss.csv"), vocabulary=1), "vocabulary is 1: want an integer >= 2"),
     ],
 )
 def test_refusals(make, words):
@@ -287,7 +319,7 @@ def test_losses_that_are_older_than_the_model_are_not_used(tmp_path):
     [
         ({"source": {"name": "nothing"}}, "want a model of mdmjax train; in its metadata source is"),
         ({"source": None}, "in its metadata source is None"),
-        ({"source": {"name": "loss-curve", "file": "x", "length": 3, "isotonic": True}}, "trained on"),
+        ({"source": SOURCES["loss-curve"]}, "trained on"),
         ({"data": None}, "in its metadata data is not there"),
         ({"data": {"alphabet": 3}}, "in its metadata alphabet is 3"),
     ],
