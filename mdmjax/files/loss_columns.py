@@ -29,7 +29,18 @@ OPPOSITE = {
 }
 """What an axis is that was taken for the other."""
 
-LOSS = ("loss", "nll", "ce", "cross_entropy", "nll_loss", "ce_loss", "mlm_loss", "masked_loss")
+LOSS = (
+    "loss",
+    "nll",
+    "ce",
+    "cross_entropy",
+    "nll_loss",
+    "ce_loss",
+    "mlm_loss",
+    "masked_loss",
+    "mean_loss",
+    "loss_mean",
+)
 
 MORE = {
     "count": ("count", "counts", "n_samples", "num_samples"),
@@ -57,7 +68,7 @@ WIDE = (
 LONGEST = 200
 """Characters of a name that may be one of `WIDE`, which take the square of as many steps."""
 
-NO_LOSS = re.compile(r"std|err|sem\b|var|count|min|max")
+NO_LOSS = re.compile(r"(?<![a-z])(?:std|std_?err|se|sem|var|count|min|max)(?![a-z])")
 """In names of columns that are not losses, though they begin as those do."""
 
 
@@ -245,7 +256,7 @@ def _matching(path: Path, columns: Columns, pattern: str) -> dict[float, str]:
             inner = name[len(before) : len(name) - len(after)].strip()
             if re.fullmatch(r"\d*[.,]?\d+%?", inner):
                 found[_ratio(inner)] = name
-    if not found:
+    if not any(value > 0 for value in found):
         wanted = f"a pattern of columns of {path}, * for a ratio or a count: {listed(columns)}"
         refuse("columns", pattern, wanted)
     return found

@@ -57,8 +57,7 @@ def read_loss_file(
     if rows.axis.size == 0:
         names = [shown(layout.names[role]) for role in (layout.axis, "loss")]
         refuse("file", f"{path} without rows that have {' and '.join(names)}", "at least two rows")
-    n, masked = _masked(rows, layout, length)
-    n_masked = masked_from_ratio(masked / n, n) if "ratio" in layout.axis else masked.astype(np.int64)
+    n, n_masked, masked = _masked(rows, layout, length)
     _check(rows, "loss", rows.loss, np.isfinite(rows.loss) & (rows.loss >= 0), "a finite number >= 0")
     loss, stderr, count = rows.loss, rows.numbers("stderr"), rows.numbers("count")
     sequence = _numbered(rows) if "sequence" in rows.more else None
@@ -70,6 +69,8 @@ def read_loss_file(
     if length is None and (per == "position" or weighted) and (per, weighted) != ("position", True):
         how = f"--per {per}" + " --weighted" * weighted
         refuse("length", "not given", "the number of positions", f"{how} needs --length N")
+    for name, values in (("loss", loss), ("stderr", np.zeros(loss.size) if stderr is None else stderr)):
+        _check(rows, name, values, np.isfinite(values), "finite nats a masked token", "of so few masked")
     if stderr is not None and sequence is None:
         n_masked, loss, stderr, count = merged_rows(n_masked, loss, stderr, count)
     stderr = stderr if sequence is None else None
@@ -94,26 +95,22 @@ def write_loss_table(path: Path, table: LossTable) -> None:
     write_bytes(path, "\n".join(lines).encode())
 
 
-def _masked(rows: LongRows, layout: Layout, length: int | None) -> tuple[int, Float[np.ndarray, " rows"]]:
-    """The number of positions, and how many are masked in each row: of a ratio, as a fraction."""
-    kind, axis = layout.axis, rows.axis
-    name = layout.names[kind]
+class Masked(NamedTuple):
+    """The number of positions, how many are masked in each row, and the same of a ratio as a fraction."""
+
+    n: int
+    counts: Int[np.ndarray, " rows"]
+    exact: Float[np.ndarray, " rows"]
+
+
+def _masked(rows: LongRows, layout: Layout, length: int | None) -> Masked:
+    """What the axis says; refused with what it probably is where it cannot be what it is called."""
+    kind = layout.axis
     if kind != "n_masked" and length is None:
         refuse("length", "not given", "the number of positions", f"{kind} needs --length N")
     if "ratio" in kind:
-        n, share = int(length or 0), axis if kind == "mask_ratio" else 1 - axis
-        remedy = ""
-        if kind == "mask_ratio" and axis.max() > 1:
-            counts = bool((axis == np.floor(axis)).all())
-            remedy = (
-                f"are these counts? {typed(n_masked=name, loss=layout.names['loss'])}" if counts else ""
-            )
-            remedy = "a percentage is to be divided by 100" if not counts or axis.max() == 100 else remedy
-        elif axis.min() == 0:
-            remedy = "leave out rows where nothing is masked"
-        wanted = "a ratio in (0, 1]" if kind == "mask_ratio" else "a ratio in [0, 1)"
-        _check(rows, kind, axis, (share > 0) & (share <= 1), wanted, remedy)
-        return n, share * n
+        return _of_ratios(rows, layout, int(length or 0))
+    axis, name = rows.axis, layout.names[kind]
     whole = np.isfinite(axis) & (axis == np.floor(axis)) & (np.abs(axis) < 2**31)
     ratios = bool(((axis > 0) & (axis <= 1)).all())
     remedy = f"are these ratios? {typed(mask_ratio=name, loss=layout.names['loss'])} --length N"
@@ -126,7 +123,22 @@ def _masked(rows: LongRows, layout: Layout, length: int | None) -> tuple[int, Fl
     remedy = remedy if kind == "n_masked" and axis.max() > n else ""
     wanted = f"1..n with n = {n}" if kind == "n_masked" else f"0..n-1 with n = {n}"
     _check(rows, kind, axis, (masked >= 1) & (masked <= n), wanted, remedy)
-    return n, masked
+    return Masked(n, masked.astype(np.int64), masked)
+
+
+def _of_ratios(rows: LongRows, layout: Layout, n: int) -> Masked:
+    kind, axis, remedy = layout.axis, rows.axis, ""
+    share = axis if kind == "mask_ratio" else 1 - axis
+    if kind == "mask_ratio" and axis.max() > 1:
+        percent = axis.max() == 100 or not (axis == np.floor(axis)).all()
+        counts = typed(n_masked=layout.names[kind], loss=layout.names["loss"])
+        counts = f"are these counts, {counts}, or times to be divided by their number?"
+        remedy = "a percentage is to be divided by 100" if percent else counts
+    elif kind == "mask_ratio" and axis.min() == 0:
+        remedy = "leave out rows where nothing is masked"
+    wanted = "a ratio in (0, 1]" if kind == "mask_ratio" else "a ratio in [0, 1)"
+    _check(rows, kind, axis, (share > 0) & (share <= 1), wanted, remedy)
+    return Masked(n, masked_from_ratio(share, n), share * n)
 
 
 def _check(

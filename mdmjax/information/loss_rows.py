@@ -53,10 +53,10 @@ def masked_token_nats(
                 "loss", f"{loss.min():g} at the least", "a perplexity, at least 1", "nats are the default"
             )
         return np.log(loss), None if stderr is None else stderr / loss
-    over = {"token": n_masked, "position": float(n), "sequence": 1.0}[per]
-    weight = n / n_masked if weighted else 1.0
-    factor = over / (weight * n_masked) * (math.log(2) if unit == "bits" else 1.0)
-    return loss * factor, None if stderr is None else stderr * factor
+    with np.errstate(over="ignore", invalid="ignore"):  # of a share of nearly nothing
+        over = {"token": n_masked, "position": float(n), "sequence": 1.0}[per]
+        factor = over / (float(n) if weighted else n_masked) * (math.log(2) if unit == "bits" else 1.0)
+        return loss * factor, None if stderr is None else stderr * factor
 
 
 def merged_rows(

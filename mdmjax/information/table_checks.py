@@ -115,6 +115,15 @@ def above_guessing(table: LossTable, q: int) -> list[int]:
     return means.n_masked[means.loss - 2 * np.nan_to_num(means.stderr) > math.log(q)].tolist()
 
 
+def unit_doubtful(table: LossTable) -> bool:
+    r"""Whether half of the losses are above $\log 2^{24}$: no vocabulary is as large (our choice).
+
+    >>> unit_doubtful(LossTable(64, np.array([32, 64]), np.array([60.0, 150.0])))
+    True
+    """
+    return float(np.median(count_means(table).loss)) > 24 * math.log(2)
+
+
 def check_unit(table: LossTable, q: int) -> None:
     r"""Refuse losses of which half are over `ORDER` times $\log q$: they are no nats a masked token.
 

@@ -14,6 +14,7 @@ from ..information.table_checks import (
     count_means,
     direction,
     rises_within_noise,
+    unit_doubtful,
 )
 
 
@@ -34,10 +35,11 @@ def check_losses(read: LossFile, vocabulary: int | None) -> None:
 
 
 def found_in(table: LossTable, vocabulary: int | None) -> dict[str, Any]:
-    """`reversed`: it falls as more is masked, by noise; `rises_within_noise`; mask counts `above_log_q`."""
+    """`reversed`: it falls as more is masked, by noise; mask counts `above_log_q`; and what is named."""
     return {
         "reversed": direction(table).reversed,
         "rises_within_noise": rises_within_noise(table),
+        "unit_doubtful": unit_doubtful(table),
         "above_log_q": None if vocabulary is None else above_guessing(table, vocabulary),
     }
 
@@ -66,6 +68,11 @@ def notes(facts: Mapping[str, Any]) -> list[str]:
     if facts["rises"] and facts.get("rises_within_noise") is not None:
         within = facts["rises_within_noise"]
         lines.append(f"Of the rises {within} are within 2 standard errors.")
+    if facts.get("unit_doubtful"):
+        lines.append(
+            "The losses are above the logarithm of any vocabulary: sums over a sequence (--per sequence), "
+            "weighted (--weighted), or perplexities (--unit perplexity)?"
+        )
     if above := facts.get("above_log_q"):
         q = source["vocabulary"]
         where = f"n_masked = {shown(', '.join(map(str, above)))}"

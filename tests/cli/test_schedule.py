@@ -242,6 +242,14 @@ def test_a_trainers_log_is_read_and_said_to_be(capsys, tmp_path):
     assert "The loss is above log 3 = 1.0986, which guessing has, at n_masked = 8" in out
 
 
+def test_losses_of_another_unit_are_pointed_out(capsys, tmp_path):
+    write_csv(tmp_path / "l.csv", ("n_masked", "loss"), [(1, 2.0), (16, 40.0), (32, 100.0)])
+    out = " ".join(run(capsys, "schedule", "loss-curve", "l.csv").split())
+    assert "above the logarithm of any vocabulary: sums over a sequence (--per sequence)" in out
+    out = run(capsys, "schedule", "loss-curve", "l.csv", "--per", "sequence")
+    assert "any vocabulary" not in out
+
+
 def test_what_falls_by_noise_is_warned_of_and_isotonic_is_not_the_advice(capsys, tmp_path):
     write_csv(
         tmp_path / "l.csv", ("n_masked", "loss", "stderr"), [(1, 2.1, 0.2), (4, 2.0, 0.2), (8, 1.9, 0.2)]

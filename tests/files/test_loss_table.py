@@ -406,14 +406,22 @@ def test_loss_tables_that_are_refused(tmp_path, name, content, message):
         ("x,loss=loss", "want such as"),
         ("loss=loss,loss=lr", "want such as"),
         ("n_masked=step,mask_ratio=lr,loss=loss", "one of the first four"),
-        ("n_masked=stp,loss=loss", "columns is n_masked=stp: want a column of .*: step, lr, loss"),
+        ("n_masked=stp,loss=loss", "columns is n_masked=stp: want a column of .*: step, lr, loss, 00"),
         ("n_masked=step,loss=loss_*", "columns is loss_.*: want a pattern of columns of"),
         ("loss=lr", "want a column n_masked or mask_ratio"),
+        ("loss=0*", "columns is 0.: want a pattern of columns of"),
     ],
 )
 def test_columns_that_are_refused(tmp_path, columns, message):
     with refused(message):
-        read_loss_table(text(tmp_path / "t.csv", "step,lr,loss\n1,1,1\n2,1,1\n"), columns=columns)
+        read_loss_table(text(tmp_path / "t.csv", "step,lr,loss,00\n1,1,1,1\n2,1,1,1\n"), columns=columns)
+
+
+def test_shares_of_nearly_nothing_are_refused(tmp_path):
+    path = text(tmp_path / "t.csv", "mask_ratio,loss,stderr\n1e-308,5,1\n1,1,1\n")
+    with refused("loss is inf in row 1: want finite nats a masked token"):
+        read_loss_table(path, 8, per="sequence")
+    read_loss_table(path, 8)
 
 
 @pytest.mark.parametrize(
@@ -424,7 +432,10 @@ def test_columns_that_are_refused(tmp_path, columns, message):
             "mask_ratio,loss\n10,1\n100,2\n",
             "mask_ratio is 10 in row 1: .* a percentage is to be divided by 100",
         ),
-        ("t,loss\n1,1\n50,2\n", "mask_ratio is 50 in row 2: .* counts. --columns n_masked=t,loss=loss"),
+        (
+            "t,loss\n1,1\n50,2\n",
+            "mask_ratio is 50 in row 2: .* counts, --columns n_masked=t,loss=loss, or times",
+        ),
         (
             "mask_ratio,loss\n0,1\n1,2\n",
             "mask_ratio is 0 in row 1: .* leave out rows where nothing is masked",

@@ -208,6 +208,7 @@ def test_a_loss_table_gives_its_curve_and_facts():
         "rows_merged": 0,
         "reversed": False,
         "rises_within_noise": 0,
+        "unit_doubtful": False,
         "above_log_q": None,
     }
     fit, subject = LossTableSource(path("loss.csv"), 8, isotonic=True).curve()
