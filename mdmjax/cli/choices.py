@@ -95,11 +95,33 @@ MEASURING = (
     Option("batch", int, 64, "Sequences that the model sees at once: bounds the memory."),
 )
 
+TABLE = (
+    Option("length", int, None, "Number of positions; without it, the largest n_masked."),
+    Option(
+        "columns",
+        str,
+        None,
+        "What the columns are, where their names do not tell: n_masked, mask_ratio, n_revealed or "
+        "revealed_ratio; loss, count, stderr, sequence, step. loss=val/loss_*: a column for each ratio.",
+        "n_masked=NAME,loss=NAME",
+    ),
+    Option("unit", str, "nats", "Unit of the losses.", choices=("nats", "bits", "perplexity")),
+    Option(
+        "per",
+        str,
+        "token",
+        "A loss is a mean over masked tokens, or over all positions, or a sum over a sequence.",
+        choices=("token", "position", "sequence"),
+    ),
+    Option("weighted", bool, False, "Losses are weighted by 1/t, with t the share that is masked."),
+    Option("vocabulary", int, None, "Symbols that there are, to check the losses by."),
+)
+
 LOSS_CURVE = Choice(
     "loss-curve",
-    "Masked-loss table of a trained model: n_masked or mask_ratio, loss, [count, stderr].",
-    (Option("length", int, None, "Number of positions; without it, the largest n_masked."), *NOISE),
-    (Positional("file", "A .csv, .jsonl or .npz file; loss in nats a masked token.", "FILE"),),
+    "Masked-loss table of a trained model: n_masked or mask_ratio, loss, [count, stderr, sequence].",
+    (*TABLE, *NOISE),
+    (Positional("file", "A .csv, .tsv, .txt, .json, .jsonl (also .gz), .npz or .npy file.", "FILE"),),
 )
 
 MODEL = Choice(

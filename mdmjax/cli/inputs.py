@@ -1,5 +1,6 @@
 """What several commands check and make of their options, before any work."""
 
+import dataclasses
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,8 @@ def source_of(chosen: Chosen, use: Use) -> Any:  # a `Source` that gives what th
     if chosen.name == "text":
         return (sources.TextSource if "window" in values else sources.CorpusSource)(**values)
     if chosen.name == "loss-curve":
-        return sources.LossTableSource(values["file"], values["length"], values["fit"])
+        kept = {field.name for field in dataclasses.fields(sources.LossTableSource)}
+        return sources.LossTableSource(**{key: value for key, value in values.items() if key in kept})
     return sources.FamilySource(chosen.name, mj.FAMILIES[chosen.name].values(use, **values))
 
 

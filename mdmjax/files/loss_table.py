@@ -1,127 +1,175 @@
-"""The masked-loss table of a trained model from a CSV, JSONL or NPZ file."""
+"""The masked-loss table of a trained model from a file, as trainers, loggers and spreadsheets write it."""
 
-import csv
-import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._errors import refuse, shown
+from .._types import Bool, Float, Int
 from ..information.loss_curve import LossTable, masked_from_ratio
-from .arrays import MAX_TEXT_BYTES, check_readable, read_npz, read_text
+from ..information.loss_rows import Per, Unit, masked_token_nats, merged_rows
 from .atomic import write_bytes
+from .cells import number, read_columns
+from .long_rows import LongRows, last_step, long_rows
+from .loss_columns import Layout, find_columns, typed
 
-COLUMNS = ("n_masked", "mask_ratio", "loss", "count", "stderr")
-"""Every column there is; `loss` and one of the first two are needed."""
+
+class LossFile(NamedTuple):
+    """A table, the layout of its file, and what was read of its rows, for a report."""
+
+    table: LossTable
+    layout: Layout
+    facts: dict[str, Any]
 
 
-def read_loss_table(path: Path, length: int | None = None) -> LossTable:
-    """The `LossTable` of a `.csv` with a header, a `.jsonl` of one object a line, an `.npz` of `COLUMNS`.
+def read_loss_table(path: Path, length: int | None = None, **how: Any) -> LossTable:
+    """The table of `read_loss_file`, which takes the same arguments."""
+    return read_loss_file(path, length, **how).table
 
-    `length` is the number of positions: needed with `mask_ratio`, else the largest `n_masked` by default.
+
+def read_loss_file(
+    path: Path,
+    length: int | None = None,
+    *,
+    columns: str | None = None,
+    unit: Unit = "nats",
+    per: Per = "token",
+    weighted: bool = False,
+) -> LossFile:
+    """The `LossTable` of a file that `read_columns` reads, whose columns `find_columns` tells apart.
+
+    `length` is the number of positions: needed with ratios and where the unit depends on it, else the
+    largest `n_masked` by default. `unit`, `per` and `weighted` say what a loss is (`masked_token_nats`).
+    Rows without a mask count or a loss are left out; of several steps the last is read (`last_step`).
+    Rows of one mask count that have standard errors are merged (`merged_rows`); with a `sequence` they are
+    kept, and standard errors are left out, as rows of one sequence are not independent.
+
+    Raises:
+        InvalidInputError: a file, a layout or a number that cannot be used, with what to type.
     """
-    readers = {".csv": _read_csv, ".jsonl": _read_jsonl, ".npz": _read_npz}
-    check_readable("file", path)
-    if path.suffix.lower() not in readers:
-        refuse("file", path, "a name that ends in .csv, .jsonl or .npz")
-    columns = readers[path.suffix.lower()](path)
-    _check_columns(path, tuple(columns))
-    if columns["loss"].size == 0:
-        refuse("file", f"{path} without rows", "at least two rows")
     if length is not None and length < 1:
         refuse("length", length, "an integer >= 1")
-    if "mask_ratio" in columns:
-        if length is None:
-            refuse("length", "not given", "the number of positions", "mask_ratio needs --length N")
-        n, n_masked = length, masked_from_ratio(columns["mask_ratio"], length)
-    else:
-        found = columns["n_masked"]
-        whole = np.isfinite(found) & (found == np.floor(found)) & (np.abs(found) < 2**31)
-        if not whole.all():
-            row = int(np.argmin(whole))
-            refuse("n_masked", f"{found[row]:g} in row {row + 1}", "a whole number below 2^31")
-        n_masked = found.astype(np.int64)
-        n = int(n_masked.max()) if length is None else length
-        if n < 1:
-            refuse("n_masked", n, "at least 1 in some row")
-    return LossTable(n, n_masked, columns["loss"], count=columns.get("count"), stderr=columns.get("stderr"))
+    cells = read_columns(path)
+    layout = find_columns(path, cells, columns)
+    rows, steps = last_step(long_rows(path, cells, layout), layout)
+    if rows.axis.size == 0:
+        names = [shown(layout.names[role]) for role in (layout.axis, "loss")]
+        refuse("file", f"{path} without rows that have {' and '.join(names)}", "at least two rows")
+    n, n_masked, masked = _masked(rows, layout, length)
+    _check(rows, "loss", rows.loss, np.isfinite(rows.loss) & (rows.loss >= 0), "a finite number >= 0")
+    loss, stderr, count = rows.loss, rows.numbers("stderr"), rows.numbers("count")
+    sequence = _numbered(rows) if "sequence" in rows.more else None
+    if stderr is not None:
+        _check(rows, "stderr", stderr, np.isfinite(stderr) & (stderr >= 0), "a finite number >= 0")
+    if count is not None:
+        _check(rows, "count", count, np.isfinite(count) & (count > 0), "a count > 0")
+    loss, stderr = masked_token_nats(loss, stderr, masked, n, unit=unit, per=per, weighted=weighted)
+    if length is None and (per == "position" or weighted) and (per, weighted) != ("position", True):
+        how = f"--per {per}" + " --weighted" * weighted
+        refuse("length", "not given", "the number of positions", f"{how} needs --length N")
+    for name, values in (("loss", loss), ("stderr", np.zeros(loss.size) if stderr is None else stderr)):
+        _check(rows, name, values, np.isfinite(values), "finite nats a masked token", "of so few masked")
+    if stderr is not None and sequence is None:
+        n_masked, loss, stderr, count = merged_rows(n_masked, loss, stderr, count)
+    stderr = stderr if sequence is None else None
+    facts = {"columns": layout.names, "logged_steps": steps, "rows_merged": rows.loss.size - loss.size}
+    return LossFile(
+        LossTable(n, n_masked, loss, count=count, stderr=stderr, sequence=sequence), layout, facts
+    )
 
 
 def write_loss_table(path: Path, table: LossTable) -> None:
-    """Write the table as CSV, every digit of it, whole or not at all; `read_loss_table` reads it back."""
+    """Write the table as CSV, every digit of it, whole or not at all; `read_loss_table` reads it back.
+
+    With a `sequence` there is no column `stderr`: rows of one sequence are not independent.
+    """
     columns = {"n_masked": table.n_masked, "loss": table.loss, "count": table.count}
-    columns |= {} if table.stderr is None else {"stderr": table.stderr}
+    if table.sequence is not None:
+        columns["sequence"] = table.sequence
+    elif table.stderr is not None:
+        columns["stderr"] = table.stderr
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
     lines = [",".join(columns), *(",".join(map(repr, row)) for row in rows), ""]
     write_bytes(path, "\n".join(lines).encode())
 
 
-def _check_columns(path: Path, names: tuple[str, ...]) -> None:
-    unknown = [name for name in names if name not in COLUMNS]
-    if unknown:
-        refuse("columns", f"{shown(', '.join(unknown))} in {path}", f"only {', '.join(COLUMNS)}")
-    if "loss" not in names:
-        found = f"{', '.join(names) or 'none'} in {path}"
-        refuse("columns", found, "a column loss, in nats a masked token")
-    if ("n_masked" in names) == ("mask_ratio" in names):
-        refuse("columns", f"{', '.join(names)} in {path}", "one of n_masked and mask_ratio")
+class Masked(NamedTuple):
+    """The number of positions, how many are masked in each row, and the same of a ratio as a fraction."""
+
+    n: int
+    counts: Int[np.ndarray, " rows"]
+    exact: Float[np.ndarray, " rows"]
 
 
-def _read_csv(path: Path) -> dict[str, np.ndarray]:
+def _masked(rows: LongRows, layout: Layout, length: int | None) -> Masked:
+    """What the axis says; refused with what it probably is where it cannot be what it is called."""
+    kind = layout.axis
+    if kind != "n_masked" and length is None:
+        refuse("length", "not given", "the number of positions", f"{kind} needs --length N")
+    if "ratio" in kind:
+        return _of_ratios(rows, layout, int(length or 0))
+    axis, name = rows.axis, layout.names[kind]
+    whole = np.isfinite(axis) & (axis == np.floor(axis)) & (np.abs(axis) < 2**31)
+    ratios = bool(((axis > 0) & (axis <= 1)).all())
+    remedy = f"are these ratios? {typed(mask_ratio=name, loss=layout.names['loss'])} --length N"
+    _check(rows, kind, axis, whole, "a whole number below 2^31", remedy if ratios else "")
+    n = int(axis.max()) if length is None else length
+    if n < 1:
+        refuse("n_masked", n, "at least 1 in some row")
+    masked = axis if kind == "n_masked" else n - axis
+    remedy = "is --length less than the positions of a sequence, or are these the masked of a whole batch?"
+    remedy = remedy if kind == "n_masked" and axis.max() > n else ""
+    wanted = f"1..n with n = {n}" if kind == "n_masked" else f"0..n-1 with n = {n}"
+    _check(rows, kind, axis, (masked >= 1) & (masked <= n), wanted, remedy)
+    return Masked(n, masked.astype(np.int64), masked)
+
+
+def _of_ratios(rows: LongRows, layout: Layout, n: int) -> Masked:
+    kind, axis, remedy = layout.axis, rows.axis, ""
+    share = axis if kind == "mask_ratio" else 1 - axis
+    if kind == "mask_ratio" and axis.max() > 1:
+        percent = axis.max() == 100 or not (axis == np.floor(axis)).all()
+        counts = typed(n_masked=layout.names[kind], loss=layout.names["loss"])
+        counts = f"are these counts, {counts}, or times to be divided by their number?"
+        remedy = "a percentage is to be divided by 100" if percent else counts
+    elif kind == "mask_ratio" and axis.min() == 0:
+        remedy = "leave out rows where nothing is masked"
+    wanted = "a ratio in (0, 1]" if kind == "mask_ratio" else "a ratio in [0, 1)"
+    _check(rows, kind, axis, (share > 0) & (share <= 1), wanted, remedy)
+    return Masked(n, masked_from_ratio(share, n), share * n)
+
+
+def _check(
+    rows: LongRows,
+    name: str,
+    values: np.ndarray,
+    good: Bool[np.ndarray, " rows"],
+    wanted: str,
+    remedy: str = "",
+) -> None:
+    """Refuse the first row whose value is not as wanted, by its place in the file."""
+    if not good.all():
+        row = int(np.argmin(good))
+        refuse(name, f"{values[row]:g} in row {rows.place[row]}", wanted, remedy)
+
+
+def _numbered(rows: LongRows) -> Int[np.ndarray, " rows"]:
+    """Sequences as integers: as they are if all are whole numbers, else by their first appearance."""
+    cells: Sequence[Any] = [
+        cell.strip() if isinstance(cell, str) else cell for cell in rows.more["sequence"]
+    ]
+    for place, cell in zip(rows.place, cells, strict=True):
+        if cell is None or cell == "" or not isinstance(cell, str | int | float):
+            refuse(
+                "sequence", f"{shown(repr(cell))} in row {place}", "what tells sequences apart in each row"
+            )
     try:
-        lines = csv.reader(read_text("file", path).splitlines(), strict=True)
-        rows = [row for row in lines if any(map(str.strip, row))]
-    except csv.Error as error:
-        refuse("file", path, "comma-separated values", str(error))
-    if not rows:
-        refuse("file", f"{path}, empty", "a header line and rows")
-    names = [name.strip() for name in rows[0]]
-    if len(set(names)) < len(names):
-        refuse("columns", f"{shown(', '.join(names))} in {path}", "each column once")
-    for number, row in enumerate(rows[1:], 1):
-        if len(row) != len(names):
-            refuse(f"row {number}", f"of {len(row)} cells in {path}", f"{len(names)} cells")
-    cells = list(zip(*rows[1:], strict=True)) or [()] * len(names)
-    return {name: _numbers(name, column) for name, column in zip(names, cells, strict=True)}
-
-
-def _read_jsonl(path: Path) -> dict[str, np.ndarray]:
-    rows = []
-    for number, line in enumerate(read_text("file", path).splitlines(), 1):
-        if not line.strip():
-            continue
-        place = f"line {number}"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if not isinstance(row, dict):
-            refuse(place, f"not a JSON object in {path}", 'such as {"n_masked": 8, "loss": 1.5}')
-        if rows and row.keys() != rows[0].keys():
-            refuse(place, f"of keys {shown(', '.join(row))} in {path}", shown(", ".join(rows[0])))
-        rows.append(row)
-    if not rows:
-        refuse("file", f"{path}, empty", "one JSON object a line")
-    return {name: _numbers(name, [row[name] for row in rows]) for name in rows[0]}
-
-
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    columns = read_npz("file", path, limit=MAX_TEXT_BYTES)
-    shapes = {name: values.shape for name, values in columns.items()}
-    if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
-        described = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        refuse("file", f"{path} with {shown(described)}", "one-dimensional arrays of one length")
-    return {name: values.astype(np.float64) for name, values in columns.items()}
-
-
-def _numbers(name: str, cells: tuple[object, ...] | list[object]) -> np.ndarray:
-    """Cells as float64; a cell that is not a number is refused with its row."""
-    values = []
-    for row, cell in enumerate(cells, 1):
-        try:
-            if isinstance(cell, bool) or not isinstance(cell, str | int | float):
-                raise ValueError
-            values.append(float(cell))
-        except (ValueError, OverflowError):
-            refuse(shown(name), f"{shown(repr(cell))} in row {row}", "a number")
-    return np.array(values, dtype=np.float64)
+        values = np.array([number(cell) for cell in cells], np.float64)
+        if (np.abs(values) < 2**53).all() and (values == np.floor(values)).all():
+            return values.astype(np.int64)
+    except ValueError:
+        pass
+    order = {cell: place for place, cell in enumerate(dict.fromkeys(map(str, cells)))}
+    return np.array([order[str(cell)] for cell in cells], np.int64)

@@ -6,6 +6,7 @@ from typing import Any
 from ..information.loss_means import KINDS
 from .report import four_decimals, run_lengths
 from .table import Column, Part, Table
+from .table_notes import notes
 
 COMPARED = ("llada_uniform", "dllm_cosine", "pyramid")  # for every number of steps; JSON has all
 
@@ -86,13 +87,13 @@ def _measured(facts: dict[str, Any]) -> str:
         line += f"{bound}, and what the first steps cost rests on that: measure n_masked = {facts['n']}"
     if (least := facts["least_measured"]) > 1:
         line += f"\nNo loss is known below n_masked = {least}: it is held at what it is there, but can be 0"
-    if facts["rises"] and facts["fit"] == "rows":
+    if facts["rises"] and facts["fit"] == "rows" and not facts.get("reversed"):
         line += f"\nThe loss rises at {facts['rises']} measured points where more tokens are known, as no "
         line += (
             "perfect model's does: the best schedule uses the dips, which may be noise. Standard errors "
         )
         line += "would tell"
-    return line
+    return "\n".join([line, *notes(facts)])
 
 
 def _frontier(found: dict[str, Any], key: str, unit: str) -> Table:

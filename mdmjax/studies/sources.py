@@ -22,14 +22,16 @@ from ..distributions.text import CharacterClasses, text_joint
 from ..families import FAMILIES
 from ..files.arrays import read_joint, reading
 from ..files.corpus import Corpus, corpus_files, read_corpus, standard_library_files
-from ..files.loss_table import read_loss_table
+from ..files.loss_table import LossFile, read_loss_file
 from ..information.curve import InformationCurve
 from ..information.curve_fit import FITS
 from ..information.enumeration import check_entropy_size, information_curve
 from ..information.loss_curve import LossCurve, LossTable
 from ..information.loss_means import LossMeans, loss_means
+from ..information.loss_rows import PER, UNITS
 from .examples import Examples, distribution_examples, text_examples
 from .report import Subject, Track, to_plain, untracked
+from .table_notes import check_losses, found_in
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,26 +166,48 @@ class CorpusSource(AbstractSource):
 
 @dataclasses.dataclass(frozen=True)
 class LossTableSource(AbstractSource):
-    """Measured losses of a trained model, from a .csv, .jsonl or .npz file: see `read_loss_table`.
+    """Measured losses of a trained model, from a file of any kind that `read_loss_file` reads.
 
-    `length` is the number of positions: needed with `mask_ratio`, else the largest `n_masked`.
+    `length` is the number of positions: needed with ratios, else the largest `n_masked`. `columns`, `unit`,
+    `per` and `weighted` say what the file has; `vocabulary`, the number of symbols, checks its losses.
     """
 
     name: ClassVar[str] = "loss-curve"
     file: Path
     length: int | None = None
     fit: str | None = None
+    columns: str | None = None
+    unit: str = "nats"
+    per: str = "token"
+    weighted: bool = False
+    vocabulary: int | None = None
+
+    def __post_init__(self):
+        for key, known in (("unit", UNITS), ("per", PER)):
+            if getattr(self, key) not in known:
+                refuse(key, getattr(self, key), f"one of {', '.join(known)}")
+        if self.vocabulary is not None:
+            check_integer("vocabulary", self.vocabulary, 2)
 
     def table(self) -> LossTable:
         """The rows: what honest gains are judged by."""
-        return read_loss_table(self.file, self.length)
+        return self._read().table
 
     def curve(self, track: Track = untracked) -> tuple[LossCurve, Subject]:
         """The curve that schedules are chosen on: see `curve_and_facts`."""
-        curve, facts = curve_and_facts(loss_means(self.table()), self.fit)
-        facts = {"length_given": self.length is not None} | facts
+        table, _, read = self._read()
+        curve, facts = curve_and_facts(loss_means(table), self.fit)
+        facts = {"length_given": self.length is not None} | facts | read
+        facts |= found_in(table, self.vocabulary)
         title, method = f"loss table {self.file.name}", "measured on a model"
-        return curve, Subject(title, self.to_json(), method, None, facts)
+        return curve, Subject(title, self.to_json(), method, self.vocabulary, facts)
+
+    def _read(self) -> LossFile:
+        """The file; refused where its axis is reversed beyond noise, or its losses are of another unit."""
+        how: dict[str, Any] = {key: getattr(self, key) for key in ("columns", "unit", "per", "weighted")}
+        read = read_loss_file(self.file, self.length, **how)
+        check_losses(read, self.vocabulary)
+        return read
 
 
 Source = FamilySource | JointSource | TextSource | CorpusSource | LossTableSource

@@ -225,6 +225,43 @@ def test_a_loss_curve_says_what_it_does_not_know(capsys, tmp_path):
     assert "KL" not in out
 
 
+def test_a_trainers_log_is_read_and_said_to_be(capsys, tmp_path):
+    log = [{"step": s, f"eval_loss_t{t}": s * t, "lr": 1} for s in (1, 2) for t in (0.25, 0.5, 1.0)]
+    log += [{"step": 3, "loss": 9.0}]
+    (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": log}))
+    words = ["loss-curve", "trainer_state.json", "--length", "8", "--unit", "bits", "--vocabulary", "3"]
+    result = run_json(capsys, *words, "--steps", "2")
+    assert result["loss_curve"][0] == pytest.approx(2 * np.log(2), rel=1e-15)
+    assert (result["measured"], result["largest_measured"], result["q"]) == (3, 8, 3)
+    assert result["columns"] == {"mask_ratio": "*", "loss": "eval_loss_t*", "step": "step"}
+    assert result["logged_steps"] == {"read": 2, "of": 2}
+    assert result["above_log_q"] == [8]
+    kept = {"columns": None, "unit": "bits", "per": "token", "weighted": False, "vocabulary": 3}
+    assert kept.items() <= result["source"].items()
+    out = " ".join(run(capsys, "schedule", *words).split())
+    assert "Read: mask_ratio from *, loss from eval_loss_t*." in out
+    assert "Of 2 steps the last that is whole is read, 2." in out
+    assert "The loss is above log 3 = 1.0986, which guessing has, at n_masked = 8" in out
+
+
+def test_losses_of_another_unit_are_pointed_out(capsys, tmp_path):
+    write_csv(tmp_path / "l.csv", ("n_masked", "loss"), [(1, 2.0), (16, 40.0), (32, 100.0)])
+    out = " ".join(run(capsys, "schedule", "loss-curve", "l.csv").split())
+    assert "above the logarithm of any vocabulary: sums over a sequence (--per sequence)" in out
+    out = run(capsys, "schedule", "loss-curve", "l.csv", "--per", "sequence")
+    assert "any vocabulary" not in out
+
+
+def test_what_falls_by_noise_is_warned_of_and_isotonic_is_not_the_advice(capsys, tmp_path):
+    write_csv(
+        tmp_path / "l.csv", ("n_masked", "loss", "stderr"), [(1, 2.1, 0.2), (4, 2.0, 0.2), (8, 1.9, 0.2)]
+    )
+    out = " ".join(run(capsys, "schedule", "loss-curve", "l.csv").split())
+    assert "The loss falls as more is masked: by noise, or n_masked is what is revealed" in out
+    assert "--fit" not in out
+    assert "rises at" not in out
+
+
 def rows_of(stderr):
     return [(k, 3 * np.exp(-(12 - k) / 4), stderr) for k in range(1, 13)]
 
@@ -374,12 +411,14 @@ BAD_FILES = {
     "pickle.npz": {"probs": np.array([{}, 1], dtype=object)},
     "text.npz": "n_masked,loss",
     "empty.csv": "",
-    "columns.csv": "n_masked,loss,step\n1,1,1\n2,1,1\n",
+    "columns.csv": "step,loss\n1,1\n2,1\n",
+    "reversed.csv": "t,loss\n.1,4\n.5,3\n.9,1\n",
+    "sums.csv": "n_masked,loss\n1,2\n32,80\n64,170\n",
+    "runs.csv": "n_masked,train_loss,val_loss\n1,1,2\n2,1,2\n",
     "nan.csv": "n_masked,loss\n1,nan\n2,1\n",
     "none.csv": "n_masked,loss\n0,1\n",
     "negative.csv": "n_masked,loss\n1,-1\n2,1\n",
     "one.csv": "n_masked,loss\n2,1\n2,1\n",
-    "duplicate.csv": "n_masked,loss,stderr\n1,1,1\n2,1,1\n2,1,1\n",
     "cell.csv": "n_masked,loss\n,1\n2,1\n",
     "good.csv": "n_masked,loss\n1,1\n2,1\n8,2\n",
     "ratio.csv": "mask_ratio,loss\n0.5,1\n1.5,1\n",
@@ -456,18 +495,38 @@ MISTAKES = [
     ("loss-curve", "FILE is not given"),
     ("loss-curve missing.csv", "file is missing.csv: want a file; no such file"),
     ("loss-curve empty.csv", "file is empty.csv, empty"),
-    ("loss-curve empty.py", "file is empty.py: want a name that ends in .csv, .jsonl or .npz"),
-    ("loss-curve columns.csv", "columns is step in columns.csv: want only n_masked"),
+    (
+        "loss-curve empty.py",
+        "file is empty.py: want a name that ends in .csv, .tsv, .txt, .json, .jsonl, .npz or",
+    ),
+    (
+        "loss-curve columns.csv",
+        "one averaged loss a step cannot tell what a schedule costs: log it by ratio",
+    ),
+    (
+        "loss-curve columns.csv --columns n_masked=stp",
+        "--columns is n_masked=stp: want a column of columns",
+    ),
+    ("loss-curve runs.csv", "for loss: want one of them; --columns loss=val_loss"),
+    ("loss-curve reversed.csv --length 10", "--columns revealed_ratio=t,loss=loss --length N"),
+    ("loss-curve reversed.csv --length 10 --isotonic", "t is perhaps the share that is revealed"),
+    ("loss-curve sums.csv --vocabulary 4", "a sum over a sequence is --per sequence"),
+    ("loss-curve good.csv --vocabulary 1", "--vocabulary is 1: want an integer >= 2"),
+    ("loss-curve good.csv --unit nat", "--unit is nat: want one of nats, bits, perplexity"),
+    ("loss-curve good.csv --unit perplexity --weighted", "--unit is perplexity: want nats or bits"),
+    (
+        "loss-curve good.csv --per position",
+        "--length is not given: want the number of positions; --per position",
+    ),
     ("loss-curve cell_size.csv", "file is cell_size.csv: want comma-separated values"),
     ("loss-curve deep.jsonl", "line 1 is not a JSON object"),
-    ("loss-curve keys.jsonl", "columns is none in keys.jsonl: want a column loss"),
+    ("loss-curve keys.jsonl", "file is keys.jsonl with columns none: want a column n_masked or mask_ratio"),
     ("loss-curve sum.csv", "loss is 1e+308 in row 1: want nats whose sum over n = 2 positions is finite"),
     ("loss-curve nan.csv", "loss is nan in row 1"),
     ("loss-curve none.csv", "n_masked is 0: want at least 1 in some row"),
     ("loss-curve negative.csv", "loss is -1 in row 1"),
     ("loss-curve one.csv", "n_masked is 2 in every row: want at least two"),
-    ("loss-curve duplicate.csv", "n_masked is 2 in 2 rows that have a stderr"),
-    ("loss-curve cell.csv", "n_masked is '' in row 1: want a number"),
+    ("loss-curve cell.csv", "n_masked is 2 in every row: want at least two different mask counts"),
     ("loss-curve good.csv --length 7", "n_masked is 8 in row 3: want 1..n with n = 7"),
     ("loss-curve good.csv --length 0", "--length is 0"),
     ("loss-curve good.csv --steps 9", "--steps is 9: want an integer in 1..8"),

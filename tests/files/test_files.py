@@ -24,8 +24,6 @@ from mdmjax.files.schedule_files import export_schedule, read_schedule
 from mdmjax.files.training_log import begin_log
 from mdmjax.schedules.schedule import Schedule
 
-ROWS = [(4, 2.0), (2, 1.5), (1, 0.25)]
-
 
 def refused(match):
     return pytest.raises(InvalidInputError, match=match)
@@ -360,110 +358,6 @@ def test_a_truncated_npz_and_a_zip_of_other_things_are_refused(tmp_path):
         read_joint(tmp_path / "missing.npz")
     with refused("this is not a file"):
         read_joint(tmp_path)
-
-
-# Loss tables.
-
-
-def write_table(path, rows, columns=("n_masked", "loss")):
-    if path.suffix == ".csv":
-        lines = [",".join(columns), *(",".join(map(str, row)) for row in rows)]
-        path.write_text("\n".join(lines) + "\n")
-    elif path.suffix == ".jsonl":
-        lines = (json.dumps(dict(zip(columns, row, strict=True))) for row in rows)
-        path.write_text("\n".join(lines))
-    else:
-        arrays = zip(columns, map(np.array, zip(*rows, strict=True)), strict=True)
-        np.savez(path, **dict(arrays))
-    return path
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".npz", ".CSV"])
-def test_every_format_gives_the_same_table(tmp_path, suffix):
-    path = write_table(tmp_path / f"t{suffix.lower()}", ROWS).rename(tmp_path / f"t{suffix}")
-    table = read_loss_table(path)
-    assert table.n == 4
-    assert list(zip(table.n_masked.tolist(), table.loss.tolist(), strict=True)) == ROWS
-    assert table.stderr is None
-    assert table.count.tolist() == [1, 1, 1]
-
-
-def test_optional_columns_in_any_order_and_a_length(tmp_path):
-    rows = [(7, 0.1, 2.0, 6), (9, 0.2, 1.0, 2)]
-    columns = ("count", "stderr", "loss", "n_masked")
-    table = read_loss_table(write_table(tmp_path / "t.csv", rows, columns), 10)
-    assert table.n == 10
-    assert table.count.tolist() == [7, 9]
-    assert table.stderr.tolist() == [0.1, 0.2]
-
-
-def test_mask_ratios_become_mask_counts(tmp_path):
-    path = write_table(tmp_path / "t.csv", [(1.0, 2.0), (0.26, 1.0)], ("mask_ratio", "loss"))
-    assert read_loss_table(path, 10).n_masked.tolist() == [10, 3]
-    with refused("length is not given: want the number of positions"):
-        read_loss_table(path)
-
-
-def test_a_spreadsheets_csv_is_read(tmp_path):
-    """A byte order mark, Windows line ends, blank lines and spaces."""
-    path = tmp_path / "t.csv"
-    path.write_bytes(b"\xef\xbb\xbfn_masked, loss\r\n2, 1.5\r\n\r\n1,5e-1\r\n")
-    assert read_loss_table(path).loss.tolist() == [1.5, 0.5]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("t.csv", "", "file is .*t.csv, empty"),
-        ("t.csv", "n_masked,loss\n", "file is .*t.csv without rows"),
-        ("t.csv", "n_masked,loss,step\n1,1,1\n", "columns is step in .*: want only n_masked"),
-        ("t.csv", "n_masked,count\n1,1\n", "want a column loss"),
-        ("t.csv", "loss\n1\n", "want one of n_masked and mask_ratio"),
-        ("t.csv", "n_masked,mask_ratio,loss\n1,1,1\n", "want one of n_masked and mask_ratio"),
-        ("t.csv", "n_masked,loss,loss\n1,1,1\n", "want each column once"),
-        ("t.csv", "n_masked,loss\n1,1\n2\n", "row 2 is of 1 cells"),
-        ("t.csv", "n_masked,loss\n1,1\n2,\n", "loss is '' in row 2: want a number"),
-        ("t.csv", "n_masked,loss\n1,x\n2,1\n", "loss is 'x' in row 1: want a number"),
-        ("t.csv", "n_masked,loss\n1,nan\n2,1\n", "loss is nan in row 1"),
-        ("t.csv", "n_masked,loss\n1,-1\n2,1\n", "loss is -1 in row 1"),
-        ("t.csv", "n_masked,loss\n1.5,1\n2,1\n", "n_masked is 1.5 in row 1: want a whole number"),
-        ("t.csv", "n_masked,loss\nnan,1\n2,1\n", "n_masked is nan in row 1"),
-        ("t.csv", "n_masked,loss\n0,1\n2,1\n", "n_masked is 0 in row 1"),
-        ("t.csv", "n_masked,loss\n2,1\n2,1\n", "want at least two different mask counts"),
-        ("t.csv", 'n_masked,loss\n1,1\n2,"1\n', "want comma-separated values; unexpected end"),
-        ("t.csv", 'n_masked,"loss\n1,1\n2,1\n', "want comma-separated values; unexpected end"),
-        ("t.csv", 'n_masked,loss\n1,"1"0\n2,1\n', "want comma-separated values"),
-        ("t.csv", "n_masked,loss,\x1b]0;title\x07\n1,1,1\n", r"columns is .x1b]0;title.x07 in"),
-        ("t.csv", f"n_masked,loss,{'x' * 10**5}\n1,1,1\n", r"columns is x{28}\.\.\.x{28} in"),
-        ("t.csv", f"n_masked,loss\n1,{'x' * 10**5}\n", r"loss is 'x{27}\.\.\.x{27}' in row 1"),
-        ("t.jsonl", "", "file is .*t.jsonl, empty"),
-        ("t.jsonl", "[1]\n", "line 1 is not a JSON object"),
-        ("t.jsonl", '{"n_masked": 1, "loss": 1}\n{\n', "line 2 is not a JSON object"),
-        ("t.jsonl", '{"n_masked": 1, "loss": 1}\n{"loss": 1}\n', "line 2 is of keys loss"),
-        ("t.jsonl", '{"n_masked": 1, "loss": null}\n', "loss is None in row 1: want a number"),
-        ("t.jsonl", '{"n_masked": 1, "loss": true}\n', "loss is True in row 1: want a number"),
-        ("t.npz", "", "file is .*t.npz: want an .npz file"),
-        ("t.txt", "n_masked,loss\n1,1\n", "want a name that ends in .csv, .jsonl or .npz"),
-    ],
-)
-def test_loss_tables_that_are_refused(tmp_path, name, content, message):
-    (tmp_path / name).write_text(content)
-    with refused(message):
-        read_loss_table(tmp_path / name)
-
-
-def test_loss_arrays_that_do_not_fit_are_refused(tmp_path):
-    path = saved(tmp_path / "t.npz", n_masked=np.array([1, 2]), loss=np.array([1.0]))
-    with refused("want one-dimensional arrays of one length"):
-        read_loss_table(path)
-    path = saved(tmp_path / "u.npz", n_masked=np.ones((2, 2)), loss=np.ones((2, 2)))
-    with refused("want one-dimensional arrays of one length"):
-        read_loss_table(path)
-    (tmp_path / "b.csv").write_bytes(b"n_masked,loss\n\xff\xfe,1\n")
-    with refused("b.csv, not text: want UTF-8 text"):
-        read_loss_table(tmp_path / "b.csv")
-    with refused("n_masked is 4 in row 1: want 1..n with n = 3"):
-        read_loss_table(write_table(tmp_path / "t.csv", ROWS), 3)
 
 
 # Text.
