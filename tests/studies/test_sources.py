@@ -50,21 +50,17 @@ SOURCES = {
     "classes": {"name": "text", "path": None, "window": 4, "classes": ["vowel=aeiou", "equal=="]},
     "corpus": {"name": "text", "path": "text.txt", "length": 8, "bytes": False},
     "bytes": {"name": "text", "path": None, "length": 128, "bytes": True},
-<<<<<<< HEAD
-    "loss-curve": {"name": "loss-curve", "file": "loss.csv", "length": None, "fit": "isotonic"},
-=======
     "loss-curve": {
         "name": "loss-curve",
         "file": "loss.csv",
         "length": None,
-        "isotonic": True,
+        "fit": "isotonic",
         "columns": "n_masked=n_masked",
         "unit": "bits",
         "per": "sequence",
         "weighted": False,
         "vocabulary": 20,
     },
->>>>>>> tables
 }
 
 
@@ -80,18 +76,14 @@ def test_json_there_and_back(document):
 def test_kinds_of_one_name_are_told_apart():
     assert source_from_json(SOURCES["text"]) == TextSource(path("text.txt"), 3)
     assert source_from_json(SOURCES["corpus"]) == CorpusSource(path("text.txt"), 8)
-<<<<<<< HEAD
-    assert source_from_json(SOURCES["loss-curve"]) == LossTableSource(path("loss.csv"), fit="isotonic")
-=======
     assert source_from_json(SOURCES["loss-curve"]) == LossTableSource(
         path("loss.csv"),
-        isotonic=True,
+        fit="isotonic",
         columns="n_masked=n_masked",
         unit="bits",
         per="sequence",
         vocabulary=20,
     )
->>>>>>> tables
 
 
 @pytest.mark.parametrize(
@@ -211,10 +203,7 @@ def test_a_loss_table_gives_its_curve_and_facts():
         "largest_measured": 8,
         "repeated": 0,
         "rises": 1,
-<<<<<<< HEAD
         "fit": "rows",
-=======
-        "isotonic": False,
         "columns": {"n_masked": "n_masked", "loss": "loss", "stderr": "stderr"},
         "logged_steps": None,
         "rows_merged": 0,
@@ -222,7 +211,6 @@ def test_a_loss_table_gives_its_curve_and_facts():
         "rises_within_noise": 0,
         "unit_doubtful": False,
         "above_log_q": None,
->>>>>>> tables
     }
     fit, subject = LossTableSource(path("loss.csv"), 8, "isotonic").curve()
     assert (subject.facts["length_given"], subject.facts["fit"]) == (True, "isotonic")
@@ -334,11 +322,7 @@ def test_losses_that_are_older_than_the_model_are_not_used(tmp_path):
     [
         ({"source": {"name": "nothing"}}, "want a model of mdmjax train; in its metadata source is"),
         ({"source": None}, "in its metadata source is None"),
-<<<<<<< HEAD
-        ({"source": {"name": "loss-curve", "file": "x", "length": 3, "fit": "isotonic"}}, "trained on"),
-=======
         ({"source": SOURCES["loss-curve"]}, "trained on"),
->>>>>>> tables
         ({"data": None}, "in its metadata data is not there"),
         ({"data": {"alphabet": 3}}, "in its metadata alphabet is 3"),
     ],
