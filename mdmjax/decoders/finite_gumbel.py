@@ -1,8 +1,8 @@
 r"""The exact law of a Gumbel draw in finite precision: $\arg\max_a (l_a / T + g_a)$ of few digits.
 
 Samplers draw $g = -\log(-\log u)$ with $u$ on a grid of $2^{-b}$. In float32 $-2.81 \le g \le 16.64$, but
-for $u = 0$: what is 19.45 below the best is drawn only where that has $u = 0$, whatever is stated, and
-what is not quite so far below in too few steps of the grid.
+for $u = 0$: what is 19.45 below the best is drawn only where that has $u = 0$, whatever is stated, and what
+is not quite so far below in too few steps of the grid.
 """
 
 from dataclasses import dataclass
@@ -69,8 +69,8 @@ def gumbel_law(
     `form` is "gumbel", $l / T - \log(-\log u)$, or "race", $e^l / (-\log u)^T$ (LLaDA, which takes float64;
     at $T = 1$ MDLM's but for $10^{-10}$). The least index wins among equals, as in `argmax`. `bits` $b$ are
     24 for float32, 11 for float16 and 8 for bfloat16, as `torch.rand` has them; JAX has 23, 10 and 7 (and
-    the least positive number in place of 0, which is not followed here). Every
-    operation is rounded to `dtype`, with NumPy's logarithm: others may differ by its last digit.
+    the least positive number in place of 0, which is not followed here). Every operation is
+    rounded to `dtype`, with NumPy's logarithm: others may differ by its last digit.
 
     With $F_a(v)$ the share of the grid whose score is at most $v$, and $F_a(v^-)$ below it,
 

@@ -83,7 +83,7 @@ def exact_nll(
 
 def decoder_paths(
     key: Key[Array, ""],
-    denoiser: AbstractDenoiser,
+    denoiser: AbstractDenoiser | Sequence[AbstractDenoiser],
     decoders: Sequence[AbstractDecoder],
     sequences: Int[Array, "samples n"],
     *,
@@ -93,6 +93,7 @@ def decoder_paths(
 ) -> list[Paths]:
     """The `Paths` of each decoder to each sequence: one where it is exact, else `orders`.
 
+    The denoiser is one for all sequences, or one for each, as with different prompts (`Conditioned`).
     Decoders that differ in numbers only, as the thresholds of one rule or schedules of one length, are
     compiled once and share their calls. `cost[m]` is that of a call with `m` tokens revealed (1 if not
     given). Order `k` of sequence `s` has the same key for all decoders: their differences are paired.
@@ -108,10 +109,17 @@ def decoder_paths(
     >>> [paths.log_weight.round(4).tolist() for paths in found]
     [[[-1.3863, -1.3863]], [[-0.6931, -0.6931]]]
     """
-    check_kind(
-        "denoiser", denoiser, AbstractDenoiser, "a denoiser", "Oracle(p) is that of a distribution p"
-    )
-    size, n = check_sequences(sequences, denoiser, orders=orders, batch=batch)
+    each = [denoiser] if isinstance(denoiser, AbstractDenoiser) else denoiser
+    each = list(each) if isinstance(each, Sequence) else [each]
+    for one in each:
+        remedy = "Oracle(p) is that of a distribution p"
+        check_kind("denoiser", one, AbstractDenoiser, "a denoiser", remedy)
+    if len(each) not in (1, sequences.shape[0]):
+        refuse(
+            "denoiser", f"{len(each)} of them", f"one, or one for each of {sequences.shape[0]} sequences"
+        )
+    size, n = check_sequences(sequences, each[0], orders=orders, batch=batch)
+    models = _Stack.of(each)
     if not decoders:
         refuse("decoders", "none", "at least one")
     for one in decoders:
@@ -122,14 +130,13 @@ def decoder_paths(
     if price.shape != (n,):
         refuse("cost", f"of shape {price.shape}", f"one number for each of 0..{n - 1} revealed tokens")
     found: list[Paths | None] = [None] * len(decoders)
-    for places, stacked in _families(decoders):
-        exact = decoders[places[0]].one_path
-        each = 1 if exact else orders
-        shape = len(places), size, each
+    for places in _families(decoders):
+        stacked, exact = _Stack.of([decoders[i] for i in places]), decoders[places[0]].one_path
+        shape = len(places), size, 1 if exact else orders
         jobs = np.indices(shape).reshape(3, -1)
         count = jobs.shape[1]
         padded = np.pad(jobs, ((0, 0), (0, (1 << count.bit_length()) - count)))  # few lengths: few programs
-        width, ours = min(batch, count), (denoiser, stacked, sequences, price)
+        width, ours = min(batch, count), (models, stacked, sequences, price)
         results = _follow(key, *ours, jnp.asarray(padded), jnp.asarray(count), width)
         log_weight, calls, paid = (np.asarray(x)[:count].reshape(shape) for x in results)
         for place, *own in zip(places, log_weight, calls, paid, strict=True):
@@ -137,15 +144,33 @@ def decoder_paths(
     return [paths for paths in found if paths is not None]
 
 
-def _families(decoders: Sequence[AbstractDecoder]) -> list[tuple[list[int], Any]]:
-    """Decoders of one structure together: their places, and one decoder whose arrays are stacked."""
+class _Stack(eqx.Module):
+    """Objects of one structure: the arrays in which they differ are stacked, the others are shared."""
+
+    differing: Any
+    shared: Any
+
+    @classmethod
+    def of(cls, objects: Sequence[Any]) -> "_Stack":
+        """All of them; `stack[i]` is one."""
+        differs = lambda *leaves: eqx.is_array(leaves[0]) and any(x is not leaves[0] for x in leaves)
+        apart = jax.tree.map(differs, *objects)
+        stack = lambda own, *leaves: jnp.stack(leaves) if own else None
+        shared = jax.tree.map(lambda own, leaf: None if own else leaf, apart, objects[0])
+        return cls(jax.tree.map(stack, apart, *objects), shared)
+
+    def __getitem__(self, index: Int[Array, ""]) -> Any:
+        return eqx.combine(jax.tree.map(lambda leaf: leaf[index], self.differing), self.shared)
+
+
+def _families(decoders: Sequence[AbstractDecoder]) -> list[list[int]]:
+    """The places of decoders of one structure."""
     kinds: dict[Any, list[int]] = {}
     for place, decoder in enumerate(decoders):
         leaves, structure = jax.tree.flatten(decoder)
         shapes = tuple((jnp.shape(x), jnp.result_type(x)) if eqx.is_array(x) else x for x in leaves)
         kinds.setdefault((structure, shapes), []).append(place)
-    stack = lambda *leaves: jnp.stack(leaves) if eqx.is_array(leaves[0]) else leaves[0]
-    return [(own, jax.tree.map(stack, *(decoders[i] for i in own))) for own in kinds.values()]
+    return list(kinds.values())
 
 
 class _Slots(NamedTuple):
@@ -159,20 +184,18 @@ class _Slots(NamedTuple):
 
 
 @eqx.filter_jit
-def _follow(key, denoiser, decoders, sequences, price, jobs, count, batch: int) -> tuple[Array, ...]:
+def _follow(key, models, decoders, sequences, price, jobs, count, batch: int) -> tuple[Array, ...]:
     """Log-weight, calls and cost of the first `count` jobs: a decoder, a sequence and an order each.
 
     There are more: number `count` is nobody's, and idle slots work on it.
     """
-    n, q, room = denoiser.n, denoiser.q, jobs.shape[1]
-    arrays, rest = eqx.partition(decoders, eqx.is_array)
+    n, q, room = sequences.shape[1], models[jnp.array(0)].q, jobs.shape[1]
     blank = jnp.full((batch, n), q, sequences.dtype)
 
     def advance(slot: _Slots) -> tuple[_Slots, Array]:
         """One step of one path, and whether it ends."""
         which, sample, order = jobs[:, slot.job]
-        decoder = eqx.combine(jax.tree.map(lambda leaf: leaf[which], arrays), rest)
-        target = sequences[sample]
+        decoder, denoiser, target = decoders[which], models[sample], sequences[sample]
         own = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, sample), order), slot.step)
         chosen, log_weight = decoder.follow(own, denoiser, slot.tokens, target, slot.step)
         paid = price[jnp.minimum(jnp.sum(slot.tokens != q), n - 1)]

@@ -223,6 +223,21 @@ def test_an_answer_after_a_prompt():
         assert one == pytest.approx(other, rel=1e-12)
 
 
+def test_every_sequence_may_have_a_prompt_of_its_own():
+    """One denoiser a sequence in one batch says what each says alone."""
+    joint = table_of(N, 2, seed=4)
+    prompts = [[1, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]]
+    models = [Conditioned(Oracle(joint), jnp.array(one), jnp.array([1, 2])) for one in prompts]
+    words = jnp.array([[0, 1], [1, 1], [0, 0]])
+    decoders = [Reveal(ConfidenceThreshold(0.7)), Reveal(left_to_right(Schedule([1, 1])))]
+    found = decoder_paths(jax.random.key(0), models, decoders, words, batch=2)
+    for decoder, paths in zip(decoders, found, strict=True):
+        alone = [exact_nll(model, decoder, word[None]) for model, word in zip(models, words, strict=True)]
+        assert paths.path_nll == pytest.approx(np.concatenate(alone), rel=1e-12)
+    with pytest.raises(InvalidInputError, match="one for each of 3 sequences"):
+        decoder_paths(jax.random.key(0), models[:2], decoders, words)
+
+
 class Lazy(AbstractRule):
     """A rule that breaks its promise: it reveals nothing."""
 
