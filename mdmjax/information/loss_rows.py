@@ -77,6 +77,7 @@ def merged_rows(
     counts, which = np.unique(n_masked, return_inverse=True)
     if counts.size == n_masked.size:  # nothing to merge: as it is
         return n_masked, loss, stderr, weight
-    total = np.bincount(which, weight)
-    errors = np.sqrt(np.bincount(which, (weight * stderr) ** 2)) / total
-    return counts, np.bincount(which, weight * loss) / total, errors, total
+    share = weight / np.bincount(which, weight)[which]  # of its mask count
+    largest = float(stderr.max()) or 1.0  # of which no square is infinite
+    errors = np.sqrt(np.bincount(which, (share * stderr / largest) ** 2)) * largest
+    return counts, np.bincount(which, share * loss), errors, np.bincount(which, weight)

@@ -43,7 +43,8 @@ def count_means(table: LossTable) -> Means:
     >>> [values.tolist() for values in count_means(rows)]
     [[1, 2], [0.5, 2.0], [nan, 1.0]]
     """
-    n_masked, loss, count = table.n_masked, table.loss, table.count
+    largest = float(table.loss.max()) or 1.0  # of which no square is infinite
+    n_masked, loss, count = table.n_masked, table.loss / largest, table.count / table.count.max()
     if table.sequence is not None:
         pairs, which = np.unique(np.stack([n_masked, table.sequence]), axis=1, return_inverse=True)
         which = which.reshape(-1)
@@ -54,10 +55,10 @@ def count_means(table: LossTable) -> Means:
     mean = np.bincount(which, count * loss) / total
     if table.stderr is not None:
         order = np.argsort(table.n_masked)
-        return Means(counts, mean, table.stderr[order])
+        return Means(counts, mean * largest, table.stderr[order])
     spread = np.bincount(which, (count * (loss - mean[which])) ** 2) / total**2
     stderr = np.sqrt(np.where(rows > 1, spread * rows / np.maximum(rows - 1, 1), np.nan))
-    return Means(counts, mean, stderr)
+    return Means(counts, mean * largest, stderr * largest)
 
 
 def direction(table: LossTable) -> Direction:
@@ -72,6 +73,8 @@ def direction(table: LossTable) -> Direction:
     Direction(reversed=True, by_noise=False)
     """
     means = count_means(table)
+    largest = float(means.loss.max()) or 1.0
+    means = Means(means.n_masked, means.loss / largest, means.stderr / largest)
     total = float(((means.loss - means.loss.mean()) ** 2).sum())
     if means.loss.size < 2 or total <= 1e-24 * float((means.loss**2).sum()):
         return Direction(False, False)
@@ -83,9 +86,11 @@ def direction(table: LossTable) -> Direction:
         return Direction(False, False)
     if not (means.stderr > 0).all():
         return Direction(True, float(np.ptp(means.loss)) <= SPAN * float(means.loss.max()))
-    weights = 1 / means.stderr**2
+    weights = (means.stderr.min() / means.stderr) ** 2
     mean = float((weights * means.loss).sum() / weights.sum())
-    chi_square, degrees = float((weights * (means.loss - mean) ** 2).sum()), means.loss.size - 1
+    with np.errstate(over="ignore"):
+        chi_square = float((((means.loss - mean) / means.stderr) ** 2).sum())
+    degrees = means.loss.size - 1
     return Direction(True, chi_square <= degrees + 4 * math.sqrt(2 * degrees))
 
 

@@ -418,7 +418,7 @@ def test_columns_that_are_refused(tmp_path, columns, message):
 
 
 def test_shares_of_nearly_nothing_are_refused(tmp_path):
-    path = text(tmp_path / "t.csv", "mask_ratio,loss,stderr\n1e-308,5,1\n1,1,1\n")
+    path = text(tmp_path / "t.csv", "mask_ratio,loss,stderr\n1e-308,50,1\n1,1,1\n")
     with refused("loss is inf in row 1: want finite nats a masked token"):
         read_loss_table(path, 8, per="sequence")
     read_loss_table(path, 8)
