@@ -1,6 +1,5 @@
 """`mdmjax likelihood DIR [DECODER ...]`: how likely data are under the decoders of a trained model."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,8 @@ import mdmjax as mj
 
 from .._errors import refuse
 from ..studies.named_decoders import COMPARED, DECODERS
-from .choices import JSON, MODEL_FOLDER
+from .choices import JSON
+from .loss_curve import FOR_HUGGING_FACE as OUTSIDE
 from .options import Command, Option, Parsed, Positional
 
 MODES = ("budget", "frontier", "schedules")
@@ -26,47 +26,76 @@ def run(parsed: Parsed) -> None:
     check(values)
     check_picture(values["plot"])
     key = key_of(values["seed"])
-    trained = mj.open_model(values["folder"])
-    network, n = trained.network, trained.network.n
-    words = [parsed_word(word) for word in values["decoders"]]
-    priced = _cost(values["cost"], n)
     import jax
 
     drawing, scoring = jax.random.split(key)
-    sequences = trained.sequences(drawing, values["sequences"], values["data"], track)
+    judged = _judged(values, drawing)
+    n = judged.sequences.shape[1]
     curve: list[Any] = []
 
     def schedules(steps: int) -> dict[str, Any]:
         """The best of the loss curve, which is measured once where it is not stored, and those in use."""
         if not curve:
-            curve.append(trained.curve(track)[0])
+            curve.append(judged.curve())
         best = {"best": mj.optimal_schedule(curve[0], steps)}
         return best | {name: mj.NAMED[name](n, steps) for name in SCHEDULES}
 
-    subject = trained.subject(values["data"])
-    about = {"orders": values["orders"], "batch": values["batch"], "subject": subject, "track": track}
+    about = {
+        "orders": values["orders"],
+        "batch": values["batch"],
+        "subject": judged.subject,
+        "track": track,
+    }
+    priced, sequences = _cost(values["cost"], n), judged.sequences
     steps = values["steps"] if values["steps"] is not None else min(STEPS, n)
     if values["budget"] is not None:
         about["cost"] = priced
-        report = tuning.budget_study(scoring, network, sequences, values["budget"], schedules, **about)
+        report = tuning.budget_study(scoring, judged.one, sequences, values["budget"], schedules, **about)
     elif values["frontier"]:
         about["cost"] = priced
         ks = [k for k in _doubling(n) if k <= max(4, n // 4)]
-        report = tuning.frontier_study(scoring, network, sequences, ks, schedules, **about)
+        report = tuning.frontier_study(scoring, judged.one, sequences, ks, schedules, **about)
     elif values["schedules"]:
         ks = [k for k in _doubling(n) if k <= own_law.GRID // 2] if values["steps"] is None else [steps]
         named = {name: {k: schedules(k)[name] for k in ks} for name in ("best", *SCHEDULES)}
-        report = own_law.own_law_study(scoring, network, sequences, ks, named=named, **about)
+        report = own_law.own_law_study(scoring, judged.one, sequences, ks, named=named, **about)
     else:
+        words = [parsed_word(word) for word in values["decoders"]]
         given = words or [(name, {}) for name in COMPARED if not DECODERS[name].needs_truth]
-        named = [_named(name, own, values, network, steps, schedules) for name, own in given]
-        good, bad = likelihood.supported(named, network)
+        first = judged.denoiser if isinstance(judged.denoiser, mj.AbstractDenoiser) else judged.denoiser[0]
+        named = [_named(name, own, values, first, steps, schedules) for name, own in given]
+        good, bad = likelihood.supported(named, first)
         if bad and words:
             refuse("decoder", bad[0].name, "one that only reveals its tokens", bad[0].why)
         about |= {"cost": priced, "refused": bad}
-        report = likelihood.likelihood_study(scoring, network, good, sequences, **about)
+        report = likelihood.likelihood_study(scoring, judged.denoiser, good, sequences, **about)
     write_picture(values["plot"], report)
-    show(dataclasses.replace(report), json=values["json"])
+    show(report, json=values["json"])
+
+
+def _judged(values: dict[str, Any], key: Any) -> Any:
+    """The model, and the sequences that it is judged on."""
+    from ..studies import judged
+    from .loss_curve import HUGGING_FACE, OPENING
+    from .output import track
+
+    model = str(values["folder"])
+    how = {"losses": values["losses"]}
+    if not model.startswith(HUGGING_FACE):
+        for option in OUTSIDE:
+            if values[option.key] != option.default:
+                refuse(option.name, values[option.key], "left out", f"it is for {HUGGING_FACE}FOLDER")
+        how |= {"text": values["data"], "track": track}
+        return judged.of_trained(key, mj.open_model(Path(model)), values["sequences"], **how)
+    from ..studies.hugging_face import open_hugging_face
+
+    if values["data"] is None:
+        refuse("data", "not given", "a text, .fasta or .jsonl file", "sequences that the model never saw")
+    folder = Path(model.removeprefix(HUGGING_FACE))
+    opened = open_hugging_face(folder, **{name: values[name] for name in OPENING})
+    return judged.of_hugging_face(
+        opened, values["data"], values["sequences"], length=values["length"], **how
+    )
 
 
 def check(values: dict[str, Any]) -> None:
@@ -177,7 +206,7 @@ COMMAND = Command(
     "Likelihood of held-out data under the decoders of a trained model: which is best, at what calls?",
     run,
     positionals=(
-        MODEL_FOLDER,
+        Positional("folder", "Folder of `mdmjax train`, or hf:FOLDER of Hugging Face.", "MODEL"),
         Positional(
             "decoders",
             "Decoders, as confidence or threshold:0.9 or random:schedule=best,steps=8; all without any.",
@@ -188,7 +217,7 @@ COMMAND = Command(
         ),
     ),
     options=(
-        Option("data", Path, None, "A text file; without it, the held-out files that the model never saw."),
+        Option("data", Path, None, "Text, .fasta or .jsonl; else what `mdmjax train` held out.", "FILE"),
         Option("sequences", int, 256, "Sequences that are scored."),
         Option(
             "orders", int, 4, "Paths a sequence of decoders that are random: the bound tightens with more."
@@ -197,6 +226,14 @@ COMMAND = Command(
         Option("schedule", str, "llada_uniform", "Their schedule: best, or one in use.", "NAME"),
         Option("counts", str, None, "Or its counts; they sum to n.", "S1,S2,..."),
         Option("temperature", float, 1.0, "Tokens are drawn at it; at 0 they are scored as drawn at 1."),
+        Option(
+            "losses",
+            Path,
+            None,
+            "Losses for the best schedule; MODEL/loss_curve.csv, or as measured now; "
+            "with hf ./loss_curve.csv.",
+            "FILE",
+        ),
         Option("budget", float, None, "Tune every family to that many mean calls; which is best?", "CALLS"),
         Option("frontier", bool, False, "NLL against calls for every family."),
         Option("schedules", bool, False, "Is the loss curve's best schedule best for the own law too?"),
@@ -206,6 +243,7 @@ COMMAND = Command(
         Option("plot", Path, None, "Draw the frontier into this .png or .pdf."),
         Option("batch", int, 64, "Sequences that the model sees at once: bounds the memory."),
         Option("seed", int, 0, "Seed of the sequences and of random orders."),
+        *OUTSIDE,
         JSON,
     ),
     examples=(

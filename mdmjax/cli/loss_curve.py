@@ -69,22 +69,27 @@ def _hugging_face(values: dict[str, Any], folder: Path, path: Path) -> Any:
             "a text, .fasta or .jsonl file",
             "sequences that the model was not trained on",
         )
-    opening = ("device", "dtype", "trust_remote_code", "shift", "mask_id")
-    model = open_hugging_face(folder, **{name: values[name] for name in opening})
+    model = open_hugging_face(folder, **{name: values[name] for name in OPENING})
     measurable = model.measurable(values["data"], length=values["length"], most=values["sequences"])
     how = {name: values[name] for name in ("masks", "cfg_scale", "batch")}
     return measure_study(values["seed"], measurable, path, **how, track=track)
 
 
-OUTSIDE = (
-    Option("data", Path, None, "With hf: sequences; .fasta, .jsonl of `text` or of `prompt` and `answer`, "
-           "else one a line.", "FILE"),
+OPENING = ("device", "dtype", "trust_remote_code", "shift", "mask_id")
+FOR_HUGGING_FACE = (
     Option("length", int, None, "With hf: a text is cut into windows of this many tokens."),
     Option("device", str, None, "With hf: torch's device; cuda if there is one, else cpu."),
     Option("dtype", str, "float32", "With hf: of the weights.", choices=("float32", "bfloat16", "float16")),
     Option("trust-remote-code", bool, False, "With hf: run the folder's code, as LLaDA and Dream need."),
     Option("shift", int, None, "With hf: 1 where output i - 1 predicts position i; 1 for Dream, else 0."),
     Option("mask-id", int, None, "With hf: the mask, where neither tokenizer nor configuration has one."),
+)  # fmt: skip
+"""How a folder of Hugging Face is opened, and its data are cut."""
+
+OUTSIDE = (
+    Option("data", Path, None, "With hf: sequences; .fasta, .jsonl of `text` or of `prompt` and `answer`, "
+           "else one a line.", "FILE"),
+    *FOR_HUGGING_FACE,
     Option("masks", str, "nested", "With hf: an order a sequence, one a call, or one and its reverse.",
            choices=("nested", "independent", "antithetic")),
     Option("cfg-scale", float, 0.0, "With hf: guidance as in LLaDA's sampler; two calls a row."),

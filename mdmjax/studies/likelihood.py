@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -26,7 +27,7 @@ PARTS = 16  # most steps of the progress bar
 
 def likelihood_study(
     key: Key[Array, ""],
-    denoiser: AbstractDenoiser,
+    denoiser: AbstractDenoiser | Sequence[AbstractDenoiser],
     decoders: Sequence[Named],
     sequences: Int[Array, "samples n"],
     *,
@@ -58,11 +59,15 @@ def likelihood_study(
         refuse("sequences", sequences.shape[0], "an integer >= 2", "a standard error needs two")
     start, named = time.monotonic(), [at_temperature_one(one) for one in decoders]
     count = max(p for p in range(1, PARTS + 1) if sequences.shape[0] % p == 0)  # of one shape
-    parts = list(sequences.reshape(count, -1, sequences.shape[1]))
+    size = sequences.shape[0] // count
+    model = denoiser if isinstance(denoiser, AbstractDenoiser) else denoiser[0]
     found = []
-    for number, part in enumerate(track(parts, "following")):
-        own, given = jax.random.fold_in(key, number), [one.decoder for one in named]
-        found.append(decoder_paths(own, denoiser, given, part, orders=orders, cost=cost, batch=batch))
+    for number in track(range(count), "following"):
+        here = slice(number * size, (number + 1) * size)
+        own, given = jax.random.fold_in(key, number), [each.decoder for each in named]
+        models = denoiser if isinstance(denoiser, AbstractDenoiser) else denoiser[here]
+        how: dict[str, Any] = {"orders": orders, "cost": cost, "batch": batch}
+        found.append(decoder_paths(own, models, given, sequences[here], **how))
     scored = []
     for one, pieces in zip(named, zip(*found, strict=True), strict=True):
         paths = pieces[0]._replace(
@@ -73,7 +78,7 @@ def likelihood_study(
             refuse("likelihood", where, "numbers", "the model says NaN where data go")
         scored.append(Scored(one, paths))
     means = [one.nll.mean() for one in scored]
-    about = subject or Subject.of(denoiser), denoiser.n, orders, scored, int(np.argmin(means)), refused
+    about = subject or Subject.of(model), model.n, orders, scored, int(np.argmin(means)), refused
     return LikelihoodReport(*about, priced=cost is not None, seconds=time.monotonic() - start)
 
 

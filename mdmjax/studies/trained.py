@@ -5,23 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from .._errors import InvalidInputError, refuse
-from .._types import Array, Int, Key
 from ..denoisers.transformer import Transformer
 from ..distributions.alphabet import AbstractAlphabet, alphabet_from_json
-from ..files.arrays import read_text
 from ..files.loss_table import read_loss_table
 from ..files.model_folder import MODEL
 from ..files.safetensor_files import read_model
 from ..information.loss_curve import LossCurve, LossTable
 from ..information.loss_means import loss_means
-from ..training.data import AbstractData, Windows, draw_batch
+from ..training.data import AbstractData
 from .examples import check_same_data
 from .loss_curve import loss_curve_study
-from .report import Subject, Track, untracked
+from .report import Track, untracked
 from .sources import CorpusSource, FamilySource, JointSource, curve_and_facts, source_from_json
 
 LOSS_CURVE = "loss_curve.csv"  # the measured losses, in a model's folder
@@ -55,35 +51,6 @@ class Trained:
             how = f"by a loss curve measured now on {found.sequences} held-out sequences (smooth fit; "
             how += f"`mdmjax loss-curve {self.folder}` keeps one)"
         return curve_and_facts(loss_means(table))[0], how
-
-    def sequences(
-        self, key: Key[Array, ""], count: int, text: Path | None = None, track: Track = untracked
-    ) -> Int[Array, "count n"]:
-        """Data to score: windows of the held-out text that do not overlap, or of `text`; or fresh samples.
-
-        Random windows of a small text overlap, and their errors are not those of independent sequences.
-        """
-        if text is not None and self.alphabet is None:
-            refuse("data", str(text), "no text", "this model is of a distribution: fresh samples are drawn")
-        data = self.held_out(track) if text is None else None
-        if data is not None and not isinstance(data, Windows):
-            return draw_batch(key, data, count)
-        tokens = self.alphabet.encode(read_text("data", text)) if data is None else data.tokens  # type: ignore[arg-type, union-attr]
-        tokens = np.asarray(tokens)
-        n = self.network.n
-        whole = tokens[: tokens.size // n * n].reshape(-1, n)
-        if len(whole) < count:
-            refuse(
-                "sequences", count, f"at most {len(whole)}, the windows of {n} tokens that do not overlap"
-            )
-        chosen = jax.random.choice(key, len(whole), (count,), replace=False)
-        return jnp.asarray(whole[np.asarray(chosen)], jnp.int32)
-
-    def subject(self, text: Path | None = None) -> Subject:
-        """What a report on the model's data is of."""
-        of = str(text) if text else "data that it was not trained on"
-        title = f"model {self.folder} on {of}"
-        return Subject(title, self.source.to_json(), q=self.network.q, facts={"model": str(self.folder)})
 
     def stored_losses(self) -> LossTable | None:
         """The measured losses in the folder, if there are any and they are not older than the model."""

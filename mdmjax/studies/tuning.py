@@ -26,7 +26,7 @@ from .report import Subject, Track, untracked
 
 Value = Callable[[float, int, int], float]
 LEAST = 1e-3  # nats, or the factor, that no position passes but the best (our choice)
-PILOT, PILOT_GRID = 8, 17  # sequences and values of the first look at a family (our choice)
+PILOT, PILOT_GRID = 8, 9  # sequences and values of the first look at a family (our choice)
 GRID, ROUNDS = 5, 2  # values tried at once, and how often the interval between two of them is cut so
 
 TUNED: dict[str, tuple[str, Value]] = {

@@ -1,0 +1,147 @@
+"""What the decoders of a model are judged on: its denoiser, sequences that it never saw, its loss curve."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import refuse
+from .._types import Array, Int, Key
+from ..denoisers.base import AbstractDenoiser
+from ..denoisers.external import External
+from ..files.arrays import read_text
+from ..information.loss_curve import LossCurve
+from ..information.loss_means import loss_means
+from ..training.data import Windows, draw_batch
+from .hugging_face import HuggingFace
+from .measure import Measurable
+from .report import Subject, Track, untracked
+from .sources import LossTableSource, curve_and_facts
+from .trained import Trained
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Judged:
+    """A denoiser, or one for each of the sequences; `curve` is what the best schedule is chosen on."""
+
+    denoiser: AbstractDenoiser | Sequence[AbstractDenoiser]
+    sequences: Int[Array, "samples n"]
+    subject: Subject
+    curve: Callable[[], LossCurve]
+
+    @property
+    def one(self) -> AbstractDenoiser:
+        """The denoiser where it is the same for all sequences; refused where prompts differ."""
+        if isinstance(self.denoiser, AbstractDenoiser):
+            return self.denoiser
+        remedy = "decoders by name can be scored: leave --budget, --frontier and --schedules out"
+        return refuse("data", "of sequences with different prompts", "one frame for all", remedy)
+
+
+def of_trained(
+    key: Key[Array, ""],
+    trained: Trained,
+    count: int,
+    *,
+    text: Path | None = None,
+    losses: Path | None = None,
+    track: Track = untracked,
+) -> Judged:
+    """A model of `mdmjax train`, on `count` windows of the held-out text that do not overlap, or of `text`.
+
+    Random windows of a small text overlap, and their errors are not those of independent sequences. A model
+    of a distribution is judged on fresh samples.
+
+    Raises:
+        InvalidInputError: fewer windows than `count`, a text where the model is of a distribution.
+    """
+    subject = Subject(
+        f"model {trained.folder} on {text or 'data that it was not trained on'}",
+        trained.source.to_json(),
+        q=trained.network.q,
+        facts={"model": str(trained.folder)},
+    )
+    sequences = _windows(key, trained, count, text, track)
+    curve = (lambda: trained.curve(track)[0]) if losses is None else _curve_of(losses, trained.network.n)
+    return Judged(trained.network, sequences, subject, curve)
+
+
+def of_hugging_face(
+    model: HuggingFace, data: Path, count: int, *, length: int | None = None, losses: Path | None = None
+) -> Judged:
+    """A masked model of Hugging Face on at most `count` sequences of a file, with regions of one length.
+
+    Raises:
+        InvalidInputError: regions of unequal lengths; what `HuggingFace.measurable` refuses.
+    """
+    measurable = model.measurable(data, length=length, most=count)
+    denoiser, sequences = externals(measurable)
+    n = sequences.shape[1]
+    q = denoiser.q if isinstance(denoiser, AbstractDenoiser) else denoiser[0].q
+    title = f"model hf:{model.folder} on {measurable.what}"
+    subject = Subject(title, None, q=q, facts={"model": f"hf:{model.folder}", **measurable.facts})
+    if losses is None:
+        losses = Path("loss_curve.csv")
+    return Judged(denoiser, sequences, subject, _curve_of(losses, n))
+
+
+def externals(
+    measurable: Measurable,
+) -> tuple[External | list[External], Int[Array, "samples n"]]:
+    """What is measured, as a denoiser of the regions, and symbols; one a sequence where frames differ."""
+    data, options = np.asarray(measurable.data), dict(measurable.options)
+    regions = np.asarray(options["regions"], bool)
+    sizes = regions.sum(axis=1)
+    if np.ptp(sizes) or sizes[0] < 1:
+        found = f"of regions of {sizes.min()} to {sizes.max()} tokens"
+        refuse(
+            "data", found, "one length for all", "--length N cuts a text; or keep sequences of one length"
+        )
+    pad = options.get("pad_id")
+    forbidden = tuple(sorted({*options["forbidden"], *(() if pad is None else (pad,))}))
+    frames = np.where(regions, measurable.mask_id, data)
+    vocabulary = measurable.logits_fn(frames[:1]).shape[-1]
+    positions = np.nonzero(regions)[1].reshape(len(data), -1)
+    known = {"vocabulary": vocabulary, "mask_id": measurable.mask_id, "forbidden": forbidden}
+    known["shift"] = options.get("shift", 0)
+    pairs = list(zip(frames, positions, strict=True))
+    same = all((frame == frames[0]).all() and (at == positions[0]).all() for frame, at in pairs)
+    made = [External(measurable.logits_fn, *pair, **known) for pair in (pairs[:1] if same else pairs)]
+    ids = np.take_along_axis(data, positions, axis=1)
+    return (made[0] if same else made), jnp.asarray(np.searchsorted(made[0].symbols, ids))
+
+
+def _windows(
+    key: Key[Array, ""], trained: Trained, count: int, text: Path | None, track: Track
+) -> Int[Array, "samples n"]:
+    alphabet, n = trained.alphabet, trained.network.n
+    if text is not None and alphabet is None:
+        refuse("data", str(text), "no text", "this model is of a distribution: fresh samples are drawn")
+    if text is not None and alphabet is not None:
+        tokens = alphabet.encode(read_text("data", text))
+    else:
+        data = trained.held_out(track)
+        if not isinstance(data, Windows):
+            return draw_batch(key, data, count)
+        tokens = np.asarray(data.tokens)
+    whole = tokens[: tokens.size // n * n].reshape(-1, n)
+    if len(whole) < count:
+        wanted = f"at most {len(whole)}, the windows of {n} tokens that do not overlap"
+        refuse("sequences", count, wanted)
+    chosen = np.asarray(jax.random.choice(key, len(whole), (count,), replace=False))
+    return jnp.asarray(whole[chosen], jnp.int32)
+
+
+def _curve_of(losses: Path, n: int) -> Callable[[], LossCurve]:
+    """The curve of a loss table, read when it is asked for."""
+
+    def curve() -> LossCurve:
+        if not losses.is_file():
+            remedy = "`mdmjax loss-curve MODEL` measures them; --losses FILE says where they are"
+            refuse("losses", str(losses), "the measured losses, for the best schedule", remedy)
+        return curve_and_facts(loss_means(LossTableSource(losses, n).table()))[0]
+
+    return curve
