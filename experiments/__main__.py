@@ -1,6 +1,7 @@
 """`python -m experiments NAME ... | --all [--smoke] [--resume] [--out DIR]`: run and store."""
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +47,10 @@ def main(
     progress = _run.progress_on(Console(stderr=True))
     for name in chosen:
         module = _run.experiment(name)
+        needs = getattr(module, "NEEDS", None)
+        if every and needs is not None and importlib.util.find_spec(needs) is None:
+            print(f"{name}: left out, {needs} is not installed: pip install 'mdmjax[{name}]'")
+            continue
         config = module.SMOKE if smoke else module.Config()
         if resume and _run.fault(folder, name, config) is None:
             print(f"{name}: kept")

@@ -4,15 +4,16 @@ r"""The claim on real text: the gain that a masked-loss curve predicts is the ga
 the model saw none of them, and of the three parts of the experiment no two share one:
 
 - chosen: the masked-loss curve on some windows, each masked once at every number of tokens, in the way of
-  `mdmjax loss-curve`. The best schedule of `k` steps is that of its nearest nonincreasing curve, and of the
+  `mdmjax loss-curve`. The best schedule of `k` steps is that of its smooth fit, and of the
   two of Theorem 9 (arXiv 2511.04647) that fit in `k` steps the better one on it is taken.
 - predicted: the NLL $\sum_t s_t c(N_t)$ of every schedule by the curve on other windows.
-- measured: the NLL of the same schedules along the path of a sampler on yet others, one random order a
-  window that all schedules share, so that their differences are paired.
+- measured: the NLL of the same schedules along the paths of a sampler on yet others, random orders of each
+  window that all schedules share, so that their differences are paired; and the bound of these orders,
+  which is nearer to the sampler's own law. On some of these windows other decoders are scored as well.
 
 All numbers are estimates. Standard errors are over windows, of predictions too: what the points of a
-curve share by their windows is counted, in differences as in sums. A curve flatters the schedule that
-was chosen on it, which fits its noise as well: `chosen_gain_nats` is the gain that it promises itself.
+curve share by their windows is counted, in differences as in sums. `honest_gain_nats` is what the windows
+that choose say of the gain of the best: one half of them chooses, the other judges.
 
 The curve of this model is nearly straight, and uniform steps are nearly optimal: the best schedule gains
 half a nat of 300 at 4 steps, if that, and nothing that can be told from 8 steps on; cosine loses, and
@@ -32,14 +33,15 @@ from mdmjax import (
     Schedule,
     TrainingPlan,
     TransformerConfig,
-    curve_from_table,
     dllm_cosine,
     frontier,
-    isotonic_fit,
+    honest_gains,
     llada_uniform,
+    loss_means,
     masked_losses,
     nll,
     prefix_losses,
+    spline_fit,
 )
 from mdmjax.files.model_folder import LOG
 from mdmjax.information.estimate import estimate
@@ -49,6 +51,7 @@ from mdmjax.studies.sources import CorpusSource
 from mdmjax.studies.trained import Trained, open_model
 from mdmjax.studies.training import training_study
 
+from ._decoders import decoded
 from ._run import Progress
 
 
@@ -66,10 +69,19 @@ class Config:
     """To choose on, as many to predict on, and as many to measure on."""
     parts: int = 16
     """Of each, for the progress bar."""
+    orders: int = 4
+    """Random orders a window, of the paths that are measured."""
+    thresholds: tuple[float, ...] = (0.3, 0.5, 0.7, 0.9)
+    bounds: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0)
+    """Of the entropy, in nats."""
+    decoded: int = 128
+    """Windows on which other decoders are scored."""
     seed: int = 0
 
 
-SMOKE = Config(length=16, width=16, depth=1, training_steps=25, schedule_steps=(2, 4), windows=64, parts=2)
+SMOKE = Config(
+    length=16, width=16, depth=1, training_steps=25, schedule_steps=(2, 4), windows=64, parts=2, decoded=4
+)
 
 SCHEDULES = ("best", "uniform", "cosine", "theorem9")
 UNIFORM = SCHEDULES.index("uniform")
@@ -86,29 +98,53 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
         return joined([masked_losses(key, network, part, rounds=config.length) for key, part in parts])
 
     chosen, predicted = curve(keys[0], to_choose, "choosing"), curve(keys[1], to_predict, "predicting")
-    measured = curve_from_table(chosen.table())
-    fit = isotonic_fit(measured)
+    means = loss_means(chosen.rows())
+    measured = means.curve()
+    fit = spline_fit(measured)
     schedules = chosen_schedules(fit, config.schedule_steps)
     every = [schedule for row in schedules for schedule in row]
     parts = progress(list(zip(keys[2], to_measure, strict=True)), "paths")
     starts = np.unique(np.concatenate([schedule.starts for schedule in every]))
-    along = (prefix_losses(key, network, part, starts=starts) for key, part in parts)
-    paths = np.concatenate([np.stack([one.path_nll(s)[:, 0] for s in every], 1) for one in along])
-    own = [[chosen.nll(row[UNIFORM], less=schedule) for schedule in row] for row in schedules]
+    shape = len(schedules), len(SCHEDULES)
+    own, bound = list[np.ndarray](), list[np.ndarray]()
+    for key, part in parts:
+        losses = prefix_losses(key, network, part, starts=starts, orders=config.orders)
+        own.append(np.stack([losses.path_nll(one).mean(axis=1) for one in every], axis=1))
+        bound.append(np.stack([losses.importance_nll(one) for one in every], axis=1))
+    paths, bounds = (np.concatenate(found).reshape(-1, *shape) for found in (own, bound))
+    honest = [
+        honest_gains(keys[0, 0], means, k, {"uniform": row[UNIFORM]})["uniform"]
+        for k, row in zip(config.schedule_steps, schedules, strict=True)
+    ]
+    under = np.array([[estimate(column) for column in row] for row in bounds.transpose(1, 2, 0)])
+    few = to_measure.reshape(-1, config.length)[: config.decoded]
     return {
         **facts,
         "windows": np.array(config.windows),
         "loss_nats": np.asarray(measured.loss),
         "loss_stderr_nats": np.asarray(measured.stderr),
         "fit_nats": np.asarray(fit.loss),
-        "predicting_loss_nats": np.asarray(curve_from_table(predicted.table()).loss),
+        "predicting_loss_nats": np.asarray(loss_means(predicted.rows()).curve().loss),
         "schedule_steps": np.array(config.schedule_steps),
         "schedule": np.array(SCHEDULES),
         "counts": np.array([[np.pad(s.counts, (0, s.n - s.steps)) for s in row] for row in schedules]),
         "steps_made": np.array([[s.steps for s in row] for row in schedules]),
-        **compared(predicted, schedules, paths.reshape(-1, len(schedules), len(SCHEDULES))),
-        "chosen_gain_nats": np.array(own, np.float64)[..., 0],
-        "chosen_gain_stderr_nats": np.array(own, np.float64)[..., 1],
+        **compared(predicted, schedules, paths),
+        "honest_gain_nats": np.array([one.gain for one in honest]),
+        "honest_gain_stderr_nats": np.array([one.stderr for one in honest]),
+        "orders": np.array(config.orders),
+        "bound_nll_nats": under[..., 0],
+        "bound_nll_stderr_nats": under[..., 1],
+        **decoded(
+            keys[2, 0],
+            network,
+            few,
+            config.schedule_steps,
+            config.thresholds,
+            config.bounds,
+            progress,
+            mean=estimate,
+        ),
     }
 
 

@@ -39,7 +39,6 @@ from .denoisers.perturbed import EntropyNoise as EntropyNoise
 from .denoisers.perturbed import Fallback as Fallback
 from .denoisers.perturbed import Mixed as Mixed
 from .denoisers.perturbed import Tempered as Tempered
-from .denoisers.perturbed import Without as Without
 from .denoisers.table import tabulate_denoiser as tabulate_denoiser
 from .denoisers.transformer import Transformer as Transformer
 from .denoisers.transformer import TransformerConfig as TransformerConfig
@@ -70,7 +69,6 @@ from .information.loss_curve import LossTable as LossTable
 from .information.loss_curve import curve_from_table as curve_from_table
 from .information.loss_means import loss_means as loss_means
 from .information.markov import markov_curve as markov_curve
-from .information.markov import symmetric_chain_curve as symmetric_chain_curve
 from .laws.exact import exact_law as exact_law
 from .laws.law import Law as Law
 from .laws.likelihood import decoder_paths as decoder_paths
@@ -110,7 +108,6 @@ from .studies.loss_curve import loss_curve_study as loss_curve_study
 from .studies.schedule import schedule_study as schedule_study
 from .studies.trained import open_model as open_model
 from .studies.training import training_study as training_study
-from .traces.metrics import trace_statistics as trace_statistics
 from .training.data import Draws as Draws
 from .training.data import Windows as Windows
 from .training.fit import TrainState as TrainState

@@ -1,7 +1,7 @@
 """The gain over uniform steps that the loss curve predicts, and the one that paths measure elsewhere.
 
 Schedules are chosen, predicted and measured on different held-out windows, and all three are estimates;
-bars are 95% intervals, of the prediction too. Hollow: what the curve that chose the best schedule promises.
+bars are 95% intervals, of the prediction too. Hollow: the honest gain, of the windows that chose alone.
 """
 
 import numpy as np
@@ -23,11 +23,11 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
     names, steps = arrays["schedule"].tolist(), arrays["schedule_steps"]
     figure, (panels,) = new_figure(1, 2, height=3.4)
     left, right = panels
-    hollow = SHOWN["best"] | {"label": "best, by the curve that chose it", "markerfacecolor": "white"}
-    cases = [("best", "chosen", hollow), *((name, "predicted", look) for name, look in SHOWN.items())]
+    hollow = SHOWN["best"] | {"label": "best, honest gain", "markerfacecolor": "white"}
+    cases = [("best", "honest", hollow), *((name, "predicted", look) for name, look in SHOWN.items())]
     for number, (name, side, look) in enumerate(cases):
         promised, measured, *errors = (
-            arrays[key][:, names.index(name)]
+            arrays[key] if arrays[key].ndim == 1 else arrays[key][:, names.index(name)]
             for key in (
                 f"{side}_gain_nats",
                 "measured_gain_nats",
@@ -45,7 +45,7 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
     left.plot([-edge, edge], [-edge, edge], color="0.45", linewidth=0.8, zorder=0)
     left.set_xscale("symlog")
     left.set_yscale("symlog")
-    top = max(3.0, 2 * arrays["chosen_gain_nats"].max())
+    top = max(3.0, 2 * arrays["honest_gain_nats"].max())
     left.set(xlim=(-edge, top), ylim=(-edge, top))
     left.set_xlabel("predicted gain over uniform, nats a window")
     left.set_ylabel("measured gain, nats a window")

@@ -45,7 +45,7 @@ def inline_commands():
 
 def takes_a_model(words):
     """Whether a trained model is needed: only the words of such a command are checked."""
-    return words[0] in {"train", "loss-curve", "decode"} or words[:2] == ["schedule", "model"]
+    return words[0] in {"train", "loss-curve", "decode", "likelihood"} or words[:2] == ["schedule", "model"]
 
 
 @pytest.mark.parametrize(("command", "output"), list(shown_commands()))

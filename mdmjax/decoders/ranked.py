@@ -162,7 +162,7 @@ class ConfidenceFactor(AbstractRule):
         """The positions before the first that fails."""
         masked, sure = tokens == log_probs.shape[1], comparable(confidence(log_probs))
         place = rank(-sure, masked)
-        risk = comparable((place + 2).astype(sure.dtype) * (1 - sure))
+        risk = comparable((place + 2).astype(sure.dtype) * (1 - confidence(log_probs)))  # rounded once
         return masked & ((risk < comparable(self.factor.astype(sure.dtype))) | (place == 0))
 
 

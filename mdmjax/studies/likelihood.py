@@ -53,7 +53,7 @@ def likelihood_study(
     >>> decoder = Named(mj.Reveal(mj.ConfidenceThreshold(0.9)), "threshold")
     >>> report = likelihood_study(jax.random.key(1), mj.Oracle(bits), [decoder], words)
     >>> report.scored[0].kind, report.scored[0].paths.calls.max().tolist()
-    ('exact_nll', 2)
+    ('exact_nll', 3)
     """
     if sequences.shape[0] < 2:
         refuse("sequences", sequences.shape[0], "an integer >= 2", "a standard error needs two")

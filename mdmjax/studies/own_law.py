@@ -131,7 +131,7 @@ def own_law_study(
     >>> words = jax.vmap(bits.sample)(jax.random.split(jax.random.key(0), 40))
     >>> report = own_law_study(jax.random.key(1), mj.Oracle(bits), words, [2])
     >>> report.schedules[2]["mean"].counts.tolist()
-    [1, 5]
+    [2, 4]
     """
     n, size = denoiser.n, sequences.shape[0]
     if size < 4:

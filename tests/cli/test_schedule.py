@@ -509,7 +509,7 @@ MISTAKES = [
     ),
     ("loss-curve runs.csv", "for loss: want one of them; --columns loss=val_loss"),
     ("loss-curve reversed.csv --length 10", "--columns revealed_ratio=t,loss=loss --length N"),
-    ("loss-curve reversed.csv --length 10 --isotonic", "t is perhaps the share that is revealed"),
+    ("loss-curve reversed.csv --length 10 --fit isotonic", "t is perhaps the share that is revealed"),
     ("loss-curve sums.csv --vocabulary 4", "a sum over a sequence is --per sequence"),
     ("loss-curve good.csv --vocabulary 1", "--vocabulary is 1: want an integer >= 2"),
     ("loss-curve good.csv --unit nat", "--unit is nat: want one of nats, bits, perplexity"),

@@ -108,13 +108,15 @@ def test_progress_hands_out_every_item_and_is_silent_off_a_terminal(tmp_path):
     assert "label" in (tmp_path / "log").read_text()
 
 
-LONG = {"text_model", "learned_block_hmm"}  # they train
+LONG = {"text_model", "learned_block_hmm", "antibody"}  # they train, or follow a large model
 
 
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in _run.names()]
 )
 def test_smoke(name, tmp_path):
+    if (needs := getattr(_run.experiment(name), "NEEDS", None)) is not None:
+        pytest.importorskip(needs, reason="an extra of its own")
     assert main((name,), smoke=True, out=tmp_path) == 0
     arrays, stored = _run.load(tmp_path, name)
     module = _run.experiment(name)

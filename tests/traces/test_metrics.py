@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.stats import kendalltau
+from scipy.stats import binom, kendalltau
 
 from mdmjax._errors import InvalidInputError
 from mdmjax.decoders.orders import RandomSubset, left_to_right
@@ -80,9 +80,11 @@ def test_a_temperature_costs_one_call(table, temperature, rule):
     fast = exact_law(table, decoder)
     assert fast.probs == pytest.approx(np.asarray(slow.probs), abs=1e-12)
     tokens = np.asarray(decode_many(jax.random.key(0), table, decoder, 2000).tokens)
-    drawn = np.bincount(tokens @ (2 ** np.arange(4, -1, -1)), minlength=32) / 2000
+    drawn = np.bincount(tokens @ (2 ** np.arange(4, -1, -1)), minlength=32)
     law = np.asarray(fast.probs).reshape(-1)
-    assert np.all(np.abs(drawn - law) <= 5 * np.sqrt(law * (1 - law) / 2000) + 1e-9)
+    # Binomial tails, not standard errors: one draw of a rare word is no surprise.
+    tails = binom.cdf(drawn, 2000, law), binom.sf(drawn - 1, 2000, law)
+    assert min(map(np.min, tails)) > 1e-7
 
 
 def test_no_temperature_is_refused():
