@@ -31,4 +31,9 @@ def draw_decoders(axes: Axes, arrays: dict[str, np.ndarray], unit: str) -> None:
     axes.set_xlabel("mean calls of the model (NFE)")
     axes.set_ylabel(f"NLL, nats {unit}")
     panel_label(axes, "decoders on the same model")
-    axes.legend(loc="upper right", fontsize=6.5)
+    legend_under(axes)
+
+
+def legend_under(axes: Axes) -> None:
+    """The legend of one panel, below it: lines go everywhere inside."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2, fontsize=6.5, handlelength=2.6)

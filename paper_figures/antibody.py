@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ._decoders import draw_decoders
+from ._decoders import draw_decoders, legend_under
 from ._style import LOOKS, new_figure, panel_label
 
 EXPERIMENT = "antibody"
@@ -17,10 +17,10 @@ EXPERIMENT = "antibody"
 
 def draw(arrays: dict[str, np.ndarray]) -> Figure:
     """Gains by steps, then the likelihood of decoders by calls."""
-    figure, ((left, right),) = new_figure(1, 2, height=3.9)
+    figure, ((left, right),) = new_figure(1, 2, height=4.1)
     _gains(left, arrays)
     draw_decoders(right, arrays, "a chain of 104")
-    left.legend(loc="upper right", fontsize=6.5)
+    legend_under(left)
     return figure
 
 
@@ -41,7 +41,6 @@ def _gains(axes: Axes, arrays: dict[str, np.ndarray]) -> None:
             axes.errorbar(place + (shift - 2.5) * 0.12, gain, yerr=1.96 * error, **how)
             shift += 1
     axes.axhline(0.0, color="0.45", linewidth=0.8, zorder=0)
-    axes.set_yscale("symlog", linthresh=1.0)
     axes.set_xticks(place, steps)
     axes.set_xlabel("steps, $k$")
     axes.set_ylabel("gain over equal steps, nats a chain")
