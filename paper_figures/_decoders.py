@@ -8,13 +8,16 @@ from ._style import LOOKS, panel_label
 KINDS = {"confidence": "s", "low-confidence": "v", "threshold": "D", "entropy-bounded": "P"}
 
 
-def draw_decoders(axes: Axes, arrays: dict[str, np.ndarray], unit: str) -> None:
-    """Random orders in the best and in equal steps, and what is used in their place; bars are 95%."""
+def draw_decoders(axes: Axes, arrays: dict[str, np.ndarray], unit: str, reach: float = 1.96) -> None:
+    """Random orders in the best and in equal steps, and what is used in their place.
+
+    Bars are `reach` standard errors.
+    """
     steps, names = arrays["schedule_steps"], arrays["schedule"].tolist()
     for name, look in (("best", LOOKS["optimum"]), ("uniform", LOOKS["uniform"])):
         nll, error = (arrays[f"bound_nll{end}_nats"][:, names.index(name)] for end in ("", "_stderr"))
         label = f"random order, {'equal' if name == 'uniform' else 'best'} steps (bound)"
-        axes.errorbar(steps, nll, yerr=1.96 * error, **look | {"label": label, "elinewidth": 0.8})
+        axes.errorbar(steps, nll, yerr=reach * error, **look | {"label": label, "elinewidth": 0.8})
     for number, (kind, marker) in enumerate(KINDS.items()):
         own = np.array([one.replace(",", "").split()[0] == kind for one in arrays["decoder"].tolist()])
         order = np.argsort(arrays["decoder_calls"][own])

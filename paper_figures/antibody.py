@@ -1,13 +1,14 @@
 """A pretrained model of antibodies: the gain that its losses predict, and the decoders that it has.
 
 Left: what schedules gain over equal steps on antibodies that were not measured, beside the prediction; bars
-are 95% intervals over antibodies. Right: NLL against calls. Random orders and low confidence have a bound,
-which is above the NLL; the others are exact.
+are 95% intervals over antibodies (Student's, six of them). Right: NLL against calls. Random orders and low
+confidence have a bound, which is above the NLL; the others are exact.
 """
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import t as student
 
 from ._decoders import draw_decoders, legend_under
 from ._style import LOOKS, new_figure, panel_label
@@ -19,9 +20,14 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
     """Gains by steps, then the likelihood of decoders by calls."""
     figure, ((left, right),) = new_figure(1, 2, height=4.1)
     _gains(left, arrays)
-    draw_decoders(right, arrays, "a chain of 104")
+    draw_decoders(right, arrays, "a chain of 104", reach(arrays))
     legend_under(left)
     return figure
+
+
+def reach(arrays: dict[str, np.ndarray]) -> float:
+    """Standard errors of an interval of 95%: half of the antibodies are judged."""
+    return float(student.ppf(0.975, int(arrays["antibodies"]) // 2 - 1))
 
 
 def _gains(axes: Axes, arrays: dict[str, np.ndarray]) -> None:
@@ -38,7 +44,7 @@ def _gains(axes: Axes, arrays: dict[str, np.ndarray]) -> None:
             how = look | {"linestyle": "", "elinewidth": 0.9, "markerfacecolor": face or look["color"]}
             how = {key: value for key, value in how.items() if key != "linewidth"}
             how["label"] = f"{name}: {words[kind]}"
-            axes.errorbar(place + (shift - 2.5) * 0.12, gain, yerr=1.96 * error, **how)
+            axes.errorbar(place + (shift - 2.5) * 0.12, gain, yerr=reach(arrays) * error, **how)
             shift += 1
     axes.axhline(0.0, color="0.45", linewidth=0.8, zorder=0)
     axes.set_xticks(place, steps)
