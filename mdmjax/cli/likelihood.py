@@ -8,6 +8,7 @@ import mdmjax as mj
 from .._errors import refuse
 from ..studies.named_decoders import COMPARED, DECODERS
 from .choices import JSON
+from .decoder_words import named_word, parsed_word
 from .loss_curve import FOR_HUGGING_FACE as OUTSIDE
 from .options import Command, Option, Parsed, Positional
 
@@ -63,7 +64,7 @@ def run(parsed: Parsed) -> None:
         words = [parsed_word(word) for word in values["decoders"]]
         given = words or [(name, {}) for name in COMPARED if not DECODERS[name].needs_truth]
         first = judged.denoiser if isinstance(judged.denoiser, mj.AbstractDenoiser) else judged.denoiser[0]
-        named = [_named(name, own, values, first, steps, schedules) for name, own in given]
+        named = [named_word(name, own, values, first, steps, schedules) for name, own in given]
         good, bad = likelihood.supported(named, first)
         if bad and words:
             refuse("decoder", bad[0].name, "one that only reveals its tokens", bad[0].why)
@@ -111,57 +112,18 @@ def check(values: dict[str, Any]) -> None:
         refuse(", ".join(given), "given together", "only one of them")
     if given and values["decoders"]:
         refuse("decoder", values["decoders"][0], f"none with --{given[0]}", "it takes every family")
+    unused = ("temperature", "counts", "schedule", "steps") if given else ()
+    unused = (*unused[:3], "cost") if values["schedules"] else unused
+    for name in unused:
+        if values[name] is not None and values[name] != 1.0:
+            refuse(name, values[name], f"left out with --{given[0]}", "it is for decoders by name")
+    beside = [name for name in ("schedule", "steps") if values[name] is not None]
+    if values["counts"] is not None and beside:
+        refuse(f"counts, {beside[0]}", "given together", "only one of them")
     if values["plot"] is not None and not values["frontier"]:
-        refuse("plot", str(values["plot"]), "no picture", "it is drawn with --frontier")
+        refuse("plot", str(values["plot"]), "left out without --frontier", "the frontier is drawn")
     for word in values["decoders"]:
         parsed_word(word)
-
-
-def parsed_word(word: str) -> tuple[str, dict[str, Any]]:
-    """`NAME` or `NAME:KEY=VALUE,...`: a decoder with its parameters, its `steps` and its `schedule`."""
-    name, _, rest = word.partition(":")
-    if name not in DECODERS:
-        refuse("decoder", name, f"one of {', '.join(DECODERS)}")
-    if DECODERS[name].needs_truth:
-        refuse("decoder", name, "one that does not need the true distribution")
-    knobs = {knob.name: knob.kind for knob in DECODERS[name].knobs if knob.size is None}
-    kinds = knobs | {"steps": int, "schedule": str}
-    found = {}
-    for pair in filter(None, rest.split(",")):
-        key, equals, value = pair.partition("=")
-        if not equals and len(knobs) == 1:
-            key, value = next(iter(knobs)), pair
-        if key not in kinds:
-            refuse(
-                "decoder", word, f"parameters among {', '.join(kinds)}, as {name}:{next(iter(kinds))}=VALUE"
-            )
-        try:
-            found[key] = kinds[key](value)
-        except ValueError:
-            refuse("decoder", word, f"a number for {key}")
-    return name, found
-
-
-def _named(name: str, own: dict[str, Any], values: dict, network: Any, steps: int, schedules: Any) -> Any:
-    """The decoder that a word names, with its schedule."""
-    from ..studies.naming import Setting
-    from .inputs import schedule_of
-
-    own = dict(own)
-    asked = {"counts": values["counts"], "steps": own.pop("steps", steps)}
-    label = own.pop("schedule", values["schedule"])
-    best = lambda: (None, "")
-    if label == "best" and asked["counts"] is None:
-        if not 1 <= asked["steps"] <= network.n:
-            refuse("steps", asked["steps"], f"an integer in 1..n with n = {network.n}")
-        schedule = schedules(asked["steps"])["best"]
-    else:
-        schedule, _ = schedule_of(asked, label, network.n, best)
-    setting = Setting(network, schedule, max(1, network.n // 2), values["temperature"])
-    found = DECODERS[name].named(setting, **own)
-    takes = not DECODERS[name].knobs and name not in ("dilated", "ascending")
-    shown = {"schedule": label, "steps": schedule.steps} if takes else {}
-    return found._replace(parameters={**shown, **found.parameters})
 
 
 def _doubling(n: int) -> list[int]:
@@ -179,25 +141,21 @@ def _cost(path: Path | None, n: int) -> Any:
     from ..files.arrays import read_text
 
     wanted = "lines `revealed,milliseconds`, such as 0,41.5"
-    rows = []
+    rows = dict[float, float]()
     for number, line in enumerate(read_text("cost", path).splitlines(), 1):
-        cells = line.replace(",", " ").split()
-        if not cells or (number == 1 and not cells[0][:1].isdigit()):
+        cells, where = line.replace(",", " ").split(), f"{line[:40]!r} in line {number} of {path}"
+        if not cells or (number == 1 and cells in (["revealed", "milliseconds"], ["revealed", "ms"])):
             continue
         try:
             revealed, milliseconds = map(float, cells)
         except ValueError:
-            refuse("cost", f"{line[:40]!r} in line {number} of {path}", wanted)
-        if not (0 <= revealed < n and 0 <= milliseconds < np.inf):
-            refuse(
-                "cost",
-                f"{line[:40]!r} in line {number} of {path}",
-                f"0 to {n - 1} revealed, and a time >= 0",
-            )
-        rows.append((revealed, milliseconds))
+            refuse("cost", where, wanted)
+        if not (0 <= revealed < n and 0 <= milliseconds < np.inf and revealed not in rows):
+            refuse("cost", where, f"each number of 0 to {n - 1} revealed tokens once, and a time >= 0")
+        rows[revealed] = milliseconds
     if not rows:
         refuse("cost", f"{path}, without rows", wanted)
-    at, times = np.array(sorted(rows)).T
+    at, times = np.array(sorted(rows.items())).T
     return jnp.asarray(np.interp(np.arange(n), at, times))
 
 
@@ -223,7 +181,7 @@ COMMAND = Command(
             "orders", int, 4, "Paths a sequence of decoders that are random: the bound tightens with more."
         ),
         Option("steps", int, None, "Steps of decoders that take a schedule [16]."),
-        Option("schedule", str, "llada_uniform", "Their schedule: best, or one in use.", "NAME"),
+        Option("schedule", str, None, "Their schedule: best, or one in use [llada_uniform].", "NAME"),
         Option("counts", str, None, "Or its counts; they sum to n.", "S1,S2,..."),
         Option("temperature", float, 1.0, "Tokens are drawn at it; at 0 they are scored as drawn at 1."),
         Option(
@@ -247,7 +205,7 @@ COMMAND = Command(
         JSON,
     ),
     examples=(
-        ("mdmjax likelihood model", "every decoder at 16 steps"),
+        ("mdmjax likelihood model", "every decoder, at 16 steps where it takes any"),
         ("mdmjax likelihood model random:schedule=best,steps=8 threshold:0.9", "two of them"),
         ("mdmjax likelihood model --budget 16", "the best within 16 calls, tuned on half of the data"),
         ("mdmjax likelihood model --frontier --plot frontier.png", "NLL against calls"),

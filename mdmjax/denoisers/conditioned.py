@@ -1,5 +1,11 @@
 """A denoiser of some positions, with the others given: an answer after a prompt."""
 
+from typing import Any
+
+import numpy as np
+from jax.core import Tracer
+
+from .._errors import refuse
 from .._types import Array, Float, Int, Tokens
 from .base import AbstractDenoiser
 
@@ -10,7 +16,9 @@ class Conditioned(AbstractDenoiser):
     `positions` are `n` different places of `context`, whose own tokens there do not matter. A decoder of
     `n` positions writes them, and counts these alone.
 
-    >>> import jax.numpy as jnp
+    Raises:
+        InvalidInputError: positions that are not different places of the context.
+
     >>> from mdmjax import Joint, Oracle
     >>> pair = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
     >>> second = Conditioned(pair, jnp.array([1, 2]), jnp.array([1]))
@@ -24,7 +32,22 @@ class Conditioned(AbstractDenoiser):
     n = property(lambda self: self.positions.shape[0])
     q = property(lambda self: self.denoiser.q)
 
+    def __check_init__(self):
+        check_places("positions", self.positions, self.context)
+
     def __call__(self, tokens: Tokens) -> Float[Array, "n q"]:
         """Log-probabilities of every symbol at the positions."""
         whole = self.context.at[self.positions].set(tokens.astype(self.context.dtype))
         return self.denoiser(whole)[self.positions]
+
+
+def check_places(argument: str, positions: Any, whole: Any) -> None:
+    """Refuse known positions that are not different places of a sequence."""
+    if isinstance(positions, Tracer) or not all(hasattr(x, "shape") for x in (positions, whole)):
+        return
+    if positions.ndim != 1 or whole.ndim != 1:
+        refuse(argument, f"of shape {positions.shape} in one of {whole.shape}", "two lists")
+    places, length = np.asarray(positions), whole.shape[0]
+    different = np.unique(places).size == places.size
+    if places.size and (places.min() < 0 or places.max() >= length or not different):
+        refuse(argument, places.tolist(), f"different places in 0..{length - 1}")

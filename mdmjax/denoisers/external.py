@@ -15,6 +15,7 @@ from .._errors import refuse
 from .._types import Array, Float, Int, Tokens
 from ..distributions.base import known_rows
 from .base import AbstractDenoiser
+from .conditioned import check_places
 
 
 def is_torch(value: Any) -> bool:
@@ -32,7 +33,8 @@ class External(AbstractDenoiser):
     `shift` is 1. The function is called on the host, once for all sequences of a `jax.vmap`.
 
     Raises:
-        InvalidInputError: a mask or a forbidden id outside the vocabulary.
+        InvalidInputError: an id outside the vocabulary, positions outside the template or twice, a shift
+            that is neither 0 nor 1, logits of another shape (the function is called once to see).
 
     >>> def uniform(ids):
     ...     return np.zeros((*ids.shape, 6))
@@ -54,10 +56,23 @@ class External(AbstractDenoiser):
     q = property(lambda self: self.vocabulary - len({self.mask_id, *self.forbidden}))
 
     def __check_init__(self):
+        if self.shift not in (0, 1):
+            refuse("shift", self.shift, "0 or 1")
+        if self.q < 1:
+            refuse("forbidden", f"{len(self.forbidden)} ids", "some id that may be written")
+        check_places("positions", self.positions, self.template)
         for one in (self.mask_id, *self.forbidden):
             if not 0 <= one < self.vocabulary:
                 name = "mask_id" if one == self.mask_id else "forbidden"
                 refuse(name, one, f"an id in 0..{self.vocabulary - 1}, the vocabulary of the logits")
+        low, high = int(self.template.min()), int(self.template.max())
+        if low < 0 or high >= self.vocabulary:
+            refuse("template", f"with an id {low if low < 0 else high}", f"ids in 0..{self.vocabulary - 1}")
+        # Programs call the function where no error of ours can be told: it is tried here once.
+        found = getattr(self.logits_fn(np.asarray(self.template, np.int64)[None]), "shape", None)
+        wanted = (1, self.template.size, self.vocabulary)
+        if found is None or tuple(found) != wanted:
+            refuse("logits", f"of shape {found}", f"shape (batch, length, vocabulary) = {wanted}")
 
     @property
     def symbols(self) -> Int[np.ndarray, " q"]:

@@ -120,6 +120,8 @@ def decoder_paths(
         )
     size, n = check_sequences(sequences, each[0], orders=orders, batch=batch)
     models = _Stack.of(each)
+    if isinstance(decoders, AbstractDecoder):
+        refuse("decoders", f"one {type(decoders).__name__}", "a list of them", "[decoder] is one")
     if not decoders:
         refuse("decoders", "none", "at least one")
     for one in decoders:
@@ -129,6 +131,8 @@ def decoder_paths(
     price = jnp.ones(n) if cost is None else jnp.asarray(cost)
     if price.shape != (n,):
         refuse("cost", f"of shape {price.shape}", f"one number for each of 0..{n - 1} revealed tokens")
+    if not (np.isfinite(price) & (price >= 0)).all():
+        refuse("cost", "not finite or below 0 somewhere", "finite numbers >= 0")
     found: list[Paths | None] = [None] * len(decoders)
     for places in _families(decoders):
         stacked, exact = _Stack.of([decoders[i] for i in places]), decoders[places[0]].one_path

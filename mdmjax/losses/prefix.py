@@ -113,6 +113,8 @@ def prefix_losses(
     """
     size, n = check_sequences(sequences, denoiser, orders=orders, batch=batch)
     places = np.arange(n) if starts is None else np.unique(np.asarray(starts))
+    if not np.issubdtype(places.dtype, np.integer):
+        refuse("starts", f"of type {places.dtype}", "integers")
     if places.size == 0 or places[0] != 0 or places[-1] >= n:
         refuse("starts", f"{places[:3].tolist()}...", f"numbers in 0..{n - 1}, 0 among them")
     need = 8 * size * orders * places.size * (n + 1)

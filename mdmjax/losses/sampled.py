@@ -136,6 +136,9 @@ def check_sequences(
     for name, value in at_least_one.items():
         check_integer(name, value, 1)
     n, q = denoiser.n, denoiser.q
+    if not hasattr(sequences, "dtype") or not jnp.issubdtype(sequences.dtype, jnp.integer):
+        kind = getattr(sequences, "dtype", type(sequences).__name__)
+        refuse("sequences", f"a {kind}", f"an array of integers of shape (samples, {n})")
     if sequences.ndim != 2 or sequences.shape[0] < 1 or sequences.shape[1] != n:
         refuse("sequences", f"of shape {sequences.shape}", f"shape (samples, {n})")
     low, high = int(jnp.min(sequences)), int(jnp.max(sequences))

@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import refuse
+from .._errors import InvalidInputError, refuse
 from .._types import Array, Int, Key
 from ..denoisers.base import AbstractDenoiser
 from ..denoisers.external import External
@@ -83,8 +84,6 @@ def of_hugging_face(
     q = denoiser.q if isinstance(denoiser, AbstractDenoiser) else denoiser[0].q
     title = f"model hf:{model.folder} on {measurable.what}"
     subject = Subject(title, None, q=q, facts={"model": f"hf:{model.folder}", **measurable.facts})
-    if losses is None:
-        losses = Path("loss_curve.csv")
     return Judged(denoiser, sequences, subject, _curve_of(losses, n))
 
 
@@ -98,7 +97,7 @@ def externals(
     if np.ptp(sizes) or sizes[0] < 1:
         found = f"of regions of {sizes.min()} to {sizes.max()} tokens"
         refuse(
-            "data", found, "one length for all", "--length N cuts a text; or keep sequences of one length"
+            "data", found, "one length for all", "keep sequences of one length; a text is cut by --length N"
         )
     pad = options.get("pad_id")
     forbidden = tuple(sorted({*options["forbidden"], *(() if pad is None else (pad,))}))
@@ -109,7 +108,12 @@ def externals(
     known["shift"] = options.get("shift", 0)
     pairs = list(zip(frames, positions, strict=True))
     same = all((frame == frames[0]).all() and (at == positions[0]).all() for frame, at in pairs)
-    made = [External(measurable.logits_fn, *pair, **known) for pair in (pairs[:1] if same else pairs)]
+    first = External(measurable.logits_fn, *pairs[0], **known)
+    parts = lambda one: (one.template, one.positions)
+    others = (
+        [] if same else [eqx.tree_at(parts, first, tuple(map(jnp.asarray, pair))) for pair in pairs[1:]]
+    )
+    made = [first, *others]
     ids = np.take_along_axis(data, positions, axis=1)
     return (made[0] if same else made), jnp.asarray(np.searchsorted(made[0].symbols, ids))
 
@@ -128,6 +132,10 @@ def _windows(
             return draw_batch(key, data, count)
         tokens = np.asarray(data.tokens)
     whole = tokens[: tokens.size // n * n].reshape(-1, n)
+    if text is not None:
+        if len(whole) < 2:
+            refuse("data", f"{text} of {tokens.size} tokens", f"at least two windows of {n} tokens")
+        count = min(count, len(whole))
     if len(whole) < count:
         wanted = f"at most {len(whole)}, the windows of {n} tokens that do not overlap"
         refuse("sequences", count, wanted)
@@ -135,13 +143,18 @@ def _windows(
     return jnp.asarray(whole[chosen], jnp.int32)
 
 
-def _curve_of(losses: Path, n: int) -> Callable[[], LossCurve]:
+def _curve_of(losses: Path | None, n: int) -> Callable[[], LossCurve]:
     """The curve of a loss table, read when it is asked for."""
 
     def curve() -> LossCurve:
-        if not losses.is_file():
+        if losses is None or not losses.is_file():
             remedy = "`mdmjax loss-curve MODEL` measures them; --losses FILE says where they are"
-            refuse("losses", str(losses), "the measured losses, for the best schedule", remedy)
-        return curve_and_facts(loss_means(LossTableSource(losses, n).table()))[0]
+            found = "not given" if losses is None else str(losses)
+            refuse("losses", found, "the measured losses, for the best schedule", remedy)
+        try:
+            table = LossTableSource(losses, n).table()
+        except InvalidInputError as error:
+            refuse("losses", str(losses), f"a loss table of this model, n = {n}", str(error))
+        return curve_and_facts(loss_means(table))[0]
 
     return curve

@@ -111,9 +111,7 @@ def supported(named: Sequence[Named], denoiser: AbstractDenoiser) -> tuple[list[
             _shape_of(at_temperature_one(one).decoder, denoiser)
             good.append(one)
         except InvalidInputError as error:
-            bad.append(
-                Refused(one.name, one.parameters, f"{error.argument} is {error.value}: {error.wanted}")
-            )
+            bad.append(Refused(one.name, one.parameters, f"{error.value}: want {error.wanted}"))
     return good, bad
 
 

@@ -1,7 +1,7 @@
 """What the likelihood of decoders on data is: the report of `mdmjax likelihood`."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from ..information.estimate import Estimate, estimate
 from ..laws.likelihood import Paths
 from .law_report import Named, Refused
-from .report import AbstractReport, Subject
+from .report import AbstractReport, Subject, run_lengths
 from .table import Column, Part, Table
 
 KINDS = (
@@ -17,8 +17,9 @@ KINDS = (
     "entropy of the data. bound: mean of -log of the mean over {orders} orders of q(x | order), above "
     "-log q(x) in the mean; it tightens with more. path: mean of -log q(x | order), the looser bound "
     "that a loss curve predicts. Only a difference of two exact NLLs is a difference of KLs. A bound "
-    "below an exact NLL is the better decoder for sure, one above it says nothing. Nats a sequence of "
-    "{n}; +-: standard error over {sequences} sequences, of differences paired."
+    "below an exact NLL is the better decoder, up to the errors; one above it says nothing. "
+    "perplexity: e to the NLL of a token. Nats a sequence of {n}; +-: standard error over {sequences} "
+    "sequences, of differences paired."
 )
 
 
@@ -68,7 +69,8 @@ class LikelihoodReport(AbstractReport):
     """The negative log-likelihood of data under decoders with one model, in nats a sequence.
 
     `first` is the one that others are compared with: the lowest NLL, exact or a bound, unless the study
-    says otherwise. With `priced` the cost of a path is in milliseconds.
+    says otherwise. With `priced` the cost of a path is in milliseconds. `settings` are what a sampler needs
+    to be the best within a `budget`.
     """
 
     schema: ClassVar[str] = "mdmjax.report.likelihood"
@@ -81,6 +83,7 @@ class LikelihoodReport(AbstractReport):
     priced: bool = False
     frontier: bool = False
     budget: float | int | None = None
+    settings: Mapping[str, Any] | None = None
     seconds: float | None = None
 
     @property
@@ -103,6 +106,7 @@ class LikelihoodReport(AbstractReport):
             "sequences": self.sequences,
             "orders": self.orders,
             "budget": self.budget,
+            "settings": self.settings,
             "compared_with": first.decoder.to_json(),
             "decoders": rows,
             "refused": [{"name": one.name, **one.parameters, "why": one.why} for one in self.refused],
@@ -134,6 +138,7 @@ class LikelihoodReport(AbstractReport):
 
     def _table(self, rows: list[dict[str, Any]], best: dict[str, Any]) -> Table:
         nats = "{:.3f}".format
+        above = lambda row: "" if row is best else _signed(row["difference"]["nll"])
         columns = [
             Column("decoder", lambda row: words_of(row["decoder"]), justify="left"),
             Column("calls", lambda row: f"{row['calls'].mean:.2f}"),
@@ -143,7 +148,7 @@ class LikelihoodReport(AbstractReport):
             Column("path", lambda row: _shown(row.get("path_nll")), optional=True),
             Column("+-", lambda row: nats(row[row["kind"]].stderr)),
             Column("perplexity", lambda row: f"{row['perplexity'].mean:.3f}", optional=True),
-            Column("above the first", lambda row: "" if row is best else _signed(row["difference"]["nll"])),
+            Column("above the lowest", above),
         ]
         return Table(columns, rows, bold=lambda row: row is best)
 
@@ -178,10 +183,18 @@ def _verdict(found: dict[str, Any], budget: float | int) -> str:
     if near:
         line += f" These data do not tell it from {', '.join(near)}: their intervals of 95% hold 0."
     elif others:
-        line += " Every other is worse by more than 1.96 standard errors."
+        line += " Every other is above it by more than 1.96 standard errors"
+        bounds = sum(row["kind"] != "exact_nll" for row in others)
+        line += f", of which {bounds} are bounds and may be less." if bounds else "."
+    if far := [words_of(row["decoder"]) for row in rows if row["calls"].mean < 0.8 * budget]:
+        line += f" Further below the budget, and without a value nearer to it: {', '.join(far)}."
     if best["kind"] != "exact_nll":
         line += " Its NLL is a bound: the decoder is at least as good."
-    return line
+    settings = dict(found["settings"])
+    if (counts := settings.pop("counts", None)) is not None:
+        settings["tokens revealed at each step"] = run_lengths(counts.tolist())
+    told = ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in settings.items())
+    return f"{line}\nTo give to the sampler: {told}."
 
 
 def _estimate(values: np.ndarray) -> Estimate:
@@ -200,4 +213,6 @@ def _signed(value: Estimate) -> str:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "/".join(map(_plain, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -139,7 +139,12 @@ def budget_study(
     }
     report = likelihood_study(scoring, denoiser, named, judging, **about)
     order = np.argsort([one.nll.mean() for one in report.scored], kind="stable")
-    return dataclasses.replace(report, budget=calls, scored=[report.scored[i] for i in order], first=0)
+    scored = [report.scored[i] for i in order]
+    best = scored[0].decoder
+    settings = {"decoder": best.name, **best.parameters}
+    if best.name in COUNTED:
+        settings["counts"] = schedules(int(calls))[best.parameters["schedule"]].counts
+    return dataclasses.replace(report, budget=calls, scored=scored, first=0, settings=settings)
 
 
 def frontier_study(
@@ -149,6 +154,7 @@ def frontier_study(
     steps: Sequence[int],
     schedules: Schedules,
     *,
+    batch: int = 64,
     track: Track = untracked,
     **about: Any,
 ) -> LikelihoodReport:
@@ -167,8 +173,8 @@ def frontier_study(
             every = schedules(k)
             named += counted(denoiser, name, every if name == "random" else {"best": every["best"]})
     for name in track(list(TUNED), "tuning"):
-        named += tuned_to_calls(tuning, denoiser, name, few, steps)
-    report = likelihood_study(scoring, denoiser, named, sequences, track=track, **about)
+        named += tuned_to_calls(tuning, denoiser, name, few, steps, batch=batch)
+    report = likelihood_study(scoring, denoiser, named, sequences, batch=batch, track=track, **about)
     return dataclasses.replace(report, frontier=True)
 
 

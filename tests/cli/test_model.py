@@ -269,17 +269,19 @@ def test_a_text_of_ones_own_is_scored(capsys, tmp_path):
 @pytest.mark.parametrize("mode", [["--budget", "3"], ["--frontier"], ["--schedules"]])
 def test_modes_of_the_likelihood(capsys, mode, tmp_path):
     (tmp_path / "cost.csv").write_text("revealed,milliseconds\n0,40\n5,10\n")
-    extra = ["--cost", tmp_path / "cost.csv"] if mode != ["--schedules"] else []
-    found = result_of(capsys, *LIKELIHOOD, *mode, *extra)
+    extra = ["--cost", tmp_path / "cost.csv"] if mode != ["--schedules"] else ["--steps", "3"]
+    words = ("likelihood", "chain", "--sequences", "12", "--orders", "2", *mode, *extra)
+    found = result_of(capsys, *words)
     assert found["units"] == "nats"
-    assert run(capsys, *LIKELIHOOD, *mode)
-    if extra:
+    assert run(capsys, *words)
+    if mode != ["--schedules"]:
         assert all(row["milliseconds"]["mean"] > 0 for row in found["decoders"])
 
 
 def test_the_frontier_is_drawn(capsys, tmp_path):
     pytest.importorskip("matplotlib")
-    run(capsys, *LIKELIHOOD, "--frontier", "--plot", tmp_path / "frontier.png")
+    words = ("likelihood", "chain", "--sequences", "12", "--orders", "2")
+    run(capsys, *words, "--frontier", "--plot", tmp_path / "frontier.png")
     assert (tmp_path / "frontier.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -290,14 +292,22 @@ def test_the_frontier_is_drawn(capsys, tmp_path):
         "wino": "decoder is wino: want one that only reveals its tokens",
         "optimal": "decoder is optimal: want one that does not need the true distribution",
         "threshold:x": "decoder is threshold:x: want a number for threshold",
-        "threshold:level=1": "decoder is threshold:level=1: want parameters among threshold, steps",
+        "threshold:level=1": "decoder is threshold:level=1: want parameters among threshold, as",
+        "threshold:0.9,0.8": "decoder is threshold:0.9,0.8: want threshold once",
+        "dilated:steps=2": "decoder is dilated:steps=2: want no parameters: it has none",
+        "mean-field:steps=2": "decoder is mean-field:steps=2: want parameters among block",
+        "--counts 3,3 --schedule best": "--counts, --schedule is given together: want only one of them",
+        "--counts 3,3 --steps 2": "--counts, --steps is given together",
+        "--budget 3 --temperature 0.5": "--temperature is 0.5: want left out with --budget",
+        "--frontier --steps 2": "--steps is 2: want left out with --frontier",
+        "--schedules --cost cost.csv": "--cost is cost.csv: want left out with --schedules",
         "threshold:1.5": "threshold is 1.5: want a probability in [0, 1]",
         "random:steps=9": "want an integer in 1..n with n = 6",
         "random:schedule=bset": "want best, a file .json, or one of",
         "--budget 9": "--budget is 9.0: want a number of calls in 1..6",
         "--budget 3 --frontier": "--budget, --frontier is given together: want only one of them",
         "random --frontier": "decoder is random: want none with --frontier",
-        "--plot x.png": "--plot is x.png: want no picture",
+        "--plot x.png": "--plot is x.png: want left out without --frontier",
         "--sequences 1": "--sequences is 1: want an integer >= 2",
         "--orders 0": "--orders is 0: want an integer >= 1",
         "--temperature -1": "--temperature is -1.0",
@@ -311,3 +321,28 @@ def test_slips_of_the_likelihood_are_one_line(capsys, words, message):
     assert out == ""
     assert message in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "table", ["tokens,ms\n0,1\n", "0,1\n0,2\n", "0,-1\n", "9,1\n", "0,nan\n", "x\n", ""]
+)
+def test_a_cost_table_that_is_none_is_refused(capsys, tmp_path, table):
+    (tmp_path / "cost.csv").write_text(table)
+    assert main(["likelihood", "chain", "l2r", "--cost", str(tmp_path / "cost.csv")]) == 2
+    assert "--cost is" in capsys.readouterr().err
+
+
+def test_counts_are_shown_as_such(capsys):
+    words = ("likelihood", "chain", "random", "--sequences", "8", "--counts", "4,2")
+    (row,) = result_of(capsys, *words)["decoders"]
+    assert row["decoder"] == {"name": "random", "schedule": "counts", "steps": 2}
+    (row,) = result_of(capsys, *words[:2], "early-commit:thresholds=3/2/1", *words[3:])["decoders"]
+    assert row["decoder"]["thresholds"] == [3.0, 2.0, 1.0]
+
+
+def test_losses_of_another_model_are_refused_by_name(capsys, tmp_path):
+    (tmp_path / "l.csv").write_text("n_masked,loss\n1,1.0\n9,2.0\n")
+    words = ["likelihood", "chain", "random:schedule=best", "--losses", str(tmp_path / "l.csv")]
+    assert main(words) == 2
+    assert "--losses is" in (said := capsys.readouterr().err)
+    assert "a loss table of this model, n = 6" in said

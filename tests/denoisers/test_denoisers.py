@@ -28,10 +28,10 @@ from mdmjax import (
     Oracle,
     Schedule,
     Tempered,
-    Without,
     tabulate_denoiser,
 )
 from mdmjax.denoisers.base import AbstractDenoiser
+from mdmjax.denoisers.perturbed import Without
 from mdmjax.denoisers.table import TableDenoiser
 from mdmjax.losses.exact import learning_error_curve
 

@@ -130,6 +130,10 @@ def test_a_budget_tunes_on_one_half_and_judges_on_the_other():
     ]
     assert exact.decoder.parameters["schedule"] == list(schedules(3))[int(np.argmin(both))]
     assert "Within 3 calls" in str(report)
+    settings = report.to_json()["settings"]
+    assert settings["decoder"] == report.scored[0].decoder.name
+    assert ("counts" in settings) == ("schedule" in settings)
+    assert f"To give to the sampler: decoder {settings['decoder']}" in str(report)
     assert all(one.paths.calls.mean() <= 3.6 for one in report.scored)
 
 
