@@ -26,8 +26,8 @@ from .report import Subject, Track, untracked
 
 Value = Callable[[float, int, int], float]
 LEAST = 1e-3  # nats, or the factor, that no position passes but the best (our choice)
-PILOT, PILOT_GRID = 8, 9  # sequences and values of the first look at a family (our choice)
-GRID, ROUNDS = 5, 2  # values tried at once, and how often the interval between two of them is cut so
+PILOT, PILOT_GRID = 16, 9  # sequences and values of the first look at a family (our choice)
+GRID, ROUNDS = 5, 5  # values tried at once, and how often the interval between two of them is cut so
 
 TUNED: dict[str, tuple[str, Value]] = {
     "threshold": ("threshold", lambda u, n, q: u),
@@ -61,7 +61,8 @@ def tuned_to_calls(
     """Decoders `name` of `TUNED` with about so many mean calls on `sequences`, and no more where they can.
 
     Mean calls along `u`, which rise up to noise, are found at `PILOT_GRID` values on the first `PILOT`
-    sequences; then for each number on all of them, at `GRID` values between two neighbours, and again.
+    sequences; then for each number at `GRID` values between two neighbours, and again, `ROUNDS` times, the
+    last time on all sequences.
 
     >>> import mdmjax as mj
     >>> bits = mj.noisy_repeated_bit(4, 0.1)
@@ -85,11 +86,12 @@ def tuned_to_calls(
     for most in calls:
         at = max(0, int(np.searchsorted(roughly, most, "right")) - 1)
         low, high = pilot[max(0, at - 1)], pilot[min(at + 2, PILOT_GRID - 1)]
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
             places = np.linspace(low, high, GRID)
-            named, found = tried(places, sequences)
+            named, found = tried(places, sequences if number == ROUNDS - 1 else sequences[:PILOT])
             best = max(0, int(np.searchsorted(found, most, "right")) - 1)
-            low, high = places[best], places[min(best + 1, GRID - 1)]
+            wider = number == ROUNDS - 2  # all sequences take a little more or less than the first few
+            low, high = places[max(0, best - wider)], places[min(best + 1 + wider, GRID - 1)]
         chosen.append(named[best])
     return chosen
 
