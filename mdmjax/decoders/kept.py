@@ -7,7 +7,7 @@ confidence and $F_j(r)$ the probability that the draw at $j$ ranks below $x_r$,
 $$w(S) = \prod_{i \in S} \hat p_i(x_i) \prod_{j \notin S} F_j(r).$$
 
 The sum over all $S$ of one size, and a draw of $S$ in proportion to $w$, are a dynamic programme for each
-$r$: $O(n^2 s)$ for steps of at most $s$ of $n$ positions, and $O(n q \log q)$ for the $F_j$ (derived here).
+$r$: $O(n^2 s)$ for steps of at most $s$ of $n$ positions, and $O(n q \log n)$ for the $F_j$ (derived here).
 """
 
 import jax
@@ -88,9 +88,13 @@ def _log_below(
 ) -> Float[Array, "n n"]:
     r"""$\log F_j(r)$: a draw at `j` scores below `own[r]`, or as high at a later position."""
     n = scores.shape[0]
-    order = jnp.argsort(scores, axis=1)
-    sums = jnp.pad(jnp.cumsum(jnp.exp(jnp.take_along_axis(written, order, 1)), axis=1), ((0, 0), (1, 0)))
-    ranked = jnp.take_along_axis(scores, order, 1)
-    mass = lambda side: jax.vmap(lambda row, sum: sum[jnp.searchsorted(row, own, side)])(ranked, sums)
+    ascending, probs = jnp.sort(own), jnp.exp(written)
+
+    def mass(side: str) -> Float[Array, "n n"]:
+        """Of draws whose score is at most that of each (left), or below it (right), counted by place."""
+        place = jnp.searchsorted(ascending, scores.reshape(-1), side).reshape(scores.shape)
+        counted = jnp.zeros((n, n + 1), probs.dtype).at[jnp.arange(n)[:, None], place].add(probs)
+        return jnp.cumsum(counted, axis=1)[:, jnp.searchsorted(ascending, own)]
+
     later = jnp.arange(n)[:, None] > jnp.arange(n)[None, :]
-    return safe_log(jnp.minimum(jnp.where(later, mass("right"), mass("left")), 1.0))
+    return safe_log(jnp.minimum(jnp.where(later, mass("left"), mass("right")), 1.0))

@@ -69,7 +69,7 @@ class External(AbstractDenoiser):
         if low < 0 or high >= self.vocabulary:
             refuse("template", f"with an id {low if low < 0 else high}", f"ids in 0..{self.vocabulary - 1}")
         # Programs call the function where no error of ours can be told: it is tried here once.
-        found = getattr(self.logits_fn(np.asarray(self.template, np.int64)[None]), "shape", None)
+        found = getattr(self.logits_fn(np.array(self.template, np.int64)[None]), "shape", None)
         wanted = (1, self.template.size, self.vocabulary)
         if found is None or tuple(found) != wanted:
             refuse("logits", f"of shape {found}", f"shape (batch, length, vocabulary) = {wanted}")

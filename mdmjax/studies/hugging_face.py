@@ -79,17 +79,19 @@ class HuggingFace:
         )
 
     def _ids(self, text: str, number: int, residues: bool) -> list[int]:
-        """The ids of a text, or of its letters, one each; what the tokenizer does not know is refused."""
-        if residues:
-            ids = self.tokenizer.convert_tokens_to_ids(list(text))
-            known = [None if one == self.tokenizer.unk_token_id else one for one in ids]
-        else:
-            ids = self.tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
-            known = [None if one == self.tokenizer.unk_token_id else one for one in ids]
-        if None in known:
-            where = shown(text[known.index(None)]) if residues else f"a symbol of {shown(text)}"
+        """The ids of a text, or of its letters, one each; what the tokenizer does not know is refused.
+
+        Letters are taken where each of them is known and a word is not: those of a protein model.
+        """
+        unknown = self.tokenizer.unk_token_id
+        letters = self.tokenizer.convert_tokens_to_ids(list(text))
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
+        by_letter = residues or (unknown in ids and unknown not in letters)
+        found = letters if by_letter else ids
+        if unknown is not None and unknown in found:
+            where = shown(text[found.index(unknown)]) if by_letter else f"a symbol of {shown(text)}"
             refuse("data", f"with {where} in sequence {number + 1}", "symbols that the tokenizer knows")
-        return ids
+        return found
 
     def _framed(self, rows: Sequence[tuple[list[int], list[int]]]) -> tuple[np.ndarray, np.ndarray]:
         """All rows in one array, special symbols around each and padding after it; and their regions."""

@@ -241,3 +241,35 @@ def test_weights_that_are_missing_are_not_made_up(folder, tmp_path):
     )
     with pytest.raises(InvalidInputError, match=f"without the weights {name}"):
         open_hugging_face(place)
+
+
+def test_a_protein_after_a_prompt_is_letters_too(folder, tmp_path):
+    """In JSONL as in FASTA; and its decoders are scored, prompts of two lengths among them."""
+    path = tmp_path / "p.jsonl"
+    rows = [{"prompt": "ACD", "answer": "EFG"}, {"prompt": "A", "answer": "HGF"}]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    subject = open_hugging_face(folder).measurable(path)
+    letters = np.array([*SPECIAL, *LETTERS])
+    assert ["".join(letters[row]) for row in subject.data[:1]] == ["[CLS]ACDEFG[SEP]"]
+    assert subject.options["regions"].sum(axis=1).tolist() == [3, 3]
+    words = ["likelihood", f"hf:{folder}", "l2r", "threshold:0.5", "--data", str(path), "--steps", "3"]
+    assert main(words) == 0
+
+
+def test_likelihood_of_a_folder_is_that_of_its_rows(folder, fasta, capsys):
+    """Left to right, one token a step, against the model called by hand."""
+    model = open_hugging_face(folder)
+    data = np.array(model.measurable(fasta).data)
+    regions, spent = data >= 5, np.zeros(len(data))
+    n = int(regions[0].sum())
+    for row in range(len(data)):
+        places = np.flatnonzero(regions[row])
+        for done in range(n):
+            ids = data[row].copy()
+            ids[places[done:]] = 4
+            logits = model.logits(ids[None])[0, places[done], 5:].detach().double()
+            spent[row] -= float(torch.log_softmax(logits, -1)[data[row, places[done]] - 5])
+    words = ["likelihood", f"hf:{folder}", "l2r", "--data", str(fasta), "--steps", str(n), "--json"]
+    assert main(words) == 0
+    (found,) = json.loads(capsys.readouterr().out)["decoders"]
+    assert found["exact_nll"]["mean"] == pytest.approx(spent.mean(), rel=1e-5)
