@@ -19,6 +19,7 @@ class Conditioned(AbstractDenoiser):
     Raises:
         InvalidInputError: positions that are not different places of the context.
 
+    >>> import jax.numpy as jnp
     >>> from mdmjax import Joint, Oracle
     >>> pair = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
     >>> second = Conditioned(pair, jnp.array([1, 2]), jnp.array([1]))

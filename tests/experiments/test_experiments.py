@@ -133,7 +133,7 @@ def test_smoke(name, tmp_path):
 
 
 def test_resume_keeps_what_is_current(tmp_path, capsys):
-    name = _run.names()[0]
+    name = "curve_gallery"
     assert main((name,), smoke=True, out=tmp_path) == 0
     before = (tmp_path / f"{name}.json").stat().st_mtime_ns
     assert main((name,), smoke=True, resume=True, out=tmp_path) == 0

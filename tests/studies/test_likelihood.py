@@ -111,8 +111,10 @@ def test_families_are_tuned_from_one_call_to_one_token_a_call(name):
         p.calls.mean()
         for p in mj.decoder_paths(jax.random.key(1), MODEL, [f.decoder for f in found], WORDS)
     ]
-    assert 1 <= calls[0] <= 2 + 1e-9
-    assert calls[0] <= calls[1] <= 3 + 1e-9
+    # Calls of random choices differ from key to key: no more than asked for, up to that.
+    slack = 0.1 if DECODERS[name].named(setting).decoder.rule.is_random else 1e-9
+    assert 1 <= calls[0] <= 2 + slack
+    assert calls[0] <= calls[1] <= 3 + slack
 
 
 def test_a_budget_tunes_on_one_half_and_judges_on_the_other():
