@@ -266,7 +266,9 @@ def test_a_text_of_ones_own_is_scored(capsys, tmp_path):
     assert str(path) in found["title"]
 
 
-@pytest.mark.parametrize("mode", [["--budget", "3"], ["--frontier"], ["--schedules"]])
+@pytest.mark.parametrize(
+    "mode", [["--budget", "3"], pytest.param(["--frontier"], marks=pytest.mark.slow), ["--schedules"]]
+)
 def test_modes_of_the_likelihood(capsys, mode, tmp_path):
     (tmp_path / "cost.csv").write_text("revealed,milliseconds\n0,40\n5,10\n")
     extra = ["--cost", tmp_path / "cost.csv"] if mode != ["--schedules"] else ["--steps", "3"]

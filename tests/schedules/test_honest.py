@@ -63,7 +63,9 @@ def test_the_gain_by_its_definition(key):
         assert high - low == pytest.approx(2 * norm.ppf(0.975) * error, rel=1e-12)
 
 
-@pytest.mark.parametrize("fit", [as_measured, isotonic_fit, spline_fit])
+@pytest.mark.parametrize(
+    "fit", [as_measured, isotonic_fit, pytest.param(spline_fit, marks=pytest.mark.slow)]
+)
 def test_it_is_unbiased_for_the_rule_at_twice_the_variance(fit):
     """Means over noisy tables: the honest gain, and the true gain of choices with half of the data."""
     generator, even, true = np.random.default_rng(5), llada_uniform(N, STEPS), LossCurve(TRUE)
