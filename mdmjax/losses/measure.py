@@ -2,6 +2,7 @@ r"""The masked-loss curve of anybody's model: a function from tokens to logits, 
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
+from typing import get_args
 
 import numpy as np
 
@@ -87,6 +88,8 @@ def measure(
     check_number("cfg_scale", cfg_scale, "a finite number >= 0", lambda x: x >= 0)
     if shift not in (0, 1):
         refuse("shift", shift, "0 or 1")
+    if masks not in get_args(MaskKind):
+        refuse("masks", masks, f"one of {', '.join(get_args(MaskKind))}")
     hidden = tuple(
         sorted({int(mask_id), *map(int, forbidden), *(() if pad_id is None else (int(pad_id),))})
     )

@@ -265,3 +265,9 @@ def test_what_cannot_be_measured_is_one_line(change, message):
     given = {"seed": 0, "logits_fn": model, "data": data_of(), "mask_id": MASK} | change
     with pytest.raises(InvalidInputError, match=message):
         measure(**given)
+
+
+@pytest.mark.usefixtures("without_type_checks")
+def test_masks_of_no_kind_are_refused():
+    with pytest.raises(InvalidInputError, match="masks is nest: want one of independent, nested"):
+        measure(0, lambda ids: np.zeros((*ids.shape, 3)), np.array([[0, 1]]), mask_id=2, masks="nest")
