@@ -102,6 +102,15 @@ def confidence(log_probs: LogProbs) -> Float[Array, " n"]:
     return jnp.exp(jnp.max(log_probs, axis=-1))
 
 
+def log_confidence(log_probs: LogProbs) -> Float[Array, " n"]:
+    r"""$\max_a \log \hat p_i(a)$ in nats: what MaskGIT adds noise to.
+
+    >>> log_confidence(jnp.log(jnp.array([[0.25, 0.75]]))).round(4).tolist()
+    [-0.2877]
+    """
+    return jnp.max(log_probs, axis=-1)
+
+
 def margin(log_probs: LogProbs) -> Float[Array, " n"]:
     r"""The most probable symbol's probability less that of the second, which is 0 if there is none.
 

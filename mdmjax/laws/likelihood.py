@@ -109,16 +109,13 @@ def decoder_paths(
     >>> [paths.log_weight.round(4).tolist() for paths in found]
     [[[-1.3863, -1.3863]], [[-0.6931, -0.6931]]]
     """
-    each = [denoiser] if isinstance(denoiser, AbstractDenoiser) else denoiser
-    each = list(each) if isinstance(each, Sequence) else [each]
+    each = list(denoiser) if isinstance(denoiser, list | tuple) else [denoiser]
     for one in each:
         remedy = "Oracle(p) is that of a distribution p"
         check_kind("denoiser", one, AbstractDenoiser, "a denoiser", remedy)
-    if len(each) not in (1, sequences.shape[0]):
-        refuse(
-            "denoiser", f"{len(each)} of them", f"one, or one for each of {sequences.shape[0]} sequences"
-        )
     size, n = check_sequences(sequences, each[0], orders=orders, batch=batch)
+    if len(each) not in (1, size) or len({jax.tree.structure(one) for one in each}) > 1:
+        refuse("denoiser", f"{len(each)} of them", f"one, or {size} of one kind, one for each sequence")
     models = _Stack.of(each)
     if isinstance(decoders, AbstractDecoder):
         refuse("decoders", f"one {type(decoders).__name__}", "a list of them", "[decoder] is one")

@@ -13,7 +13,7 @@ from .._errors import InvalidInputError, refuse
 from .._types import Array, Float, Int, Key
 from ..decoders.base import AbstractDecoder
 from ..decoders.low_confidence import LowConfidence
-from ..decoders.ranked import Ranked, confidence
+from ..decoders.ranked import Ranked, confidence, log_confidence
 from ..decoders.reveal import AbstractJudged, AtTemperature, Reveal
 from ..denoisers.base import AbstractDenoiser
 from ..laws.likelihood import decoder_paths
@@ -94,9 +94,17 @@ def at_temperature_one(named: Named) -> Named:
 
 
 def _as_ranked(decoder: LowConfidence) -> AbstractDecoder:
-    """Low-confidence remasking that is greedy is the most confident first."""
+    """Greedy low confidence is the most confident first, and MaskGIT's is so with its noise."""
+    if decoder.discounts is not None:
+        refuse(
+            "decoder", "a greedy one that discounts symbols", "one without", "its choices are of its tokens"
+        )
     counts = np.diff(np.unique(np.append(0, np.asarray(decoder.ends))))
-    return Reveal(Ranked(confidence, Schedule(counts)), temperature=0, judge=decoder.judge)
+    noise = decoder.choice_temperatures
+    rule = Ranked(confidence if noise is None else log_confidence, Schedule(counts))
+    at = lambda rule: rule.choice_temperatures
+    rule = rule if noise is None else eqx.tree_at(at, rule, noise, is_leaf=lambda leaf: leaf is None)
+    return Reveal(rule, temperature=0, judge=decoder.judge)
 
 
 def _drawing(decoder: AbstractDecoder) -> AbstractDecoder:

@@ -239,7 +239,7 @@ def test_every_sequence_may_have_a_prompt_of_its_own():
     for decoder, paths in zip(decoders, found, strict=True):
         alone = [exact_nll(model, decoder, word[None]) for model, word in zip(models, words, strict=True)]
         assert paths.path_nll == pytest.approx(np.concatenate(alone), rel=1e-12)
-    with pytest.raises(InvalidInputError, match="one for each of 3 sequences"):
+    with pytest.raises(InvalidInputError, match="or 3 of one kind, one for each sequence"):
         decoder_paths(jax.random.key(0), models[:2], decoders, words)
 
 
@@ -286,6 +286,10 @@ def test_slips_of_types_are_refused():
     words, rule = draws(joint, 2), ConfidenceThreshold(0.5)
     with pytest.raises(InvalidInputError, match="makes one of a rule"):
         exact_nll(Oracle(joint), rule, words)
+    with pytest.raises(InvalidInputError, match="sequences is a list: want an array of integers"):
+        exact_nll(Oracle(joint), Reveal(rule), words.tolist())
+    with pytest.raises(InvalidInputError, match="decoders is one Reveal: want a list"):
+        decoder_paths(jax.random.key(0), Oracle(joint), Reveal(rule), words)
     with pytest.raises(InvalidInputError, match="denoiser is a Joint"):
         exact_nll(joint, Reveal(rule), words)
 

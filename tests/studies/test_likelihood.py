@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from _sampled_models import draws, table_of
+from _sampled_models import draws, table_of, wrong
 
 import mdmjax as mj
 from mdmjax._errors import InvalidInputError
@@ -87,6 +87,20 @@ def test_greedy_writers_are_scored_with_drawn_tokens_and_say_so():
     whole = Named(AtTemperature(Reveal(ranked), 0), "confidence")
     assert at_temperature_one(whole).parameters["tokens_at"] == 1
     assert at_temperature_one(THRESHOLD) is THRESHOLD
+
+
+def test_greedy_maskgit_keeps_its_noise():
+    """Its choices are those of its law: greedy draws are the best symbols, and the noise is on these."""
+    model, sizes = wrong(table_of(4, 2)), mj.Schedule([1, 1, 2])
+    greedy = LowConfidence.maskgit(sizes, 3.0, temperature=0)
+    law = np.asarray(mj.exact_law(model, greedy).probs)
+    assert (law > 0).sum() == 8  # the noise is felt: without it one word is written
+    rule = at_temperature_one(Named(greedy, "maskgit")).decoder.rule
+    found = np.asarray(mj.exact_law(model, Reveal(rule, temperature=0)).probs)
+    assert found == pytest.approx(law, abs=1e-12)
+    eoser = LowConfidence(TWO, discounted=[1], discount=0.5, temperature=0)
+    with pytest.raises(InvalidInputError, match="a greedy one that discounts"):
+        at_temperature_one(Named(eoser, "eoser"))
 
 
 def test_what_revises_is_said_to_have_none():
