@@ -109,7 +109,7 @@ def decoder_paths(
     >>> [paths.log_weight.round(4).tolist() for paths in found]
     [[[-1.3863, -1.3863]], [[-0.6931, -0.6931]]]
     """
-    each = list(denoiser) if isinstance(denoiser, list | tuple) else [denoiser]
+    each: list[Any] = list(denoiser) if isinstance(denoiser, list | tuple) else [denoiser]
     for one in each:
         remedy = "Oracle(p) is that of a distribution p"
         check_kind("denoiser", one, AbstractDenoiser, "a denoiser", remedy)
