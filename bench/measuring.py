@@ -1,5 +1,6 @@
 """Measuring a model against the forward passes alone that it needs; a likelihood against the decoder."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,7 +28,7 @@ def network() -> Transformer:
 def measuring() -> Row:
     """The same calls, in batches of the same size, with nothing done to their logits."""
     model = network()
-    logits = jax.jit(model.logits)
+    logits = eqx.filter_jit(model.logits)
     padded = lambda ids: jnp.pad(logits(jnp.asarray(ids)), ((0, 0), (0, 0), (0, 1)))
     data = np.random.default_rng(0).integers(0, SYMBOLS, (SEQUENCES, LENGTH))
     levels = np.unique(np.linspace(1, LENGTH, 16).astype(int))
