@@ -6,12 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from mdmjax import (
-    ConfidenceThreshold,
+    Ranked,
     Reveal,
     Transformer,
     TransformerConfig,
+    confidence,
     decode_many,
     decoder_paths,
+    llada_uniform,
     measure,
 )
 
@@ -52,7 +54,7 @@ def measuring() -> Row:
 
 def following() -> Row:
     """As many calls as the decoder makes, with a batch that is filled up as paths end."""
-    model, decoder = network(), Reveal(ConfidenceThreshold(0.05))
+    model, decoder = network(), Reveal(Ranked(confidence, llada_uniform(LENGTH, 8)))
     words = jax.random.randint(jax.random.key(1), (64, LENGTH), 0, SYMBOLS)
     key = jax.random.key(2)
     (paths,) = decoder_paths(key, model, [decoder], words, batch=BATCH)
@@ -63,7 +65,7 @@ def following() -> Row:
     made = paths.calls.sum(), int(drawn.calls.sum())
     note = f"{made[0]} calls, {per[0]:.4g} a second; the sampler {made[1]}, {per[1]:.4g}"
     scaled = theirs * float(paths.calls.sum()) / float(drawn.calls.sum())
-    return Row("likelihood by a threshold", ours, compiling, "decoding, by call", scaled, 0.0, note)
+    return Row("likelihood, confidence, 8 steps", ours, compiling, "decoding, by call", scaled, 0.0, note)
 
 
 def run() -> list[Row]:
