@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from .._errors import refuse
+from .._errors import refuse, shown
 from ..studies.named_decoders import DECODERS
+from .parser import perhaps
 
 SCHEDULED = (
     "random",
@@ -25,7 +26,8 @@ def parsed_word(word: str) -> tuple[str, dict[str, Any]]:
     """`NAME` or `NAME:KEY=VALUE,...`: a decoder with its parameters, its `steps` and its `schedule`."""
     name, _, rest = word.partition(":")
     if name not in DECODERS:
-        refuse("decoder", name, f"one of {', '.join(DECODERS)}")
+        remedy = perhaps(name, DECODERS).removesuffix("; ")
+        refuse("decoder", shown(name) or "''", f"one of {', '.join(DECODERS)}", remedy)
     if DECODERS[name].needs_truth:
         refuse("decoder", name, "one that does not need the true distribution")
     knobs = {knob.name: knob.kind if knob.size is None else _several for knob in DECODERS[name].knobs}

@@ -122,8 +122,9 @@ def check(values: dict[str, Any]) -> None:
         refuse(f"counts, {beside[0]}", "given together", "only one of them")
     if values["plot"] is not None and not values["frontier"]:
         refuse("plot", str(values["plot"]), "left out without --frontier", "the frontier is drawn")
-    for word in values["decoders"]:
-        parsed_word(word)
+    own = [parsed_word(word)[1].get("schedule") for word in values["decoders"]]
+    if values["losses"] is not None and not given and "best" not in (values["schedule"], *own):
+        refuse("losses", str(values["losses"]), "left out without --schedule best", "nothing else needs it")
 
 
 def _doubling(n: int) -> list[int]:

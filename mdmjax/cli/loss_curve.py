@@ -23,6 +23,8 @@ def run(parsed: Parsed) -> None:
     if (script := values["script"]) is not None:
         from ..files.atomic import write_bytes
 
+        if model:
+            refuse("MODEL", model, "left out with --script", "the script measures the model beside it")
         check_suffix("script", script, ".py")
         write_bytes(script, (Path(__file__).parent.parent / "studies" / "measure_torch.py").read_bytes())
         write(f"written to {script}: it needs torch and NumPy only\n")

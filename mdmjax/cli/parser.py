@@ -86,16 +86,17 @@ def as_typed(error: InvalidInputError, parsed: Parsed) -> str:
     return ", ".join(names) + message.removeprefix(argument)
 
 
-def _nearest(word: str, near: Iterable[str]) -> list[str]:
+def perhaps(word: str, near: Iterable[str]) -> str:
+    """`perhaps NAME; ` with the name that the word is near to, if there is one."""
     from difflib import get_close_matches
 
-    return get_close_matches(word, near, 1) if len(word) <= LONGEST else []
+    bare = {name.lstrip("-"): name for name in near}
+    found = get_close_matches(word.lstrip("-"), bare, 1) if len(word) <= LONGEST else []
+    return "".join(f"perhaps {bare[name]}; " for name in found)
 
 
 def _refuse(argument: str, value: str, wanted: str, near: Iterable[str], place: str) -> NoReturn:
-    bare = {name.lstrip("-"): name for name in near}
-    perhaps = "".join(f"perhaps {bare[name]}; " for name in _nearest(value.lstrip("-"), bare))
-    refuse(argument, shown(value) or "''", wanted, f"{perhaps}see `{place} --help`")
+    refuse(argument, shown(value) or "''", wanted, f"{perhaps(value, near)}see `{place} --help`")
 
 
 def _split(line: Line, words: deque[str]) -> tuple[dict[str, list[str]], deque[str]]:

@@ -153,6 +153,10 @@ def open_hugging_face(
             "save_pretrained of transformers writes one",
         )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch raises either where it has no such device
+        refuse("device", device, "a device of torch here, as cpu or cuda", shown(error, 200))
     known = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     with _quiet(folder, transformers):
         stored = transformers.PretrainedConfig.get_config_dict(folder, local_files_only=True)[0]
@@ -166,6 +170,7 @@ def open_hugging_face(
             )
         name = "AutoModel" if remote and "AutoModelForMaskedLM" not in remote else "AutoModelForMaskedLM"
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **known)
+        mask = _mask(mask_id, tokenizer, stored)
         model, info = getattr(transformers, name).from_pretrained(
             folder, dtype=getattr(torch, dtype), output_loading_info=True, **known
         )
@@ -173,18 +178,23 @@ def open_hugging_face(
     if info["missing_keys"]:
         name = sorted(info["missing_keys"])[0]
         refuse("model", f"hf:{folder} without the weights {name}", "all weights", "those would be random")
-    found = [mask_id, tokenizer.mask_token_id, getattr(model.config, "mask_token_id", None)]
-    mask = next((one for one in found if one is not None), None)
-    if mask is None:
-        refuse("mask_id", "not given", "the id of the mask", "neither tokenizer nor config.json has one")
-    if not 0 <= mask < getattr(model.config, "vocab_size", mask + 1):
-        refuse("mask_id", mask, f"ids in 0..{model.config.vocab_size - 1}, the vocabulary of the model")
     shift = (1 if stored.get("model_type", "").lower() == "dream" else 0) if shift is None else shift
     lengths = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
     longest = min((one for one in lengths if one and one < FIXED_LENGTH), default=None)
     forbidden = tuple(sorted({mask, *tokenizer.all_special_ids}))
     pad = tokenizer.pad_token_id
     return HuggingFace(folder, model, tokenizer, device, mask, pad, forbidden, shift, longest)
+
+
+def _mask(given: int | None, tokenizer: Any, stored: dict[str, Any]) -> int:
+    """The mask that is given, else the tokenizer's, else that of the configuration `stored`."""
+    found = [given, tokenizer.mask_token_id, stored.get("mask_token_id")]
+    mask = next((one for one in found if one is not None), None)
+    if mask is None:
+        refuse("mask_id", "not given", "the id of the mask", "neither tokenizer nor config.json has one")
+    if not 0 <= mask < stored.get("vocab_size", mask + 1):
+        refuse("mask_id", mask, f"ids in 0..{stored['vocab_size'] - 1}, the vocabulary of the model")
+    return mask
 
 
 @contextmanager

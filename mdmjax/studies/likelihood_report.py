@@ -145,7 +145,7 @@ class LikelihoodReport(AbstractReport):
             *([Column("ms", lambda row: f"{row['milliseconds'].mean:.1f}")] if self.priced else []),
             Column("exact NLL", lambda row: _shown(row.get("exact_nll"))),
             Column("bound", lambda row: _shown(row.get("importance_nll"))),
-            Column("path", lambda row: _shown(row.get("path_nll")), optional=True),
+            Column("path", lambda row: _shown(row.get("path_nll"))),
             Column("+-", lambda row: nats(row[row["kind"]].stderr)),
             Column("perplexity", lambda row: f"{row['perplexity'].mean:.3f}", optional=True),
             Column("above the lowest", above),

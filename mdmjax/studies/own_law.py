@@ -90,7 +90,8 @@ class OwnLawReport(AbstractReport):
             "path: mean of -log q(x | order), what a loss curve predicts; bound: -log of the mean of "
             f"q(x | order) over {self.orders} orders, above -log q(x) in the mean. Nats a sequence of "
             f"{self.n}, on {held_out} held-out sequences; +-: paired standard errors over them. 'mean' and "
-            f"'own law' are chosen on {self.chosen_on} others, by the one and by the other."
+            f"'own law' are chosen on {self.chosen_on} others, by the one and by the other; 'best' is the "
+            "loss curve's, and the others those in use."
         )
         return [f"{self.subject.title}", Table(columns, self.rows()), words, self._verdict()]
 
