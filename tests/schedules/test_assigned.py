@@ -56,9 +56,7 @@ def brute_force(losses, costs, budget, order=None):
         cost = sum((Fraction(costs[one]) for one in taken), Fraction(0))
         if cost <= Fraction(budget) and (order is None or in_order(taken, order)):
             starts = itertools.accumulate(counts[:-1], initial=0)
-            total = sum(
-                size * losses[one][at] for size, at, one in zip(counts, starts, taken, strict=True)
-            )
+            total = sum(size * losses[one][at] for size, at, one in zip(counts, starts, taken, strict=True))
             found.append((total, cost))
     return min(found) if found else None
 
