@@ -12,7 +12,7 @@ from .._types import Array, Int, Key
 from ..information.curve_fit import FITS
 from ..information.loss_curve import LossCurve
 from ..information.loss_means import LossMeans
-from ..schedules.assigned import Assigned, Number, exact_number, optimal_assignment
+from ..schedules.assigned import Assigned, Number, common_unit, exact_number, optimal_assignment
 from ..schedules.honest import LEVEL, HonestGain, judged_gains, same_sequences
 from .assigned_table import parts_of
 from .report import AbstractReport, Subject
@@ -81,7 +81,7 @@ class AssignedReport(AbstractReport):
         if any(one.stderr is None for one in tables) or not same_sequences(tables):
             return self
         models, names, n = len(self.curves), list(self.compared), self.curves[0].n
-        work = float(self.budget / min(self.costs)) * n * n * 2 * (models + len(names))
+        work = float(self.budget / common_unit(self.costs)) * n * n * 9 * models  # of all kinds of plans
         repetitions = max(2, min(repetitions, int(JUDGED_WORK / work)))
 
         def less(curves: Sequence[LossCurve]) -> Int[np.ndarray, "baselines tables n"]:
@@ -100,9 +100,7 @@ class AssignedReport(AbstractReport):
             "n": self.curves[0].n,
             "budget": float(self.budget),
             **self.entry(self.plan),
-            "compared": {
-                name: self.entry(plan) | self.gain(name) for name, plan in self.compared.items()
-            },
+            "compared": {name: self.entry(plan) | self.gain(name) for name, plan in self.compared.items()},
             "judged": self.judged,
             "curves": [
                 {
