@@ -10,9 +10,9 @@ costs its share of the large one's parameters. Of held-out windows no two of thr
 - measured: their NLL along the paths of the mixed sampler on yet others. Both models see the same random
   orders, so that a path is a sum of look-ups, and differences are paired.
 
-Standard errors are over windows. Gains are over the large model alone at the same budget. What comes out is
-no sandwich: the small model, which knows hardly less where little is revealed, takes the first steps, and the
-large one the rest.
+Standard errors are over windows. Gains are over the large model alone at the same budget. No sandwich comes
+out, though all are tried: what the small model lacks grows with what is revealed, so it takes the first
+steps, and the large one the rest.
 """
 
 import dataclasses

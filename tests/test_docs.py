@@ -132,13 +132,17 @@ def keys_of(document):
 
 JSON_COMMANDS = {
     "mdmjax.report.schedule": "schedule permutation --n 4",
+    "mdmjax.report.assigned": "schedule loss-curve loss.csv --with small.csv:0.5 --length 8 --budget 2",
     "mdmjax.report.law": "law markov random --n 3 --steps 2 --regret",
     "mdmjax.report.comparison": "law noisy-bit --n 2",
 }
 
 
 @pytest.mark.parametrize("schema", JSON_COMMANDS)
-def test_the_page_of_json_has_every_key(schema, capsys):
+def test_the_page_of_json_has_every_key(schema, capsys, tmp_path, monkeypatch):
+    (tmp_path / "loss.csv").write_text(LOSSES)
+    (tmp_path / "small.csv").write_text(SMALL)
+    monkeypatch.chdir(tmp_path)
     assert main([*JSON_COMMANDS[schema].split(), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == schema
@@ -146,6 +150,7 @@ def test_the_page_of_json_has_every_key(schema, capsys):
     assert f"`{schema}`" in page
     told = set(re.findall(r"`(\w+)`", page))
     by_name = {str(k) for k in range(1, 9)} | set(document.get("baselines", {}))
+    by_name |= {"alone_0", "alone_1"}
     assert keys_of(document) - by_name - told == set()
 
 
