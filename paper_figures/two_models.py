@@ -56,5 +56,5 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
     right.set_xlabel("budget, in calls of the large model")
     right.set_ylabel("gain over the large model alone, nats")
     panel_label(right, "what the small model saves (bars: 95%)")
-    right.legend(loc="upper right")
+    right.legend(loc="lower left")
     return figure

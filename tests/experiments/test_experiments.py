@@ -490,7 +490,7 @@ def test_the_predicted_gain_is_the_measured_one():
 
 
 def test_the_plan_of_two_models_gains_what_is_predicted_and_is_no_sandwich():
-    """On the stored result: the best of the programme on the stored curves, and no more apart than chance."""
+    """On the stored result: the best of the programme on its curves, and no more apart than chance."""
     arrays, _ = _run.load(_run.RESULTS, "two_models")
     names, fit, costs = arrays["plan"].tolist(), arrays["fit_nats"], arrays["costs"]
     curves = [LossCurve(one) for one in fit]
