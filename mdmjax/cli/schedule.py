@@ -28,7 +28,7 @@ def run(parsed: Parsed) -> None:
     key, repetitions = key_of(options.get("seed", 0)), options.get("repetitions", 2)
     if repetitions < 2:
         refuse("repetitions", repetitions, "an integer >= 2", "20 or more give steady gains")
-    if options.get("with") or options.get("budget"):
+    if options.get("with") or options.get("budget") is not None:
         assigned.run(values, chosen, key)
         return
     means = None

@@ -101,15 +101,17 @@ def assigned_path_nll(
 
     `losses` are those of each model on the same sequences and orders: made with the same key.
 
+    >>> from fractions import Fraction
     >>> table = np.zeros((1, 1, 2, 3))
     >>> table[0, 0] = [[0.0, 2.0, 4.0], [0.0, 0.0, 1.0]]
     >>> models = [PrefixLosses(np.arange(2), table), PrefixLosses(np.arange(2), 3 * table)]
-    >>> plan = Assigned(Schedule([1, 1]), np.array([1, 0]), cost=2, nll=7.0)
+    >>> plan = Assigned(Schedule([1, 1]), np.array([1, 0]), Fraction(2), nll=7.0)
     >>> assigned_path_nll(models, plan).tolist()
     [[7.0]]
     """
     each = [one.step_nll(plan.schedule) for one in losses]
-    return sum(steps[:, :, plan.models == model].sum(axis=2) for model, steps in enumerate(each))
+    own = [steps[:, :, plan.models == model].sum(axis=2) for model, steps in enumerate(each)]
+    return np.sum(own, axis=0)
 
 
 def prefix_losses(

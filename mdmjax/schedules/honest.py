@@ -135,7 +135,7 @@ def _curve(means: LossMeans, loss: Float[np.ndarray, " measured"]) -> LossCurve:
 def same_sequences(tables: Sequence[LossMeans]) -> bool:
     """Whether tables that number their sequences are of the same ones, masked at the same counts."""
     numbered = [one.table for one in tables if one.kind == "sequences"]
-    rows = [_sorted(np.stack([one.sequence, one.n_masked])) for one in numbered]
+    rows = [_sorted(np.stack([one.sequence, one.n_masked])) for one in numbered if one.sequence is not None]
     return all(np.array_equal(rows[0], other) for other in rows[1:])
 
 

@@ -149,7 +149,7 @@ def _plans(
 ) -> tuple[Assigned, dict[str, Assigned]]:
     """The best plan, and the best of each kind that the budget can pay."""
     others = range(1, len(curves))
-    kinds = {f"alone_{model}": [(model,)] for model in range(len(curves))}
+    kinds: dict[str, list[tuple[int, ...]]] = {f"alone_{one}": [(one,)] for one in range(len(curves))}
     kinds["sandwich"] = [(other, 0, other) for other in others]
     kinds["prefix"] = [order for other in others for order in ((0, other), (other, 0))]
     found = {}

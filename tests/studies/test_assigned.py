@@ -142,6 +142,7 @@ def test_the_command_finds_shows_and_exports(capsys, tmp_path, tables):
         ("--with :0.5 --budget 4", "--with is :0.5: want FILE:COST"),
         ("--with small.csv:0.5", "--budget is not given: want what the calls"),
         ("--budget 4", "--budget is 4: want given with --with FILE:COST"),
+        ("--with small.csv:0.5 --budget=", "--budget is : want a number > 0"),
         ("--with small.csv:0.5 --budget x", "--budget is x: want a number > 0"),
         ("--with small.csv:0.5 --budget 0.2", "--budget is 0.2: want at least 0.5; the cheapest plan is"),
         ("--with small.csv:0.5 --budget 4 --steps 3", "--steps is 3: want left out with --with"),
