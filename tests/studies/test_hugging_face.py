@@ -231,7 +231,8 @@ def broken(folder, tmp_path, **changes):
         (["--shift", "2"], None, "--shift is 2: want 0 or 1"),
         (["--length", "3"], None, "--length is 3: want left out; only a text"),
         (["--dtype", "int8"], None, "--dtype is int8"),
-        (["--device", "nowhere"], None, "nowhere"),
+        (["--device", "nowhere"], None, "--device is nowhere: want a device of torch here"),
+        (["--mask-id", "99"], None, "--mask-id is 99: want ids in 0.."),
         (["--cfg-scale", "1"], None, "--cfg-scale is 1.0: want 0 where nothing is outside the regions"),
     ],
 )
