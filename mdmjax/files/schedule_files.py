@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,16 @@ from .atomic import write_folder
 SCHEDULE_JSON = "schedule.json"
 
 
-def export_schedule(folder: Path, schedule: Schedule, metadata: Mapping[str, Any]) -> None:
-    """Write `schedule.json` and every file of `ADAPTERS` into `folder`, all or none."""
-    document = json.dumps(to_json_dict(schedule, metadata), indent=1, allow_nan=False)
-    texts = {SCHEDULE_JSON: document + "\n"} | {name: adapter_source(name, schedule) for name in ADAPTERS}
+def export_schedule(
+    folder: Path, schedule: Schedule, metadata: Mapping[str, Any], models: Sequence[int] | None = None
+) -> None:
+    """Write `schedule.json` and every file of `ADAPTERS` into `folder`, all or none.
+
+    With `models`, one a step, no adapters: each is for a sampler of one model.
+    """
+    document = json.dumps(to_json_dict(schedule, metadata, models), indent=1, allow_nan=False)
+    adapters = ADAPTERS if models is None else ()
+    texts = {SCHEDULE_JSON: document + "\n"} | {name: adapter_source(name, schedule) for name in adapters}
     write_folder(folder, {name: text.encode() for name, text in texts.items()})
 
 

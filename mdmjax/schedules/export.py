@@ -12,12 +12,13 @@ with $N_j$ tokens revealed after $j$ steps:
 | `remaining_fractions` | `k + 1` numbers `1 - N_j / n` from 1 to 0: the fraction still masked|
 | `decreasing_times`    | `k + 1` diffusion times, 1 to 0: when a linear noise masks as much  |
 | `increasing_times`    | `k + 1` flow times `N_j / n` from 0 to 1                            |
+| `models`              | where several models share the steps: `k` integers, which takes each|
 | `metadata`            | an object of the writer: the curve, its expected KL or NLL, units   |
 
 Only `counts` is needed to read one back: `{"counts": [3, 5]}` is a schedule.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,18 +29,25 @@ from .schedule import Schedule
 SCHEMA, VERSION = "mdmjax.schedule", 1
 
 
-def to_json_dict(schedule: Schedule, metadata: Mapping[str, Any]) -> dict[str, Any]:
+def to_json_dict(
+    schedule: Schedule, metadata: Mapping[str, Any], models: Sequence[int] | None = None
+) -> dict[str, Any]:
     """The object of `schedule.json`; its `metadata` have `"units": "nats"` by default.
+
+    `models` says which model takes each step, where there are several.
 
     >>> to_json_dict(Schedule([1, 3]), {"curve": "parity"})["decreasing_times"]
     [1.0, 0.75, 0.0]
     """
     head = {"schema": SCHEMA, "version": VERSION}
-    return {**head, **_fields(schedule), "metadata": {"units": "nats", **metadata}}
+    taken = {} if models is None else {"models": [int(one) for one in models]}
+    return {**head, **_fields(schedule), **taken, "metadata": {"units": "nats", **metadata}}
 
 
 def from_json_dict(document: Any) -> Schedule:
     """The schedule of a parsed `schedule.json`, or of any object that has `counts`, positive integers.
+
+    It is one for a single model: a plan whose steps are of several `models` is refused.
 
     Refuses another schema or version, and other fields of the schema that disagree with the counts (by more
     than `1e-6`, so that a table that went through float32 is read). Fields of no schema are ignored.
@@ -59,6 +67,10 @@ def from_json_dict(document: Any) -> Schedule:
     if sum(map(abs, counts)) >= 2**63:
         refuse("counts", shown(repr(counts)), "a sum below 2^63")
     schedule = Schedule(np.array(counts, dtype=np.int64))
+    if (models := document.get("models")) is not None:
+        if not isinstance(models, list) or len(models) != len(counts) or any(one != 0 for one in models):
+            remedy = "a sampler of several models reads counts and models itself"
+            refuse("models", shown(repr(models)), "0 for every step, a plan of one model", remedy)
     for name, value in _fields(schedule).items():
         if name in document and not _agrees(document[name], value):
             refuse(name, shown(repr(document[name])), f"{shown(repr(value))} for these counts")
