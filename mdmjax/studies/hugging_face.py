@@ -36,7 +36,7 @@ class HuggingFace:
     def logits(self, tokens: np.ndarray) -> Any:
         """Logits of tokens, a torch tensor on the model's device; padding is not attended to.
 
-        Code of a folder may ignore an attention mask, as LLaDA.s: it sees rows of one length at a time.
+        Code of a folder may ignore an attention mask, as LLaDA's: it sees rows of one length at a time.
         """
         import torch
 
