@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import refuse
-from ..schedules.adapters import ADAPTERS, adapter_source
+from ..adapters.source import ADAPTERS, adapter_source
 from ..schedules.export import from_json_dict, to_json_dict
+from ..schedules.plan import Plan
 from ..schedules.schedule import Schedule
 from .arrays import read_text
 from .atomic import write_folder
@@ -16,10 +17,11 @@ from .atomic import write_folder
 SCHEDULE_JSON = "schedule.json"
 
 
-def export_schedule(folder: Path, schedule: Schedule, metadata: Mapping[str, Any]) -> None:
+def export_schedule(folder: Path, plan: Plan | Schedule, metadata: Mapping[str, Any]) -> None:
     """Write `schedule.json` and every file of `ADAPTERS` into `folder`, all or none."""
-    document = json.dumps(to_json_dict(schedule, metadata), indent=1, allow_nan=False)
-    texts = {SCHEDULE_JSON: document + "\n"} | {name: adapter_source(name, schedule) for name in ADAPTERS}
+    plan = plan if isinstance(plan, Plan) else Plan(plan)
+    document = json.dumps(to_json_dict(plan, metadata), indent=1, allow_nan=False)
+    texts = {SCHEDULE_JSON: document + "\n"} | {name: adapter_source(name, plan) for name in ADAPTERS}
     write_folder(folder, {name: text.encode() for name, text in texts.items()})
 
 
