@@ -8,7 +8,7 @@ import mdmjax as mj
 
 from .._errors import refuse
 from .choices import JSON, LOSS_CURVE, MODEL, families, text_choice
-from .options import Command, Option, Parsed, Slot
+from .options import Chosen, Command, Option, Parsed, Slot
 
 
 def run(parsed: Parsed) -> None:
@@ -25,6 +25,13 @@ def run(parsed: Parsed) -> None:
     if repetitions < 2:
         refuse("repetitions", repetitions, "an integer >= 2", "20 or more give steady gains")
     means = None
+    if chosen.name == "loss-curve" and (report := _of_blocks(values, chosen, key)):
+        write_picture(values["plot"], report.mean)
+        if values["export"]:
+            kept, found = ("source", "title", "method", "criterion", "nll"), report.to_json()
+            metadata = {name: found[name] for name in kept}
+            export_schedule(values["export"], report.schedule, metadata, report.plans["own"])
+        return show(report, json=values["json"])
     if chosen.name == "model":
         means, curve, subject = _measured(options, key)
     else:
@@ -55,6 +62,22 @@ def check(values: dict[str, Any]) -> None:
         refuse("epsilon", epsilon, "a positive number of nats")
     if values["export"]:
         check_writable_folder("export", values["export"])
+
+
+def _of_blocks(values: dict[str, Any], chosen: Chosen, key: Any) -> Any:
+    """The report of a loss table with a column `block`, None of another."""
+    from ..studies.block_schedule import block_schedule_study
+    from .inputs import source_of
+
+    options = chosen.values
+    tables, subject = source_of(chosen, "curve").blocks()
+    if not tables:
+        if (total := options["total_steps"]) is not None:
+            refuse("total_steps", total, "left out", "it is for a table with a column block")
+        return None
+    how = {name: options[name] for name in ("total_steps", "fit", "repetitions")}
+    how |= {name: values[name] for name in ("steps", "epsilon")}
+    return block_schedule_study(key, tables, subject=subject, **how)
 
 
 def _measured(options: dict[str, Any], key: Any) -> tuple[Any, Any, Any]:

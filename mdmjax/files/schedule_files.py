@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from .atomic import write_folder
 SCHEDULE_JSON = "schedule.json"
 
 
-def export_schedule(folder: Path, schedule: Schedule, metadata: Mapping[str, Any]) -> None:
+def export_schedule(
+    folder: Path, schedule: Schedule, metadata: Mapping[str, Any], blocks: Sequence[Schedule] = ()
+) -> None:
     """Write `schedule.json` and every file of `ADAPTERS` into `folder`, all or none."""
-    document = json.dumps(to_json_dict(schedule, metadata), indent=1, allow_nan=False)
+    document = json.dumps(to_json_dict(schedule, metadata, blocks), indent=1, allow_nan=False)
     texts = {SCHEDULE_JSON: document + "\n"} | {name: adapter_source(name, schedule) for name in ADAPTERS}
     write_folder(folder, {name: text.encode() for name, text in texts.items()})
 

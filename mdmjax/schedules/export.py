@@ -12,12 +12,13 @@ with $N_j$ tokens revealed after $j$ steps:
 | `remaining_fractions` | `k + 1` numbers `1 - N_j / n` from 1 to 0: the fraction still masked|
 | `decreasing_times`    | `k + 1` diffusion times, 1 to 0: when a linear noise masks as much  |
 | `increasing_times`    | `k + 1` flow times `N_j / n` from 0 to 1                            |
+| `blocks`              | of a sampler that writes block by block: the counts of every block  |
 | `metadata`            | an object of the writer: the curve, its expected KL or NLL, units   |
 
 Only `counts` is needed to read one back: `{"counts": [3, 5]}` is a schedule.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,14 +29,19 @@ from .schedule import Schedule
 SCHEMA, VERSION = "mdmjax.schedule", 1
 
 
-def to_json_dict(schedule: Schedule, metadata: Mapping[str, Any]) -> dict[str, Any]:
+def to_json_dict(
+    schedule: Schedule, metadata: Mapping[str, Any], blocks: Sequence[Schedule] = ()
+) -> dict[str, Any]:
     """The object of `schedule.json`; its `metadata` have `"units": "nats"` by default.
+
+    `blocks` are the schedules of the blocks of a sequence, where each has its own.
 
     >>> to_json_dict(Schedule([1, 3]), {"curve": "parity"})["decreasing_times"]
     [1.0, 0.75, 0.0]
     """
     head = {"schema": SCHEMA, "version": VERSION}
-    return {**head, **_fields(schedule), "metadata": {"units": "nats", **metadata}}
+    more = {"blocks": [block.counts.tolist() for block in blocks]} if blocks else {}
+    return {**head, **_fields(schedule), **more, "metadata": {"units": "nats", **metadata}}
 
 
 def from_json_dict(document: Any) -> Schedule:

@@ -1,6 +1,6 @@
 r"""What a schedule gains that is chosen on noisy losses: one half of the data chooses, the other judges."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,12 +8,16 @@ from scipy.sparse import csr_array
 from scipy.stats import t as student
 
 from .._checks import check_integer
-from .._types import Array, Int, Key
+from .._types import Array, Float, Int, Key
 from ..information.curve_fit import spline_fit
 from ..information.loss_curve import LossCurve, between_rows, log_odds
 from ..information.loss_means import LossMeans
 from .optimal import optimal_schedule
 from .schedule import Schedule
+
+Losses = Float[np.ndarray, " measured"]
+Fitted = Float[np.ndarray, " n"]
+Weights = Float[np.ndarray, "names n"] | Int[np.ndarray, "names n"]
 
 LEVEL = 0.95
 """Of every interval."""
@@ -67,29 +71,55 @@ def honest_gains(
     >>> round(honest_gains(jax.random.key(0), loss_means(rows), 2, even)["even"].gain, 2)
     3.0
     """
-    check_integer("repetitions", repetitions, 2)
-    n, at, pairs = means.table.n, means.at, (repetitions + 1) // 2
-    halves, lines = means.halves(key, pairs), _lines(n, at)
+    n, at = means.table.n, means.at
     ends = np.stack([one.weights for one in baselines.values()])
-    gains, variances = np.zeros((2, pairs, 2, len(baselines)))
     stderr, count = np.full(n, np.nan), np.zeros(n)
-    stderr[at], count[at] = np.sqrt(2) * np.asarray(means.stderr), 1.0
+    if means.stderr is not None:
+        stderr[at], count[at] = np.sqrt(2) * means.stderr, 1.0
+
+    def choose(known: Losses) -> tuple[Weights, Fitted]:
+        curve = fit(LossCurve(between_rows(n, at, known), stderr, count))
+        return ends - optimal_schedule(curve, steps).weights, np.asarray(curve.loss, np.float64)
+
+    return judged_gains(key, means, lines_between(n, at), choose, list(baselines), repetitions)
+
+
+def judged_gains(
+    key: Key[Array, ""],
+    means: LossMeans,
+    lines: csr_array,
+    choose: Callable[[Losses], tuple[Weights, Fitted]],
+    names: Sequence[str],
+    repetitions: int = 64,
+) -> dict[str, HonestGain]:
+    r"""The gains of anything that is chosen on one half of the data, each a sum $\sum_m w_m c(m)$ of losses.
+
+    `choose` takes the losses of one half at the measured points to the weights `[names, n]` of every gain,
+    and to the curve of length `n` that it has fitted; `lines`, `[n, measured]`, say how a loss between
+    points hangs on those at points. See `honest_gains`.
+
+    Raises:
+        InvalidInputError: errors that are not known; fewer than 2 repetitions.
+    """
+    check_integer("repetitions", repetitions, 2)
+    at, pairs = means.at, (repetitions + 1) // 2
+    halves = means.halves(key, pairs)
+    gains, variances = np.zeros((2, pairs, 2, len(names)))
     for pair, both in enumerate(halves):
         for turn, (known, unseen) in enumerate((both, both[::-1])):
-            curve = fit(LossCurve(between_rows(n, at, known), stderr, count))
-            weights = ends - optimal_schedule(curve, steps).weights
-            fitted, on_rows = np.asarray(curve.loss, np.float64), weights @ lines
+            weights, fitted = choose(known)
+            on_rows = weights @ lines
             gains[pair, turn] = weights @ fitted + on_rows @ (unseen - fitted[at])
             variances[pair, turn] = means.stderr_of(on_rows) ** 2
     of_pairs = gains.mean(axis=1)
     drawing = of_pairs.var(axis=0, ddof=1) / pairs if pairs > 1 else 0.0
     errors = np.sqrt(variances.mean(axis=(0, 1)) + drawing)
     reach = student.ppf((1 + LEVEL) / 2, means.degrees)
-    found = zip(baselines, of_pairs.mean(axis=0).tolist(), errors.tolist(), strict=True)
+    found = zip(names, of_pairs.mean(axis=0).tolist(), errors.tolist(), strict=True)
     return {name: _gain(gain, error, float(reach)) for name, gain, error in found}
 
 
-def _lines(n: int, at: Int[np.ndarray, " measured"]) -> csr_array:
+def lines_between(n: int, at: Int[np.ndarray, " measured"]) -> csr_array:
     """The matrix `[n, measured]` of linear interpolation in `log_odds`, flat beyond the ends."""
     every = np.arange(n)
     if at.size == 1:
