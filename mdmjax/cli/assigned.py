@@ -27,6 +27,7 @@ def run(values: dict[str, Any], chosen: Chosen, key: Any) -> None:
     """Find the assignment, write what is asked for, and show."""
     from ..files.schedule_files import export_schedule
     from ..schedules.assigned import exact_number
+    from ..schedules.plan import Plan
     from ..studies.assigned import assigned_study
     from .inputs import source_of
     from .output import show, track
@@ -54,7 +55,8 @@ def run(values: dict[str, Any], chosen: Chosen, key: Any) -> None:
             "budget": float(budget),
             "nll": report.plan.nll,
         }
-        export_schedule(values["export"], report.plan.schedule, metadata, report.plan.models.tolist())
+        shared = Plan(report.plan.schedule, models=tuple(report.plan.models.tolist()))
+        export_schedule(values["export"], shared, metadata)
     show(report, json=values["json"])
 
 
@@ -66,9 +68,14 @@ def _check(values: dict[str, Any], options: dict[str, Any]) -> Any:
         refuse("budget", options["budget"], "given with --with FILE:COST", "--steps is that of one model")
     if options["budget"] is None:
         refuse("budget", "not given", "what the calls of all steps may cost, as 16")
-    for name in ("steps", "epsilon", "plot"):
+    for name in ("steps", "epsilon", "plot", "infill", "lengths", "block_length"):
         if values[name] is not None:
-            refuse(name, values[name], "left out with --with", "--budget says how much is spent")
+            refuse(
+                name.replace("_", "-"),
+                values[name],
+                "left out with --with",
+                "--budget says how much is spent",
+            )
     return exact_number("budget", options["budget"])
 
 

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from ..information.loss_means import KINDS
+from .plan import plan_parts
 from .report import four_decimals, run_lengths
 from .table import Column, Part, Table
 from .table_notes import notes
@@ -23,6 +24,10 @@ UNKNOWN = (
     "The best is chosen on the curve that judges it, so that differences of NLL (+: excess over the best) "
     "flatter it, and nothing here tells by how much: the table has no standard errors, no repeated rows "
     "and no sequences. A column stderr, or several rows for every mask count, tell."
+)
+ORDER = (
+    "These numbers are for random order. LLaDA, Fast-dLLM and dLLM reveal the most confident positions first by "
+    "default: mdmjax likelihood has the number for that order."
 )
 GAIN = (
     "Gain: what the best saves in nats a sequence against that schedule, judged on data that did not "
@@ -46,8 +51,9 @@ def parts_of(found: dict[str, Any]) -> list[Part]:
         legend += [_verdict(found), GAIN.format(**judged | {"errors": KINDS[judged["errors"]]})]
     elif not found["exact"]:
         legend.append(UNKNOWN)
-    chosen = f"{steps} step{'s' * (steps > 1)}: {found['criterion']}."
-    return [*parts, chosen, _baselines(found, key, unit), *legend]
+    legend.append(ORDER)
+    parts += [f"{steps} step{'s' * (steps > 1)}: {found['criterion']}.", _baselines(found, key, unit)]
+    return [*parts, *(plan_parts(found["plan"], key, unit) if "plan" in found else []), *legend]
 
 
 def _heading(found: dict[str, Any]) -> str:
@@ -103,7 +109,7 @@ def _frontier(found: dict[str, Any], key: str, unit: str) -> Table:
         scores = (entry["baselines"][name] for name in COMPARED)
         beside = [(four_decimals(score), _beside(score, entry[key], exact)) for score in scores]
         others = (f"{score} {text:>7}" if exact else score if judged else text for score, text in beside)
-        rows.append((steps, _score(entry, key), *others, run_lengths(entry["counts"])))
+        rows.append((steps, score(entry, key), *others, run_lengths(entry["counts"])))
     columns = [
         Column("steps", 0),
         Column(f"{unit} best", 1),
@@ -116,11 +122,11 @@ def _frontier(found: dict[str, Any], key: str, unit: str) -> Table:
 def _baselines(found: dict[str, Any], key: str, unit: str) -> Table:
     """The best schedule and every baseline of as many steps, best first."""
     counts, exact, judged = run_lengths(found["counts"]), found["exact"], found.get("judged")
-    rows = [("best", _score(found, key), "", "", counts)]
+    rows = [("best", score(found, key), "", "", counts)]
     for name, entry in sorted(found["baselines"].items(), key=lambda item: item[1][key]):
         beside = f"{entry['gain']:.4f}" if judged else _beside(entry[key], found[key], exact)
         interval = "{:.4f} to {:.4f}".format(*entry["gain_interval"]) if judged else ""
-        rows.append((name, _score(entry, key), beside, interval, run_lengths(entry["counts"])))
+        rows.append((name, score(entry, key), beside, interval, run_lengths(entry["counts"])))
     columns = [
         Column("schedule", 0, justify="left"),
         Column(unit, 1),
@@ -158,7 +164,7 @@ def _verdict(found: dict[str, Any]) -> str:
     return f"{text}About {math.ceil(needs)} times as many {what} would, if the gain is what it seems."
 
 
-def _score(entry: dict[str, Any], key: str) -> str:
+def score(entry: dict[str, Any], key: str) -> str:
     """What a schedule costs: an interval where losses that it needs are not known."""
     low, high = entry.get(f"{key}_interval", [entry[key]] * 2)
     return four_decimals(entry[key]) if low == high else f"{four_decimals(low)} to {four_decimals(high)}"

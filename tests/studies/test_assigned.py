@@ -6,12 +6,13 @@ import json
 import jax
 import numpy as np
 import pytest
+from scipy.sparse import block_diag, csr_array
 
 from mdmjax import InvalidInputError, LossCurve, LossTable, loss_means
 from mdmjax.cli import main
 from mdmjax.files.schedule_files import read_schedule
-from mdmjax.information.curve_fit import as_measured
-from mdmjax.schedules.honest import judged_gains, same_sequences
+from mdmjax.information.joined_means import JoinedMeans, same_sequences
+from mdmjax.schedules.honest import curve_of_half, judged_gains, lines_between
 from mdmjax.studies.assigned import assigned_study
 
 N = 6
@@ -35,6 +36,19 @@ def fixed(first, second):
     return lambda curves: np.stack([first, second])[None]
 
 
+def judged(key, tables, rule, repetitions):
+    """The gain of a rule on the curves of all tables."""
+    joined = JoinedMeans(tables)
+
+    def choose(known):
+        halves = zip(tables, joined.parts(known), strict=True)
+        curves = [curve_of_half(one, half) for one, half in halves]
+        return rule(curves).reshape(1, -1), np.concatenate([np.asarray(curve.loss) for curve in curves])
+
+    lines = csr_array(block_diag([lines_between(N, one.at) for one in tables]))
+    return judged_gains(key, joined, lines, choose, ["one"], repetitions)["one"]
+
+
 def test_gains_of_several_models_by_their_definition(key):
     """Halves as they were drawn, each table with a key of its own; both plans chosen on one half."""
     means = [loss_means(table(LARGE, seed=1)), loss_means(table(SMALL, seed=2))]
@@ -43,7 +57,7 @@ def test_gains_of_several_models_by_their_definition(key):
         report = assigned_study(curves, [1, 0.5], 2)
         return np.stack([report.compared["alone_0"].weights(2) - report.plan.weights(2)])
 
-    (found,) = judged_gains(key, means, rule, fit=as_measured, repetitions=6)
+    found = judged(key, means, rule, 6)
     halves = [means[0].halves(key, 3), means[1].halves(jax.random.fold_in(key, 1), 3)]
     gains, variances = [], []
     for pair, known in itertools.product(range(3), range(2)):
@@ -60,10 +74,10 @@ def test_errors_of_the_same_sequences_are_summed_over_sequences(key):
     own = np.array([-0.3, -0.1, 0.0, 0.4])
     weights = np.array([0, 0, 3, 0, 0, 0])
     means = [loss_means(sequences(LARGE, own)) for _ in range(2)]
-    (found,) = judged_gains(key, means, fixed(weights, -weights), fit=as_measured, repetitions=4)
+    found = judged(key, means, fixed(weights, -weights), 4)
     assert found.gain == pytest.approx(0, abs=1e-12)
     assert found.stderr == pytest.approx(0, abs=1e-12)
-    (sums,) = judged_gains(key, means, fixed(weights, weights), fit=as_measured, repetitions=4)
+    sums = judged(key, means, fixed(weights, weights), 4)
     assert sums.gain == pytest.approx(6 * LARGE[2], rel=1e-12)
     assert sums.stderr == pytest.approx(6 * LARGE[2] * np.std(own, ddof=1) / 2, rel=1e-9)
 
@@ -72,7 +86,7 @@ def test_other_sequences_are_refused_and_the_report_has_no_gains(key):
     means = [loss_means(sequences(LARGE, np.zeros(k))) for k in (3, 4)]
     assert not same_sequences(means)
     with pytest.raises(InvalidInputError, match="loss table is of other sequences .*same --sequences"):
-        judged_gains(key, means, fixed(np.zeros(N), np.zeros(N)))
+        JoinedMeans(means)
     report = assigned_study([one.curve() for one in means], [1, 0.5], 2)
     assert report.with_gains(key, means, "spline").gains is None
 
