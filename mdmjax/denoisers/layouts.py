@@ -38,7 +38,7 @@ class Layout:
         return [self.inner[field].format(i) for i in range(config.depth)]
 
     def shapes(self, config: TransformerConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """Name and shape of every tensor of a file, one at a time: there may be more than could be listed."""
+        """Name and shape of every tensor, one at a time: there may be more than could be listed."""
         shapes = config.shapes()
         for field in (field for field in self.outer if field in shapes):
             yield self.outer[field], shapes[field] if field in EMBEDDINGS else shapes[field][::-1]
@@ -172,7 +172,8 @@ def pretrained_config(
     >>> shape = {"d_model": 4096, "n_layers": 32, "n_heads": 32, "n_kv_heads": 32, "mlp_hidden_size": 12288}
     >>> shape |= {"vocab_size": 126464, "embedding_size": 126464, "weight_tying": False, "rope": True}
     >>> shape |= {"block_type": "llama", "layer_norm_type": "rms", "activation_type": "silu"}
-    >>> config = pretrained_config({"model_type": "llada", "mask_token_id": 126336, **shape}, None, "bfloat16")
+    >>> shape |= {"model_type": "llada", "mask_token_id": 126336}
+    >>> config = pretrained_config(shape, dtype="bfloat16")
     >>> config.parameters, config.bytes  # LLaDA 8B
     (8015581184, 16031162368)
     """
