@@ -16,7 +16,7 @@ from .conditioned import check_places
 from .external import External
 
 
-def _callable(logits_fn: Callable[..., Any]) -> Callable[..., Any]:
+def _callable(logits_fn: Callable[..., Any]) -> Any:
     """A network as it is; any other function is the host's."""
     return logits_fn if isinstance(logits_fn, eqx.Module) else External(logits_fn)
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import safetensors
-from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from .._errors import InvalidInputError, check_bytes, readable_bytes, refuse, shown
 from ..denoisers.layouts import EMBEDDINGS, layout_of, pretrained_config
@@ -91,7 +91,7 @@ def read_pretrained(
     return Transformer.of(config, {field: array(field) for field in shapes})
 
 
-def shardings(config: TransformerConfig, mesh: Mesh | None = None) -> dict[str, Sharding]:
+def shardings(config: TransformerConfig, mesh: Mesh | AbstractMesh | None = None) -> dict[str, Sharding]:
     """Where every array is: on the first device, or split over a mesh of one axis by `SPLIT`."""
     shapes = config.shapes()
     if mesh is None:
@@ -131,12 +131,7 @@ class _Tensors:
             refuse("model", folder / INDEX, "an index with a weight_map of names to files")
         for file in sorted(set(listed.values())):
             if Path(file).name != file or not (folder / file).is_file():
-                refuse(
-                    "model",
-                    f"{folder / INDEX} with {shown(file)}",
-                    "files in its folder",
-                    "it is not there",
-                )
+                refuse("model", f"{folder / INDEX} with {shown(file)}", "files that are in its folder")
             for name, tensor in _tensors(folder / file):
                 if listed.get(name) != file:
                     refuse("model", f"{folder / file} with a tensor {shown(name)}", "those of the index")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._errors import refuse, shown
+from ..denoisers.layouts import PRETRAINED
 from ..losses.logits_model import LogitsFn
 from .folders import AbstractFolder, longest_of, mask_of, opening, silent
 
@@ -101,13 +102,11 @@ def open_hugging_face(
     with opening(folder):
         stored = transformers.PretrainedConfig.get_config_dict(folder, local_files_only=True)[0]
         remote = stored.get("auto_map") or {}
+        kind = str(stored.get("model_type", "")).lower()
         if remote and not trust_remote_code:
-            refuse(
-                "model",
-                f"hf:{folder}, which has code of its own",
-                "a model that transformers knows",
-                "--trust-remote-code runs the code in this folder",
-            )
+            what, wanted = f"hf:{folder}, which has code of its own", "a model that transformers knows"
+            remedy = "--trust-remote-code runs the code in this folder"
+            refuse("model", what, wanted, remedy + ("; --native needs none" if kind in PRETRAINED else ""))
         name = "AutoModel" if remote and "AutoModelForMaskedLM" not in remote else "AutoModelForMaskedLM"
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **known)
         mask = mask_of(mask_id, tokenizer, stored)
@@ -120,10 +119,9 @@ def open_hugging_face(
         model = model.to(device).eval()
     for one in sorted(missing):
         refuse("model", f"hf:{folder} without the weights {one}", "all weights", "those would be random")
-    shift = (1 if stored.get("model_type", "").lower() == "dream" else 0) if shift is None else shift
-    known = (getattr(model.config, name, None) for name in ("vocab_size", "max_position_embeddings"))
-    vocabulary, positions = known
-    longest = longest_of(tokenizer, positions)
+    shift = (PRETRAINED[kind].shift if kind in PRETRAINED else 0) if shift is None else shift
+    vocabulary = getattr(model.config, "vocab_size", None)
+    longest = longest_of(tokenizer, getattr(model.config, "max_position_embeddings", None))
     return HuggingFace(folder, tokenizer, mask, shift, vocabulary, longest, model, device, bool(remote))
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -31,6 +32,7 @@ class VocabularyLogits(eqx.Module):
         self, ids: Int[Array | np.ndarray, "*batch length"]
     ) -> Float[Array, "*batch length vocabulary"]:
         """Logits of every id at every position."""
+        ids = jnp.asarray(ids)
         return self.network.logits(ids, None if self.pad_id is None else ids != self.pad_id)
 
 
@@ -53,7 +55,7 @@ class Native(AbstractFolder):
         """How large it is."""
         config, devices = self.network.config, len(self.network.embedding.sharding.device_set)
         where = "on one device" if devices == 1 else f"over {devices} devices"
-        size = f"{config.parameters / 1e9:.3g} billion parameters of {config.weights}"
+        size = f"{config.parameters:,} parameters of {config.weights}"
         return (f"{size}, {readable_bytes(config.bytes)} {where}.",)
 
 

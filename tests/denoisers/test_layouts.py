@@ -105,8 +105,8 @@ def test_the_shapes_of_the_real_ones_fit_80_gb_in_bfloat16(stored, billions):
     config = pretrained_config(stored, dtype="bfloat16")
     assert config.parameters / 1e9 == pytest.approx(billions, abs=1e-4)
     assert config.bytes == 2 * config.parameters < 17e9
-    weights = {k: jax.ShapeDtypeStruct(v, config.weights) for k, v in config.shapes().items()}
-    network = Transformer.of(config, weights)
+    network = jax.eval_shape(lambda key: Transformer.create(key, config), jax.random.key(0))
+    assert sum(x.size for x in jax.tree.leaves(network)) == config.parameters
     ids = jax.ShapeDtypeStruct((1, 1024), np.int32)
     logits = jax.eval_shape(lambda network, ids: network.logits(ids), network, ids)
     assert (logits.shape, logits.dtype) == ((1, 1024, config.q), np.float32)
@@ -124,7 +124,7 @@ def test_the_shapes_of_the_real_ones_fit_80_gb_in_bfloat16(stored, billions):
         ({"mask_token_id": 126464}, "mask_id is 126464: want an id in 0..126463"),
         ({"mask_token_id": None}, "mask_id is not given"),
         ({"n_kv_heads": 5}, "kv_heads is 5: want a divisor of heads = 32"),
-        ({"n_layers": "many"}, "depth is 'many': want an integer >= 1"),
+        ({"n_layers": "many"}, "n_layers is 'many': want an integer >= 1"),
     ],
 )
 def test_what_no_network_is_made_of(change, message):
