@@ -29,6 +29,7 @@ def compared(folder: Path) -> Row:
     ours = open_native(folder)
     config = ours.network.config
     ids = np.random.default_rng(0).integers(0, config.q, (BATCH, LENGTH))
+    ids = np.where(ids == theirs.pad_id, ours.mask_id, ids)
     forward = ours.logits_for(ids[:, :0])
     with torch.inference_mode():
         wanted = theirs.logits(ids).numpy()

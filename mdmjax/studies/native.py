@@ -22,7 +22,7 @@ from .folders import AbstractFolder, longest_of, mask_of, opening
 
 
 class VocabularyLogits(eqx.Module):
-    """A network called on ids, compiled once a shape; nothing attends to `pad_id`, if there is one."""
+    """A network called on ids, compiled once a shape; nothing attends to `pad_id` after a sequence."""
 
     network: Transformer
     pad_id: int | None = eqx.field(static=True)
@@ -33,7 +33,10 @@ class VocabularyLogits(eqx.Module):
     ) -> Float[Array, "*batch length vocabulary"]:
         """Logits of every id at every position."""
         ids = jnp.asarray(ids)
-        return self.network.logits(ids, None if self.pad_id is None else ids != self.pad_id)
+        if self.pad_id is None:
+            return self.network.logits(ids)
+        after = jnp.cumsum((ids != self.pad_id)[..., ::-1], axis=-1)[..., ::-1]  # others, from here on
+        return self.network.logits(ids, after > 0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

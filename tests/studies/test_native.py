@@ -20,7 +20,7 @@ def test_what_is_measured_are_the_losses_of_the_definition(tmp_path):
     """Rows of unequal length with padding, of a model that predicts the next position."""
     config, tensors = dream(np.random.default_rng(2))
     network = read_pretrained(written(tmp_path, config, tensors))
-    data = np.array([[0, 1, 2, 3, 4, 5], [0, 6, 2, 1, 10, 10]])
+    data = np.array([[0, 1, 2, 3, 4, 5], [10, 6, 2, 1, 10, 10]])  # the first 10 is no padding
     regions = np.array([[0, 1, 1, 1, 1, 0], [0, 0, 1, 1, 0, 0]], bool)
     options = {"forbidden": (), "pad_id": 10, "regions": regions, "shift": 1}
     subject = Measurable(VocabularyLogits(network, 10), data, mask_id=7, options=options)
