@@ -91,7 +91,7 @@ NOISE = (
 )
 
 MEASURING = (
-    Option("sequences", int, None, "Held-out sequences, masked at every count; 64, or 4096 / n if more."),
+    Option("sequences", int, None, "Held-out sequences that do not overlap; 64, or as many as make 4096 calls."),
     Option("batch", int, 64, "Sequences that the model sees at once: bounds the memory."),
 )
 

@@ -40,7 +40,7 @@ def test_every_row_is_what_loops_give(scale, masks):
     assert found.calls == 4 * 2 * rounds * (2 if scale else 1)
     seen = set()
     for row in range(found.plan.rows):
-        s, b, m = found.losses.sequence[row], found.block[row], found.losses.n_masked[row]
+        s, b, m = found.losses.sequence[row], found.losses.block[row], found.losses.n_masked[row]
         chosen = np.flatnonzero(found.plan.masked(row))
         start = 2 + 3 * b
         assert set(chosen) <= set(range(start, start + 3))
@@ -79,7 +79,7 @@ def test_the_oracle_has_the_exact_curve_of_every_block(name, length, key):
     data = np.asarray(jax.vmap(joint.sample)(jax.random.split(key, 500)))
     found = measure(1, logits, data, mask_id=joint.q, block_length=length, batch=500)
     for block, curve in enumerate(exact):
-        table = found.of_blocks()[block].table()
+        table = found.losses.of_blocks()[block].table()
         assert table.n_masked.tolist() == list(range(1, length + 1))
         assert (np.abs(table.loss - curve[::-1]) < 4 * table.stderr + 1e-12).all()
         assert table.stderr.max() < 0.05
@@ -101,7 +101,7 @@ def test_one_block_is_the_whole():
     data = data_of()
     whole, block = (measure(0, model, data, mask_id=MASK, block_length=b) for b in (None, 9))
     assert whole.losses.loss.tolist() == block.losses.loss.tolist()
-    assert (whole.block, set(block.block.tolist())) == (None, {0})
+    assert (whole.losses.block, set(block.losses.block.tolist())) == (None, {0})
 
 
 def test_regions_of_unequal_lengths_have_their_whole_blocks():
@@ -124,7 +124,7 @@ def test_errors_are_over_sequences_not_blocks():
         return np.broadcast_to(np.array([0.0, 2.0, 0.0]), (*tokens.shape, 3))
 
     found = measure(0, biased, data, mask_id=2, block_length=2)
-    one = found.of_blocks()[0].table()
+    one = found.losses.of_blocks()[0].table()
     assert found.losses.table().stderr == pytest.approx(one.stderr, rel=1e-12)
     assert one.stderr.min() > 0
 
