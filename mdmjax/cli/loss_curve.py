@@ -111,7 +111,7 @@ COMMAND = Command(
     options=(
         Option("out", Path, None, "Where it goes; MODEL/loss_curve.csv, for `mdmjax decode`; with hf here. "
                "Of blocks it is block_losses.csv.", "FILE.csv"),
-        Option("block-length", int, None, "Of every block of as many tokens, those before it known and those "
+        Option("block-length", int, None, "Of every block of as many tokens, those before it known, those "
                "after it masked: what a sampler sees that writes block by block."),
         *MEASURING,
         Option("seed", int, 0, "Seed of the sequences and of their masks."),
@@ -122,7 +122,7 @@ COMMAND = Command(
     examples=(
         ("mdmjax loss-curve model", "then: mdmjax schedule loss-curve model/loss_curve.csv"),
         ("mdmjax loss-curve hf:esm2 --data proteins.fasta", "a local folder; pip install 'mdmjax[hf]'"),
-        ("mdmjax loss-curve model --block-length 16", "then: mdmjax schedule loss-curve model/block_losses.csv"),
+        ("mdmjax loss-curve model --block-length 16", "into model/block_losses.csv"),
         ("mdmjax loss-curve --script measure.py", "to paste beside a torch model"),
     ),
 )  # fmt: skip

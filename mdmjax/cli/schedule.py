@@ -31,7 +31,8 @@ def run(parsed: Parsed) -> None:
             kept, found = ("source", "title", "method", "criterion", "nll"), report.to_json()
             metadata = {name: found[name] for name in kept}
             export_schedule(values["export"], report.schedule, metadata, report.plans["own"])
-        return show(report, json=values["json"])
+        show(report, json=values["json"])
+        return
     if chosen.name == "model":
         means, curve, subject = _measured(options, key)
     else:
@@ -83,7 +84,7 @@ def _of_blocks(values: dict[str, Any], chosen: Chosen, key: Any) -> Any:
 def _measured(options: dict[str, Any], key: Any) -> tuple[Any, Any, Any]:
     """The losses of a trained model, measured now, their curve, and what it is."""
     from ..studies.report import Subject
-    from ..studies.sources import curve_and_facts
+    from ..studies.table_notes import curve_and_facts
     from .output import track
 
     trained = mj.open_model(options["folder"])

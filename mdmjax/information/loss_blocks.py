@@ -20,7 +20,9 @@ def check_blocks(tables: BlockTables) -> None:
     first = next(iter(lengths))
     for block, n in lengths.items():
         if n != lengths[first]:
-            refuse("block", f"{block} of {n} tokens", f"{lengths[first]}, as block {first} has", "one length")
+            refuse(
+                "block", f"{block} of {n} tokens", f"{lengths[first]}, as block {first} has", "one length"
+            )
     counts = {block: np.unique(table.n_masked) for block, table in tables.items()}
     every = np.unique(np.concatenate(list(counts.values())))
     for block, known in counts.items():
@@ -53,7 +55,9 @@ def mean_table(tables: BlockTables) -> LossTable:
         share.append(table.count / total[table.n_masked] / len(tables))
     count = np.concatenate(share)
     if one["stderr"] is None:
-        return LossTable(_length(tables), one["n_masked"], one["loss"], count=count, sequence=one["sequence"])
+        return LossTable(
+            _length(tables), one["n_masked"], one["loss"], count=count, sequence=one["sequence"]
+        )
     n_masked, loss, stderr, count = merged_rows(one["n_masked"], one["loss"], one["stderr"], count)
     return LossTable(_length(tables), n_masked, loss, count=count, stderr=stderr)
 

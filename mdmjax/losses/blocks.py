@@ -1,4 +1,4 @@
-r"""What a sampler sees that writes block by block: the blocks before are written, those after are masked."""
+r"""What a sampler sees that writes block by block: blocks before are written, those after are masked."""
 
 from typing import NamedTuple
 

@@ -26,8 +26,8 @@ class BlockScheduleReport(AbstractReport):
 
     `blocks` are the reports of each block by its number, with its own best schedule, and `mean` is that of
     the mean curve, whose schedule is the one plan for all. `plans` has the schedules of all blocks by name:
-    `own`, `one` and `split`. A gain is what the own plans save in nats a sequence, honestly (`honest_gains`);
-    `gains_by_block` are those of each block over every baseline.
+    `own`, `one` and `split`. A gain is what the own plans save in nats a sequence, honestly
+    (`honest_gains`); `gains_by_block` are those of each block over every baseline.
     """
 
     schema: ClassVar[str] = "mdmjax.report.block_schedule"
@@ -146,6 +146,7 @@ def block_schedule_study(
         steps = total_steps // count
     curves, mean = losses.curves(FITS[fit])
     subject = subject or Subject("blocks", method="as given")
+    subject = dataclasses.replace(subject, facts={**subject.facts, "fit": fit})
     of_mean = schedule_study(mean, steps=steps, epsilon=epsilon, subject=subject)
     steps = of_mean.schedule.steps
     total = total_steps or count * steps

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -20,7 +19,8 @@ from ..training.data import Windows, draw_apart
 from .hugging_face import HuggingFace
 from .measure import Measurable
 from .report import Subject, Track, untracked
-from .sources import LossTableSource, curve_and_facts
+from .sources import LossTableSource
+from .table_notes import curve_and_facts
 from .trained import Trained
 
 

@@ -57,7 +57,8 @@ def measure_study(
 ) -> LossCurveReport:
     """The masked losses of a measurable by `measure`; with a `path` its table is written there, as CSV.
 
-    With a `block_length` it is that of every block, in a column `block`. Till then its rows are kept beside it, so that a measurement that is stopped goes on.
+    With a `block_length` it is that of every block, in a column `block`. Till then its rows are kept beside
+    it, so that a measurement that is stopped goes on.
 
     Raises:
         InvalidInputError: as `measure`; rows beside `path` of another measurement.

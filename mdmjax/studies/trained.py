@@ -18,7 +18,8 @@ from ..training.data import AbstractData
 from .examples import check_same_data
 from .measure import loss_curve_study
 from .report import Track, untracked
-from .sources import CorpusSource, FamilySource, JointSource, curve_and_facts, source_from_json
+from .sources import CorpusSource, FamilySource, JointSource, source_from_json
+from .table_notes import curve_and_facts
 
 LOSS_CURVE = "loss_curve.csv"  # the measured losses, in a model's folder
 

@@ -125,7 +125,12 @@ INTENDED: list[Change] = [
         for key in ("loss_curve", "counts", "steps", "nll", "nll_one_by_one", "baselines", "frontier")
     ),
     *(
-        Change(key, None, "issue 13, 1.2: other draws, that do not overlap", when=lambda w: w[0] == "loss-curve")
+        Change(
+            key,
+            None,
+            "issue 13, 1.2: other draws, that do not overlap",
+            when=lambda w: w[0] == "loss-curve",
+        )
         for key in ("loss", "stderr", "nll_one_by_one", "nll_one_by_one_stderr")
     ),
     *(

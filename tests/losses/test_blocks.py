@@ -138,7 +138,10 @@ def ruled_out(tokens):
     [
         ({"block_length": 0}, "block_length is 0: want an integer >= 1"),
         ({"block_length": 10}, "block_length is 10: want an integer in 1..9, the region that two"),
-        ({"block_length": 3, "logits_fn": ruled_out}, r"loss is inf with . masked tokens of block \d of seq"),
+        (
+            {"block_length": 3, "logits_fn": ruled_out},
+            r"loss is inf with . masked tokens of block \d of seq",
+        ),
         ({"block_length": 3, "cfg_scale": 1.0}, "cfg_scale is 1.0: want 0 where nothing is outside"),
     ],
 )
