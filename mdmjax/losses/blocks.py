@@ -8,7 +8,7 @@ from .._checks import check_integer
 from .._errors import check_bytes, refuse
 from .._types import Bool, Int
 
-ROW_BYTES, MAX_BYTES = 16, 2**32  # of a position in a row: its id, twice, and masks; all of them
+ROW_BYTES, MAX_BYTES = 32, 2**32  # of a position in a row, its ids, numbers and masks; of all
 
 
 class BlockRows(NamedTuple):

@@ -107,7 +107,8 @@ def measure(
         refuse("cfg_scale", cfg_scale, "0 where nothing is outside the regions", "guidance masks a prompt")
     blocks = None if block_length is None else block_rows(regions, block_length)
     if blocks is not None:
-        data, regions = np.where(blocks.later, mask_id, data[blocks.sequence]), blocks.regions
+        data = np.where(blocks.later, mask_id, data.astype(np.int64)[blocks.sequence])
+        regions = blocks.regions
         prompt = None if prompt is None else prompt[blocks.sequence]
     plan = mask_plan(seed, regions, masks=masks, levels=levels, rounds=rounds)
     check_bytes(ROW_BYTES * plan.rows, MAX_ROWS_BYTES, "losses", "take fewer sequences or rounds")

@@ -97,6 +97,15 @@ def test_the_sum_over_blocks_is_the_expected_nll_of_the_sampler(seed):
     assert paid == pytest.approx(entropy, rel=1e-12)
 
 
+def test_ids_of_few_bits_may_have_a_mask_of_more():
+    def uniform(tokens):
+        assert tokens.max() == 256
+        return np.zeros((*tokens.shape, 257))
+
+    found = measure(0, uniform, data_of().astype(np.uint8), mask_id=256, block_length=4)
+    assert found.losses.loss == pytest.approx(np.log(256), rel=1e-6)
+
+
 def test_one_block_is_the_whole():
     data = data_of()
     whole, block = (measure(0, model, data, mask_id=MASK, block_length=b) for b in (None, 9))
