@@ -142,12 +142,14 @@ def block_schedule_study(
     if total_steps is not None and not count <= check_integer("total_steps", total_steps, 1) <= tokens:
         wanted = f"an integer in {count}..{tokens}, from one step a block to one token a step"
         refuse("total_steps", total_steps, wanted)
+    criterion = None
     if total_steps is not None and steps is None and epsilon is None:
-        steps = total_steps // count
+        steps, criterion = total_steps // count, f"{total_steps} steps in all were asked for"
     curves, mean = losses.curves(FITS[fit])
     subject = subject or Subject("blocks", method="as given")
     subject = dataclasses.replace(subject, facts={**subject.facts, "fit": fit})
     of_mean = schedule_study(mean, steps=steps, epsilon=epsilon, subject=subject)
+    of_mean = dataclasses.replace(of_mean, criterion=criterion or of_mean.criterion)
     steps = of_mean.schedule.steps
     total = total_steps or count * steps
     plans = block_plans(curves, mean, steps, total)

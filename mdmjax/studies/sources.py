@@ -199,7 +199,7 @@ class LossTableSource(AbstractSource):
 
     def blocks(self) -> tuple[BlockTables, Subject]:
         """The tables of all blocks, none in a file without a column `block`; facts are of their mean."""
-        mean, _, _, tables = self._file
+        tables, mean = self._file.blocks, self._file.table
         facts = curve_and_facts(loss_means(mean), "rows")[1] if tables else {}
         each = tables.values()
         facts |= {"rows": sum(one.loss.size for one in each), "repeated": sum(one.repeated for one in each)}

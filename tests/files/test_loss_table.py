@@ -250,7 +250,7 @@ def test_blocks_have_tables_of_their_own(tmp_path):
     assert read.blocks[0].stderr.tolist() == pytest.approx([0.25, 0.1])
     assert read.table.loss.tolist() == [1.5, 3]
     assert read.facts["rows_merged"] == 1
-    with refused("file is with a column block_idx: want losses of whole sequences"):
+    with refused("t.csv with a column block_idx: want losses of whole sequences"):
         read_loss_table(tmp_path / "t.csv")
     wide = text(tmp_path / "w.csv", "block,loss_0.5,loss_1.0\n0,1,2\n1,3,4\n")
     assert [one.loss.tolist() for one in read_loss_file(wide, 2).blocks.values()] == [[1, 2], [3, 4]]
