@@ -18,6 +18,7 @@ PURE = [
     "families",
     "divergences",
     "schedules",
+    "adapters",
     "denoisers",
     "losses",
     "decoders",

@@ -1,5 +1,6 @@
 """`mdmjax schedule SOURCE`: the best unmasking schedule of a source, beside those in use."""
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,11 @@ from typing import Any
 import mdmjax as mj
 
 from .._errors import refuse
+from . import assigned
 from .choices import JSON, LOSS_CURVE, MODEL, families, text_choice
 from .options import Chosen, Command, Option, Parsed, Slot
+
+WITH_OTHERS = dataclasses.replace(LOSS_CURVE, options=(*LOSS_CURVE.options, *assigned.OPTIONS))
 
 
 def run(parsed: Parsed) -> None:
@@ -24,13 +28,21 @@ def run(parsed: Parsed) -> None:
     key, repetitions = key_of(options.get("seed", 0)), options.get("repetitions", 2)
     if repetitions < 2:
         refuse("repetitions", repetitions, "an integer >= 2", "20 or more give steady gains")
+    if options.get("with") or options.get("budget") is not None:
+        assigned.run(values, chosen, key)
+        return
     means = None
     if chosen.name == "loss-curve" and (report := _of_blocks(values, chosen, key)):
+        for name in ("block_length", "lengths"):
+            if values[name] is not None:
+                refuse(
+                    name.replace("_", "-"), values[name], "left out", "the table says what the blocks are"
+                )
         write_picture(values["plot"], report.mean)
         if values["export"]:
             kept, found = ("source", "title", "method", "criterion", "nll"), report.to_json()
-            metadata = {name: found[name] for name in kept}
-            export_schedule(values["export"], report.schedule, metadata, report.plans["own"])
+            plan = report.plan(_numbers("infill", values["infill"]))
+            export_schedule(values["export"], plan, {name: found[name] for name in kept})
         show(report, json=values["json"])
         return
     if chosen.name == "model":
@@ -43,10 +55,14 @@ def run(parsed: Parsed) -> None:
     report = mj.schedule_study(curve, steps=values["steps"], epsilon=values["epsilon"], subject=subject)
     if means is not None:
         report = report.with_gains(key, means, subject.facts["fit"], repetitions=repetitions)
+    if values["export"]:
+        masks, others = _numbers("infill", values["infill"]), _lengths(chosen, values, report)
+        report = report.with_plan(infill=masks, block_length=values["block_length"], lengths=others)
     write_picture(values["plot"], report)
     if values["export"]:
         kept, found = ("source", "title", "method", "criterion", "expected_kl", "nll"), report.to_json()
-        export_schedule(values["export"], report.schedule, {name: found[name] for name in kept})
+        found |= found["plan"] if report.plan.blocks else {}
+        export_schedule(values["export"], report.plan, {name: found[name] for name in kept})
     show(report, json=values["json"])
 
 
@@ -61,8 +77,49 @@ def check(values: dict[str, Any]) -> None:
         refuse("steps", steps, "an integer in 1..n")
     if epsilon is not None and not 0 < epsilon < math.inf:
         refuse("epsilon", epsilon, "a positive number of nats")
+    for name in ("infill", "lengths", "block_length"):
+        if values[name] is not None and not values["export"]:
+            refuse(
+                name.replace("_", "-"), values[name], "--export DIR beside it", "it says what is exported"
+            )
+    if values["block_length"] is not None and values["lengths"] is not None:
+        refuse(
+            "block-length, lengths", f"{values['block_length']}, {values['lengths']}", "only one of the two"
+        )
+    for name in ("infill", "lengths"):
+        _numbers(name, values[name])
     if values["export"]:
         check_writable_folder("export", values["export"])
+
+
+def _numbers(name: str, text: str | None) -> list[int] | None:
+    """Integers above 0 with commas between them."""
+    if text is None:
+        return None
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        refuse(name, text, "integers >= 1 with commas between them, as 64,128")
+    return sorted({int(part) for part in parts})
+
+
+def _lengths(chosen: Any, values: dict[str, Any], report: Any) -> list[Any]:
+    """The reports of the other lengths of generation, each of its own curve."""
+    from .inputs import source_of
+    from .output import track
+
+    lengths = _numbers("lengths", values["lengths"]) or []
+    reports = []
+    for length in lengths:
+        if length == report.curve.n:
+            continue
+        if "n" not in chosen.values:
+            remedy = "measure a curve at that length; --infill is for rows of this one with fewer masks"
+            refuse("lengths", length, f"n = {report.curve.n} alone of {chosen.name}", remedy)
+        source = source_of(dataclasses.replace(chosen, values=chosen.values | {"n": length}), "curve")
+        curve, subject = source.curve(track)
+        asked = {name: values[name] for name in ("steps", "epsilon")}
+        reports.append(mj.schedule_study(curve, **asked, subject=subject))
+    return reports
 
 
 def _of_blocks(values: dict[str, Any], chosen: Chosen, key: Any) -> Any:
@@ -102,7 +159,7 @@ COMMAND = Command(
     "schedule",
     "Best unmasking schedule of a distribution, a text, or a model's loss curve.",
     run,
-    slots=(Slot("source", (*families("curve"), text_choice(12), LOSS_CURVE, MODEL)),),
+    slots=(Slot("source", (*families("curve"), text_choice(12), WITH_OTHERS, MODEL)),),
     options=(
         Option("steps", int, None, "Number of steps. Without it and --epsilon: the best of every number."),
         Option(
@@ -111,10 +168,27 @@ COMMAND = Command(
         JSON,
         Option("plot", Path, None, "Draw the curve, its steps and the error area into this .png or .pdf."),
         Option("export", Path, None, "Write the schedule for samplers into this folder.", "DIR"),
+        Option(
+            "block-length",
+            int,
+            None,
+            "Exported for a sampler that finishes blocks of this length: a plan for each block, or for every one "
+            "where it is n.",
+        ),
+        Option(
+            "infill",
+            str,
+            None,
+            "Exported too: plans of rows with so many masks, from the tail of the curve. All below n if they "
+            "are few.",
+            "M1,M2,...",
+        ),
+        Option("lengths", str, None, "Exported too: other lengths, each of its own curve.", "N1,N2,..."),
     ),
     examples=(
         ("mdmjax schedule text", "windows of Python's own library, every number of steps"),
         ("mdmjax schedule noisy-bit --n 1000000 --steps 32", "a closed form, of any length"),
         ("mdmjax schedule loss-curve loss.csv --length 256 --steps 16 --export plan", "your model's"),
+        ("mdmjax schedule loss-curve large.csv --with small.csv:0.25 --budget 16", "two models"),
     ),
 )

@@ -2,13 +2,14 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .._errors import refuse
-from ..schedules.adapters import ADAPTERS, adapter_source
+from ..adapters.source import ADAPTERS, adapter_source
 from ..schedules.export import from_json_dict, to_json_dict
+from ..schedules.plan import Plan
 from ..schedules.schedule import Schedule
 from .arrays import read_text
 from .atomic import write_folder
@@ -16,12 +17,15 @@ from .atomic import write_folder
 SCHEDULE_JSON = "schedule.json"
 
 
-def export_schedule(
-    folder: Path, schedule: Schedule, metadata: Mapping[str, Any], blocks: Sequence[Schedule] = ()
-) -> None:
-    """Write `schedule.json` and every file of `ADAPTERS` into `folder`, all or none."""
-    document = json.dumps(to_json_dict(schedule, metadata, blocks), indent=1, allow_nan=False)
-    texts = {SCHEDULE_JSON: document + "\n"} | {name: adapter_source(name, schedule) for name in ADAPTERS}
+def export_schedule(folder: Path, plan: Plan | Schedule, metadata: Mapping[str, Any]) -> None:
+    """Write `schedule.json` and every file of `ADAPTERS` into `folder`, all or none.
+
+    Where several models share the steps there are no adapters: each is for a sampler of one model.
+    """
+    plan = plan if isinstance(plan, Plan) else Plan(plan)
+    document = json.dumps(to_json_dict(plan, metadata), indent=1, allow_nan=False)
+    adapters = () if plan.models else ADAPTERS
+    texts = {SCHEDULE_JSON: document + "\n"} | {name: adapter_source(name, plan) for name in adapters}
     write_folder(folder, {name: text.encode() for name, text in texts.items()})
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._errors import check_bytes, refuse, shown
 from .._types import Bool, Float, Int
-from ..denoisers.external import is_torch
+from ..denoisers.external import is_torch, without_gradients
 from .blocks import BlockRows
 from .masks import MaskPlan
 from .token_losses import check_logits, on_host, token_losses
@@ -103,9 +103,8 @@ class LogitsModel:
 
     def _logits(self, call: Call) -> Any:
         """The logits, guided if they are to be."""
-        torch = sys.modules.get("torch")
         tokens = np.where(call.masked, self.mask_id, call.tokens)
-        with contextlib.nullcontext() if torch is None else torch.inference_mode():
+        with without_gradients():
             logits = self.logits_fn(tokens)
             if call.uncond is None:
                 return logits

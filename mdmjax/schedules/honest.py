@@ -3,6 +3,7 @@ r"""What a schedule gains that is chosen on noisy losses: one half of the data c
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.stats import t as student
@@ -10,6 +11,7 @@ from scipy.stats import t as student
 from .._checks import check_integer
 from .._types import Array, Float, Int, Key
 from ..information.curve_fit import spline_fit
+from ..information.joined_means import JoinedMeans
 from ..information.loss_curve import LossCurve, between_rows, log_odds
 from ..information.loss_means import LossMeans
 from .optimal import optimal_schedule
@@ -71,22 +73,27 @@ def honest_gains(
     >>> round(honest_gains(jax.random.key(0), loss_means(rows), 2, even)["even"].gain, 2)
     3.0
     """
-    n, at = means.table.n, means.at
     ends = np.stack([one.weights for one in baselines.values()])
-    stderr, count = np.full(n, np.nan), np.zeros(n)
-    if means.stderr is not None:
-        stderr[at], count[at] = np.sqrt(2) * means.stderr, 1.0
 
     def choose(known: Losses) -> tuple[Weights, Fitted]:
-        curve = fit(LossCurve(between_rows(n, at, known), stderr, count))
+        curve = fit(curve_of_half(means, known))
         return ends - optimal_schedule(curve, steps).weights, np.asarray(curve.loss, np.float64)
 
-    return judged_gains(key, means, lines_between(n, at), choose, list(baselines), repetitions)
+    lines = lines_between(means.table.n, means.at)
+    return judged_gains(key, means, lines, choose, list(baselines), repetitions)
+
+
+def curve_of_half(means: LossMeans, loss: Losses) -> LossCurve:
+    """The curve of the losses of half of the data, with their standard errors."""
+    n, at = means.table.n, means.at
+    stderr, count = np.full(n, np.nan), np.zeros(n)
+    stderr[at], count[at] = np.sqrt(2) * np.asarray(means.stderr), 1.0
+    return LossCurve(between_rows(n, at, loss), stderr, count)
 
 
 def judged_gains(
     key: Key[Array, ""],
-    means: LossMeans,
+    means: LossMeans | JoinedMeans,
     lines: csr_array,
     choose: Callable[[Losses], tuple[Weights, Fitted]],
     names: Sequence[str],

@@ -1,4 +1,4 @@
-r"""One budget of steps over several levels: codebooks, blocks, or anything that is decoded one after another.
+r"""One budget of steps over several levels: codebooks, blocks, or what else is decoded one after another.
 
 Each level has a curve of its own, given the levels before it, and a plan of its own. What they share is the
 number of steps in all.
@@ -16,7 +16,7 @@ from .schedule import Schedule
 
 
 def split_steps(curves: Sequence[AbstractCurve], steps: int) -> list[Schedule]:
-    r"""The schedules of all levels, of `steps` steps in all and at least one each, with the least sum of gaps.
+    r"""The schedules of all levels of least summed gap: `steps` steps in all, and at least one a level.
 
     $$\min_{k_1 + \dots + k_L = K} \sum_l G_l(k_l)$$
 
@@ -41,7 +41,7 @@ def split_steps(curves: Sequence[AbstractCurve], steps: int) -> list[Schedule]:
         wanted = f"an integer in {levels}..{tokens}, from one step a level to one token a step"
         refuse("steps", total, wanted)
     tables = [frontier(curve, min(curve.n, total - levels + 1)) for curve in curves]
-    least, taken = np.array([0.0]), []  # least[k] of the levels so far with k steps, and the last one's steps
+    least, taken = np.array([0.0]), []  # least[k] of the levels so far in k steps; the steps of each
     for table in tables:
         most = table.gaps.size
         after = np.full(min(least.size + most, total + 1), np.inf)

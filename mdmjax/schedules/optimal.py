@@ -63,10 +63,10 @@ def frontier(curve: AbstractCurve, max_steps: int) -> Frontier:
     >>> best.gaps.tolist(), best.schedule(2).counts.tolist()
     ([1.0, 0.0], [3, 1])
     """
-    host = _checked(curve, max_steps, "max_steps")
+    host = check_heights(curve, max_steps, "max_steps")
     n, records = host.shape[0], _records(host)
     _check_bytes(8 * max_steps * (max_steps + 1), max_steps, n)
-    if max_steps <= records.size or _is_sorted(host):
+    if max_steps <= records.size or is_sorted(host):
         found = _solve_records(host, records, max_steps)
         boundaries = np.full((max_steps, max_steps + 1), n)
         for steps in range(1, max_steps + 1):
@@ -85,9 +85,9 @@ def optimal_schedule(curve: AbstractCurve, steps: int) -> Schedule:
     >>> optimal_schedule(pairs_curve(6, 2), 3).counts.tolist()
     [2, 2, 2]
     """
-    host = _checked(curve, steps, "steps")
+    host = check_heights(curve, steps, "steps")
     n, records = host.shape[0], _records(host)
-    if steps > records.size and not _is_sorted(host):
+    if steps > records.size and not is_sorted(host):
         best = _solve_any(host, steps)[-1]
     elif steps * records.size > SMALL and 2 <= steps < n:
         best = _refined(host, records, steps)
@@ -107,7 +107,7 @@ def fewest_steps(curve: AbstractCurve, epsilon: float) -> Schedule:
     """
     if not (np.isfinite(epsilon) and epsilon > 0):
         refuse("epsilon", epsilon, "a positive number of nats")
-    most = _records(_checked(curve, 1, "steps")).size  # with every record a start, the gap is 0 or less
+    most = _records(check_heights(curve, 1, "steps")).size  # with every record a start, the gap is 0 or less
     max_steps = min(16, most)
     while True:
         try:
@@ -123,8 +123,8 @@ def fewest_steps(curve: AbstractCurve, epsilon: float) -> Schedule:
         max_steps = min(2 * max_steps, most)
 
 
-def _checked(curve: AbstractCurve, steps: int, name: str) -> np.ndarray:
-    """The heights of a curve on the host, when they and the number of steps can be used."""
+def check_heights(curve: AbstractCurve, steps: int, name: str) -> np.ndarray:
+    """The heights of a curve on the host; refused where they or the number of steps cannot be used."""
     check_curve(curve)
     host = np.asarray(curve.heights)
     bad = np.flatnonzero(~np.isfinite(host))
@@ -135,7 +135,7 @@ def _checked(curve: AbstractCurve, steps: int, name: str) -> np.ndarray:
     return host
 
 
-def _is_sorted(values: np.ndarray) -> bool:
+def is_sorted(values: np.ndarray) -> bool:
     """Whether the values are nondecreasing, up to rounding."""
     slack = 64 * np.finfo(values.dtype).eps * np.ptp(values)
     return bool(np.all(values >= np.maximum.accumulate(values) - slack))

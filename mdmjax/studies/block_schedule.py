@@ -1,7 +1,7 @@
 """The best schedules of a sampler that writes block by block, from the losses of every block."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from .._checks import check_integer
@@ -11,6 +11,7 @@ from ..information.curve_fit import FITS
 from ..information.loss_blocks import BlockTables
 from ..schedules.block_plans import ONE, OWN, SPLIT, block_losses, block_plans, honest_block_gains
 from ..schedules.honest import LEVEL, HonestGain
+from ..schedules.plan import Plan, rows_of
 from ..schedules.schedule import Schedule
 from .block_schedule_table import parts_of
 from .report import AbstractReport, Subject
@@ -38,6 +39,14 @@ class BlockScheduleReport(AbstractReport):
     gains: Mapping[str, HonestGain] | None = None
     gains_by_block: Sequence[Mapping[str, HonestGain]] | None = None
     judged: Mapping[str, Any] | None = None
+    exported: str = OWN
+
+    def plan(self, infill: Iterable[int] | None = None) -> Plan:
+        """What a sampler is given: the own plans, or the split where a total number of steps was asked for."""
+        each = zip(self.blocks.values(), self.plans[self.exported], strict=True)
+        blocks = tuple(rows_of(report.curve, one, infill) for report, one in each)
+        whole = Schedule([count for block in blocks for count in block.schedule.counts.tolist()])
+        return Plan(whole, {}, self.mean.curve.n, False, blocks)
 
     @property
     def schedule(self) -> Schedule:
@@ -157,7 +166,8 @@ def block_schedule_study(
         block: ScheduleReport(subject, curve, own, of_mean.criterion)
         for block, curve, own in zip(tables, curves, plans[OWN], strict=True)
     }
-    report = BlockScheduleReport(subject, each, of_mean, plans)
+    exported = OWN if total_steps is None else SPLIT
+    report = BlockScheduleReport(subject, each, of_mean, plans, exported=exported)
     if not known:
         return report
     baselines = {name: make(losses.n, steps) for name, make in BASELINES.items()}

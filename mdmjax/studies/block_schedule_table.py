@@ -4,7 +4,7 @@ from typing import Any
 
 from ..information.loss_means import KINDS
 from .report import four_decimals, run_lengths
-from .schedule_table import measured, score
+from .schedule_table import measured_line, score
 from .table import Column, Part, Table
 
 NLL = (
@@ -29,7 +29,7 @@ def parts_of(found: dict[str, Any]) -> list[Part]:
     """The heading, a table of the blocks, one of the plans, and the legend, from what JSON has."""
     count, steps, judged = len(found["blocks"]), found["steps"], found["judged"]
     heading = [found["title"], f"{count} blocks of n = {found['n']} positions; {found['method']}"]
-    heading += [measured(found)] if "rows" in found else []
+    heading += [measured_line(found)] if "rows" in found else []
     legend = [NLL]
     legend += [GAIN.format(**judged | {"errors": KINDS[judged["errors"]]})] if judged else [UNKNOWN]
     legend.insert(1, _verdict(found)) if judged else None

@@ -1,7 +1,7 @@
 """The best schedule of a curve, beside those in use: what `mdmjax schedule` shows."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +16,9 @@ from ..schedules.guaranteed import austin_for_steps, theorem9_dtc_for_steps, the
 from ..schedules.honest import LEVEL, HonestGain, honest_gains
 from ..schedules.named import NAMED
 from ..schedules.optimal import Frontier, fewest_steps, frontier, optimal_schedule
+from ..schedules.plan import Plan
 from ..schedules.schedule import Schedule, expected_kl, nll
+from .plan import plan_json, plan_study
 from .report import AbstractReport, Subject
 from .schedule_table import parts_of
 from .table import Part
@@ -53,6 +55,8 @@ class ScheduleReport(AbstractReport):
     frontier: Frontier | None = None
     gains: Mapping[str, HonestGain] | None = None
     judged: Mapping[str, Any] | None = None
+    plan: Plan | None = None
+    lengths: tuple["ScheduleReport", ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -68,11 +72,7 @@ class ScheduleReport(AbstractReport):
     def beyond(self, schedule: Schedule, less: Schedule | None = None) -> tuple[float, float]:
         """How far below and above its NLL (less another's) can be, for losses in the curve's `bracket`."""
         weights = schedule.weights - (0 if less is None else less.weights)
-        if not isinstance(self.curve, LossCurve):
-            return 0.0, 0.0
-        used, loss = weights != 0, np.asarray(self.curve.loss, np.float64)
-        ends = [weights[used] * (end - loss)[used] for end in self.curve.bracket(self.subject.q)]
-        return float(np.minimum(*ends).sum()), float(np.maximum(*ends).sum())
+        return self.curve.beyond(weights, self.subject.q) if isinstance(self.curve, LossCurve) else (0.0, 0.0)
 
     def entry(self, schedule: Schedule) -> dict[str, Any]:
         """A schedule with its cost, for JSON."""
@@ -106,6 +106,17 @@ class ScheduleReport(AbstractReport):
         judged = {"repetitions": repetitions, "level": LEVEL, "errors": means.kind}
         return dataclasses.replace(self, gains=gains, judged=judged)
 
+    def with_plan(
+        self,
+        *,
+        infill: Iterable[int] | None = None,
+        block_length: int | None = None,
+        lengths: Sequence["ScheduleReport"] = (),
+    ) -> "ScheduleReport":
+        """With what samplers are given beside the schedule: see `plan_study`."""
+        plan = plan_study(self, infill=infill, block_length=block_length, lengths=lengths)
+        return dataclasses.replace(self, plan=plan, lengths=tuple(lengths))
+
     def fields(self) -> dict[str, Any]:
         """Everything that JSON has."""
         n, steps, frontier = self.curve.n, self.schedule.steps, self.frontier
@@ -116,6 +127,7 @@ class ScheduleReport(AbstractReport):
             "q": self.subject.q,
             **self.subject.facts,
             "criterion": self.criterion,
+            "order": "random",
             "expected_kl": None,
             "nll": None,
             **self.entry(self.schedule),
@@ -133,6 +145,8 @@ class ScheduleReport(AbstractReport):
                 | {"baselines": {name: self.score(make(n, k)) for name, make in NAMED.items()}}
                 for k in listed_steps(n, frontier.gaps.size)
             }
+        if self.plan is not None:
+            found["plan"] = plan_json(self.plan, self, self.lengths)
         return found
 
     def tables(self) -> list[Part]:

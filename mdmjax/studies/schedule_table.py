@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from ..information.loss_means import KINDS
+from .plan import plan_parts
 from .report import four_decimals, run_lengths
 from .table import Column, Part, Table
 from .table_notes import notes
@@ -23,6 +24,10 @@ UNKNOWN = (
     "The best is chosen on the curve that judges it, so that differences of NLL (+: excess over the best) "
     "flatter it, and nothing here tells by how much: the table has no standard errors, no repeated rows "
     "and no sequences. A column stderr, or several rows for every mask count, tell."
+)
+ORDER = (
+    "These numbers are for random order. LLaDA, Fast-dLLM and dLLM reveal the most confident positions first by "
+    "default: mdmjax likelihood has the number for that order."
 )
 GAIN = (
     "Gain: what the best saves in nats a sequence against that schedule, judged on data that did not "
@@ -46,8 +51,9 @@ def parts_of(found: dict[str, Any]) -> list[Part]:
         legend += [_verdict(found), GAIN.format(**judged | {"errors": KINDS[judged["errors"]]})]
     elif not found["exact"]:
         legend.append(UNKNOWN)
-    chosen = f"{steps} step{'s' * (steps > 1)}: {found['criterion']}."
-    return [*parts, chosen, _baselines(found, key, unit), *legend]
+    legend.append(ORDER)
+    parts += [f"{steps} step{'s' * (steps > 1)}: {found['criterion']}.", _baselines(found, key, unit)]
+    return [*parts, *(plan_parts(found["plan"], key, unit) if "plan" in found else []), *legend]
 
 
 def _heading(found: dict[str, Any]) -> str:
@@ -62,11 +68,11 @@ def _heading(found: dict[str, Any]) -> str:
         entropy, tc, dual = (four_decimals(float(found[key])) for key in keys)
         lines.append(f"entropy H(X) {entropy}, total correlation {tc}, dual total correlation {dual} nats")
     elif "rows" in found:
-        lines.append(measured(found))
+        lines.append(measured_line(found))
     return "\n".join(lines)
 
 
-def measured(facts: dict[str, Any]) -> str:
+def measured_line(facts: dict[str, Any]) -> str:
     """How much of a loss curve was measured."""
     points = (
         f"{facts['measured']} of {facts['n']} mask counts measured, {facts['interpolated']} interpolated"

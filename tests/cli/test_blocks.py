@@ -134,13 +134,14 @@ def test_the_plans_are_exported(capsys, tmp_path):
     run(capsys, "schedule", "loss-curve", "l.csv", "--steps", "2", "--export", "plan")
     written = json.loads((tmp_path / "plan" / "schedule.json").read_text())
     found = result_of(capsys, "schedule", "loss-curve", "l.csv", "--steps", "2")
-    assert written["blocks"] == [one["counts"] for one in found["blocks"]]
-    assert read_schedule(tmp_path / "plan").counts.tolist() == found["counts"] == written["counts"]
+    plans = [one["counts"] for one in written["blocks"]]
+    assert plans == [one["counts"] for one in found["blocks"]]
+    assert read_schedule(tmp_path / "plan").counts.tolist() == sum(plans, []) == written["counts"]
     assert written["metadata"]["nll"] == found["nll"]
     read = read_loss_file(tmp_path / "l.csv")
     paid = [
         float(nll(mj_curve, Schedule(counts)))
-        for mj_curve, counts in zip(curves_of(read), written["blocks"], strict=True)
+        for mj_curve, counts in zip(curves_of(read), plans, strict=True)
     ]
     assert sum(paid) == pytest.approx(found["own"]["nll"], rel=1e-14)
 

@@ -231,7 +231,7 @@ def test_records_give_the_optimum_of_a_curve_that_falls():
     values = noisy_curve(300)
     most = optimal._records(values).size
     found, dense = frontier(curve_of(values), most), optimal._solve_any(values, most)
-    assert not optimal._is_sorted(values)
+    assert not optimal.is_sorted(values)
     for steps in range(1, most + 1):
         schedule = found.schedule(steps)
         best = step_gap_by_loops(values, np.diff(dense[steps - 1, : steps + 1]))
@@ -283,8 +283,8 @@ def test_fewest_steps_past_memory_names_epsilon(monkeypatch):
 
 def test_rounding_does_not_make_a_curve_unsorted():
     values = np.repeat(np.linspace(0.0, 1.0, 30), 3) + 1e-16 * (-1.0) ** np.arange(90)
-    assert optimal._is_sorted(values)
-    assert not optimal._is_sorted(-values)
+    assert optimal.is_sorted(values)
+    assert not optimal.is_sorted(-values)
 
 
 def test_float32_curve_reaches_the_float64_optimum_to_its_own_accuracy():

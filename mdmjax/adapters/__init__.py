@@ -1,0 +1,1 @@
+"""Files that give a plan to the samplers of others: one a sampler, each standing alone once it is written."""
