@@ -104,7 +104,7 @@ from .studies.decode import decode_study as decode_study
 from .studies.law import comparison_study as comparison_study
 from .studies.law import law_study as law_study
 from .studies.law_report import Named as Named
-from .studies.loss_curve import loss_curve_study as loss_curve_study
+from .studies.measure import loss_curve_study as loss_curve_study
 from .studies.schedule import schedule_study as schedule_study
 from .studies.trained import open_model as open_model
 from .studies.training import training_study as training_study

@@ -510,7 +510,7 @@ def block_loss_by_loops(table, block_length):
 
 
 def block_by_block_nll(table, block_length, plans):
-    """The mean over ordered partitions of every block, and x ~ table, of -log of the law, block by block."""
+    """The mean over ordered partitions of every block, and x ~ table, of -log of the law."""
     n, total = table.ndim, 0.0
     parts = [
         list(partitions_of_sizes(range(start, start + block_length), list(counts)))

@@ -22,6 +22,7 @@ from mdmjax.studies.named_decoders import DECODERS
 ROOT = pathlib.Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = {path.name: path.read_text() for path in sorted(DOCS.glob("*.md"))}
+BLOCKS = "block,n_masked,loss\n0,1,1.0\n0,2,1.5\n0,3,2.0\n0,4,4.0\n1,1,1.0\n1,2,1.0\n1,3,1.0\n1,4,1.2\n"
 LOSSES = "mask_ratio,loss\n0.05,1.31\n0.2,1.52\n0.4,1.98\n0.6,2.71\n0.8,3.82\n1.0,5.47\n"
 SMALL = "mask_ratio,loss\n0.05,1.71\n0.2,1.89\n0.4,2.27\n0.6,2.87\n0.8,3.86\n1.0,5.47\n"
 
@@ -46,7 +47,8 @@ def inline_commands():
 
 def takes_a_model(words):
     """Whether a trained model is needed: only the words of such a command are checked."""
-    return words[0] in {"train", "loss-curve", "decode", "likelihood"} or words[:2] == ["schedule", "model"]
+    measured = any(word.startswith("model/") for word in words)
+    return measured or words[0] in {"train", "loss-curve", "decode", "likelihood"} or words[1] == "model"
 
 
 @pytest.mark.parametrize(("command", "output"), list(shown_commands()))
@@ -56,6 +58,7 @@ def test_a_command_gives_what_is_shown(command, output, tmp_path, monkeypatch, c
     if takes_a_model(words):
         return
     (tmp_path / "loss.csv").write_text(LOSSES)
+    (tmp_path / "blocks.csv").write_text(BLOCKS)
     (tmp_path / "small.csv").write_text(SMALL)
     monkeypatch.chdir(tmp_path)
     assert main(words) == 0

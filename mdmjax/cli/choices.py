@@ -91,7 +91,7 @@ NOISE = (
 )
 
 MEASURING = (
-    Option("sequences", int, None, "Held-out sequences, masked at every count; 64, or 4096 / n if more."),
+    Option("sequences", int, None, "Held-out sequences, apart; 64, or as many as make 4096 calls."),
     Option("batch", int, 64, "Sequences that the model sees at once: bounds the memory."),
 )
 
@@ -102,7 +102,7 @@ TABLE = (
         str,
         None,
         "What the columns are, where their names do not tell: n_masked, mask_ratio, n_revealed or "
-        "revealed_ratio; loss, count, stderr, sequence, block, step. loss=val/loss_*: a column for each ratio.",
+        "revealed_ratio; loss, count, stderr, sequence, block, step. loss=val/loss_*: a column a ratio.",
         "n_masked=NAME,loss=NAME",
     ),
     Option("unit", str, "nats", "Unit of the losses.", choices=("nats", "bits", "perplexity")),

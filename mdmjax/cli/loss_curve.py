@@ -15,7 +15,6 @@ HUGGING_FACE = "hf:"
 
 def run(parsed: Parsed) -> None:
     """Measure, write the file, and show; or write the script that measures elsewhere."""
-    from ..files.loss_table import write_loss_table
     from .inputs import check_suffix
     from .output import show, write
 
@@ -25,6 +24,8 @@ def run(parsed: Parsed) -> None:
 
         if model:
             refuse("MODEL", model, "left out with --script", "the script measures the model beside it")
+        if (blocks := values["block_length"]) is not None:
+            refuse("block_length", blocks, "left out with --script", "the script measures whole regions")
         check_suffix("script", script, ".py")
         write_bytes(script, (Path(__file__).parent.parent / "studies" / "measure_torch.py").read_bytes())
         write(f"written to {script}: it needs torch and NumPy only\n")
@@ -32,18 +33,20 @@ def run(parsed: Parsed) -> None:
     if not model:
         refuse("MODEL", "not given", "a folder of `mdmjax train`, or hf:FOLDER of Hugging Face")
     is_hf = model.startswith(HUGGING_FACE)
-    path = values["out"] or (Path() if is_hf else Path(model)) / "loss_curve.csv"
+    name = "loss_curve.csv" if values["block_length"] is None else "block_losses.csv"
+    path = values["out"] or (Path() if is_hf else Path(model)) / name
     if is_hf:
         check_suffix("out", path, ".csv")
         report = _hugging_face(values, Path(model.removeprefix(HUGGING_FACE)), path)
     else:
         report = _trained(values, Path(model), path)
-        write_loss_table(path, report.losses.rows())
     show(dataclasses.replace(report, model=model, file=str(path)), json=values["json"])
 
 
 def _trained(values: dict[str, Any], folder: Path, path: Path) -> Any:
     """The report of what `mdmjax train` wrote."""
+    from ..files.model_folder import MODEL
+    from ..studies.measure import fingerprint
     from .inputs import check_suffix, key_of
     from .output import track
 
@@ -52,8 +55,9 @@ def _trained(values: dict[str, Any], folder: Path, path: Path) -> Any:
             refuse(option.name, values[option.key], "left out", f"it is for {HUGGING_FACE}FOLDER")
     key, trained = key_of(values["seed"]), mj.open_model(folder)
     check_suffix("out", path, ".csv")
-    sizes = {name: values[name] for name in ("sequences", "batch")}
-    return mj.loss_curve_study(key, trained.network, trained.held_out(track), **sizes, track=track)
+    sizes = {name: values[name] for name in ("sequences", "block_length", "batch")}
+    how = {**sizes, "facts": {"model": fingerprint(folder / MODEL)}, "track": track}
+    return mj.loss_curve_study(key, trained.network, trained.held_out(track), path, **how)
 
 
 def _hugging_face(values: dict[str, Any], folder: Path, path: Path) -> Any:
@@ -72,7 +76,7 @@ def _hugging_face(values: dict[str, Any], folder: Path, path: Path) -> Any:
         )
     model = opened(folder, values)
     measurable = model.measurable(values["data"], length=values["length"], most=values["sequences"])
-    how = {name: values[name] for name in ("masks", "cfg_scale", "batch")}
+    how = {name: values[name] for name in ("block_length", "masks", "cfg_scale", "batch")}
     return measure_study(values["seed"], measurable, path, **how, track=track)
 
 
@@ -122,8 +126,10 @@ COMMAND = Command(
         Positional("folder", "Folder of `mdmjax train`, or hf:FOLDER of Hugging Face.", "MODEL", False),
     ),
     options=(
-        Option("out", Path, None, "Where it goes; MODEL/loss_curve.csv, for `mdmjax decode`; with hf here.",
-               "FILE.csv"),
+        Option("out", Path, None, "Where it goes; MODEL/loss_curve.csv, for `mdmjax decode`; with hf here. "
+               "Of blocks it is block_losses.csv.", "FILE.csv"),
+        Option("block-length", int, None, "Of every block of as many tokens, those before it known, those "
+               "after it masked: what a sampler sees that writes block by block."),
         *MEASURING,
         Option("seed", int, 0, "Seed of the sequences and of their masks."),
         *OUTSIDE,
@@ -133,6 +139,7 @@ COMMAND = Command(
     examples=(
         ("mdmjax loss-curve model", "then: mdmjax schedule loss-curve model/loss_curve.csv"),
         ("mdmjax loss-curve hf:esm2 --data proteins.fasta", "a local folder; pip install 'mdmjax[hf]'"),
+        ("mdmjax loss-curve model --block-length 16", "into model/block_losses.csv"),
         ("mdmjax loss-curve --script measure.py", "to paste beside a torch model"),
     ),
 )  # fmt: skip

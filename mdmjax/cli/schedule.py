@@ -35,7 +35,9 @@ def run(parsed: Parsed) -> None:
     if chosen.name == "loss-curve" and (report := _of_blocks(values, chosen, key)):
         for name in ("block_length", "lengths"):
             if values[name] is not None:
-                refuse(name.replace("_", "-"), values[name], "left out", "the table says what the blocks are")
+                refuse(
+                    name.replace("_", "-"), values[name], "left out", "the table says what the blocks are"
+                )
         write_picture(values["plot"], report.mean)
         if values["export"]:
             kept, found = ("source", "title", "method", "criterion", "nll"), report.to_json()
@@ -139,7 +141,7 @@ def _of_blocks(values: dict[str, Any], chosen: Chosen, key: Any) -> Any:
 def _measured(options: dict[str, Any], key: Any) -> tuple[Any, Any, Any]:
     """The losses of a trained model, measured now, their curve, and what it is."""
     from ..studies.report import Subject
-    from ..studies.sources import curve_and_facts
+    from ..studies.table_notes import curve_and_facts
     from .output import track
 
     trained = mj.open_model(options["folder"])

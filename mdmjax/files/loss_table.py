@@ -26,12 +26,13 @@ class LossFile(NamedTuple):
     table: LossTable
     layout: Layout
     facts: dict[str, Any]
-    blocks: BlockTables = {}
+    path: Path
+    blocks: BlockTables
 
     def whole(self) -> LossTable:
         """The table, if it is of whole sequences; one of blocks is refused."""
         if self.blocks:
-            found = f"with a column {shown(self.layout.names['block'])}"
+            found = f"{self.path} with a column {shown(self.layout.names['block'])}"
             refuse("file", found, "losses of whole sequences", "`mdmjax schedule` reads those of blocks")
         return self.table
 
@@ -94,7 +95,7 @@ def read_loss_file(
     table = mean_table(blocks) if blocks else table_of(slice(None))
     kept = sum(one.loss.size for one in blocks.values()) if blocks else table.loss.size
     facts = {"columns": layout.names, "logged_steps": steps, "rows_merged": rows.loss.size - kept}
-    return LossFile(table, layout, facts, blocks)
+    return LossFile(table, layout, facts, path, blocks)
 
 
 def write_loss_table(path: Path, table: LossTable, block: Int[np.ndarray, " rows"] | None = None) -> None:

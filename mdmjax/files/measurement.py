@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._errors import refuse, shown
+from .._errors import InvalidInputError, refuse, shown
 from .arrays import read_text
 from .atomic import check_writable, write_bytes
 from .model_folder import flat
@@ -27,11 +27,12 @@ class Rows:
     """The losses of a measurement's first rows, appended as they are known, one a line."""
 
     def __init__(self, path: Path, known: np.ndarray):
-        self.path, self.known, self._kept = path, known, time.monotonic()
+        self.path, self.known, self._kept, self.empty = path, known, time.monotonic(), known.size == 0
         self._stream = path.open("a", encoding="utf-8")
 
     def keep(self, losses: np.ndarray) -> None:
         """Append losses, every digit of them."""
+        self.empty = False
         self._stream.write("".join(f"{loss!r}\n" for loss in losses.tolist()))
         if time.monotonic() > self._kept + SECONDS:
             self.flush()
@@ -52,7 +53,8 @@ class Rows:
 def kept_rows(path: Path, facts: dict[str, Any]) -> Iterator[Rows]:
     """The rows that `path` will be made of: those of a stopped measurement of these `facts`, and new ones.
 
-    They are removed when the block ends, and stay if it raises.
+    They are removed when the block ends, and stay if it raises; but nothing stays of what was refused
+    before its first loss.
 
     Raises:
         InvalidInputError: the file of another measurement, or a damaged one.
@@ -66,8 +68,10 @@ def kept_rows(path: Path, facts: dict[str, Any]) -> Iterator[Rows]:
     rows = Rows(partial, known)
     try:
         yield rows
-    except BaseException:
+    except BaseException as error:
         rows.close()
+        if rows.empty and isinstance(error, InvalidInputError):
+            partial.unlink(missing_ok=True)
         raise
     rows.close()
     partial.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-r"""What a sampler sees that writes block by block: the blocks before are written, those after are masked."""
+r"""What a sampler sees that writes block by block: blocks before are written, those after are masked."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from .._checks import check_integer
 from .._errors import check_bytes, refuse
 from .._types import Bool, Int
 
-ROW_BYTES, MAX_BYTES = 16, 2**32  # of a position in a row: its id, twice, and masks; all of them
+ROW_BYTES, MAX_BYTES = 32, 2**32  # of a position in a row, its ids, numbers and masks; of all
 
 
 class BlockRows(NamedTuple):

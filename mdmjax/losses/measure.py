@@ -23,8 +23,8 @@ class Measured:
 
     `plan` says what was masked. `calls` are sequences that the model saw, two a row if it is guided;
     `batch` as many as fitted at once; `neighbours` the nats a token by which the loss of the first row
-    differs when it is alone in its batch. Measured by blocks, `block` is that of every row, the plan's
-    sequences are blocks, and `left_out` tokens were in none.
+    differs when it is alone in its batch. Measured by blocks, the plan's sequences are blocks, and
+    `left_out` tokens were in none.
     """
 
     losses: MaskedLosses
@@ -33,14 +33,7 @@ class Measured:
     calls: int
     batch: int
     neighbours: float
-    block: Int[np.ndarray, " rows"] | None = None
     left_out: int = 0
-
-    def of_blocks(self) -> dict[int, MaskedLosses]:
-        """The rows of every block by its number; of none where it was not measured by blocks."""
-        if self.block is None:
-            return {}
-        return {int(one): self.losses.where(self.block == one) for one in np.unique(self.block)}
 
 
 def measure(
@@ -117,7 +110,8 @@ def measure(
         refuse("cfg_scale", cfg_scale, "0 where nothing is outside the regions", "guidance masks a prompt")
     blocks = None if block_length is None else block_rows(regions, block_length)
     if blocks is not None:
-        data, regions = np.where(blocks.later, mask_id, data[blocks.sequence]), blocks.regions
+        data = np.where(blocks.later, mask_id, data.astype(np.int64)[blocks.sequence])
+        regions = blocks.regions
         prompt = None if prompt is None else prompt[blocks.sequence]
     plan = mask_plan(seed, regions, masks=masks, levels=levels, rounds=rounds)
     check_bytes(ROW_BYTES * plan.rows, MAX_ROWS_BYTES, "losses", "take fewer sequences or rounds")
@@ -147,13 +141,12 @@ def measure(
     if difference > MOST_DIFFERENCE:
         said = f"{alone:.4f} of a sequence alone, {loss[0]:.4f} of the same one among others"
         refuse("loss", said, "the same", "is the model in eval mode, and is padding masked?")
-    sequence = plan.sequence if blocks is None else blocks.sequence[plan.sequence]
-    losses = MaskedLosses(plan.n, sequence, plan.n_masked, np.maximum(loss, 0.0))
+    sequence, block, left_out = plan.sequence, None, 0
+    if blocks is not None:
+        sequence, block, left_out = *(x[sequence] for x in (blocks.sequence, blocks.block)), blocks.left_out
+    losses = MaskedLosses(plan.n, sequence, plan.n_masked, np.maximum(loss, 0.0), block)
     calls = plan.rows * (1 if prompt is None else 2)
-    found = Measured(losses, plan, vocabulary, calls, model.batch, difference)
-    if blocks is None:
-        return found
-    return dataclasses.replace(found, block=blocks.block[plan.sequence], left_out=blocks.left_out)
+    return Measured(losses, plan, vocabulary, calls, model.batch, difference, left_out)
 
 
 def _regions(

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._checks import check_integer
 from .._errors import check_bytes, refuse
-from .._types import Array, Bool, Float, Int, Key, Tokens
+from .._types import Array, Float, Int, Key, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..information.estimate import Estimate
 from ..information.loss_curve import LossTable, mean_losses
@@ -26,16 +26,30 @@ class MaskedLosses(eqx.Module):
     In row `r`, `n_masked[r]` tokens of sequence `sequence[r]` were masked, and `loss[r]` is the mean of
     $-\log \hat p$ over them: one observation of $c(n - m)$. All standard errors are over sequences, which
     must be independent draws; rows of one sequence may depend on each other (cluster-robust variance).
+    Where blocks of sequences were measured, `block[r]` is that of row `r`, and $n$ the length of a block.
     """
 
     n: int = eqx.field(static=True)
     sequence: Int[np.ndarray, " rows"]
     n_masked: Int[np.ndarray, " rows"]
     loss: Float[np.ndarray, " rows"]
+    block: Int[np.ndarray, " rows"] | None = None
 
-    def where(self, keep: Bool[np.ndarray, " rows"]) -> "MaskedLosses":
-        """Some of the rows."""
-        return MaskedLosses(self.n, self.sequence[keep], self.n_masked[keep], self.loss[keep])
+    def of_blocks(self) -> "dict[int, MaskedLosses]":
+        """The rows of every block by its number; of none where there are no blocks."""
+        found = {}
+        for one in [] if self.block is None else np.unique(self.block).tolist():
+            keep = self.block == one
+            found[one] = MaskedLosses(self.n, self.sequence[keep], self.n_masked[keep], self.loss[keep])
+        return found
+
+    def side_by_side(self) -> "MaskedLosses":
+        r"""The same rows, in which $m$ revealed tokens of block $b$ are $b n + m$: sums are over blocks."""
+        if self.block is None:
+            return self
+        blocks = int(self.block.max()) + 1
+        n_masked = self.n_masked + self.n * (blocks - 1 - self.block)
+        return MaskedLosses(self.n * blocks, self.sequence, n_masked, self.loss)
 
     def table(self) -> LossTable:
         r"""The mean, an unbiased estimate of $c(n - m)$, its standard error and the rows of every $m$."""

@@ -99,7 +99,7 @@ def judged_gains(
     names: Sequence[str],
     repetitions: int = 64,
 ) -> dict[str, HonestGain]:
-    r"""The gains of anything that is chosen on one half of the data, each a sum $\sum_m w_m c(m)$ of losses.
+    r"""The gains of what is chosen on one half of the data, each a sum $\sum_m w_m c(m)$ of losses.
 
     `choose` takes the losses of one half at the measured points to the weights `[names, n]` of every gain,
     and to the curve of length `n` that it has fitted; `lines`, `[n, measured]`, say how a loss between

@@ -27,8 +27,8 @@ class BlockScheduleReport(AbstractReport):
 
     `blocks` are the reports of each block by its number, with its own best schedule, and `mean` is that of
     the mean curve, whose schedule is the one plan for all. `plans` has the schedules of all blocks by name:
-    `own`, `one` and `split`. A gain is what the own plans save in nats a sequence, honestly (`honest_gains`);
-    `gains_by_block` are those of each block over every baseline.
+    `own`, `one` and `split`. A gain is what the own plans save in nats a sequence, honestly
+    (`honest_gains`); `gains_by_block` are those of each block over every baseline.
     """
 
     schema: ClassVar[str] = "mdmjax.report.block_schedule"
@@ -151,11 +151,14 @@ def block_schedule_study(
     if total_steps is not None and not count <= check_integer("total_steps", total_steps, 1) <= tokens:
         wanted = f"an integer in {count}..{tokens}, from one step a block to one token a step"
         refuse("total_steps", total_steps, wanted)
+    criterion = None
     if total_steps is not None and steps is None and epsilon is None:
-        steps = total_steps // count
+        steps, criterion = total_steps // count, f"{total_steps} steps in all were asked for"
     curves, mean = losses.curves(FITS[fit])
     subject = subject or Subject("blocks", method="as given")
+    subject = dataclasses.replace(subject, facts={**subject.facts, "fit": fit})
     of_mean = schedule_study(mean, steps=steps, epsilon=epsilon, subject=subject)
+    of_mean = dataclasses.replace(of_mean, criterion=criterion or of_mean.criterion)
     steps = of_mean.schedule.steps
     total = total_steps or count * steps
     plans = block_plans(curves, mean, steps, total)

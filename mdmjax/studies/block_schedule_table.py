@@ -8,19 +8,19 @@ from .schedule_table import measured_line, score
 from .table import Column, Part, Table
 
 NLL = (
-    "NLL: mean negative log-likelihood in nats under a sampler that writes block after block, each in random "
-    "order: of a block given those before it, and of all blocks, which is the sum. Only differences say how "
-    "good a plan is."
+    "NLL: mean negative log-likelihood in nats under a sampler that writes block after block, each in "
+    "random order: of a block given those before it, and of all blocks, which is the sum. Only differences "
+    "say how good a plan is."
 )
 UNKNOWN = (
-    "Plans are chosen on the curves that judge them, so that differences of NLL (+: excess over the own plans) "
-    "flatter those that fit best: the table has no standard errors, no repeated rows and no sequences."
+    "Plans are chosen on the curves that judge them, so that differences of NLL (+: excess over the own "
+    "plans) flatter those that fit best: the table has no standard errors, repeated rows or sequences."
 )
 GAIN = (
-    "Gain: what the blocks' own plans save in nats a sequence against that line, judged on data that did not "
-    "choose them ({repetitions} random halves choose, the others judge), with the {level:.0%} interval; "
-    "its errors are known from {errors}. It is the gain of choosing with half of the data, a little less "
-    "than with all."
+    "Gain: what the blocks' own plans save in nats a sequence against that line, judged on data that did "
+    "not choose them ({repetitions} random halves choose, the others judge), with the {level:.0%} "
+    "interval; its errors are known from {errors}. It is the gain of choosing with half of the data, a "
+    "little less than with all."
 )
 NAMES = {"own": "each block its own", "mean": "one for all blocks", "split": "best split of the steps"}
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,11 +15,12 @@ from ..denoisers.infilling import Infilling
 from ..files.arrays import read_text
 from ..information.loss_curve import LossCurve
 from ..information.loss_means import loss_means
-from ..training.data import Windows, draw_batch
+from ..training.data import Windows, draw_apart
 from .folders import AbstractFolder
 from .measure import Measurable
 from .report import Subject, Track, untracked
-from .sources import LossTableSource, curve_and_facts
+from .sources import LossTableSource
+from .table_notes import curve_and_facts
 from .trained import Trained
 
 
@@ -124,23 +124,13 @@ def _windows(
     alphabet, n = trained.alphabet, trained.network.n
     if text is not None and alphabet is None:
         refuse("data", str(text), "no text", "this model is of a distribution: fresh samples are drawn")
-    if text is not None and alphabet is not None:
-        tokens = alphabet.encode(read_text("data", text))
-    else:
-        data = trained.held_out(track)
-        if not isinstance(data, Windows):
-            return draw_batch(key, data, count)
-        tokens = np.asarray(data.tokens)
-    whole = tokens[: tokens.size // n * n].reshape(-1, n)
-    if text is not None:
-        if len(whole) < 2:
-            refuse("data", f"{text} of {tokens.size} tokens", f"at least two windows of {n} tokens")
-        count = min(count, len(whole))
-    if len(whole) < count:
-        wanted = f"at most {len(whole)}, the windows of {n} tokens that do not overlap"
-        refuse("sequences", count, wanted)
-    chosen = np.asarray(jax.random.choice(key, len(whole), (count,), replace=False))
-    return jnp.asarray(whole[chosen], jnp.int32)
+    if text is None or alphabet is None:
+        return draw_apart(key, trained.held_out(track), count)
+    tokens = alphabet.encode(read_text("data", text))
+    if tokens.size < 2 * n:
+        refuse("data", f"{text} of {tokens.size} tokens", f"at least two windows of {n} tokens")
+    data = Windows(jnp.asarray(tokens), n, alphabet.q)
+    return draw_apart(key, data, min(count, data.apart))
 
 
 def _curve_of(losses: Path | None, n: int) -> Callable[[], LossCurve]:

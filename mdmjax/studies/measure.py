@@ -7,16 +7,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+from .._errors import check_bytes, refuse
+from .._types import Array, Key
+from ..denoisers.base import AbstractDenoiser
 from ..files.loss_table import write_loss_table
 from ..files.measurement import Rows, kept_rows
 from ..losses.logits_model import LogitsFn
-from ..losses.masks import MaskKind
+from ..losses.masks import MaskKind, mask_levels
 from ..losses.measure import Measured, measure
+from ..losses.sampled import MAX_ROWS_BYTES, ROW_BYTES
+from ..training.data import AbstractData, Windows, draw_apart
 from .loss_curve import LossCurveReport
 from .report import Track, to_plain, untracked
 
+LEAST_CALLS, LEAST_SEQUENCES = 4096, 64  # of a denoiser's curve, if nothing is said (our choice)
 MAX_HASHED_BYTES = 2**24  # of a file: a larger one is known by its size and its time (our choice)
 
 
@@ -42,6 +51,7 @@ def measure_study(
     measurable: Measurable,
     path: Path | None = None,
     *,
+    block_length: int | None = None,
     masks: MaskKind = "nested",
     cfg_scale: float = 0.0,
     batch: int = 64,
@@ -49,7 +59,8 @@ def measure_study(
 ) -> LossCurveReport:
     """The masked losses of a measurable by `measure`; with a `path` its table is written there, as CSV.
 
-    Till then its rows are kept beside it, so that a measurement that is stopped goes on.
+    With a `block_length` it is that of every block, in a column `block`. Till then its rows are kept beside
+    it, so that a measurement that is stopped goes on.
 
     Raises:
         InvalidInputError: as `measure`; rows beside `path` of another measurement.
@@ -59,6 +70,7 @@ def measure_study(
     [0.6931, 0.6931]
     """
     options = {**measurable.options, "masks": masks, "cfg_scale": cfg_scale}
+    options |= {} if block_length is None else {"block_length": block_length}
     times = [(time.monotonic(), 0)]
 
     def run(rows: Rows | None) -> Measured:
@@ -78,8 +90,63 @@ def measure_study(
         facts = {name: digest(x) if isinstance(x, np.ndarray) else to_plain(x) for name, x in facts.items()}
         with kept_rows(path, facts) as rows:
             found = run(rows)
-            write_loss_table(path, found.losses.rows())
+            write_loss_table(path, found.losses.rows(), found.losses.block)
     return _report(found, times, measurable, masks, batch)
+
+
+def loss_curve_study(
+    key: Key[Array, ""],
+    denoiser: AbstractDenoiser,
+    data: AbstractData,
+    path: Path | None = None,
+    *,
+    sequences: int | None = None,
+    block_length: int | None = None,
+    batch: int = 64,
+    facts: Mapping[str, Any] | None = None,
+    track: Track = untracked,
+) -> LossCurveReport:
+    """`measure_study` of a denoiser on sequences of `data` that share nothing (`draw_apart`).
+
+    They are 64, or as many as make 4096 calls if these are more, or all that there are. `facts` say what
+    model it is, where a measurement that was stopped is to go on.
+
+    Raises:
+        InvalidInputError: fewer than two sequences, more than there are, or too many for 4 GiB.
+
+    >>> import jax
+    >>> from mdmjax import Draws, Mixed, Oracle, noisy_repeated_bit
+    >>> bits = noisy_repeated_bit(3, 0.1)
+    >>> report = loss_curve_study(jax.random.key(0), Oracle(bits), Draws(bits), sequences=100)
+    >>> report.calls, report.losses.table().n_masked.tolist()
+    (300, [1, 2, 3])
+    """
+    n, q, block = denoiser.n, denoiser.q, denoiser.n if block_length is None else block_length
+    if not 1 <= block <= n:
+        refuse("block_length", block, f"an integer in 1..{n}")
+    if sequences is not None and sequences < 2:
+        refuse("sequences", sequences, "an integer >= 2", "a standard error needs two")
+    calls = n // block * mask_levels(block).size
+    size = max(LEAST_SEQUENCES, -(-LEAST_CALLS // calls)) if sequences is None else sequences
+    check_bytes(ROW_BYTES * size * calls, MAX_ROWS_BYTES, "losses", "take fewer sequences", sequences=size)
+    if sequences is None and isinstance(data, Windows):
+        size = max(2, min(size, data.apart))
+    drawing, masking = jax.random.split(key)
+    drawn = np.asarray(draw_apart(drawing, data, size))
+    seed = int(jax.random.bits(masking, dtype=np.uint32))
+    subject = Measurable(_logits_of(denoiser), drawn, q, "held-out sequences", facts=facts or {})
+    batch = min(batch, size * calls)
+    return measure_study(seed, subject, path, block_length=block_length, batch=batch, track=track)
+
+
+def _logits_of(denoiser: AbstractDenoiser) -> LogitsFn:
+    """Its log-probabilities, with a column for the mask, which is no answer."""
+
+    @eqx.filter_jit
+    def rows_of(denoiser: AbstractDenoiser, tokens: Any) -> Any:
+        return jnp.pad(jax.vmap(denoiser)(tokens), ((0, 0), (0, 0), (0, 1)))
+
+    return lambda tokens: rows_of(denoiser, jnp.asarray(tokens, jnp.int32))
 
 
 def digest(values: np.ndarray) -> str:
@@ -88,10 +155,11 @@ def digest(values: np.ndarray) -> str:
     return hashlib.sha256(shape + np.ascontiguousarray(values).tobytes()).hexdigest()[:16]
 
 
-def fingerprint(folder: Path) -> str:
-    """A hash of the files of a folder: of what is in small ones, of size and time of the others."""
+def fingerprint(path: Path) -> str:
+    """A hash of a file, or of those of a folder: of what is in small ones, of size and time of others."""
     known = hashlib.sha256()
-    for file in sorted(one for one in folder.iterdir() if one.is_file()):
+    files = [path] if path.is_file() else sorted(one for one in path.iterdir() if one.is_file())
+    for file in files:
         size = file.stat().st_size
         known.update(f"{file.name} {size} ".encode())
         known.update(
@@ -105,6 +173,7 @@ def _report(
 ) -> LossCurveReport:
     """What was found, with what its reader should know."""
     lengths, n = found.plan.regions.sum(axis=1), found.losses.n
+    blocks = found.losses.block is not None
     notes = [
         f"A sequence alone has the loss that it has among others, to {found.neighbours:.1e} nats a token. "
         "Temperature, top-p and the like are the sampler's: they are not measured."
@@ -115,13 +184,16 @@ def _report(
             f"Regions of {lengths.min()} to {lengths.max()} tokens have the same share masked: "
             f"masked tokens are of {n}, the median region, and the NLL is that of {n} tokens.",
         )
+    if found.left_out:
+        notes.insert(0, f"{found.left_out} tokens are left out: they are in no whole block of {n}.")
     if found.batch < batch:
         notes.insert(0, f"The memory was full with {batch} sequences at once: {found.batch} were taken.")
     (start, *at), (_, *rows) = np.array(times).T
     rate = 0.0  # of the batches after the first one, which compiles
     if len(at) > 1:
         rate = found.calls / found.plan.rows * sum(rows[1:]) / max(at[-1] - at[0], 1e-9)
-    facts = {
+    facts = {"block_length": n, "left_out": found.left_out} if blocks else {}
+    facts |= {
         "mask_ratio": np.unique(found.losses.n_masked) / n,
         "shortest": lengths.min(),
         "longest": lengths.max(),

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from .._checks import check_integer
 from .._errors import InvalidInputError, refuse
 from ..distributions.alphabet import ByteAlphabet
@@ -25,15 +23,14 @@ from ..files.arrays import read_joint, reading
 from ..files.corpus import Corpus, corpus_files, read_corpus, standard_library_files
 from ..files.loss_table import LossFile, read_loss_file
 from ..information.curve import InformationCurve
-from ..information.curve_fit import FITS
 from ..information.enumeration import check_entropy_size, information_curve
 from ..information.loss_blocks import BlockTables
 from ..information.loss_curve import LossCurve, LossTable
-from ..information.loss_means import LossMeans, loss_means
+from ..information.loss_means import loss_means
 from ..information.loss_rows import PER, UNITS
 from .examples import Examples, distribution_examples, text_examples
 from .report import Subject, Track, to_plain, untracked
-from .table_notes import check_losses, found_in
+from .table_notes import check_losses, curve_and_facts, found_in
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,18 +199,17 @@ class LossTableSource(AbstractSource):
 
     def blocks(self) -> tuple[BlockTables, Subject]:
         """The tables of all blocks, none in a file without a column `block`; facts are of their mean."""
-        tables = self._file.blocks
-        facts = curve_and_facts(loss_means(self._file.table), "rows")[1]
-        facts["rows"] = sum(table.loss.size for table in tables.values())
-        facts["repeated"] = min((table.repeated for table in tables.values()), default=0)
+        tables, mean = self._file.blocks, self._file.table
+        facts = curve_and_facts(loss_means(mean), "rows")[1] if tables else {}
+        each = tables.values()
+        facts |= {"rows": sum(one.loss.size for one in each), "repeated": sum(one.repeated for one in each)}
         return tables, self._subject(facts)
 
     def _subject(self, facts: dict[str, Any]) -> Subject:
-        table, _, read, _ = self._file
-        facts = {"length_given": self.length is not None} | facts | read
-        facts |= found_in(table, self.vocabulary)
-        title, method = f"loss table {self.file.name}", "measured on a model"
-        return Subject(title, self.to_json(), method, self.vocabulary, facts)
+        facts = {"length_given": self.length is not None} | facts | self._file.facts
+        facts |= found_in(self._file.table, self.vocabulary)
+        title = f"loss table {self.file.name}"
+        return Subject(title, self.to_json(), "measured on a model", self.vocabulary, facts)
 
     @functools.cached_property
     def _file(self) -> LossFile:
@@ -252,22 +248,6 @@ def rooted(source: Source) -> Source:
     """The source with its path absolute: it means the same from any folder."""
     paths = {key: value.resolve() for key, value in vars(source).items() if isinstance(value, Path)}
     return dataclasses.replace(source, **paths)
-
-
-def curve_and_facts(means: LossMeans, fit: str | None = None) -> tuple[LossCurve, dict[str, Any]]:
-    """The curve that schedules are chosen on, by a name of `FITS`, and what its reader should know of it.
-
-    Without a name: `spline` where the errors of the losses are known, else `rows`, as they are.
-    """
-    fit = fit or ("rows" if means.stderr is None else "spline")
-    if fit not in FITS:
-        refuse("fit", fit, f"one of {', '.join(FITS)}")
-    measured, points = means.curve(), int(means.at.size)
-    facts = {"rows": int(means.table.loss.size), "measured": points, "interpolated": measured.n - points}
-    facts["least_measured"] = measured.n - int(means.at[-1])
-    facts["largest_measured"] = measured.n - int(means.at[0])
-    rises = int(np.sum(np.diff(means.loss) > 0))
-    return FITS[fit](measured), facts | {"repeated": means.table.repeated, "rises": rises, "fit": fit}
 
 
 def _enumerated(

@@ -4,10 +4,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from .._errors import refuse, shown
 from ..files.loss_columns import OPPOSITE, typed
 from ..files.loss_table import LossFile
-from ..information.loss_curve import LossTable
+from ..information.curve_fit import FITS
+from ..information.loss_curve import LossCurve, LossTable
+from ..information.loss_means import LossMeans
 from ..information.table_checks import (
     above_guessing,
     check_unit,
@@ -16,6 +20,22 @@ from ..information.table_checks import (
     rises_within_noise,
     unit_doubtful,
 )
+
+
+def curve_and_facts(means: LossMeans, fit: str | None = None) -> tuple[LossCurve, dict[str, Any]]:
+    """The curve that schedules are chosen on, by a name of `FITS`, and what its reader should know of it.
+
+    Without a name: `spline` where the errors of the losses are known, else `rows`, as they are.
+    """
+    fit = fit or ("rows" if means.stderr is None else "spline")
+    if fit not in FITS:
+        refuse("fit", fit, f"one of {', '.join(FITS)}")
+    measured, points = means.curve(), int(means.at.size)
+    facts = {"rows": int(means.table.loss.size), "measured": points, "interpolated": measured.n - points}
+    facts["least_measured"] = measured.n - int(means.at[-1])
+    facts["largest_measured"] = measured.n - int(means.at[0])
+    rises = int(np.sum(np.diff(means.loss) > 0))
+    return FITS[fit](measured), facts | {"repeated": means.table.repeated, "rises": rises, "fit": fit}
 
 
 def check_losses(read: LossFile, vocabulary: int | None) -> None:

@@ -16,9 +16,10 @@ from ..information.loss_curve import LossCurve, LossTable
 from ..information.loss_means import loss_means
 from ..training.data import AbstractData
 from .examples import check_same_data
-from .loss_curve import loss_curve_study
+from .measure import loss_curve_study
 from .report import Track, untracked
-from .sources import CorpusSource, FamilySource, JointSource, curve_and_facts, source_from_json
+from .sources import CorpusSource, FamilySource, JointSource, source_from_json
+from .table_notes import curve_and_facts
 
 LOSS_CURVE = "loss_curve.csv"  # the measured losses, in a model's folder
 

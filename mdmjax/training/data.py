@@ -43,6 +43,11 @@ class Windows(AbstractData):
         if self.tokens.size >= 2**31:
             refuse("tokens", self.tokens.size, "fewer than 2^31", "their places are counted in int32")
 
+    @property
+    def apart(self) -> int:
+        """How many windows there are that do not overlap."""
+        return self.tokens.size // self.n
+
     def draw(self, key: Key[Array, ""]) -> Int[Array, " n"]:
         """The window at a uniformly random place."""
         start = jax.random.randint(key, (), 0, self.tokens.size - self.n + 1, jnp.int32)
@@ -69,3 +74,25 @@ class Draws(AbstractData):
 def draw_batch(key: Key[Array, ""], data: AbstractData, batch: int) -> Int[Array, "batch n"]:
     """`batch` independent examples."""
     return jax.vmap(data.draw)(jax.random.split(key, batch))
+
+
+def draw_apart(key: Key[Array, ""], data: AbstractData, count: int) -> Int[Array, "count n"]:
+    """`count` examples that share nothing: windows of a text that do not overlap; else `draw_batch`.
+
+    Windows at random places overlap in a small text, and errors over them are too small.
+
+    Raises:
+        InvalidInputError: more windows than there are.
+
+    >>> text = Windows(jnp.arange(9, dtype=jnp.uint8), n=4, q=9)
+    >>> sorted(draw_apart(jax.random.key(0), text, 2).tolist())
+    [[0, 1, 2, 3], [4, 5, 6, 7]]
+    """
+    if not isinstance(data, Windows):
+        return draw_batch(key, data, count)
+    if data.apart < count:
+        wanted = f"at most {data.apart}, the windows of {data.n} tokens that do not overlap"
+        refuse("sequences", count, wanted)
+    whole = data.tokens[: data.apart * data.n].reshape(-1, data.n)
+    chosen = jax.random.choice(key, data.apart, (count,), replace=False)
+    return whole[chosen].astype(jnp.int32)

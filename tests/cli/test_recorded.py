@@ -124,6 +124,19 @@ INTENDED: list[Change] = [
         Change(key, None, "issue 12, 3.3 and 3.4", when=lambda w: w[0] == "schedule" and refitted(w))
         for key in ("loss_curve", "counts", "steps", "nll", "nll_one_by_one", "baselines", "frontier")
     ),
+    *(
+        Change(
+            key,
+            None,
+            "issue 13, 1.2: other draws, that do not overlap",
+            when=lambda w: w[0] == "loss-curve",
+        )
+        for key in ("loss", "stderr", "nll_one_by_one", "nll_one_by_one_stderr")
+    ),
+    *(
+        Change(key, None, "issue 13, 1.2: as of loss-curve", when=lambda w: w[:2] == ["schedule", "model"])
+        for key in ("loss_curve", "counts", "steps", "nll", "nll_one_by_one", "baselines", "frontier")
+    ),
     Change(
         "regret",
         None,

@@ -241,6 +241,35 @@ def test_sequences_are_kept_apart(tmp_path):
         read_loss_table(text(tmp_path / "t.csv", "sequence,n_masked,loss\n7,1,1\n,2,2\n"))
 
 
+def test_blocks_have_tables_of_their_own(tmp_path):
+    """Rows of one count are merged in their block alone; the table of all is the mean of the blocks."""
+    rows = "0,1,1,.3\n0,1,3,.4\n0,2,4,.1\n7,1,1,.1\n7,2,2,.1\n"
+    read = read_loss_file(text(tmp_path / "t.csv", "block_idx,n_masked,loss,stderr\n" + rows))
+    assert list(read.blocks) == [0, 7]
+    assert read.blocks[0].loss.tolist() == [2, 4]
+    assert read.blocks[0].stderr.tolist() == pytest.approx([0.25, 0.1])
+    assert read.table.loss.tolist() == [1.5, 3]
+    assert read.facts["rows_merged"] == 1
+    with refused("t.csv with a column block_idx: want losses of whole sequences"):
+        read_loss_table(tmp_path / "t.csv")
+    wide = text(tmp_path / "w.csv", "block,loss_0.5,loss_1.0\n0,1,2\n1,3,4\n")
+    assert [one.loss.tolist() for one in read_loss_file(wide, 2).blocks.values()] == [[1, 2], [3, 4]]
+    named = text(tmp_path / "n.csv", "chunk,n_masked,loss\n0,1,1\n0,2,2\n1,1,3\n1,2,4\n")
+    assert read_loss_file(named).blocks == {}
+    told = read_loss_file(named, columns="n_masked=n_masked,loss=loss,block=chunk")
+    assert [one.loss.tolist() for one in told.blocks.values()] == [[1, 2], [3, 4]]
+
+
+def test_blocks_are_written_and_read_back(tmp_path):
+    n_masked, block, sequence = np.array([1, 2] * 4), np.array([0, 0, 1, 1] * 2), np.arange(8) // 4
+    table = LossTable(2, n_masked, np.linspace(1, 2, 8), sequence=sequence)
+    write_loss_table(tmp_path / "t.csv", table, block)
+    read = read_loss_file(tmp_path / "t.csv")
+    for one, found in read.blocks.items():
+        assert found.loss.tolist() == table.loss[block == one].tolist()
+        assert found.sequence.tolist() == [0, 0, 1, 1]
+
+
 # There and back.
 
 FINITE = st.floats(0, 1e300, allow_subnormal=True)

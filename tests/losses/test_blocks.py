@@ -40,7 +40,7 @@ def test_every_row_is_what_loops_give(scale, masks):
     assert found.calls == 4 * 2 * rounds * (2 if scale else 1)
     seen = set()
     for row in range(found.plan.rows):
-        s, b, m = found.losses.sequence[row], found.block[row], found.losses.n_masked[row]
+        s, b, m = found.losses.sequence[row], found.losses.block[row], found.losses.n_masked[row]
         chosen = np.flatnonzero(found.plan.masked(row))
         start = 2 + 3 * b
         assert set(chosen) <= set(range(start, start + 3))
@@ -79,7 +79,7 @@ def test_the_oracle_has_the_exact_curve_of_every_block(name, length, key):
     data = np.asarray(jax.vmap(joint.sample)(jax.random.split(key, 500)))
     found = measure(1, logits, data, mask_id=joint.q, block_length=length, batch=500)
     for block, curve in enumerate(exact):
-        table = found.of_blocks()[block].table()
+        table = found.losses.of_blocks()[block].table()
         assert table.n_masked.tolist() == list(range(1, length + 1))
         assert (np.abs(table.loss - curve[::-1]) < 4 * table.stderr + 1e-12).all()
         assert table.stderr.max() < 0.05
@@ -97,11 +97,20 @@ def test_the_sum_over_blocks_is_the_expected_nll_of_the_sampler(seed):
     assert paid == pytest.approx(entropy, rel=1e-12)
 
 
+def test_ids_of_few_bits_may_have_a_mask_of_more():
+    def uniform(tokens):
+        assert tokens.max() == 256
+        return np.zeros((*tokens.shape, 257))
+
+    found = measure(0, uniform, data_of().astype(np.uint8), mask_id=256, block_length=4)
+    assert found.losses.loss == pytest.approx(np.log(256), rel=1e-6)
+
+
 def test_one_block_is_the_whole():
     data = data_of()
     whole, block = (measure(0, model, data, mask_id=MASK, block_length=b) for b in (None, 9))
     assert whole.losses.loss.tolist() == block.losses.loss.tolist()
-    assert (whole.block, set(block.block.tolist())) == (None, {0})
+    assert (whole.losses.block, set(block.losses.block.tolist())) == (None, {0})
 
 
 def test_regions_of_unequal_lengths_have_their_whole_blocks():
@@ -124,7 +133,7 @@ def test_errors_are_over_sequences_not_blocks():
         return np.broadcast_to(np.array([0.0, 2.0, 0.0]), (*tokens.shape, 3))
 
     found = measure(0, biased, data, mask_id=2, block_length=2)
-    one = found.of_blocks()[0].table()
+    one = found.losses.of_blocks()[0].table()
     assert found.losses.table().stderr == pytest.approx(one.stderr, rel=1e-12)
     assert one.stderr.min() > 0
 
@@ -138,7 +147,10 @@ def ruled_out(tokens):
     [
         ({"block_length": 0}, "block_length is 0: want an integer >= 1"),
         ({"block_length": 10}, "block_length is 10: want an integer in 1..9, the region that two"),
-        ({"block_length": 3, "logits_fn": ruled_out}, r"loss is inf with . masked tokens of block \d of seq"),
+        (
+            {"block_length": 3, "logits_fn": ruled_out},
+            r"loss is inf with . masked tokens of block \d of seq",
+        ),
         ({"block_length": 3, "cfg_scale": 1.0}, "cfg_scale is 1.0: want 0 where nothing is outside"),
     ],
 )

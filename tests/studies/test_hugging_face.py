@@ -207,6 +207,17 @@ def test_the_command_measures_writes_and_goes_on(folder, fasta, tmp_path, capsys
     assert (tmp_path / "loss.csv").read_bytes() == first
 
 
+def test_the_command_measures_blocks(folder, fasta, tmp_path, capsys):
+    out = tmp_path / "blocks.csv"
+    words = ["loss-curve", f"hf:{folder}", "--data", str(fasta), "--out", str(out), "--json"]
+    assert main([*words, "--block-length", "4"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["n"], [one["block"] for one in found["blocks"]]) == (4, [0, 1])
+    assert out.read_text().startswith("n_masked,loss,count,block,sequence\n")
+    assert main(["schedule", "loss-curve", str(out), "--steps", "2", "--repetitions", "4", "--json"]) == 0
+    assert [sum(one["counts"]) for one in json.loads(capsys.readouterr().out)["blocks"]] == [4, 4]
+
+
 def broken(folder, tmp_path, **changes):
     """A copy of the folder with other files; a value of None removes one."""
     place = tmp_path / "broken"

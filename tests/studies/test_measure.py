@@ -71,6 +71,27 @@ def test_a_measurement_that_was_killed_gives_the_same_bytes(after, cut, tmp_path
     assert not partial_path(path).exists()
 
 
+def test_a_measurement_of_blocks_goes_on(tmp_path):
+    measure_study(0, MEASURABLE, tmp_path / "whole.csv", block_length=4, batch=4)
+    path = tmp_path / "loss.csv"
+    with pytest.raises(KeyboardInterrupt):
+        measure_study(0, MEASURABLE, path, block_length=4, batch=4, track=stopping(3))
+    with pytest.raises(InvalidInputError, match="with block_length 4, not 3"):
+        measure_study(0, MEASURABLE, path, block_length=3, batch=4)
+    report = measure_study(0, MEASURABLE, path, block_length=4, batch=4)
+    assert path.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert path.read_text().startswith("n_masked,loss,count,block,sequence\n")
+    assert "5 tokens are left out: they are in no whole block of 4." in str(report)
+    found = report.to_json()
+    assert (found["block_length"], found["left_out"], len(found["blocks"])) == (4, 5, 2)
+
+
+def test_nothing_is_left_of_what_was_refused_at_once(tmp_path):
+    with pytest.raises(InvalidInputError, match="block_length is 10"):
+        measure_study(0, MEASURABLE, tmp_path / "loss.csv", block_length=10)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_another_measurement_is_refused_with_what_differs(tmp_path):
     path = tmp_path / "loss.csv"
     with pytest.raises(KeyboardInterrupt):
