@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from .._errors import refuse
 from ..information.curve import AbstractCurve
 from .optimal import check_heights
-from .schedule import Schedule, check_schedule
+from .schedule import Schedule
 from .tails import tail_schedules, tails
 
 FEW = 4096
@@ -31,9 +31,6 @@ class Plan:
     every_block: bool = False
     blocks: tuple["Plan", ...] = ()
     lengths: tuple["Plan", ...] = ()
-
-    def __post_init__(self):
-        check_schedule(self.schedule)
 
 
 def rows_of(curve: AbstractCurve, schedule: Schedule, infill: Iterable[int] | None = None) -> Plan:

@@ -118,7 +118,10 @@ class ScheduleReport(AbstractReport):
         lengths: Sequence["ScheduleReport"] = (),
     ) -> "ScheduleReport":
         """With what samplers are given beside the schedule: see `plan_study`."""
-        plan = plan_study(self, infill=infill, block_length=block_length, lengths=lengths)
+        others = [(one.curve, one.schedule) for one in lengths]
+        plan = plan_study(
+            self.curve, self.schedule, infill=infill, block_length=block_length, lengths=others
+        )
         return dataclasses.replace(self, plan=plan, lengths=tuple(lengths))
 
     def fields(self) -> dict[str, Any]:
@@ -150,7 +153,8 @@ class ScheduleReport(AbstractReport):
                 for k in listed_steps(n, frontier.gaps.size)
             }
         if self.plan is not None:
-            found["plan"] = plan_json(self.plan, self, self.lengths)
+            lengths = {str(one.curve.n): one.entry(one.schedule) for one in self.lengths}
+            found["plan"] = plan_json(self.plan, self.entry(self.plan.schedule), lengths)
         return found
 
     def tables(self) -> list[Part]:

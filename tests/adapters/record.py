@@ -253,6 +253,75 @@ def block_refinement(path):
     return run, cases_of.random_blocks
 
 
+def diffusion_class(path):
+    """The `Diffusion` of MDLM or of ReMDM, of which training is left out."""
+    lightning = types.ModuleType("lightning")
+    lightning.LightningModule = torch.nn.Module
+    metrics = types.ModuleType("torchmetrics")
+    metrics.aggregation = types.SimpleNamespace(MeanMetric=torch.nn.Module)
+    names = ("hydra", "hydra.utils", "dataloader", "models", "utils", "noise_schedule")
+    sys.modules.update({name: types.ModuleType(name) for name in names})
+    sys.modules.update(lightning=lightning, torchmetrics=metrics)
+    sys.modules["hydra"].utils = sys.modules["hydra.utils"]
+    sys.modules.pop("noise_schedule")
+    noise = load(pathlib.Path(path) / "noise_schedule.py", "noise_schedule")
+    return load(pathlib.Path(path) / "diffusion.py", "diffusion").Diffusion, noise.LogLinearNoise
+
+
+def bernoulli(path):
+    """MDLM or ReMDM: counts of 400 rows, of which the mean and the spread are to be those of the plan."""
+    diffusion, noise = diffusion_class(path)
+
+    class Tiny(diffusion):
+        device = torch.device("cpu")
+
+        def __init__(self, config):
+            torch.nn.Module.__init__(self)
+            self.config, self.sampler, self.noise = config, config.sampling.predictor, noise()
+            self.parameterization, self.mask_index, self.neg_infinity = "subs", MASK, -1e6
+            self.time_conditioning, self.calls = False, []
+
+        def backbone(self, x, sigma):
+            return torch.randn(*x.shape, VOCABULARY)
+
+        def _kept(self, x):
+            self.calls.append(x.clone())
+
+        def _ddpm_update(self, x, t, dt):
+            self._kept(x)
+            return super()._ddpm_update(x, t, dt)
+
+        def _ddpm_caching_update(self, x, t, dt, **given):
+            self._kept(x)
+            return super()._ddpm_caching_update(x, t, dt, **given)
+
+    with_conf = "conf" in diffusion._ddpm_caching_update.__code__.co_varnames
+    if with_conf:  # for `install`, which looks for what the updates take
+        update = Tiny._ddpm_caching_update
+        Tiny._ddpm_caching_update = lambda self, x, t, dt, p_x0=None, conf=None: update(
+            self, x, t, dt, p_x0=p_x0, conf=conf
+        )
+
+    def run(plan, rng):
+        module = cases_of.load("mdlm_adapter.py", plan)
+        module.install(Tiny)
+        space = types.SimpleNamespace
+        predictor = ("ddpm", "ddpm_cache")[rng.integers(2)]
+        sampling = {"steps": plan.schedule.steps, "predictor": predictor, "nucleus_p": 1.0, "dfm": False}
+        config = space(
+            loader=space(eval_batch_size=400), model=space(length=plan.schedule.n), noise=space(type="loglinear"),
+            sampling=space(**sampling, sampler="mdlm", eta=0.0),
+        )
+        model = Tiny(config)
+        x = model._sample()
+        assert not (x == MASK).any()
+        found = np.array(revealed(model.calls, x))
+        call = {"predictor": predictor, "rows": 400}
+        return call, {"mean": found.mean(0).tolist(), "sd": found.std(0, ddof=1).round(4).tolist()}
+
+    return run, cases_of.random_plan
+
+
 SAMPLERS = {
     "llada": (llada, "ML-GSAI/LLaDA"),
     "fast_dllm": (fast_dllm, "NVlabs/Fast-dLLM"),
@@ -260,6 +329,8 @@ SAMPLERS = {
     "dream": (dream, "ZHZisZZ/dllm"),
     "sdar": (sdar, "JetAstra/SDAR"),
     "block_refinement": (block_refinement, "huggingface/diffusers"),
+    "mdlm": (bernoulli, "kuleshov-group/mdlm"),
+    "remdm": (bernoulli, "kuleshov-group/remdm"),
 }
 
 
