@@ -159,7 +159,7 @@ def _placed(line: Line, positionals: Sequence[Positional], plain: deque[str]) ->
         missing = not plain or (not one.required and plain[0] in names and not Path(plain[0]).exists())
         if missing and one.required:
             line.refuse(one.metavar, "not given", WANTED[Path])
-        misspelt = plain and not set(plain[0]) & {"/", "\\", "."} and _nearest(plain[0], near)
+        misspelt = plain and not set(plain[0]) & {"/", "\\", "."} and perhaps(plain[0], near)
         if misspelt and not one.required and not Path(plain[0]).exists():
             line.refuse(one.metavar, plain[0], "a path that exists", near)
         values[one.name] = None if missing else _read(line, one.metavar, one.kind, plain.popleft())

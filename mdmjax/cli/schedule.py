@@ -8,8 +8,11 @@ from typing import Any
 import mdmjax as mj
 
 from .._errors import refuse
+from . import assigned
 from .choices import JSON, LOSS_CURVE, MODEL, families, text_choice
 from .options import Command, Option, Parsed, Slot
+
+WITH_OTHERS = dataclasses.replace(LOSS_CURVE, options=(*LOSS_CURVE.options, *assigned.OPTIONS))
 
 
 def run(parsed: Parsed) -> None:
@@ -25,6 +28,9 @@ def run(parsed: Parsed) -> None:
     key, repetitions = key_of(options.get("seed", 0)), options.get("repetitions", 2)
     if repetitions < 2:
         refuse("repetitions", repetitions, "an integer >= 2", "20 or more give steady gains")
+    if options.get("with") or options.get("budget"):
+        assigned.run(values, chosen, key)
+        return
     means = None
     if chosen.name == "model":
         means, curve, subject = _measured(options, key)
@@ -120,7 +126,7 @@ COMMAND = Command(
     "schedule",
     "Best unmasking schedule of a distribution, a text, or a model's loss curve.",
     run,
-    slots=(Slot("source", (*families("curve"), text_choice(12), LOSS_CURVE, MODEL)),),
+    slots=(Slot("source", (*families("curve"), text_choice(12), WITH_OTHERS, MODEL)),),
     options=(
         Option("steps", int, None, "Number of steps. Without it and --epsilon: the best of every number."),
         Option(
@@ -150,5 +156,6 @@ COMMAND = Command(
         ("mdmjax schedule text", "windows of Python's own library, every number of steps"),
         ("mdmjax schedule noisy-bit --n 1000000 --steps 32", "a closed form, of any length"),
         ("mdmjax schedule loss-curve loss.csv --length 256 --steps 16 --export plan", "your model's"),
+        ("mdmjax schedule loss-curve large.csv --with small.csv:0.25 --budget 16", "two models"),
     ),
 )

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._types import Array, Float
+from .._types import Array, Bool, Float
 
 Heads = Float[Array, "batch n heads size"]
 
@@ -18,7 +18,7 @@ Heads = Float[Array, "batch n heads size"]
 def rms_norm(x: Float[Array, "*batch w"], scale: Float[Array, " w"], epsilon: float) -> Array:
     r"""$x / \sqrt{\overline{x^2} + \epsilon}$, times `scale`, row by row."""
     mean = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
-    return x * jax.lax.rsqrt(mean + epsilon) * scale.reshape((1,) * (x.ndim - 1) + (-1,))
+    return x * jax.lax.rsqrt(mean + epsilon) * scale.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
 
 
 @jax.custom_vjp
@@ -55,16 +55,32 @@ def _swiglu_backward(kept, change):
 swiglu.defvjp(lambda gate, up: (swiglu(gate, up), (gate, up)), _swiglu_backward)
 
 
-def attention(query: Heads, key: Heads, value: Heads, implementation: str | None) -> Heads:
-    r"""$\sum_j \mathrm{softmax}_j(\langle q_i, k_j \rangle / \sqrt{\text{size}})\, v_j$ in each head."""
+def attention(
+    query: Heads,
+    key: Float[Array, "batch n shared size"],
+    value: Float[Array, "batch n shared size"],
+    implementation: str | None,
+    visible: Bool[Array, "batch n"] | None = None,
+) -> Heads:
+    r"""$\sum_j \mathrm{softmax}_j(\langle q_i, k_j \rangle / \sqrt{\text{size}})\, v_j$ in each head.
+
+    Of fewer heads of keys and values each is that of as many queries, one after the other. The sum is over
+    the `visible` positions.
+    """
+    mask = None if visible is None else visible[:, None, None]
 
     def library(*arrays: Heads) -> Heads:
         with jax.numpy_dtype_promotion("standard"):  # it promotes bfloat16 within itself
-            return jax.nn.dot_product_attention(*arrays, implementation=implementation)  # type: ignore[arg-type]
+            return jax.nn.dot_product_attention(*arrays, mask=mask, implementation=implementation)  # type: ignore[arg-type]
 
-    if implementation is not None:
+    def plain(query: Heads, key: Heads, value: Heads) -> Heads:
+        group = query.shape[2] // key.shape[2]
+        key, value = (x if group == 1 else jnp.repeat(x, group, axis=2) for x in (key, value))
+        return plain_attention(query, key, value)
+
+    if implementation is not None or mask is not None:
         return library(query, key, value)
-    return jax.lax.platform_dependent(query, key, value, cpu=plain_attention, default=library)
+    return jax.lax.platform_dependent(query, key, value, cpu=plain, default=library)
 
 
 @jax.custom_vjp

@@ -5,10 +5,8 @@ embedding is the mask's, which `lm_head` has not. The header's `sha256` is that 
 and the bytes of the tensors; a file without one is read too.
 """
 
-import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,35 +16,17 @@ import safetensors
 import safetensors.numpy
 
 from .._errors import InvalidInputError, readable_bytes, refuse, shown
+from ..denoisers.layouts import EMBEDDINGS, LLAMA
 from ..denoisers.transformer import MAX_NETWORK_BYTES, Transformer, TransformerConfig
 from . import atomic
 from .arrays import reading
 
 FORMAT = "mdmjax transformer 1"
 
-# What LLaMA calls the parameters around the blocks (it has no learned positions), and those of a block.
-OUTER = {
-    "embedding": "model.embed_tokens.weight",
-    "norm": "model.norm.weight",
-    "head": "lm_head.weight",
-    "positions": "model.embed_positions.weight",
-}
-LLAMA_NAMES = {
-    "attention_norm": "input_layernorm",
-    "query": "self_attn.q_proj",
-    "key": "self_attn.k_proj",
-    "value": "self_attn.v_proj",
-    "out": "self_attn.o_proj",
-    "mlp_norm": "post_attention_layernorm",
-    "gate": "mlp.gate_proj",
-    "up": "mlp.up_proj",
-    "down": "mlp.down_proj",
-}
-
 
 def write_model(path: Path, network: Transformer, metadata: dict[str, Any]) -> None:
     """Write the network, its config and `metadata` (what JSON can hold), whole or not at all."""
-    config = json.dumps(dataclasses.asdict(network.config))
+    config = json.dumps(network.config.to_json())
     texts = {"format": FORMAT, "config": config, "metadata": json.dumps(metadata, allow_nan=False)}
     with atomic.writing("model", path) as stream:
         stream.write(_hashed(safetensors.numpy.save(to_llama(network), texts)))
@@ -76,39 +56,26 @@ def read_model(path: Path, *, limit: int = MAX_NETWORK_BYTES) -> tuple[Transform
 
 def to_llama(network: Transformer) -> dict[str, np.ndarray]:
     """Every parameter by LLaMA's name for it."""
-    tensors = {name: np.asarray(getattr(network, field)) for field, name in _outer(network.config).items()}
-    tensors[OUTER["head"]] = np.ascontiguousarray(tensors[OUTER["head"]].T)
-    for field in LLAMA_NAMES:
-        for i, value in enumerate(np.asarray(getattr(network.blocks, field))):
-            tensors[_inner(i, field)] = np.ascontiguousarray(value.T)
+    config = network.config
+    fields, tensors = config.shapes(), dict[str, np.ndarray]()
+    for field in (field for field in LLAMA.outer if field in fields):
+        value = np.asarray(getattr(network, field))
+        tensors[LLAMA.outer[field]] = value if field in EMBEDDINGS else np.ascontiguousarray(value.T)
+    for field in (field for field in LLAMA.inner if field in fields):
+        values = np.asarray(getattr(network.blocks, field))
+        for name, value in zip(LLAMA.names(config, field), values, strict=True):
+            tensors[name] = np.ascontiguousarray(value.T)
     return tensors
 
 
 def from_llama(tensors: dict[str, np.ndarray], config: TransformerConfig) -> Transformer:
     """The network of parameters by LLaMA's names: `to_llama` undone."""
-    arrays = {field: tensors[name] for field, name in _outer(config).items()}
-    arrays["head"] = np.ascontiguousarray(arrays["head"].T)
-    for field in LLAMA_NAMES:
-        arrays[field] = np.stack([tensors[_inner(i, field)].T for i in range(config.depth)])
+    arrays = dict[str, np.ndarray]()
+    for field in config.shapes():
+        values = [tensors[name] for name in LLAMA.names(config, field)]
+        values = values if field in EMBEDDINGS else [value.T for value in values]
+        arrays[field] = np.stack(values) if field in LLAMA.inner else np.ascontiguousarray(values[0])
     return Transformer.of(config, {field: jnp.asarray(values) for field, values in arrays.items()})
-
-
-def llama_shapes(config: TransformerConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Name and shape of every tensor of a file, one at a time: there may be more than could be listed."""
-    shapes = config.shapes()
-    for field, name in _outer(config).items():
-        yield name, shapes[field][::-1] if field == "head" else shapes[field]
-    for i in range(config.depth):
-        for field in LLAMA_NAMES:
-            yield _inner(i, field), shapes[field][:0:-1]
-
-
-def _outer(config: TransformerConfig) -> dict[str, str]:
-    return {field: name for field, name in OUTER.items() if field in config.shapes()}
-
-
-def _inner(block: int, field: str) -> str:
-    return f"model.layers.{block}.{LLAMA_NAMES[field]}.weight"
 
 
 def _hashed(data: bytes) -> bytes:
@@ -148,7 +115,7 @@ def _described(path: Path, texts: dict[str, str]) -> tuple[TransformerConfig, di
 def _check_tensors(path: Path, file: Any, config: TransformerConfig) -> None:
     """Refuse all but the tensors that `config` asks for, as float32."""
     left, only = set(file.keys()), "the tensors of its config, and no other"
-    for name, shape in llama_shapes(config):
+    for name, shape in LLAMA.shapes(config):
         if name not in left:
             refuse("model", f"{path} without a tensor {name}", only)
         part = file.get_slice(name)

@@ -18,10 +18,14 @@ SCHEDULE_JSON = "schedule.json"
 
 
 def export_schedule(folder: Path, plan: Plan | Schedule, metadata: Mapping[str, Any]) -> None:
-    """Write `schedule.json` and every file of `ADAPTERS` into `folder`, all or none."""
+    """Write `schedule.json` and every file of `ADAPTERS` into `folder`, all or none.
+
+    Where several models share the steps there are no adapters: each is for a sampler of one model.
+    """
     plan = plan if isinstance(plan, Plan) else Plan(plan)
     document = json.dumps(to_json_dict(plan, metadata), indent=1, allow_nan=False)
-    texts = {SCHEDULE_JSON: document + "\n"} | {name: adapter_source(name, plan) for name in ADAPTERS}
+    adapters = () if plan.models else ADAPTERS
+    texts = {SCHEDULE_JSON: document + "\n"} | {name: adapter_source(name, plan) for name in adapters}
     write_folder(folder, {name: text.encode() for name, text in texts.items()})
 
 

@@ -118,6 +118,17 @@ class LossCurve(AbstractCurve):
         low[at[-1] + 1 :] = 0.0
         return low, high
 
+    def beyond(self, weights: Int[np.ndarray, " n"], q: int | None = None) -> tuple[float, float]:
+        r"""How far below and above $\sum_m w_m c(m)$ can be, for losses anywhere in the `bracket`.
+
+        >>> curve = curve_from_table(LossTable(4, np.array([3, 2]), np.array([1.0, 0.5])))
+        >>> curve.beyond(np.array([0, 1, 1, 2]))
+        (-1.0, 0.0)
+        """
+        used, loss = weights != 0, np.asarray(self.loss, np.float64)
+        ends = [weights[used] * (end - loss)[used] for end in self.bracket(q)]
+        return float(np.minimum(*ends).sum()), float(np.maximum(*ends).sum())
+
 
 def mean_losses(
     n: int, n_masked: Counts, loss: Rows, count: Rows | None = None

@@ -81,7 +81,10 @@ def measure(
     >>> found.losses.table().loss.round(4).tolist()  # log 4: the mask is no answer
     [1.3863, 1.3863, 1.3863]
     """
-    data = np.asarray(data)
+    try:
+        data = np.asarray(data)
+    except ValueError:  # NumPy has no other word for rows of unequal lengths
+        refuse("data", "rows of unequal lengths", "integers of shape (samples, length)", "pad them: pad_id")
     if data.ndim != 2 or not np.issubdtype(data.dtype, np.integer) or data.size == 0:
         refuse("data", f"{data.dtype} of shape {data.shape}", "integers of shape (samples, length)")
     check_integer("batch", batch, 1)

@@ -12,6 +12,7 @@ with $N_j$ tokens revealed after $j$ steps:
 | `remaining_fractions` | `k + 1` numbers `1 - N_j / n` from 1 to 0: the fraction still masked|
 | `decreasing_times`    | `k + 1` diffusion times, 1 to 0: when a linear noise masks as much  |
 | `increasing_times`    | `k + 1` flow times `N_j / n` from 0 to 1                            |
+| `models`              | where several models share the steps: `k` integers, which takes each|
 | `order`               | `"random"`: the order that the expected KL or NLL is for            |
 | `by_masks`            | optional: by `m` (a string), `counts` for a row of `m < n` masks    |
 | `block_length`        | optional: positions that are finished before the next ones are begun|
@@ -50,6 +51,8 @@ def to_json_dict(plan: Plan | Schedule, metadata: Mapping[str, Any]) -> dict[str
         found["blocks"] = [_entry(block) for block in plan.blocks]
     if plan.lengths:
         found["lengths"] = [_entry(other) for other in plan.lengths]
+    if plan.models:
+        found["models"] = list(plan.models)
     return {**found, "metadata": {"units": "nats", **metadata}}
 
 
@@ -67,6 +70,8 @@ def _rows(plan: Plan) -> dict[str, Any]:
 
 def from_json_dict(document: Any) -> Schedule:
     """The schedule of a parsed `schedule.json`, or of any object that has `counts`, positive integers.
+
+    It is one for a single model: a plan whose steps are of several `models` is refused.
 
     Refuses another schema or version, and other fields of the schema that disagree with the counts (by more
     than `1e-6`, so that a table that went through float32 is read). Fields of no schema are ignored.
@@ -86,6 +91,10 @@ def from_json_dict(document: Any) -> Schedule:
     if sum(map(abs, counts)) >= 2**63:
         refuse("counts", shown(repr(counts)), "a sum below 2^63")
     schedule = Schedule(np.array(counts, dtype=np.int64))
+    if (models := document.get("models")) is not None:
+        if not isinstance(models, list) or len(models) != len(counts) or any(one != 0 for one in models):
+            remedy = "a sampler of several models reads counts and models itself"
+            refuse("models", shown(repr(models)), "0 for every step, a plan of one model", remedy)
     for name, value in _fields(schedule).items():
         if name in document and not _agrees(document[name], value):
             refuse(name, shown(repr(document[name])), f"{shown(repr(value))} for these counts")

@@ -19,7 +19,8 @@ class Plan:
 
     `by_masks[m]` is for a row of `n` positions with `m` masks. `blocks` are for a sampler that ends one block
     before the next, of `block_length` positions; with `every_block` there is one, and all blocks follow it.
-    `lengths` are plans for generations of other lengths, each of its own curve.
+    `lengths` are plans for generations of other lengths, each of its own curve. `models` says which model takes
+    each step, where there are several.
 
     >>> Plan(Schedule([1, 3])).schedule.counts.tolist()
     [1, 3]
@@ -31,6 +32,7 @@ class Plan:
     every_block: bool = False
     blocks: tuple["Plan", ...] = ()
     lengths: tuple["Plan", ...] = ()
+    models: tuple[int, ...] = ()
 
 
 def rows_of(curve: AbstractCurve, schedule: Schedule, infill: Iterable[int] | None = None) -> Plan:

@@ -2,7 +2,8 @@
 
 import dataclasses
 import importlib.util
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,34 @@ class HuggingFace:
     forbidden: tuple[int, ...]
     shift: int
     longest: int | None
+    own_code: bool = False
 
     def logits(self, tokens: np.ndarray) -> Any:
-        """Logits of tokens, a torch tensor on the model's device; padding is not attended to."""
+        """Logits of tokens, a torch tensor on the model's device; padding is not attended to.
+
+        Code of a folder may ignore an attention mask, as LLaDA's does: it sees one length at a time.
+        """
         import torch
 
-        ids = torch.from_numpy(tokens).to(self.device)
-        padded = self.pad_id is not None and bool((tokens == self.pad_id).any())
-        found = self.model(ids, attention_mask=(ids != self.pad_id).long()) if padded else self.model(ids)
+        ids, known = torch.from_numpy(tokens).to(self.device), {}
+        if self.pad_id is not None and (tokens == self.pad_id).any():
+            lengths = tokens.shape[1] - np.argmax(tokens[:, ::-1] != self.pad_id, axis=1)
+            if self.own_code:
+                groups = [(np.flatnonzero(lengths == one), one) for one in np.unique(lengths)]
+                parts = [(rows, one, self._called(ids[rows, :one])) for rows, one in groups]
+                whole = parts[0][2].new_zeros((*ids.shape, parts[0][2].shape[-1]))
+                for rows, one, part in parts:
+                    whole[rows, :one] = part
+                return whole
+            known = {"attention_mask": (ids != self.pad_id).long()}
+        return self._called(ids, **known)
+
+    def _called(self, ids: Any, **known: Any) -> Any:
+        """The logits that the model gives, without notes on stderr."""
+        import torch
+
+        with _silent():
+            found = self.model(ids, **known)
         logits = found if isinstance(found, torch.Tensor) else getattr(found, "logits", None)
         if logits is None:
             refuse("model", f"{self.folder}, whose output has no logits", "a masked language model")
@@ -158,7 +179,7 @@ def open_hugging_face(
     except (RuntimeError, AssertionError) as error:  # torch raises either where it has no such device
         refuse("device", device, "a device of torch here, as cpu or cuda", shown(error, 200))
     known = {"local_files_only": True, "trust_remote_code": trust_remote_code}
-    with _quiet(folder, transformers):
+    with _opening(folder):
         stored = transformers.PretrainedConfig.get_config_dict(folder, local_files_only=True)[0]
         remote = stored.get("auto_map") or {}
         if remote and not trust_remote_code:
@@ -171,19 +192,57 @@ def open_hugging_face(
         name = "AutoModel" if remote and "AutoModelForMaskedLM" not in remote else "AutoModelForMaskedLM"
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **known)
         mask = _mask(mask_id, tokenizer, stored)
-        model, info = getattr(transformers, name).from_pretrained(
-            folder, dtype=getattr(torch, dtype), output_loading_info=True, **known
-        )
+        opener, how = getattr(transformers, name), {"dtype": getattr(torch, dtype), **known}
+        if remote:
+            model, missing = _with_code_of_its_own(folder, opener, how)
+        else:
+            model, info = opener.from_pretrained(folder, output_loading_info=True, **how)
+            missing = info["missing_keys"]
         model = model.to(device).eval()
-    if info["missing_keys"]:
-        name = sorted(info["missing_keys"])[0]
-        refuse("model", f"hf:{folder} without the weights {name}", "all weights", "those would be random")
+    for one in sorted(missing):
+        refuse("model", f"hf:{folder} without the weights {one}", "all weights", "those would be random")
     shift = (1 if stored.get("model_type", "").lower() == "dream" else 0) if shift is None else shift
     lengths = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
     longest = min((one for one in lengths if one and one < FIXED_LENGTH), default=None)
     forbidden = tuple(sorted({mask, *tokenizer.all_special_ids}))
     pad = tokenizer.pad_token_id
-    return HuggingFace(folder, model, tokenizer, device, mask, pad, forbidden, shift, longest)
+    return HuggingFace(folder, model, tokenizer, device, mask, pad, forbidden, shift, longest, bool(remote))
+
+
+def _with_code_of_its_own(folder: Path, opener: Any, how: dict[str, Any]) -> tuple[Any, Collection[str]]:
+    """A model made by its own constructor, and the names of weights that no file has.
+
+    Such code is as old as the transformers that it was written for. Opened by `from_pretrained` of
+    transformers 5 it fails (LLaDA), or silently computes with rotary frequencies that nobody has set
+    (Dream): so the weights are loaded here, and two things that transformers 5 took away are put back.
+    """
+    import transformers
+    from safetensors.torch import load_file
+    from transformers import modeling_rope_utils
+
+    modeling_rope_utils.ROPE_INIT_FUNCTIONS.setdefault("default", _rotary_frequencies)
+    dtype = how.pop("dtype")
+    config = transformers.AutoConfig.from_pretrained(folder, **how)
+    if not hasattr(config, "use_cache"):
+        config.use_cache = False
+    model = opener.from_config(config, dtype=dtype, trust_remote_code=True)
+    missing = set(model.state_dict())
+    for path in sorted(folder.glob("*.safetensors")):
+        found = model.load_state_dict(load_file(path), strict=False)
+        for name in found.unexpected_keys:
+            refuse("model", f"hf:{folder} with weights {shown(name)}", "those of its code, and no other")
+        missing &= set(found.missing_keys)
+    tied = {x.data_ptr() for name, x in model.state_dict().items() if name not in missing}
+    return model, {name for name in missing if model.state_dict()[name].data_ptr() not in tied}
+
+
+def _rotary_frequencies(config: Any, device: Any = None, **_: Any) -> tuple[Any, float]:
+    """Frequencies of rotary positions without scaling, and the factor of attention, which is 1."""
+    import torch
+
+    base = (getattr(config, "rope_parameters", None) or {}).get("rope_theta") or config.rope_theta
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return base ** -(torch.arange(0, size, 2, dtype=torch.float32, device=device) / size), 1.0
 
 
 def _mask(given: int | None, tokenizer: Any, stored: dict[str, Any]) -> int:
@@ -198,17 +257,29 @@ def _mask(given: int | None, tokenizer: Any, stored: dict[str, Any]) -> int:
 
 
 @contextmanager
-def _quiet(folder: Path, transformers: Any) -> Iterator[None]:
-    """Loading without bars and notes on stderr; whatever it raises is one line."""
+def _silent() -> Iterator[None]:
+    """No bars, notes and warnings of transformers on stderr."""
+    import transformers
+
     logging = transformers.utils.logging
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+
+
+@contextmanager
+def _opening(folder: Path) -> Iterator[None]:
+    """Silent, and whatever is raised is one line."""
+    try:
+        with _silent():
+            yield
     except InvalidInputError:
         raise
     except Exception as error:  # transformers, and the code of a folder, raise errors of any type
         refuse("model", f"hf:{folder}", "a masked model that transformers opens", shown(error, 300))
-    finally:
-        logging.set_verbosity(level)

@@ -12,7 +12,7 @@ import numpy as np
 from .._errors import InvalidInputError, refuse
 from .._types import Array, Int, Key
 from ..denoisers.base import AbstractDenoiser
-from ..denoisers.external import External
+from ..denoisers.infilling import Infilling
 from ..files.arrays import read_text
 from ..information.loss_curve import LossCurve
 from ..information.loss_means import loss_means
@@ -89,7 +89,7 @@ def of_hugging_face(
 
 def externals(
     measurable: Measurable,
-) -> tuple[External | list[External], Int[Array, "samples n"]]:
+) -> tuple[Infilling | list[Infilling], Int[Array, "samples n"]]:
     """What is measured, as a denoiser of the regions, and symbols; one a sequence where frames differ."""
     data, options = np.asarray(measurable.data), dict(measurable.options)
     regions = np.asarray(options["regions"], bool)
@@ -108,7 +108,7 @@ def externals(
     known["shift"] = options.get("shift", 0)
     pairs = list(zip(frames, positions, strict=True))
     same = all((frame == frames[0]).all() and (at == positions[0]).all() for frame, at in pairs)
-    first = External(measurable.logits_fn, *pairs[0], **known)
+    first = Infilling(measurable.logits_fn, *pairs[0], **known)
     parts = lambda one: (one.template, one.positions)
     others = (
         [] if same else [eqx.tree_at(parts, first, tuple(map(jnp.asarray, pair))) for pair in pairs[1:]]

@@ -72,11 +72,7 @@ class ScheduleReport(AbstractReport):
     def beyond(self, schedule: Schedule, less: Schedule | None = None) -> tuple[float, float]:
         """How far below and above its NLL (less another's) can be, for losses in the curve's `bracket`."""
         weights = schedule.weights - (0 if less is None else less.weights)
-        if not isinstance(self.curve, LossCurve):
-            return 0.0, 0.0
-        used, loss = weights != 0, np.asarray(self.curve.loss, np.float64)
-        ends = [weights[used] * (end - loss)[used] for end in self.curve.bracket(self.subject.q)]
-        return float(np.minimum(*ends).sum()), float(np.maximum(*ends).sum())
+        return self.curve.beyond(weights, self.subject.q) if isinstance(self.curve, LossCurve) else (0.0, 0.0)
 
     def entry(self, schedule: Schedule) -> dict[str, Any]:
         """A schedule with its cost, for JSON."""

@@ -68,11 +68,11 @@ def _heading(found: dict[str, Any]) -> str:
         entropy, tc, dual = (four_decimals(float(found[key])) for key in keys)
         lines.append(f"entropy H(X) {entropy}, total correlation {tc}, dual total correlation {dual} nats")
     elif "rows" in found:
-        lines.append(_measured(found))
+        lines.append(measured_line(found))
     return "\n".join(lines)
 
 
-def _measured(facts: dict[str, Any]) -> str:
+def measured_line(facts: dict[str, Any]) -> str:
     """How much of a loss curve was measured."""
     points = (
         f"{facts['measured']} of {facts['n']} mask counts measured, {facts['interpolated']} interpolated"

@@ -203,5 +203,5 @@ def training_header(
     """All that a training depends on, as JSON has it: two of the same header are the same training."""
     seed = int.from_bytes(np.asarray(jax.random.key_data(key)).astype(">u4").tobytes(), "big")
     described = {"betas": list(plan.betas), "masks": plan.masks.__name__, "seed": seed}
-    told = {"network": dataclasses.asdict(config), "plan": dataclasses.asdict(plan) | described}
+    told = {"network": config.to_json(), "plan": dataclasses.asdict(plan) | described}
     return {"source": dict(source or {}), "data": examples.facts} | told

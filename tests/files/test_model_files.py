@@ -12,6 +12,7 @@ import pytest
 import safetensors.numpy
 
 from mdmjax._errors import InvalidInputError
+from mdmjax.denoisers.layouts import LLAMA
 from mdmjax.denoisers.transformer import Transformer, TransformerConfig
 from mdmjax.files import atomic, checkpoint, safetensor_files
 
@@ -257,7 +258,7 @@ def test_a_model_comes_back_bit_by_bit(tmp_path, network):
 def test_the_names_and_shapes_are_those_of_llama(network):
     tensors = safetensor_files.to_llama(network)
     shapes = {name: value.shape for name, value in tensors.items()}
-    assert shapes == dict(safetensor_files.llama_shapes(CONFIG))
+    assert shapes == dict(LLAMA.shapes(CONFIG))
     assert sum(value.size for value in tensors.values()) == CONFIG.parameters
     assert shapes["model.layers.1.mlp.gate_proj.weight"] == (24, 16)
 

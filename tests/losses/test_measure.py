@@ -246,6 +246,7 @@ def never_two(tokens):
         ({"data": data_of() + 3, "mask_id": 0}, "data is with an id 7: want ids in 0..6"),
         ({"data": data_of().astype(float)}, "data is float64 of shape"),
         ({"data": data_of()[0]}, r"data is int64 of shape \(8,\)"),
+        ({"data": [[1, 2], [3]]}, "data is rows of unequal lengths: want integers of shape"),
         ({"data": data_of(1)}, "data is 1 sequences: want two or more"),
         ({"data": np.full((3, 8), MASK)}, "regions is without a position in sequence 0"),
         ({"regions": np.ones((6, 7), bool)}, r"regions is of shape \(6, 7\)"),

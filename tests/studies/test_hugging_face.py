@@ -36,9 +36,11 @@ class Tiny(PreTrainedModel):
     def __init__(self, config):
         super().__init__(config)
         self.rows = torch.nn.Embedding(config.vocab_size, config.vocab_size)
-        self.post_init()
+        self.register_buffer("one", torch.ones(1), persistent=False)
+    def _init_weights(self, module):
+        pass
     def forward(self, input_ids, attention_mask=None):
-        return MaskedLMOutput(logits=self.rows(input_ids).cumsum(1))
+        return MaskedLMOutput(logits=self.one * self.rows(input_ids).cumsum(1))
 """
 
 
@@ -159,6 +161,31 @@ def test_code_in_the_folder_runs_if_it_is_trusted(kind, shift, remote, fasta):
     assert table.loss[-1] == pytest.approx(-rows[np.arange(8), data].mean(), abs=1e-4)
 
 
+def test_code_that_ignores_a_mask_sees_no_padding(remote, tmp_path):
+    place, long, short = remote("llada"), tmp_path / "long.fasta", tmp_path / "short.fasta"
+    code = place / "modeling_tiny.py"
+    code.write_text(code.read_text().replace(".cumsum(1)", ".flip(1).cumsum(1).flip(1)"))
+    model = open_hugging_face(place, trust_remote_code=True)
+    long.write_text(">a\nACDEFGHA\n>b\nHHG\n>c\nAAA\n")
+    short.write_text(">b\nHHG\n>c\nAAA\n")
+    padded, plain = model.measurable(long), model.measurable(short)
+    one, two = padded.logits_fn(padded.data), plain.logits_fn(plain.data)
+    assert one[1:, :5].detach().numpy() == pytest.approx(two.detach().numpy(), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("rows", "without the weights rows.weight"), ("more", "with weights more.weight")]
+)
+def test_weights_of_code_of_its_own_are_all_and_no_other(name, message, remote):
+    from safetensors.torch import load_file, save_file
+
+    path = remote("llada") / "model.safetensors"
+    weights = {} if name == "rows" else load_file(path) | {"more.weight": torch.ones(2)}
+    save_file(weights, path, {"format": "pt"})
+    with pytest.raises(InvalidInputError, match=message):
+        open_hugging_face(path.parent, trust_remote_code=True)
+
+
 def test_the_command_measures_writes_and_goes_on(folder, fasta, tmp_path, capsys):
     words = [
         "loss-curve",
@@ -204,7 +231,8 @@ def broken(folder, tmp_path, **changes):
         (["--shift", "2"], None, "--shift is 2: want 0 or 1"),
         (["--length", "3"], None, "--length is 3: want left out; only a text"),
         (["--dtype", "int8"], None, "--dtype is int8"),
-        (["--device", "nowhere"], None, "nowhere"),
+        (["--device", "nowhere"], None, "--device is nowhere: want a device of torch here"),
+        (["--mask-id", "99"], None, "--mask-id is 99: want ids in 0.."),
         (["--cfg-scale", "1"], None, "--cfg-scale is 1.0: want 0 where nothing is outside the regions"),
     ],
 )

@@ -9,7 +9,7 @@ from mdmjax._errors import InvalidInputError
 from mdmjax.decoders.orders import left_to_right
 from mdmjax.decoders.ranked import ConfidenceThreshold
 from mdmjax.decoders.reveal import Reveal
-from mdmjax.denoisers.external import External
+from mdmjax.denoisers.infilling import Infilling
 from mdmjax.laws.likelihood import decoder_paths
 from mdmjax.schedules.schedule import Schedule
 from mdmjax.studies.judged import externals
@@ -64,7 +64,7 @@ PROMPTS = [[0, 2, 2, 3, 4], [0, 6, 5, 2, 4], [0, 3, 3, 6, 1]]
 )
 def test_the_likelihood_of_anybodys_model_is_that_of_a_loop(data, regions, one):
     denoiser, symbols = externals(measurable(data, regions))
-    assert isinstance(denoiser, External) == one
+    assert isinstance(denoiser, Infilling) == one
     decoder = Reveal(ConfidenceThreshold(0.4))
     (paths,) = decoder_paths(jax.random.key(0), denoiser, [decoder], symbols, batch=2)
     for row, frame, region in zip(range(3), np.array(data), np.array(regions, bool), strict=True):

@@ -7,7 +7,7 @@ import pytest
 
 import mdmjax as mj
 from mdmjax._errors import InvalidInputError
-from mdmjax.denoisers.external import External
+from mdmjax.denoisers.infilling import Infilling
 
 JOINT = mj.Joint(jnp.asarray(np.random.default_rng(0).dirichlet(np.full(27, 0.5)).reshape(3, 3, 3)))
 IDS = np.array([1, 4, 6])
@@ -40,7 +40,7 @@ def host(shift, kind, calls):
 @pytest.mark.parametrize("kind", ["numpy", "torch"])
 def test_it_is_the_oracle_that_it_wraps(shift, kind):
     calls, how = [], {"vocabulary": 8, "mask_id": 5, "forbidden": (0, 2, 3, 7), "shift": shift}
-    model = External(host(shift, kind, calls), [0, 5, 5, 5, 7], [1, 2, 3], **how)
+    model = Infilling(host(shift, kind, calls), [0, 5, 5, 5, 7], [1, 2, 3], **how)
     assert (model.n, model.q) == (3, 3)
     assert np.searchsorted(model.symbols, [6, 1, 4]).tolist() == [2, 0, 1]
     states = jnp.array([[3, 3, 3], [0, 3, 2], [3, 1, 1], [2, 2, 2]])
@@ -51,7 +51,7 @@ def test_it_is_the_oracle_that_it_wraps(shift, kind):
 
 def test_decoders_run_it_and_laws_are_exact():
     calls, how = [], {"vocabulary": 8, "mask_id": 5, "forbidden": (0, 2, 3, 7)}
-    model = External(host(0, "numpy", calls), [0, 5, 5, 5, 7], [1, 2, 3], **how)
+    model = Infilling(host(0, "numpy", calls), [0, 5, 5, 5, 7], [1, 2, 3], **how)
     decoder = mj.Reveal(mj.ConfidenceThreshold(0.6))
     law = mj.exact_law(model, decoder)
     assert mj.total_variation(law, mj.exact_law(mj.Oracle(JOINT), decoder)) < 1e-12
@@ -63,4 +63,4 @@ def test_decoders_run_it_and_laws_are_exact():
 @pytest.mark.parametrize(("mask_id", "forbidden", "name"), [(8, (), "mask_id"), (0, (9,), "forbidden")])
 def test_ids_outside_the_vocabulary_are_refused(mask_id, forbidden, name):
     with pytest.raises(InvalidInputError, match=f"{name} is [89]: want an id in 0..7"):
-        External(lambda ids: ids, [0, 1], [0], vocabulary=8, mask_id=mask_id, forbidden=forbidden)
+        Infilling(lambda ids: ids, [0, 1], [0], vocabulary=8, mask_id=mask_id, forbidden=forbidden)
