@@ -11,7 +11,7 @@ number of steps, more blocks than planned, a `threshold` that a probability can 
 the count), `editing_threshold` (it writes tokens again), and uniform corruption (no mask token).
 """
 
-from .shared import PLAN, check_equal, check_parameters, counts_of, plan_of_length, steps_of
+from .shared import PLAN, begin, check_equal, check_parameters, counts_of, plan_of_length, steps_of
 
 
 def planned(scheduler):
@@ -35,6 +35,7 @@ def subclass(base):
     class PlannedBlockRefinementScheduler(base):
         def set_timesteps(self, num_inference_steps, device=None, block_length=None):
             length = block_length or self.config.block_length
+            begin(None)
             self.plans, self.block = block_plans(length), -1
             check_equal("num_inference_steps", num_inference_steps, steps_of(self.plans))
             super().set_timesteps(num_inference_steps, device=device, block_length=length)

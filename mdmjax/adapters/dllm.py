@@ -9,7 +9,8 @@ block ends early. Rows to infill may have fewer masks than the plan, each row wi
 prediction is for random order: MDLMSampler's `remasking="random"`. Its default, "low_confidence", and every
 `alg` of DreamSampler run the same counts in another order; `mdmjax likelihood` gives the number for those.
 Refused: another length, block size or number of steps, `stochastic_transfer` (random counts), masks in
-the prompt, and functions of other parameters.
+the prompt, and functions of other parameters. A plan for several models takes
+`dllm_adapter.Models(large, small)` as the sampler's model.
 """
 
 import sys
@@ -17,6 +18,7 @@ import sys
 from .shared import (
     PLAN,
     arguments_of,
+    begin,
     check_equal,
     check_parameters,
     planned_lengths,
@@ -48,6 +50,7 @@ def planned(function, default, plans_for):
         config = given.get("config") or default()
         setting = lambda name: given.get(name, getattr(config, name, None))
         check_equal("stochastic_transfer", bool(setting("stochastic_transfer")), False)
+        begin(self.model)
         plans = plans_for(self, given["inputs"], setting)
         check_equal("steps", setting("steps"), len(plans) * steps_of(plans))
         waiting[:] = plans

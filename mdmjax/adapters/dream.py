@@ -14,7 +14,7 @@ not Dream's. A hook that writes tokens or masks changes the counts, which nobody
 
 import sys
 
-from .shared import PLAN, arguments_of, check_equal, check_parameters, counts_of, replace, the_plan
+from .shared import PLAN, arguments_of, begin, check_equal, check_parameters, counts_of, replace, the_plan
 
 
 def install(model, length=None):
@@ -31,6 +31,7 @@ def planned(sample, length):
     module = sys.modules[sample.__module__]
 
     def run(*args, **kwargs):
+        begin(None)
         given = arguments_of(sample, args, kwargs)
         config, x = given["generation_config"], given["input_ids"]
         if config.alg == "origin":

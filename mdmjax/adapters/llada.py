@@ -8,11 +8,13 @@
 prediction is for random order: `remasking="random"`. The default, "low_confidence", runs the same counts in
 another order, and `mdmjax likelihood` gives the number for that one. A shorter block of LLaDA still pays
 its calls; Fast-dLLM ends it. Refused: another length, block length or number of steps, `threshold` and
-`factor` (counts are not looked at then), masks in the prompt, and functions of other parameters.
+`factor` (counts are not looked at then), masks in the prompt, and functions of other parameters. A plan for
+several models takes `llada_adapter.Models(large, small)` as the model, without a cache.
 """
 
 from .shared import (
     arguments_of,
+    begin,
     check_equal,
     check_parameters,
     plans_of_blocks,
@@ -42,6 +44,7 @@ def planned(generate):
         given = arguments_of(generate, args, kwargs)
         plans = plans_of_blocks(given["gen_length"], given["block_length"])
         check_equal("steps", given["steps"], len(plans) * steps_of(plans))
+        begin(None if "cache" in generate.__name__ else given["model"])
         for name in ("threshold", "factor"):
             check_equal(name, given.get(name), None)
         if bool((given["prompt"] == given["mask_id"]).any()):

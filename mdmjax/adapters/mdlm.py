@@ -17,7 +17,7 @@ noise other than loglinear, another parameterization than "subs", and samplers w
 import inspect
 import math
 
-from .shared import check_equal, check_parameters, replace, the_plan
+from .shared import begin, check_equal, check_parameters, replace, the_plan
 
 
 def install(model, length=None):
@@ -61,6 +61,7 @@ def planned(plan):
     def run(self, num_steps=None, eps=1e-5):
         import torch
 
+        begin(None)
         check_settings(self, plan, num_steps)
         x = self._sample_prior(self.config.loader.eval_batch_size, plan["n"]).to(self.device)
         times = torch.tensor(masked_shares(plan["counts"]), device=self.device)

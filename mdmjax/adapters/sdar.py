@@ -13,7 +13,7 @@ number of blocks or of steps, and the strategies that do not look at counts ("lo
 default, and "entropy_bounded").
 """
 
-from .shared import PLAN, arguments_of, check_equal, check_parameters, counts_of, plans_of_blocks, replace, steps_of
+from .shared import PLAN, arguments_of, begin, check_equal, check_parameters, counts_of, plans_of_blocks, replace, steps_of
 
 FIXED = ("low_confidence_static", "sequential")
 
@@ -31,6 +31,7 @@ def planned(generate):
     """The generator, which checks its call and opens the counts of its blocks."""
 
     def run(*args, **kwargs):
+        begin(None)
         given = arguments_of(generate, args, kwargs)
         strategy, length = given["remasking_strategy"], given["block_length"]
         if strategy not in FIXED:

@@ -6,6 +6,7 @@ import inspect
 # PLAN: written by mdmjax
 PLAN = {
     "order": "random",
+    "models": [1, 0],
     "lengths": [{"n": 8, "counts": [3, 5], "by_masks": {2: [1, 1]}}],
     "block_length": 4,
     "every_block": False,
@@ -80,6 +81,43 @@ def rows_of_counts(plan, masks, width=0):
 def steps_of(plans):
     """The steps of the longest plan."""
     return max(len(plan["counts"]) for plan in plans)
+
+
+class Models:
+    """Several models in the place of one: each step is taken by the one that the plan names, 0 the first.
+
+        models = Models(large, small)
+
+    It is called as they are, once a step; attributes are those of the first.
+    """
+
+    def __init__(self, *models):
+        """In the order in which they were given to mdmjax."""
+        if len(models) <= max(PLAN["models"], default=0):
+            raise ValueError(f"this plan is for {max(PLAN['models'], default=0) + 1} models: give as many")
+        self.models, self.step = models, 0
+
+    def __call__(self, *args, **kwargs):
+        """The call of the model whose step it is."""
+        model = self.models[PLAN["models"][self.step]]
+        self.step += 1
+        return model(*args, **kwargs)
+
+    def __getattr__(self, name):
+        """What the first model has."""
+        return getattr(self.models[0], name)
+
+
+def begin(model):
+    """Before a generation: refuse one model where the plan is for several, and go back to the first step."""
+    if isinstance(model, Models):
+        model.step = 0
+    elif PLAN["models"]:
+        number = max(PLAN["models"]) + 1
+        raise ValueError(
+            f"this plan is for {number} models, which take the steps {PLAN['models']}: give Models(...) in the place "
+            f"of one, where this sampler calls its model once a step and keeps no cache"
+        )
 
 
 def check_equal(name, value, wanted):

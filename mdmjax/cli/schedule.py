@@ -29,6 +29,9 @@ def run(parsed: Parsed) -> None:
     if repetitions < 2:
         refuse("repetitions", repetitions, "an integer >= 2", "20 or more give steady gains")
     if options.get("with") or options.get("budget"):
+        for name in ("infill", "lengths", "block_length"):
+            if values[name] is not None:
+                refuse(name.replace("_", "-"), values[name], "not given with --with", "the models share one plan")
         assigned.run(values, chosen, key)
         return
     means = None

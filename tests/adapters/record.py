@@ -322,6 +322,41 @@ def bernoulli(path):
     return run, cases_of.random_plan
 
 
+def maskgit(path):
+    """The loop runs in Python (`jax.disable_jit`), so that the model sees the masks of each step."""
+    import dataclasses
+
+    import jax
+    import jax.numpy as jnp
+
+    flax = types.ModuleType("flax")  # no more than what it needs of it
+    flax.struct = types.SimpleNamespace(dataclass=dataclasses.dataclass)
+    sys.modules["flax"] = flax
+    jnp.DeviceArray = jax.Array  # its name then
+    sys.path.insert(0, str(path))
+    decode = importlib.import_module("maskgit.libml.parallel_decode")
+
+    def run(plan, rng):
+        module, seen = cases_of.load("maskgit_adapter.py", plan), []
+        module.install(decode)
+        n, rows = plan.schedule.n, int(rng.integers(1, 4))
+        inputs = np.concatenate([np.zeros((rows, 2), int), np.full((rows, n), MASK)], axis=1)
+
+        def logits(x):
+            seen.append(np.asarray(x))
+            found = rng.normal(size=(*x.shape, VOCABULARY))
+            found[..., MASK] = -np.inf
+            return jnp.asarray(found)
+
+        with jax.disable_jit():
+            call = {"num_iter": plan.schedule.steps}
+            last = decode.decode(jnp.asarray(inputs), jax.random.key(0), logits, MASK, **call)[:, -1]
+        left = np.array([(x == MASK).sum(1) for x in [*seen, np.asarray(last)]])
+        return {**call, "rows": rows}, (left[:-1] - left[1:]).T.tolist()
+
+    return run, cases_of.random_plan
+
+
 SAMPLERS = {
     "llada": (llada, "ML-GSAI/LLaDA"),
     "fast_dllm": (fast_dllm, "NVlabs/Fast-dLLM"),
@@ -329,6 +364,7 @@ SAMPLERS = {
     "dream": (dream, "ZHZisZZ/dllm"),
     "sdar": (sdar, "JetAstra/SDAR"),
     "block_refinement": (block_refinement, "huggingface/diffusers"),
+    "maskgit": (maskgit, "google-research/maskgit"),
     "mdlm": (bernoulli, "kuleshov-group/mdlm"),
     "remdm": (bernoulli, "kuleshov-group/remdm"),
 }
