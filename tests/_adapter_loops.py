@@ -109,7 +109,9 @@ def dllm_module():
                     mask_index=x[:, window] == MASK, steps=-(-config.steps // number), scheduler=None,
                     stochastic=config.stochastic_transfer,
                 )  # fmt: skip
-                found += [reveal(x, counts[:, i], window.start, window.stop) for i in range(counts.shape[1])]
+                found += [
+                    reveal(x, counts[:, i], window.start, window.stop) for i in range(counts.shape[1])
+                ]
             return x, found
 
     def get_num_transfer_tokens(mask_index, steps, scheduler, stochastic=False):

@@ -1,8 +1,7 @@
 """A plan for dLLM's `MDLMSampler` and `DreamSampler`: `sample` and `infill`.
 
-    import dllm_adapter
-    dllm_adapter.install(MDLMSampler)
-    sampler.sample(inputs, MDLMSamplerConfig(steps=..., max_new_tokens=..., block_size=..., remasking="random"))
+    import dllm_adapter dllm_adapter.install(MDLMSampler) sampler.sample(inputs,
+    MDLMSamplerConfig(steps=..., max_new_tokens=..., block_size=..., remasking="random"))
 
 `steps` are those of the plan, or for several blocks those of the longest block times the blocks; a shorter
 block ends early. Rows to infill may have fewer masks than the plan, each row with a plan of its own. The
@@ -38,7 +37,11 @@ def install(sampler, length=None):
     check_parameters(module.get_num_transfer_tokens, "mask_index", "steps", "scheduler", "stochastic")
     default = getattr(module, f"{sampler.__name__}Config")
     replace(sampler, "sample", lambda sample: planned(sample, default, sample_plans))
-    replace(sampler, "infill", lambda infill: planned(infill, default, lambda *call: infill_plans(*call, length)))
+    replace(
+        sampler,
+        "infill",
+        lambda infill: planned(infill, default, lambda *call: infill_plans(*call, length)),
+    )
     module.get_num_transfer_tokens = get_num_transfer_tokens
 
 
@@ -66,7 +69,9 @@ def sample_plans(sampler, inputs, setting):
     """The plans for tokens that are written after prompts."""
     mask = sampler.tokenizer.mask_token_id
     if any(mask in list(map(int, prompt)) for prompt in inputs):
-        raise ValueError("a prompt has masks, which this sampler fills as part of the first block: fill them")
+        raise ValueError(
+            "a prompt has masks, which this sampler fills as part of the first block: fill them"
+        )
     length = setting("max_new_tokens") or setting("max_length") - max(map(len, inputs))
     return plans_of_blocks(length, setting("block_size") or length)
 

@@ -35,11 +35,15 @@ def planned(sample, length):
         given = arguments_of(sample, args, kwargs)
         config, x = given["generation_config"], given["input_ids"]
         if config.alg == "origin":
-            raise ValueError('alg is "origin", which draws random counts: set "maskgit_plus", "entropy" or "topk_margin"')
+            raise ValueError(
+                'alg is "origin", which draws random counts: set "maskgit_plus", "entropy" or "topk_margin"'
+            )
         new = config.max_length - x.shape[1]
         masks = {new + masked for masked in (x == config.mask_token_id).sum(dim=1).tolist()}
         if len(masks) > 1:
-            raise ValueError(f"rows have {sorted(masks)} masks, of which Dream takes the mean: call it once for each number")
+            raise ValueError(
+                f"rows have {sorted(masks)} masks, of which Dream takes the mean: call it for each number"
+            )
         number = masks.pop()
         planned = [plan for plan in PLAN["lengths"] if length is None and plan["n"] == number]
         counts = counts_of(planned[0] if planned else the_plan(length), number)
@@ -73,5 +77,6 @@ class TimesOf:
         return getattr(self._torch, name)
 
     def linspace(self, start, end, steps, **options):
+        """The times of the plan."""
         check_equal("the number of times", steps, len(self._counts) + 1)
         return self._torch.tensor(times(self._counts), **options)

@@ -48,7 +48,9 @@ def planned(generate):
         for name in ("threshold", "factor"):
             check_equal(name, given.get(name), None)
         if bool((given["prompt"] == given["mask_id"]).any()):
-            raise ValueError("the prompt has masks, which this sampler fills as part of the first block: fill them")
+            raise ValueError(
+                "the prompt has masks, which this sampler fills as part of the first block: fill them"
+            )
         waiting[:] = plans
         try:
             return generate(*args, **kwargs)
@@ -63,7 +65,9 @@ def get_num_transfer_tokens(mask_index, steps):
     import torch
 
     if not waiting:
-        raise ValueError("no plan is open: after install(module) call module.generate, not one imported before")
+        raise ValueError(
+            "no plan is open: after install(module) call module.generate, not one imported before"
+        )
     # One step more, of no token: with a cache Fast-dLLM makes a second call in a block of one step.
     rows = rows_of_counts(waiting.pop(0), mask_index.sum(dim=1).tolist(), steps + 1)
     return torch.tensor(rows, dtype=torch.int64, device=mask_index.device)

@@ -6,12 +6,12 @@
     parallel_decode.decode(..., num_iter=...)
 
 `num_iter` are the steps of the plan. With levels of codebooks a block of the plan is a level, and
-`level_share(level)` goes where a loop takes a schedule: it maps the share of that level's steps that are done
-to the share that stays masked, a half of a token above the plan, so that a loop which cuts the number of masks
-to an integer leaves the plan's. Loop over `range(level_steps(level))`. The order is by confidence with noise;
-the prediction, for random order, is not for it (`mdmjax likelihood` gives that number). Refused: another
-`num_iter` or number of masks, `start_iter`, and functions of other parameters. Inside `jit` the masks cannot be
-counted, and are not.
+`level_share(level)` goes where a loop takes a schedule: it maps the share of that level's steps that are
+done to the share that stays masked, a half of a token above the plan, so that a loop which cuts the number
+of masks to an integer leaves the plan's. Loop over `range(level_steps(level))`. The order is by confidence
+with noise; the prediction, for random order, is not for it (`mdmjax likelihood` gives that number).
+Refused: another `num_iter` or number of masks, `start_iter`, and functions of other parameters. Inside
+`jit` the masks cannot be counted, and are not.
 """
 
 import types
@@ -51,7 +51,9 @@ def level_plan(level):
     """The plan of a level, 0 the first."""
     levels = PLAN["blocks"] or PLAN["lengths"]
     if level >= len(levels) and not PLAN["every_block"]:
-        raise ValueError(f"level is {level}: this plan is for {len(levels)} levels, set level to 0..{len(levels) - 1}")
+        raise ValueError(
+            f"level is {level}: this plan is for {len(levels)} levels, set level to 0..{len(levels) - 1}"
+        )
     return levels[min(level, len(levels) - 1)]
 
 

@@ -5,13 +5,13 @@
     model.restore_model_and_sample(num_steps=...)
 
 Both draw for every masked token whether it is revealed, so that the counts are random: that of a step is
-binomial, of mean `c`, the plan's count, and variance `c (1 - c / n)` (a token is revealed in this step with
-probability c / n). `spread()` lists the standard deviations, 2.7 for 8 of 128. The order is random, as in the
-prediction, which is for the counts as they are planned. Of ReMDM's samplers, those that mask tokens again
-keep the share of masks in the mean; the prediction is for "mdlm", which does not. The last step reveals
-all that is left, so that no call is spent on removing noise. Refused: another length or number of steps,
-noise other than loglinear, another parameterization than "subs", and samplers with times of their own
-("analytic", "remdm-loop", `dfm`).
+binomial, of mean `c`, the plan's count, and variance `c (1 - c / n)` (a token is revealed in this step
+with probability c / n). `spread()` lists the standard deviations, 2.7 for 8 of 128. The order is random,
+as in the prediction, which is for the counts as they are planned. Of ReMDM's samplers, those that mask
+tokens again keep the share of masks in the mean; the prediction is for "mdlm", which does not. The last
+step reveals all that is left, so that no call is spent on removing noise. Refused: another length or
+number of steps, noise other than loglinear, another parameterization than "subs", and samplers with times
+of their own ("analytic", "remdm-loop", `dfm`).
 """
 
 import inspect
@@ -52,7 +52,9 @@ def check_settings(model, plan, num_steps):
     if model.sampler not in ("ddpm", "ddpm_cache"):
         raise ValueError(f"sampling.predictor is {model.sampler}: set ddpm_cache or ddpm")
     if getattr(config.sampling, "dfm", False) or getattr(config.sampling, "sampler", "") == "remdm-loop":
-        raise ValueError('this sampler has times of its own: set sampling.sampler to "mdlm" and sampling.dfm to False')
+        raise ValueError(
+            'this sampler has times of its own: set sampling.sampler to "mdlm" and sampling.dfm to False'
+        )
 
 
 def planned(plan):
@@ -67,7 +69,9 @@ def planned(plan):
         times = torch.tensor(masked_shares(plan["counts"]), device=self.device)
         confidence = torch.full(x.shape, -math.inf, dtype=torch.bfloat16, device=self.device)
         cache, update = None, self._ddpm_caching_update
-        with_confidence = "conf" in inspect.signature(update).parameters  # ReMDM's takes it, and gives it back
+        with_confidence = (
+            "conf" in inspect.signature(update).parameters
+        )  # ReMDM's takes it, and gives it back
         for t, s in zip(times[:-1], times[1:], strict=True):
             column = t.expand(x.shape[0], 1)
             if self.sampler == "ddpm":

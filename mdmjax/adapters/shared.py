@@ -10,7 +10,10 @@ PLAN = {
     "lengths": [{"n": 8, "counts": [3, 5], "by_masks": {2: [1, 1]}}],
     "block_length": 4,
     "every_block": False,
-    "blocks": [{"n": 4, "counts": [1, 3], "by_masks": {}}, {"n": 4, "counts": [2, 2], "by_masks": {2: [1, 1]}}],
+    "blocks": [
+        {"n": 4, "counts": [1, 3], "by_masks": {}},
+        {"n": 4, "counts": [2, 2], "by_masks": {2: [1, 1]}},
+    ],
 }
 # end of PLAN
 
@@ -41,7 +44,9 @@ def the_plan(length=None):
     if length is not None:
         return plan_of_length(length)
     if len(PLAN["lengths"]) != 1:
-        raise ValueError(f"this plan is for {planned_lengths()}: give length, or export a plan for one length")
+        raise ValueError(
+            f"this plan is for {planned_lengths()}: give length, or export a plan for one length"
+        )
     return PLAN["lengths"][0]
 
 
@@ -53,8 +58,8 @@ def plans_of_blocks(length, block_length):
     blocks = PLAN["blocks"] * (number if PLAN["every_block"] else 1)
     if block_length != PLAN["block_length"] or len(blocks) != number:
         raise ValueError(
-            f"this plan is for {planned_lengths()}, not for {number} blocks of {block_length}: set that, or export "
-            f"a plan with --block-length {block_length}"
+            f"this plan is for {planned_lengths()}, not for {number} blocks of {block_length}: set "
+            f"that, or export a plan with --block-length {block_length}"
         )
     return blocks
 
@@ -65,8 +70,8 @@ def counts_of(plan, masks):
         return plan["counts"]
     if masks and masks not in plan["by_masks"]:
         raise ValueError(
-            f"this plan is for {plan['n']} masks, not for a row of {masks}: mask {plan['n']}, or export plans for "
-            f"rows of a length of {plan['n']} with --infill {masks}"
+            f"this plan is for {plan['n']} masks, not for a row of {masks}: mask {plan['n']}, or export "
+            f"plans for rows of a length of {plan['n']} with --infill {masks}"
         )
     return plan["by_masks"][masks] if masks else []
 
@@ -109,14 +114,14 @@ class Models:
 
 
 def begin(model):
-    """Before a generation: refuse one model where the plan is for several, and go back to the first step."""
+    """Before a generation: the first step again; one model is refused where the plan is for several."""
     if isinstance(model, Models):
         model.step = 0
     elif PLAN["models"]:
         number = max(PLAN["models"]) + 1
         raise ValueError(
-            f"this plan is for {number} models, which take the steps {PLAN['models']}: give Models(...) in the place "
-            f"of one, where this sampler calls its model once a step and keeps no cache"
+            f"this plan is for {number} models, which take the steps {PLAN['models']}: give Models(...) in "
+            f"the place of one, where a sampler calls its model once a step and keeps no cache"
         )
 
 
@@ -131,8 +136,8 @@ def check_parameters(function, *names):
     found = tuple(inspect.signature(function).parameters)
     if found != names:
         raise ValueError(
-            f"this adapter is for {function.__name__}({', '.join(names)}), not ({', '.join(found)}): it needs the "
-            f"sampler that it was written for"
+            f"this adapter is for {function.__name__}({', '.join(names)}), not ({', '.join(found)}): it "
+            f"needs the sampler that it was written for"
         )
 
 

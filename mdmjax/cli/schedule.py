@@ -31,7 +31,12 @@ def run(parsed: Parsed) -> None:
     if options.get("with") or options.get("budget"):
         for name in ("infill", "lengths", "block_length"):
             if values[name] is not None:
-                refuse(name.replace("_", "-"), values[name], "not given with --with", "the models share one plan")
+                refuse(
+                    name.replace("_", "-"),
+                    values[name],
+                    "not given with --with",
+                    "the models share one plan",
+                )
         assigned.run(values, chosen, key)
         return
     means = None
@@ -69,9 +74,13 @@ def check(values: dict[str, Any]) -> None:
         refuse("epsilon", epsilon, "a positive number of nats")
     for name in ("infill", "lengths", "block_length"):
         if values[name] is not None and not values["export"]:
-            refuse(name.replace("_", "-"), values[name], "--export DIR beside it", "it says what is exported")
+            refuse(
+                name.replace("_", "-"), values[name], "--export DIR beside it", "it says what is exported"
+            )
     if values["block_length"] is not None and values["lengths"] is not None:
-        refuse("block-length, lengths", f"{values['block_length']}, {values['lengths']}", "only one of the two")
+        refuse(
+            "block-length, lengths", f"{values['block_length']}, {values['lengths']}", "only one of the two"
+        )
     for name in ("infill", "lengths"):
         _numbers(name, values[name])
     if values["export"]:
@@ -142,15 +151,15 @@ COMMAND = Command(
             "block-length",
             int,
             None,
-            "Exported for a sampler that finishes blocks of this length: a plan for each block, or for every one "
-            "where it is n.",
+            "Exported for a sampler that finishes blocks of this length: a plan for each block, or for "
+            "every one where it is n.",
         ),
         Option(
             "infill",
             str,
             None,
-            "Exported too: plans of rows with so many masks, from the tail of the curve. All below n if they "
-            "are few.",
+            "Exported too: plans of rows with so many masks, from the tail of the curve. All below n if "
+            "they are few.",
             "M1,M2,...",
         ),
         Option("lengths", str, None, "Exported too: other lengths, each of its own curve.", "N1,N2,..."),

@@ -18,7 +18,7 @@ import safetensors
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from .._errors import InvalidInputError, check_bytes, readable_bytes, refuse, shown
-from ..denoisers.layouts import EMBEDDINGS, Layout, layout_of, pretrained_config
+from ..denoisers.layouts import EMBEDDINGS, layout_of, pretrained_config
 from ..denoisers.transformer import Transformer, TransformerConfig
 from .arrays import read_text, reading
 

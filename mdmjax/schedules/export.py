@@ -45,7 +45,13 @@ def to_json_dict(plan: Plan | Schedule, metadata: Mapping[str, Any]) -> dict[str
     [1.0, 0.75, 0.0]
     """
     plan = plan if isinstance(plan, Plan) else Plan(plan)
-    found = {"schema": SCHEMA, "version": VERSION, **_fields(plan.schedule), "order": "random", **_rows(plan)}
+    found = {
+        "schema": SCHEMA,
+        "version": VERSION,
+        **_fields(plan.schedule),
+        "order": "random",
+        **_rows(plan),
+    }
     if plan.blocks:
         found |= {"block_length": plan.block_length, "every_block": plan.every_block}
         found["blocks"] = [_entry(block) for block in plan.blocks]

@@ -11,8 +11,8 @@ from .report import four_decimals, run_lengths
 from .table import Column, Part, Table
 
 BLOCKS = (
-    "The plan of a block is the best on its stretch of the curve, with the blocks before it revealed, as if "
-    "these were random positions: only a curve that is measured by blocks knows what they tell."
+    "The plan of a block is the best on its stretch of the curve, with the blocks before it revealed, as "
+    "if these were random positions: only a curve that is measured by blocks knows what they tell."
 )
 
 
@@ -45,7 +45,7 @@ def plan_study(
 
 
 def plan_json(plan: Plan, whole: Mapping[str, Any], lengths: Mapping[str, Any]) -> dict[str, Any]:
-    """The plan as a report has it: the entry of its schedule, where that is by blocks, and of other lengths."""
+    """The plan as a report has it; `whole` is the entry of a schedule by blocks."""
     rows = {str(m): plan.by_masks[m].counts for m in sorted(plan.by_masks)}
     found: dict[str, Any] = {"by_masks": rows, "lengths": lengths}
     if plan.blocks:
@@ -65,7 +65,9 @@ def plan_parts(found: dict[str, Any], key: str, unit: str) -> list[Part]:
         if found["every_block"]:
             rows = [(f"every block of {length}", score, run_lengths(found["counts"]))]
         else:
-            rows = [(f"block {b} of {length}", "", run_lengths(c)) for b, c in enumerate(found["blocks"], 1)]
+            rows = [
+                (f"block {b} of {length}", "", run_lengths(c)) for b, c in enumerate(found["blocks"], 1)
+            ]
             rows.append(("all blocks", score, run_lengths(found["counts"])))
     columns = [
         Column("exported", 0, justify="left"),
@@ -77,6 +79,10 @@ def plan_parts(found: dict[str, Any], key: str, unit: str) -> list[Part]:
         parts.append(BLOCKS)
     masks = list(found["by_masks"])
     if masks:
-        which = f"{masks[0]} masks" if len(masks) == 1 else f"{masks[0]} to {masks[-1]} masks ({len(masks)} plans)"
+        which = (
+            f"{masks[0]} masks"
+            if len(masks) == 1
+            else f"{masks[0]} to {masks[-1]} masks ({len(masks)} plans)"
+        )
         parts.append(f"Rows of {which} are exported too, each from the tail of this curve.")
     return parts

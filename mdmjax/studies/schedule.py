@@ -72,7 +72,9 @@ class ScheduleReport(AbstractReport):
     def beyond(self, schedule: Schedule, less: Schedule | None = None) -> tuple[float, float]:
         """How far below and above its NLL (less another's) can be, for losses in the curve's `bracket`."""
         weights = schedule.weights - (0 if less is None else less.weights)
-        return self.curve.beyond(weights, self.subject.q) if isinstance(self.curve, LossCurve) else (0.0, 0.0)
+        return (
+            self.curve.beyond(weights, self.subject.q) if isinstance(self.curve, LossCurve) else (0.0, 0.0)
+        )
 
     def entry(self, schedule: Schedule) -> dict[str, Any]:
         """A schedule with its cost, for JSON."""

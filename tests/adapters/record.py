@@ -13,10 +13,10 @@ import pathlib
 import sys
 import types
 
+import _adapter_cases as cases_of
 import numpy as np
 import torch
 
-import _adapter_cases as cases_of
 from mdmjax.adapters.source import plan_literal
 
 HERE = pathlib.Path(__file__).parent / "fixtures"
@@ -88,7 +88,9 @@ def llada(path):
 def fast_dllm(path):
     classes = types.SimpleNamespace(LLaDAModelLM=None)
     generate = load(
-        pathlib.Path(path) / "llada" / "generate.py", "generate", model=types.ModuleType("model"),
+        pathlib.Path(path) / "llada" / "generate.py",
+        "generate",
+        model=types.ModuleType("model"),
         model__modeling_llada=classes,
     )
     real = generate.get_transfer_index
@@ -114,8 +116,15 @@ def fast_dllm(path):
 
 def dllm_samplers(path):
     sys.path.insert(0, str(path))
-    packages = ("dllm", "dllm.core", "dllm.core.samplers", "dllm.core.schedulers", "dllm.pipelines",
-                "dllm.pipelines.dream", "dllm.pipelines.dream.models")
+    packages = (
+        "dllm",
+        "dllm.core",
+        "dllm.core.samplers",
+        "dllm.core.schedulers",
+        "dllm.pipelines",
+        "dllm.pipelines.dream",
+        "dllm.pipelines.dream.models",
+    )
     for name in packages:  # without the imports of their __init__ files
         package = types.ModuleType(name)
         package.__path__ = [str(pathlib.Path(path, *name.split(".")))]
@@ -143,7 +152,10 @@ def dllm(path):
         steps, n = len(blocks) * max(block.steps for block in blocks), plan.schedule.n
         settings = {"steps": steps, "return_dict": True}
         if which == "MDLMSampler":
-            settings |= {"block_size": plan.block_length or n, "remasking": ("low_confidence", "random")[rng.integers(2)]}
+            settings |= {
+                "block_size": plan.block_length or n,
+                "remasking": ("low_confidence", "random")[rng.integers(2)],
+            }
         else:
             settings |= {"alg": ("maskgit_plus", "entropy", "topk_margin")[rng.integers(3)], "top_k": None}
         infilled = not plan.blocks and rng.random() < 0.6
@@ -168,7 +180,9 @@ def dllm(path):
 
 def dream(path):
     """Dream's own `_sample`, of which dLLM has a copy; the class that it is a mixin of is a stand-in."""
-    utils = load(pathlib.Path(path) / "dllm/pipelines/dream/models/generation_utils.py", "dream_generation_utils")
+    utils = load(
+        pathlib.Path(path) / "dllm/pipelines/dream/models/generation_utils.py", "dream_generation_utils"
+    )
 
     class Dream(utils.DreamGenerationMixin):
         device = torch.device("cpu")
@@ -190,8 +204,13 @@ def dream(path):
         for row in prompt:
             row[torch.from_numpy(rng.permutation(2 + inside)[:inside])] = MASK
         settings = utils.DreamGenerationConfig(
-            **config, mask_token_id=MASK, max_length=prompt.shape[1] + masks - inside, eps=1e-3,
-            output_history=True, return_dict_in_generate=True, temperature=0.2,
+            **config,
+            mask_token_id=MASK,
+            max_length=prompt.shape[1] + masks - inside,
+            eps=1e-3,
+            output_history=True,
+            return_dict_in_generate=True,
+            temperature=0.2,
         )
         seen, keep = [], lambda step, x, logits: (seen.append(x.clone()), x)[1]
         Dream()._sample(prompt, None, settings, keep, lambda step, x, logits: logits)
@@ -204,7 +223,7 @@ def sdar(path):
     generate = load(pathlib.Path(path) / "generate.py", "sdar_generate")
 
     def run(plan, rng):
-        module, model, seen = cases_of.load("sdar_adapter.py", plan), Model(), []
+        module, model = cases_of.load("sdar_adapter.py", plan), Model()
         module.install(generate)
         length, number = plan.block_length, len(plan.blocks)
         prompt = int(rng.integers(0, 2 * length))
@@ -215,7 +234,7 @@ def sdar(path):
         x = generate.block_diffusion_generate(model, inputs, MASK, **call)
         assert not (x == MASK).any()
         assert (x[:, :prompt] == 0).all()
-        left = [int((x == MASK).sum()) for x in model.calls[bool(prompt // length):]]
+        left = [int((x == MASK).sum()) for x in model.calls[bool(prompt // length) :]]
         found = [a - b for a, b in zip(left, left[1:], strict=False) if a > b]
         return {**call, "prompt": prompt}, [found]
 
@@ -243,8 +262,15 @@ def block_refinement(path):
         call |= {"num_inference_steps": max(block.schedule.steps for block in plan.blocks)}
         inputs = torch.zeros(rows, prompt, dtype=torch.int64)
         x = pipe(
-            input_ids=inputs, **call, threshold=2.0, editing_threshold=None, mask_token_id=MASK, output_type="seq",
-            eos_early_stop=False, callback_on_step_end=keep, callback_on_step_end_tensor_inputs=["transfer_index"],
+            input_ids=inputs,
+            **call,
+            threshold=2.0,
+            editing_threshold=None,
+            mask_token_id=MASK,
+            output_type="seq",
+            eos_early_stop=False,
+            callback_on_step_end=keep,
+            callback_on_step_end_tensor_inputs=["transfer_index"],
         ).sequences
         assert not (x == MASK).any()
         found = np.array(found).T.tolist()
@@ -309,7 +335,9 @@ def bernoulli(path):
         predictor = ("ddpm", "ddpm_cache")[rng.integers(2)]
         sampling = {"steps": plan.schedule.steps, "predictor": predictor, "nucleus_p": 1.0, "dfm": False}
         config = space(
-            loader=space(eval_batch_size=400), model=space(length=plan.schedule.n), noise=space(type="loglinear"),
+            loader=space(eval_batch_size=400),
+            model=space(length=plan.schedule.n),
+            noise=space(type="loglinear"),
             sampling=space(**sampling, sampler="mdlm", eta=0.0),
         )
         model = Tiny(config)
@@ -330,7 +358,9 @@ def maskgit(path):
     import jax.numpy as jnp
 
     flax = types.ModuleType("flax")  # no more than what it needs of it
-    flax.struct = types.SimpleNamespace(dataclass=dataclasses.dataclass)
+    flax.struct = types.SimpleNamespace(
+        dataclass=lambda kind: jax.tree_util.register_dataclass(dataclasses.dataclass(kind))
+    )
     sys.modules["flax"] = flax
     jnp.DeviceArray = jax.Array  # its name then
     sys.path.insert(0, str(path))
@@ -339,7 +369,7 @@ def maskgit(path):
     def run(plan, rng):
         module, seen = cases_of.load("maskgit_adapter.py", plan), []
         module.install(decode)
-        n, rows = plan.schedule.n, int(rng.integers(1, 4))
+        n, rows = plan.schedule.n, 2
         inputs = np.concatenate([np.zeros((rows, 2), int), np.full((rows, n), MASK)], axis=1)
 
         def logits(x):
@@ -354,7 +384,10 @@ def maskgit(path):
         left = np.array([(x == MASK).sum(1) for x in [*seen, np.asarray(last)]])
         return {**call, "rows": rows}, (left[:-1] - left[1:]).T.tolist()
 
-    return run, cases_of.random_plan
+    def plan_of_few_shapes(rng):  # each is compiled, op by op
+        return cases_of.Plan(cases_of.cut(rng, *((16, 4), (40, 7))[rng.integers(2)]))
+
+    return run, plan_of_few_shapes
 
 
 SAMPLERS = {

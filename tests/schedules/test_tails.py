@@ -93,7 +93,9 @@ def test_the_plan_of_a_block_is_the_best_of_its_stretch():
     for first, block in zip((0, 4, 8), plan.blocks, strict=True):
         stretch = heights[first : first + 4]
         for masks, schedule in {4: block.schedule, **block.by_masks}.items():
-            assert cost(stretch, schedule.counts, 4 - masks) == pytest.approx(least(stretch, masks, min(2, masks)))
+            assert cost(stretch, schedule.counts, 4 - masks) == pytest.approx(
+                least(stretch, masks, min(2, masks))
+            )
 
 
 def test_a_curve_of_one_block_plans_every_block():
