@@ -58,32 +58,39 @@ def check_settings(model, plan, num_steps):
 
 
 def planned(plan):
-    """`_sample` over the times of the plan."""
+    """`_sample`, which checks its call, over the times of the plan."""
 
     def run(self, num_steps=None, eps=1e-5):
         import torch
 
         begin(None)
         check_settings(self, plan, num_steps)
-        x = self._sample_prior(self.config.loader.eval_batch_size, plan["n"]).to(self.device)
-        times = torch.tensor(masked_shares(plan["counts"]), device=self.device)
-        confidence = torch.full(x.shape, -math.inf, dtype=torch.bfloat16, device=self.device)
-        cache, update = None, self._ddpm_caching_update
-        with_confidence = (
-            "conf" in inspect.signature(update).parameters
-        )  # ReMDM's takes it, and gives it back
-        for t, s in zip(times[:-1], times[1:], strict=True):
-            column = t.expand(x.shape[0], 1)
-            if self.sampler == "ddpm":
-                x = self._ddpm_update(x, column, t - s)
-                continue
-            before = x
-            if with_confidence:
-                cache, x, confidence = update(x, column, t - s, p_x0=cache, conf=confidence)
-                continue
-            cache, x = update(x, column, t - s, p_x0=cache)
-            if self.time_conditioning or not torch.equal(x, before):
-                cache = None
-        return x
+        with torch.no_grad():
+            return walk(self, plan)
 
     return run
+
+
+def walk(model, plan):
+    """Tokens after the updates of the model between the times of the plan."""
+    import torch
+
+    x = model._sample_prior(model.config.loader.eval_batch_size, plan["n"]).to(model.device)
+    times = torch.tensor(masked_shares(plan["counts"]), device=model.device)
+    confidence = torch.full(x.shape, -math.inf, dtype=torch.bfloat16, device=model.device)
+    cache, update = None, model._ddpm_caching_update
+    remdm = (
+        "conf" in inspect.signature(update).parameters
+    )  # its update takes confidences, and gives them back
+    for t, s in zip(times[:-1], times[1:], strict=True):
+        column = t.expand(x.shape[0], 1)
+        before = x
+        if model.sampler == "ddpm":
+            x = model._ddpm_update(x, column, t - s)
+        elif remdm:
+            cache, x, confidence = update(x, column, t - s, p_x0=cache, conf=confidence)
+        else:
+            cache, x = update(x, column, t - s, p_x0=cache)
+            if model.time_conditioning or not torch.equal(x, before):
+                cache = None
+    return x

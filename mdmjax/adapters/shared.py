@@ -151,5 +151,8 @@ def arguments_of(function, args, kwargs):
 
 def replace(owner, name, around):
     """Put `around(function)` in the place of a function; doing it again changes nothing."""
-    function = inspect.unwrap(getattr(owner, name))
-    setattr(owner, name, functools.wraps(function)(around(function)))
+    function = getattr(owner, name)
+    function = getattr(function, "unplanned", function)
+    planned = functools.wraps(function)(around(function))
+    planned.unplanned = function  # with what decorates it, as torch.no_grad
+    setattr(owner, name, planned)

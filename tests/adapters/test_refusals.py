@@ -1,5 +1,6 @@
 """What would change the plan is refused by a line that says what to set."""
 
+import functools
 import sys
 import types
 
@@ -188,6 +189,23 @@ def test_nothing_is_left_open_after_an_error():
         of.generate(3, np.array([[0]]), **given)
     assert module.waiting == []
     assert of.generate(None, np.array([[0]]), **given)[1] == [[1], [3], [2], [2]]
+
+
+def test_what_decorates_a_sampler_stays():
+    """As torch.no_grad, whose function `inspect.unwrap` would pass by."""
+    of, module, entered = loops.llada_module(), load("llada_adapter.py", ONE), []
+    inner = of.generate
+
+    @functools.wraps(inner)
+    def decorated(*args, **kwargs):
+        entered.append(1)
+        return inner(*args, **kwargs)
+
+    of.generate = decorated
+    for _ in range(2):
+        module.install(of)
+        of.generate(None, np.array([[0]]), steps=2, gen_length=4, block_length=4)
+    assert entered == [1, 1]
 
 
 def test_each_step_is_taken_by_its_model():
