@@ -79,6 +79,6 @@ def share_of(plan):
             return shares[round(ratio * len(shares)) - 1]
         import jax.numpy as jnp
 
-        return jnp.asarray(shares)[jnp.round(ratio * len(shares)).astype(int) - 1]
+        return jnp.asarray(shares, ratio.dtype)[jnp.round(ratio * len(shares)).astype(int) - 1]
 
     return share

