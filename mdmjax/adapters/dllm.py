@@ -12,6 +12,7 @@ the prompt, and functions of other parameters. A plan for several models takes
 `dllm_adapter.Models(large, small)` as the sampler's model.
 """
 
+import functools
 import sys
 
 from .shared import (
@@ -37,12 +38,9 @@ def install(sampler, length=None):
     check_parameters(module.get_num_transfer_tokens, "mask_index", "steps", "scheduler", "stochastic")
     default = getattr(module, f"{sampler.__name__}Config")
     replace(sampler, "sample", lambda sample: planned(sample, default, sample_plans))
-    replace(
-        sampler,
-        "infill",
-        lambda infill: planned(infill, default, lambda *call: infill_plans(*call, length)),
-    )
-    module.get_num_transfer_tokens = get_num_transfer_tokens
+    plans_for = functools.partial(infill_plans, length=length)
+    replace(sampler, "infill", lambda infill: planned(infill, default, plans_for))
+    vars(module)["get_num_transfer_tokens"] = get_num_transfer_tokens
 
 
 def planned(function, default, plans_for):

@@ -154,5 +154,5 @@ def replace(owner, name, around):
     function = getattr(owner, name)
     function = getattr(function, "unplanned", function)
     planned = functools.wraps(function)(around(function))
-    planned.unplanned = function  # with what decorates it, as torch.no_grad
+    vars(planned)["unplanned"] = function  # with what decorates it, as torch.no_grad
     setattr(owner, name, planned)

@@ -64,4 +64,4 @@ def _entry(plan: Plan) -> dict[str, Any]:
 
 
 def _text(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return resources.files("mdmjax.adapters").joinpath(name).read_text(encoding="utf-8")

@@ -54,7 +54,7 @@ def run(parsed: Parsed) -> None:
         masks, others = _numbers("infill", values["infill"]), _lengths(chosen, values, report)
         report = report.with_plan(infill=masks, block_length=values["block_length"], lengths=others)
     write_picture(values["plot"], report)
-    if values["export"]:
+    if report.plan is not None:
         kept, found = ("source", "title", "method", "criterion", "expected_kl", "nll"), report.to_json()
         found |= found["plan"] if report.plan.blocks else {}
         export_schedule(values["export"], report.plan, {name: found[name] for name in kept})

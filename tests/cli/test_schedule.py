@@ -421,7 +421,7 @@ def test_an_export_has_rows_and_lengths(capsys, tmp_path):
     assert "for random order" in shown
 
 
-@pytest.mark.parametrize(("block", "blocks"), [("3", [[1, 2]] * 3), ("9", [[1, 1, 1, 1, 1, 4]])])
+@pytest.mark.parametrize(("block", "blocks"), [("3", [[1, 2]] * 3), ("9", [[1, 1, 1, 1, 2, 3]])])
 def test_an_export_of_blocks_says_what_it_costs(capsys, tmp_path, block, blocks):
     words = ("noisy-bit", "--n", "9", "--steps", "6", "--export", "out", "--block-length", block)
     result = run_json(capsys, *words)
@@ -488,8 +488,8 @@ MISTAKES = [
     ("permutation --n 8 --steps 3 --lengths 2", "--steps is 3: want an integer in 1..2"),
     ("block-hmm --steps 2 --lengths 4", "--lengths is 4: want n = "),
     (
-        "loss-curve good.csv --steps 2 --lengths 8",
-        "want n = 4 alone of loss-curve; measure a curve at that",
+        "loss-curve good.csv --steps 2 --lengths 6",
+        "want n = 8 alone of loss-curve; measure a curve at that",
     ),
     ("permutation --n 8 --steps 4 --block-length 3", "--block-length is 3: want a divisor of n = 8"),
     ("permutation --n 8 --steps 3 --block-length 4", "--steps is 3: want a multiple of 2, in 2..8"),
