@@ -484,6 +484,46 @@ def masked_loss_by_loops(table, rows_of):
     return np.array(curve)
 
 
+def block_loss_by_loops(table, block_length):
+    """c_b(m) [blocks, m]: x before block b is known, of the block a random S of m; i is in the block."""
+    n, q, rows = table.ndim, table.shape[0], {}
+    curves = []
+    for start in range(0, n, block_length):
+        block = range(start, start + block_length)
+        curve = []
+        for m in range(block_length):
+            losses = []
+            for revealed in itertools.combinations(block, m):
+                for i in set(block) - set(revealed):
+                    loss = 0.0
+                    for word in itertools.product(range(q), repeat=n):
+                        known = {*range(start), *revealed}
+                        tokens = tuple(w if j in known else q for j, w in enumerate(word))
+                        if table[word] > 0:
+                            if tokens not in rows:
+                                rows[tokens] = table_conditionals(table, tokens)
+                            loss -= table[word] * math.log(rows[tokens][i, word[i]])
+                    losses.append(loss)
+            curve.append(sum(losses) / len(losses))
+        curves.append(curve)
+    return np.array(curves)
+
+
+def block_by_block_nll(table, block_length, plans):
+    """The mean over ordered partitions of every block, and x ~ table, of -log of the law, block by block."""
+    n, total = table.ndim, 0.0
+    parts = [
+        list(partitions_of_sizes(range(start, start + block_length), list(counts)))
+        for start, counts in zip(range(0, n, block_length), plans, strict=True)
+    ]
+    whole = list(itertools.product(*parts))
+    for one in whole:
+        law = partition_law(table, [part for block in one for part in block])
+        seen = table > 0
+        total -= float(np.sum(table[seen] * np.log(law[seen])))
+    return total / len(whole)
+
+
 # Decoders: walks through decision trees, one branch at a time.
 
 

@@ -70,7 +70,12 @@ def _check(values: dict[str, Any], options: dict[str, Any]) -> Any:
         refuse("budget", "not given", "what the calls of all steps may cost, as 16")
     for name in ("steps", "epsilon", "plot", "infill", "lengths", "block_length"):
         if values[name] is not None:
-            refuse(name.replace("_", "-"), values[name], "left out with --with", "--budget says how much is spent")
+            refuse(
+                name.replace("_", "-"),
+                values[name],
+                "left out with --with",
+                "--budget says how much is spent",
+            )
     return exact_number("budget", options["budget"])
 
 

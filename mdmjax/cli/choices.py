@@ -102,7 +102,7 @@ TABLE = (
         str,
         None,
         "What the columns are, where their names do not tell: n_masked, mask_ratio, n_revealed or "
-        "revealed_ratio; loss, count, stderr, sequence, step. loss=val/loss_*: a column for each ratio.",
+        "revealed_ratio; loss, count, stderr, sequence, block, step. loss=val/loss_*: a column for each ratio.",
         "n_masked=NAME,loss=NAME",
     ),
     Option("unit", str, "nats", "Unit of the losses.", choices=("nats", "bits", "perplexity")),
@@ -119,8 +119,12 @@ TABLE = (
 
 LOSS_CURVE = Choice(
     "loss-curve",
-    "Masked-loss table of a trained model: n_masked or mask_ratio, loss, [count, stderr, sequence].",
-    (*TABLE, *NOISE),
+    "Masked-loss table of a trained model: n_masked or mask_ratio, loss, [count, stderr, sequence, block].",
+    (
+        *TABLE,
+        *NOISE,
+        Option("total-steps", int, None, "With a column block: steps to split over all blocks."),
+    ),
     (Positional("file", "A .csv, .tsv, .txt, .json, .jsonl (also .gz), .npz or .npy file.", "FILE"),),
 )
 

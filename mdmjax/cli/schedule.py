@@ -10,7 +10,7 @@ import mdmjax as mj
 from .._errors import refuse
 from . import assigned
 from .choices import JSON, LOSS_CURVE, MODEL, families, text_choice
-from .options import Command, Option, Parsed, Slot
+from .options import Chosen, Command, Option, Parsed, Slot
 
 WITH_OTHERS = dataclasses.replace(LOSS_CURVE, options=(*LOSS_CURVE.options, *assigned.OPTIONS))
 
@@ -40,6 +40,17 @@ def run(parsed: Parsed) -> None:
         assigned.run(values, chosen, key)
         return
     means = None
+    if chosen.name == "loss-curve" and (report := _of_blocks(values, chosen, key)):
+        for name in ("block_length", "lengths"):
+            if values[name] is not None:
+                refuse(name.replace("_", "-"), values[name], "left out", "the table says what the blocks are")
+        write_picture(values["plot"], report.mean)
+        if values["export"]:
+            kept, found = ("source", "title", "method", "criterion", "nll"), report.to_json()
+            plan = report.plan(_numbers("infill", values["infill"]))
+            export_schedule(values["export"], plan, {name: found[name] for name in kept})
+        show(report, json=values["json"])
+        return
     if chosen.name == "model":
         means, curve, subject = _measured(options, key)
     else:
@@ -115,6 +126,22 @@ def _lengths(chosen: Any, values: dict[str, Any], report: Any) -> list[Any]:
         asked = {name: values[name] for name in ("steps", "epsilon")}
         reports.append(mj.schedule_study(curve, **asked, subject=subject))
     return reports
+
+
+def _of_blocks(values: dict[str, Any], chosen: Chosen, key: Any) -> Any:
+    """The report of a loss table with a column `block`, None of another."""
+    from ..studies.block_schedule import block_schedule_study
+    from .inputs import source_of
+
+    options = chosen.values
+    tables, subject = source_of(chosen, "curve").blocks()
+    if not tables:
+        if (total := options["total_steps"]) is not None:
+            refuse("total_steps", total, "left out", "it is for a table with a column block")
+        return None
+    how = {name: options[name] for name in ("total_steps", "fit", "repetitions")}
+    how |= {name: values[name] for name in ("steps", "epsilon")}
+    return block_schedule_study(key, tables, subject=subject, **how)
 
 
 def _measured(options: dict[str, Any], key: Any) -> tuple[Any, Any, Any]:

@@ -1,5 +1,6 @@
 """Anybody's model: a function of the host from ids to logits, called by programs."""
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable
@@ -12,6 +13,12 @@ import numpy as np
 from scipy.special import log_softmax
 
 from .._types import Array, Float, Int
+
+
+def without_gradients() -> contextlib.AbstractContextManager[None]:
+    """What a model of torch runs under: nothing is kept for a backward pass. Others do not need it."""
+    torch = sys.modules.get("torch")
+    return contextlib.nullcontext() if torch is None else torch.inference_mode()
 
 
 def is_torch(value: Any) -> bool:
@@ -35,7 +42,8 @@ class External(eqx.Module):
 
     def __call__(self, ids: Int[np.ndarray, "batch length"]) -> Any:
         """What the function returns."""
-        return self.logits_fn(ids)
+        with without_gradients():
+            return self.logits_fn(ids)
 
     def rows(
         self, ids: Int[Array, " length"], places: Int[Array, " n"], symbols: Int[np.ndarray, " q"]
@@ -57,7 +65,8 @@ class _RowsOf:
         whole, places = np.asarray(whole), np.asarray(places)
         ids, outputs = whole.reshape(-1, whole.shape[-1]), places.reshape(-1, places.shape[-1])
         row, symbols = np.arange(len(ids))[:, None], np.frombuffer(self.symbols, np.int64)
-        logits = self.logits_fn(ids.astype(np.int64))
+        with without_gradients():
+            logits = self.logits_fn(ids.astype(np.int64))
         if is_torch(logits):
             torch = sys.modules["torch"]
             row, outputs, symbols = (

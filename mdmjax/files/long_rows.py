@@ -12,6 +12,8 @@ from .._types import Bool, Float, Int
 from .cells import Columns, number, numbers
 from .loss_columns import Layout
 
+_OF_ROWS = ("count", "sequence", "block", "step")
+
 Values = Float[np.ndarray, " rows"]
 
 
@@ -19,7 +21,7 @@ Values = Float[np.ndarray, " rows"]
 class LongRows:
     """Rows that have a place on the axis and a loss; `place` is the row in the file, counted from 1.
 
-    `more` has the cells of `count`, `stderr`, `sequence` and `step`, where there are such columns.
+    `more` has the cells of `count`, `stderr`, `sequence`, `block` and `step`, where there are such columns.
     """
 
     axis: Values
@@ -59,7 +61,7 @@ def long_rows(path: Path, columns: Columns, layout: Layout) -> LongRows:
     parts = [numbers(name, columns[name]) for name in family.values()]
     loss, filled = (np.stack(part, axis=1).reshape(-1) for part in zip(*parts, strict=True))
     axis, place = np.tile(list(family), size), np.repeat(np.arange(1, size + 1), len(family))
-    shared = {role: columns[name] for role, name in names.items() if role in ("count", "sequence", "step")}
+    shared = {role: columns[name] for role, name in names.items() if role in _OF_ROWS}
     more = {role: [cell for cell in column for _ in family] for role, column in shared.items()}
     if "stderr" in layout.wide:
         errors = layout.wide["stderr"]
@@ -67,7 +69,7 @@ def long_rows(path: Path, columns: Columns, layout: Layout) -> LongRows:
             refuse("file", f"{path} without a stderr of {shown(missing[0])}", "one for each loss")
         by_row = zip(*(columns[errors[value]] for value in family), strict=True)
         more["stderr"] = [cell for row in by_row for cell in row]
-    if not {"step", "sequence"} & more.keys():
+    if not {"step", "sequence", "block"} & more.keys():
         more["step"] = place.tolist()
     return LongRows(axis, loss, place, more).where(filled)
 

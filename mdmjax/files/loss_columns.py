@@ -46,6 +46,7 @@ MORE = {
     "count": ("count", "counts", "n_samples", "num_samples"),
     "stderr": ("stderr", "std_err", "standard_error", "se", "sem", "loss_stderr", "loss_se", "loss_sem"),
     "sequence": ("sequence", "sequence_id", "seq_id", "sample_id", "example_id"),
+    "block": ("block", "block_index", "block_idx", "block_id", "block_number"),
     "step": ("step", "global_step", "training_step", "iteration", "iter", "epoch"),
 }
 """What a table may have besides, by its names."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._errors import refuse, shown
 from .._types import Bool, Float, Int
+from ..information.loss_blocks import BlockTables, mean_table
 from ..information.loss_curve import LossTable, masked_from_ratio
 from ..information.loss_rows import Per, Unit, masked_token_nats, merged_rows
 from .atomic import write_bytes
@@ -17,16 +18,27 @@ from .loss_columns import Layout, find_columns, typed
 
 
 class LossFile(NamedTuple):
-    """A table, the layout of its file, and what was read of its rows, for a report."""
+    """A table, the layout of its file, and what was read of its rows, for a report.
+
+    Where the file has a column `block`, `blocks` are the tables of the blocks, and `table` is their mean.
+    """
 
     table: LossTable
     layout: Layout
     facts: dict[str, Any]
+    blocks: BlockTables = {}
+
+    def whole(self) -> LossTable:
+        """The table, if it is of whole sequences; one of blocks is refused."""
+        if self.blocks:
+            found = f"with a column {shown(self.layout.names['block'])}"
+            refuse("file", found, "losses of whole sequences", "`mdmjax schedule` reads those of blocks")
+        return self.table
 
 
 def read_loss_table(path: Path, length: int | None = None, **how: Any) -> LossTable:
-    """The table of `read_loss_file`, which takes the same arguments."""
-    return read_loss_file(path, length, **how).table
+    """The table of `read_loss_file`, which takes the same arguments; one of blocks is refused."""
+    return read_loss_file(path, length, **how).whole()
 
 
 def read_loss_file(
@@ -44,7 +56,8 @@ def read_loss_file(
     largest `n_masked` by default. `unit`, `per` and `weighted` say what a loss is (`masked_token_nats`).
     Rows without a mask count or a loss are left out; of several steps the last is read (`last_step`).
     Rows of one mask count that have standard errors are merged (`merged_rows`); with a `sequence` they are
-    kept, and standard errors are left out, as rows of one sequence are not independent.
+    kept, and standard errors are left out, as rows of one sequence are not independent. With a `block`,
+    a whole number, each block has a table of its own, and `length` is that of a block.
 
     Raises:
         InvalidInputError: a file, a layout or a number that cannot be used, with what to type.
@@ -71,21 +84,28 @@ def read_loss_file(
         refuse("length", "not given", "the number of positions", f"{how} needs --length N")
     for name, values in (("loss", loss), ("stderr", np.zeros(loss.size) if stderr is None else stderr)):
         _check(rows, name, values, np.isfinite(values), "finite nats a masked token", "of so few masked")
-    if stderr is not None and sequence is None:
-        n_masked, loss, stderr, count = merged_rows(n_masked, loss, stderr, count)
-    stderr = stderr if sequence is None else None
-    facts = {"columns": layout.names, "logged_steps": steps, "rows_merged": rows.loss.size - loss.size}
-    return LossFile(
-        LossTable(n, n_masked, loss, count=count, stderr=stderr, sequence=sequence), layout, facts
-    )
+    block = _blocks(rows)
+
+    def table_of(keep: Any) -> LossTable:
+        given = (None if x is None else x[keep] for x in (n_masked, loss, stderr, count, sequence))
+        return _table(n, *given)
+
+    blocks = {} if block is None else {int(one): table_of(block == one) for one in np.unique(block)}
+    table = mean_table(blocks) if blocks else table_of(slice(None))
+    kept = sum(one.loss.size for one in blocks.values()) if blocks else table.loss.size
+    facts = {"columns": layout.names, "logged_steps": steps, "rows_merged": rows.loss.size - kept}
+    return LossFile(table, layout, facts, blocks)
 
 
-def write_loss_table(path: Path, table: LossTable) -> None:
-    """Write the table as CSV, every digit of it, whole or not at all; `read_loss_table` reads it back.
+def write_loss_table(path: Path, table: LossTable, block: Int[np.ndarray, " rows"] | None = None) -> None:
+    """Write the table as CSV, every digit of it, whole or not at all; `read_loss_file` reads it back.
 
-    With a `sequence` there is no column `stderr`: rows of one sequence are not independent.
+    With a `sequence` there is no column `stderr`: rows of one sequence are not independent. `block` is that
+    of every row.
     """
     columns = {"n_masked": table.n_masked, "loss": table.loss, "count": table.count}
+    if block is not None:
+        columns["block"] = block
     if table.sequence is not None:
         columns["sequence"] = table.sequence
     elif table.stderr is not None:
@@ -93,6 +113,24 @@ def write_loss_table(path: Path, table: LossTable) -> None:
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
     lines = [",".join(columns), *(",".join(map(repr, row)) for row in rows), ""]
     write_bytes(path, "\n".join(lines).encode())
+
+
+def _table(n: int, n_masked: Any, loss: Any, stderr: Any, count: Any, sequence: Any) -> LossTable:
+    """The table of some rows; of those that have a standard error one a mask count."""
+    if stderr is not None and sequence is None:
+        n_masked, loss, stderr, count = merged_rows(n_masked, loss, stderr, count)
+    stderr = stderr if sequence is None else None
+    return LossTable(n, n_masked, loss, count=count, stderr=stderr, sequence=sequence)
+
+
+def _blocks(rows: LongRows) -> Int[np.ndarray, " rows"] | None:
+    """The block of every row, if there is a column of them."""
+    block = rows.numbers("block")
+    if block is None:
+        return None
+    whole = np.isfinite(block) & (block == np.floor(block)) & (block >= 0) & (block < 2**31)
+    _check(rows, "block", block, whole, "a whole number >= 0, the number of the block")
+    return block.astype(np.int64)
 
 
 class Masked(NamedTuple):

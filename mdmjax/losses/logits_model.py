@@ -11,7 +11,8 @@ import numpy as np
 
 from .._errors import check_bytes, refuse, shown
 from .._types import Bool, Float, Int
-from ..denoisers.external import is_torch
+from ..denoisers.external import is_torch, without_gradients
+from .blocks import BlockRows
 from .masks import MaskPlan
 from .token_losses import check_logits, on_host, token_losses
 
@@ -45,6 +46,7 @@ class LogitsModel:
     scale: float
     prompt: Bool[np.ndarray, "samples length"] | None
     batch: int
+    blocks: BlockRows | None = None
     one_shape: bool = False
 
     def first(self) -> tuple[float, int]:
@@ -101,9 +103,8 @@ class LogitsModel:
 
     def _logits(self, call: Call) -> Any:
         """The logits, guided if they are to be."""
-        torch = sys.modules.get("torch")
         tokens = np.where(call.masked, self.mask_id, call.tokens)
-        with contextlib.nullcontext() if torch is None else torch.inference_mode():
+        with without_gradients():
             logits = self.logits_fn(tokens)
             if call.uncond is None:
                 return logits
@@ -121,8 +122,10 @@ class LogitsModel:
         wrong = ~np.isfinite(means)
         if wrong.any():
             at = call.rows[int(np.argmax(wrong))]
-            masks, sequence = self.plan.n_masked[at], self.plan.sequence[at]
-            where = f"{means[wrong][0]} with {masks} masked tokens of sequence {sequence}"
+            masks, sequence, of = self.plan.n_masked[at], self.plan.sequence[at], ""
+            if self.blocks is not None:
+                sequence, of = self.blocks.sequence[sequence], f"block {self.blocks.block[sequence]} of "
+            where = f"{means[wrong][0]} with {masks} masked tokens of {of}sequence {sequence}"
             said = "its logits are not numbers" if np.isnan(means[wrong][0]) else "it rules out what occurs"
             refuse("loss", where, "finite nats", f"the model is at fault: {said}")
         return means

@@ -9,6 +9,7 @@ import numpy as np
 from .._checks import check_integer, check_number, check_shape
 from .._errors import check_bytes, refuse
 from .._types import Bool, Float, Int
+from .blocks import block_rows
 from .logits_model import Call, LogitsFn, LogitsModel
 from .masks import MaskKind, MaskPlan, mask_plan
 from .sampled import BATCH, MAX_ROWS_BYTES, ROW_BYTES, MaskedLosses
@@ -22,7 +23,8 @@ class Measured:
 
     `plan` says what was masked. `calls` are sequences that the model saw, two a row if it is guided;
     `batch` as many as fitted at once; `neighbours` the nats a token by which the loss of the first row
-    differs when it is alone in its batch.
+    differs when it is alone in its batch. Measured by blocks, `block` is that of every row, the plan's
+    sequences are blocks, and `left_out` tokens were in none.
     """
 
     losses: MaskedLosses
@@ -31,6 +33,14 @@ class Measured:
     calls: int
     batch: int
     neighbours: float
+    block: Int[np.ndarray, " rows"] | None = None
+    left_out: int = 0
+
+    def of_blocks(self) -> dict[int, MaskedLosses]:
+        """The rows of every block by its number; of none where it was not measured by blocks."""
+        if self.block is None:
+            return {}
+        return {int(one): self.losses.where(self.block == one) for one in np.unique(self.block)}
 
 
 def measure(
@@ -42,6 +52,7 @@ def measure(
     forbidden: Iterable[int] = (),
     pad_id: int | None = None,
     regions: np.ndarray | None = None,
+    block_length: int | None = None,
     shift: int = 0,
     cfg_scale: float = 0.0,
     masks: MaskKind = "nested",
@@ -64,6 +75,10 @@ def measure(
     Guided by `cfg_scale` $w > 0$ the logits are $u + (w + 1)(c - u)$, with $c$ the model's and $u$ those
     with all but the region masked (LLaDA's sampler): two calls a row. Which masks there are says
     `mask_plan`: they depend on `seed`, `regions`, `masks`, `levels` and `rounds` alone.
+
+    With a `block_length` $B$ each block of $B$ tokens is measured as a sampler sees it that writes block by
+    block: what is before it in the region is known, what is after it is masked (`block_rows`). So $n = B$,
+    and errors are still over sequences.
 
     Temperature, top-p and the like belong to a sampler, and are not measured. The model must be in the
     state in which it samples (torch: `model.eval()`). Where the memory is full, half a batch is tried.
@@ -97,12 +112,16 @@ def measure(
         sorted({int(mask_id), *map(int, forbidden), *(() if pad_id is None else (int(pad_id),))})
     )
     regions = _regions(data, hidden, regions)
-    plan = mask_plan(seed, regions, masks=masks, levels=levels, rounds=rounds)
-    check_bytes(ROW_BYTES * plan.rows, MAX_ROWS_BYTES, "losses", "take fewer sequences or rounds")
     prompt = ~regions & (data != (-1 if pad_id is None else pad_id)) if cfg_scale else None
     if prompt is not None and not (prompt & ~np.isin(data, hidden)).any():
         refuse("cfg_scale", cfg_scale, "0 where nothing is outside the regions", "guidance masks a prompt")
-    model = LogitsModel(logits_fn, data, plan, mask_id, hidden, shift, cfg_scale, prompt, batch)
+    blocks = None if block_length is None else block_rows(regions, block_length)
+    if blocks is not None:
+        data, regions = np.where(blocks.later, mask_id, data[blocks.sequence]), blocks.regions
+        prompt = None if prompt is None else prompt[blocks.sequence]
+    plan = mask_plan(seed, regions, masks=masks, levels=levels, rounds=rounds)
+    check_bytes(ROW_BYTES * plan.rows, MAX_ROWS_BYTES, "losses", "take fewer sequences or rounds")
+    model = LogitsModel(logits_fn, data, plan, mask_id, hidden, shift, cfg_scale, prompt, batch, blocks)
     alone, vocabulary = model.first()
     loss = np.zeros(plan.rows)
     done = 0 if known is None else known.size
@@ -128,9 +147,13 @@ def measure(
     if difference > MOST_DIFFERENCE:
         said = f"{alone:.4f} of a sequence alone, {loss[0]:.4f} of the same one among others"
         refuse("loss", said, "the same", "is the model in eval mode, and is padding masked?")
-    losses = MaskedLosses(plan.n, plan.sequence, plan.n_masked, np.maximum(loss, 0.0))
+    sequence = plan.sequence if blocks is None else blocks.sequence[plan.sequence]
+    losses = MaskedLosses(plan.n, sequence, plan.n_masked, np.maximum(loss, 0.0))
     calls = plan.rows * (1 if prompt is None else 2)
-    return Measured(losses, plan, vocabulary, calls, model.batch, difference)
+    found = Measured(losses, plan, vocabulary, calls, model.batch, difference)
+    if blocks is None:
+        return found
+    return dataclasses.replace(found, block=blocks.block[plan.sequence], left_out=blocks.left_out)
 
 
 def _regions(

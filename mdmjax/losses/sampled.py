@@ -9,7 +9,7 @@ import numpy as np
 
 from .._checks import check_integer
 from .._errors import check_bytes, refuse
-from .._types import Array, Float, Int, Key, Tokens
+from .._types import Array, Bool, Float, Int, Key, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..information.estimate import Estimate
 from ..information.loss_curve import LossTable, mean_losses
@@ -32,6 +32,10 @@ class MaskedLosses(eqx.Module):
     sequence: Int[np.ndarray, " rows"]
     n_masked: Int[np.ndarray, " rows"]
     loss: Float[np.ndarray, " rows"]
+
+    def where(self, keep: Bool[np.ndarray, " rows"]) -> "MaskedLosses":
+        """Some of the rows."""
+        return MaskedLosses(self.n, self.sequence[keep], self.n_masked[keep], self.loss[keep])
 
     def table(self) -> LossTable:
         r"""The mean, an unbiased estimate of $c(n - m)$, its standard error and the rows of every $m$."""

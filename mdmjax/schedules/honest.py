@@ -9,13 +9,17 @@ from scipy.sparse import csr_array
 from scipy.stats import t as student
 
 from .._checks import check_integer
-from .._errors import refuse
 from .._types import Array, Float, Int, Key
 from ..information.curve_fit import spline_fit
+from ..information.joined_means import JoinedMeans
 from ..information.loss_curve import LossCurve, between_rows, log_odds
 from ..information.loss_means import LossMeans
 from .optimal import optimal_schedule
 from .schedule import Schedule
+
+Losses = Float[np.ndarray, " measured"]
+Fitted = Float[np.ndarray, " n"]
+Weights = Float[np.ndarray, "names n"] | Int[np.ndarray, "names n"]
 
 LEVEL = 0.95
 """Of every interval."""
@@ -71,90 +75,58 @@ def honest_gains(
     """
     ends = np.stack([one.weights for one in baselines.values()])
 
-    def less(curves: Sequence[LossCurve]) -> Int[np.ndarray, "baselines 1 n"]:
-        return (ends - optimal_schedule(curves[0], steps).weights)[:, None]
+    def choose(known: Losses) -> tuple[Weights, Fitted]:
+        curve = fit(curve_of_half(means, known))
+        return ends - optimal_schedule(curve, steps).weights, np.asarray(curve.loss, np.float64)
 
-    gains = judged_gains(key, [means], less, fit=fit, repetitions=repetitions)
-    return dict(zip(baselines, gains, strict=True))
-
-
-def judged_gains(
-    key: Key[Array, ""],
-    tables: Sequence[LossMeans],
-    rule: Callable[[Sequence[LossCurve]], Int[np.ndarray, "baselines tables n"]],
-    *,
-    fit: Callable[[LossCurve], LossCurve] = spline_fit,
-    repetitions: int = 64,
-) -> list[HonestGain]:
-    r"""The gains of a `rule` that chooses on the curves of several models, as `honest_gains` of one.
-
-    The rule gives $w$, the weights of each baseline less those of what it chooses: the gain is
-    $\sum_{i,m} w_{im} c_i(m)$ over models $i$. Baselines may be chosen on the same curves. Tables that
-    number their sequences must be of the same ones: these are halved together, and errors are summed over
-    sequences. Others are taken as independent.
-
-    Raises:
-        InvalidInputError: what `honest_gains` refuses; tables of different sequences.
-    """
-    check_integer("repetitions", repetitions, 2)
-    pairs = (repetitions + 1) // 2
-    if not same_sequences(tables):
-        remedy = "measure all models with the same --sequences and --seed"
-        refuse("loss table", "of other sequences or mask counts", "those of the first", remedy)
-    own_key = lambda number: key if number == 0 else jax.random.fold_in(key, number)
-    keys = [key if one.kind == "sequences" else own_key(number) for number, one in enumerate(tables)]
-    halves = [one.halves(own, pairs) for own, one in zip(keys, tables, strict=True)]
-    lines = [_lines(one.table.n, one.at) for one in tables]
-    gains, variances = [], []
-    for pair in range(pairs):
-        for known in (0, 1):
-            curves = [fit(_curve(one, half[pair, known])) for one, half in zip(tables, halves, strict=True)]
-            weights, gain, on_rows = rule(curves), 0.0, []
-            for number, (one, half) in enumerate(zip(tables, halves, strict=True)):
-                fitted, own = np.asarray(curves[number].loss, np.float64), weights[:, number]
-                on_rows.append(own @ lines[number])
-                gain = gain + own @ fitted + on_rows[-1] @ (half[pair, 1 - known] - fitted[one.at])
-            gains.append(gain)
-            variances.append(_variance(tables, on_rows))
-    of_pairs = np.reshape(gains, (pairs, 2, -1)).mean(axis=1)
-    drawing = of_pairs.var(axis=0, ddof=1) / pairs if pairs > 1 else 0.0
-    errors = np.sqrt(np.mean(variances, axis=0) + drawing)
-    reach = student.ppf((1 + LEVEL) / 2, min(one.degrees for one in tables))
-    found = zip(of_pairs.mean(axis=0).tolist(), errors.tolist(), strict=True)
-    return [_gain(gain, error, float(reach)) for gain, error in found]
+    lines = lines_between(means.table.n, means.at)
+    return judged_gains(key, means, lines, choose, list(baselines), repetitions)
 
 
-def _curve(means: LossMeans, loss: Float[np.ndarray, " measured"]) -> LossCurve:
-    """The curve of these losses, with the standard errors of half of the data."""
+def curve_of_half(means: LossMeans, loss: Losses) -> LossCurve:
+    """The curve of the losses of half of the data, with their standard errors."""
     n, at = means.table.n, means.at
     stderr, count = np.full(n, np.nan), np.zeros(n)
     stderr[at], count[at] = np.sqrt(2) * np.asarray(means.stderr), 1.0
     return LossCurve(between_rows(n, at, loss), stderr, count)
 
 
-def same_sequences(tables: Sequence[LossMeans]) -> bool:
-    """Whether tables that number their sequences are of the same ones, masked at the same counts."""
-    numbered = [one.table for one in tables if one.kind == "sequences"]
-    rows = [_sorted(np.stack([one.sequence, one.n_masked])) for one in numbered]
-    return all(np.array_equal(rows[0], other) for other in rows[1:])
+def judged_gains(
+    key: Key[Array, ""],
+    means: LossMeans | JoinedMeans,
+    lines: csr_array,
+    choose: Callable[[Losses], tuple[Weights, Fitted]],
+    names: Sequence[str],
+    repetitions: int = 64,
+) -> dict[str, HonestGain]:
+    r"""The gains of anything that is chosen on one half of the data, each a sum $\sum_m w_m c(m)$ of losses.
+
+    `choose` takes the losses of one half at the measured points to the weights `[names, n]` of every gain,
+    and to the curve of length `n` that it has fitted; `lines`, `[n, measured]`, say how a loss between
+    points hangs on those at points. See `honest_gains`.
+
+    Raises:
+        InvalidInputError: errors that are not known; fewer than 2 repetitions.
+    """
+    check_integer("repetitions", repetitions, 2)
+    at, pairs = means.at, (repetitions + 1) // 2
+    halves = means.halves(key, pairs)
+    gains, variances = np.zeros((2, pairs, 2, len(names)))
+    for pair, both in enumerate(halves):
+        for turn, (known, unseen) in enumerate((both, both[::-1])):
+            weights, fitted = choose(known)
+            on_rows = weights @ lines
+            gains[pair, turn] = weights @ fitted + on_rows @ (unseen - fitted[at])
+            variances[pair, turn] = means.stderr_of(on_rows) ** 2
+    of_pairs = gains.mean(axis=1)
+    drawing = of_pairs.var(axis=0, ddof=1) / pairs if pairs > 1 else 0.0
+    errors = np.sqrt(variances.mean(axis=(0, 1)) + drawing)
+    reach = student.ppf((1 + LEVEL) / 2, means.degrees)
+    found = zip(names, of_pairs.mean(axis=0).tolist(), errors.tolist(), strict=True)
+    return {name: _gain(gain, error, float(reach)) for name, gain, error in found}
 
 
-def _sorted(rows: Int[np.ndarray, "2 rows"]) -> Int[np.ndarray, "2 rows"]:
-    return rows[:, np.lexsort(rows)]
-
-
-def _variance(
-    tables: Sequence[LossMeans], weights: Sequence[Float[np.ndarray, "sums measured"]]
-) -> Float[np.ndarray, " sums"]:
-    """The variances of sums over tables: independent ones, and those with sequences in common."""
-    each = list(zip(tables, weights, strict=True))
-    total = sum(one.stderr_of(own) ** 2 for one, own in each if one.kind != "sequences")
-    joint = [(one, own) for one, own in each if one.kind == "sequences"]
-    total = total + sum(own**2 @ one.own for one, own in joint)
-    return total + np.sum(np.square(sum(one.shares @ own.T for one, own in joint)), axis=0)
-
-
-def _lines(n: int, at: Int[np.ndarray, " measured"]) -> csr_array:
+def lines_between(n: int, at: Int[np.ndarray, " measured"]) -> csr_array:
     """The matrix `[n, measured]` of linear interpolation in `log_odds`, flat beyond the ends."""
     every = np.arange(n)
     if at.size == 1:

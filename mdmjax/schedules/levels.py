@@ -41,10 +41,7 @@ def split_steps(curves: Sequence[AbstractCurve], steps: int) -> list[Schedule]:
         wanted = f"an integer in {levels}..{tokens}, from one step a level to one token a step"
         refuse("steps", total, wanted)
     tables = [frontier(curve, min(curve.n, total - levels + 1)) for curve in curves]
-    least, taken = (
-        np.array([0.0]),
-        [],
-    )  # least[k] of the levels so far with k steps, and the last one's steps
+    least, taken = np.array([0.0]), []  # least[k] of the levels so far in k steps; the steps of each
     for table in tables:
         most = table.gaps.size
         after = np.full(min(least.size + most, total + 1), np.inf)

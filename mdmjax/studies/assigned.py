@@ -7,13 +7,24 @@ from itertools import groupby
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.sparse import block_diag, csr_array
 
-from .._types import Array, Int, Key
+from .._types import Array, Key
 from ..information.curve_fit import FITS
+from ..information.joined_means import JoinedMeans, same_sequences
 from ..information.loss_curve import LossCurve
 from ..information.loss_means import LossMeans
 from ..schedules.assigned import Assigned, Number, exact_number, optimal_assignment
-from ..schedules.honest import LEVEL, HonestGain, judged_gains, same_sequences
+from ..schedules.honest import (
+    LEVEL,
+    Fitted,
+    HonestGain,
+    Losses,
+    Weights,
+    curve_of_half,
+    judged_gains,
+    lines_between,
+)
 from .assigned_table import parts_of
 from .report import AbstractReport, Subject
 from .table import Part
@@ -80,18 +91,23 @@ class AssignedReport(AbstractReport):
         """
         if any(one.stderr is None for one in tables) or not same_sequences(tables):
             return self
-        models, names, n = len(self.curves), list(self.compared), self.curves[0].n
+        joined, models, names, n = JoinedMeans(tables), len(tables), list(self.compared), self.curves[0].n
         work = float(self.budget / min(self.costs)) * n * n * 2 * (models + len(names))
         repetitions = max(2, min(repetitions, int(JUDGED_WORK / work)))
 
-        def less(curves: Sequence[LossCurve]) -> Int[np.ndarray, "baselines tables n"]:
+        def choose(known: Losses) -> tuple[Weights, Fitted]:
+            halves = zip(tables, joined.parts(known), strict=True)
+            curves = [FITS[fit](curve_of_half(one, half)) for one, half in halves]
             plan, compared = _plans(curves, self.costs, self.budget)
-            return np.stack([compared[name].weights(models) - plan.weights(models) for name in names])
+            weights = np.stack([compared[name].weights(models) - plan.weights(models) for name in names])
+            fitted = np.concatenate([np.asarray(curve.loss, np.float64) for curve in curves])
+            return weights.reshape(len(names), -1), fitted
 
-        found = judged_gains(key, tables, less, fit=FITS[fit], repetitions=repetitions)
+        lines = csr_array(block_diag([lines_between(n, one.at) for one in tables]))
+        gains = judged_gains(key, joined, lines, choose, names, repetitions)
         errors = sorted({str(one.kind) for one in tables})
         judged = {"repetitions": repetitions, "level": LEVEL, "errors": errors}
-        return dataclasses.replace(self, gains=dict(zip(names, found, strict=True)), judged=judged)
+        return dataclasses.replace(self, gains=gains, judged=judged)
 
     def fields(self) -> dict[str, Any]:
         """Everything that JSON has."""
@@ -100,9 +116,7 @@ class AssignedReport(AbstractReport):
             "n": self.curves[0].n,
             "budget": float(self.budget),
             **self.entry(self.plan),
-            "compared": {
-                name: self.entry(plan) | self.gain(name) for name, plan in self.compared.items()
-            },
+            "compared": {name: self.entry(plan) | self.gain(name) for name, plan in self.compared.items()},
             "judged": self.judged,
             "curves": [
                 {

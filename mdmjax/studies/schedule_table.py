@@ -109,7 +109,7 @@ def _frontier(found: dict[str, Any], key: str, unit: str) -> Table:
         scores = (entry["baselines"][name] for name in COMPARED)
         beside = [(four_decimals(score), _beside(score, entry[key], exact)) for score in scores]
         others = (f"{score} {text:>7}" if exact else score if judged else text for score, text in beside)
-        rows.append((steps, _score(entry, key), *others, run_lengths(entry["counts"])))
+        rows.append((steps, score(entry, key), *others, run_lengths(entry["counts"])))
     columns = [
         Column("steps", 0),
         Column(f"{unit} best", 1),
@@ -122,11 +122,11 @@ def _frontier(found: dict[str, Any], key: str, unit: str) -> Table:
 def _baselines(found: dict[str, Any], key: str, unit: str) -> Table:
     """The best schedule and every baseline of as many steps, best first."""
     counts, exact, judged = run_lengths(found["counts"]), found["exact"], found.get("judged")
-    rows = [("best", _score(found, key), "", "", counts)]
+    rows = [("best", score(found, key), "", "", counts)]
     for name, entry in sorted(found["baselines"].items(), key=lambda item: item[1][key]):
         beside = f"{entry['gain']:.4f}" if judged else _beside(entry[key], found[key], exact)
         interval = "{:.4f} to {:.4f}".format(*entry["gain_interval"]) if judged else ""
-        rows.append((name, _score(entry, key), beside, interval, run_lengths(entry["counts"])))
+        rows.append((name, score(entry, key), beside, interval, run_lengths(entry["counts"])))
     columns = [
         Column("schedule", 0, justify="left"),
         Column(unit, 1),
@@ -164,7 +164,7 @@ def _verdict(found: dict[str, Any]) -> str:
     return f"{text}About {math.ceil(needs)} times as many {what} would, if the gain is what it seems."
 
 
-def _score(entry: dict[str, Any], key: str) -> str:
+def score(entry: dict[str, Any], key: str) -> str:
     """What a schedule costs: an interval where losses that it needs are not known."""
     low, high = entry.get(f"{key}_interval", [entry[key]] * 2)
     return four_decimals(entry[key]) if low == high else f"{four_decimals(low)} to {four_decimals(high)}"

@@ -5,6 +5,7 @@ A source is a name and a few values, with JSON both ways. It gives what it can o
 """
 
 import dataclasses
+import functools
 import hashlib
 import sys
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ from ..files.loss_table import LossFile, read_loss_file
 from ..information.curve import InformationCurve
 from ..information.curve_fit import FITS
 from ..information.enumeration import check_entropy_size, information_curve
+from ..information.loss_blocks import BlockTables
 from ..information.loss_curve import LossCurve, LossTable
 from ..information.loss_means import LossMeans, loss_means
 from ..information.loss_rows import PER, UNITS
@@ -190,19 +192,31 @@ class LossTableSource(AbstractSource):
             check_integer("vocabulary", self.vocabulary, 2)
 
     def table(self) -> LossTable:
-        """The rows: what honest gains are judged by."""
-        return self._read().table
+        """The rows: what honest gains are judged by; a table of blocks is refused."""
+        return self._file.whole()
 
     def curve(self, track: Track = untracked) -> tuple[LossCurve, Subject]:
-        """The curve that schedules are chosen on: see `curve_and_facts`."""
-        table, _, read = self._read()
-        curve, facts = curve_and_facts(loss_means(table), self.fit)
+        """The curve that schedules are chosen on: see `curve_and_facts`; a table of blocks is refused."""
+        curve, facts = curve_and_facts(loss_means(self.table()), self.fit)
+        return curve, self._subject(facts)
+
+    def blocks(self) -> tuple[BlockTables, Subject]:
+        """The tables of all blocks, none in a file without a column `block`; facts are of their mean."""
+        tables = self._file.blocks
+        facts = curve_and_facts(loss_means(self._file.table), "rows")[1]
+        facts["rows"] = sum(table.loss.size for table in tables.values())
+        facts["repeated"] = min((table.repeated for table in tables.values()), default=0)
+        return tables, self._subject(facts)
+
+    def _subject(self, facts: dict[str, Any]) -> Subject:
+        table, _, read, _ = self._file
         facts = {"length_given": self.length is not None} | facts | read
         facts |= found_in(table, self.vocabulary)
         title, method = f"loss table {self.file.name}", "measured on a model"
-        return curve, Subject(title, self.to_json(), method, self.vocabulary, facts)
+        return Subject(title, self.to_json(), method, self.vocabulary, facts)
 
-    def _read(self) -> LossFile:
+    @functools.cached_property
+    def _file(self) -> LossFile:
         """The file; refused where its axis is reversed beyond noise, or its losses are of another unit."""
         how: dict[str, Any] = {key: getattr(self, key) for key in ("columns", "unit", "per", "weighted")}
         read = read_loss_file(self.file, self.length, **how)
