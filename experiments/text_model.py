@@ -89,8 +89,11 @@ UNIFORM = SCHEDULES.index("uniform")
 
 def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
     """NLL in nats a window, `[k, schedule]`; gains over uniform with the errors of the differences."""
-    trained, facts = _trained(config)
-    network, (to_choose, to_predict, to_measure) = trained.network, _windows(config, trained, progress)
+    trained, facts = trained_model(config)
+    network, (to_choose, to_predict, to_measure) = (
+        trained.network,
+        held_out_windows(config, trained, progress),
+    )
     keys = jax.random.split(jax.random.key(config.seed), (3, config.parts))
 
     def curve(keys: jax.Array, windows: jax.Array, label: str) -> MaskedLosses:
@@ -148,7 +151,7 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
     }
 
 
-def _trained(config: Config) -> tuple[Trained, dict[str, np.ndarray]]:
+def trained_model(config: Config) -> tuple[Trained, dict[str, np.ndarray]]:
     """What `mdmjax train text --steps 8000` makes, and what it says of it."""
     source, steps = CorpusSource(length=config.length), config.training_steps
     examples = source.examples()
@@ -173,7 +176,7 @@ def _trained(config: Config) -> tuple[Trained, dict[str, np.ndarray]]:
     }
 
 
-def _windows(config: Config, trained: Trained, progress: Progress) -> jax.Array:
+def held_out_windows(config: Config, trained: Trained, progress: Progress) -> jax.Array:
     """Windows of the held-out text that do not overlap, `[3, parts, windows, n]`, in random order."""
     tokens = np.asarray(trained.held_out(progress).tokens)
     cut = tokens[: tokens.size // config.length * config.length].reshape(-1, config.length)

@@ -23,6 +23,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = {path.name: path.read_text() for path in sorted(DOCS.glob("*.md"))}
 LOSSES = "mask_ratio,loss\n0.05,1.31\n0.2,1.52\n0.4,1.98\n0.6,2.71\n0.8,3.82\n1.0,5.47\n"
+SMALL = "mask_ratio,loss\n0.05,1.71\n0.2,1.89\n0.4,2.27\n0.6,2.87\n0.8,3.86\n1.0,5.47\n"
 
 
 def shown_commands():
@@ -55,6 +56,7 @@ def test_a_command_gives_what_is_shown(command, output, tmp_path, monkeypatch, c
     if takes_a_model(words):
         return
     (tmp_path / "loss.csv").write_text(LOSSES)
+    (tmp_path / "small.csv").write_text(SMALL)
     monkeypatch.chdir(tmp_path)
     assert main(words) == 0
     printed = set(folded(capsys.readouterr().out))
@@ -130,13 +132,17 @@ def keys_of(document):
 
 JSON_COMMANDS = {
     "mdmjax.report.schedule": "schedule permutation --n 4",
+    "mdmjax.report.assigned": "schedule loss-curve loss.csv --with small.csv:0.5 --length 8 --budget 2",
     "mdmjax.report.law": "law markov random --n 3 --steps 2 --regret",
     "mdmjax.report.comparison": "law noisy-bit --n 2",
 }
 
 
 @pytest.mark.parametrize("schema", JSON_COMMANDS)
-def test_the_page_of_json_has_every_key(schema, capsys):
+def test_the_page_of_json_has_every_key(schema, capsys, tmp_path, monkeypatch):
+    (tmp_path / "loss.csv").write_text(LOSSES)
+    (tmp_path / "small.csv").write_text(SMALL)
+    monkeypatch.chdir(tmp_path)
     assert main([*JSON_COMMANDS[schema].split(), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == schema
@@ -144,6 +150,7 @@ def test_the_page_of_json_has_every_key(schema, capsys):
     assert f"`{schema}`" in page
     told = set(re.findall(r"`(\w+)`", page))
     by_name = {str(k) for k in range(1, 9)} | set(document.get("baselines", {}))
+    by_name |= {"alone_0", "alone_1"}
     assert keys_of(document) - by_name - told == set()
 
 

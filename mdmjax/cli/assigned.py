@@ -66,7 +66,7 @@ def _check(values: dict[str, Any], options: dict[str, Any]) -> Any:
 
     if not options["with"]:
         refuse("budget", options["budget"], "given with --with FILE:COST", "--steps is that of one model")
-    if not options["budget"]:
+    if options["budget"] is None:
         refuse("budget", "not given", "what the calls of all steps may cost, as 16")
     for name in ("steps", "epsilon", "plot", "infill", "lengths", "block_length"):
         if values[name] is not None:

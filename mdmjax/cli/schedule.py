@@ -28,15 +28,11 @@ def run(parsed: Parsed) -> None:
     key, repetitions = key_of(options.get("seed", 0)), options.get("repetitions", 2)
     if repetitions < 2:
         refuse("repetitions", repetitions, "an integer >= 2", "20 or more give steady gains")
-    if options.get("with") or options.get("budget"):
+    if options.get("with") or options.get("budget") is not None:
         for name in ("infill", "lengths", "block_length"):
             if values[name] is not None:
-                refuse(
-                    name.replace("_", "-"),
-                    values[name],
-                    "not given with --with",
-                    "the models share one plan",
-                )
+                what, remedy = "not given with --with", "the models share one plan"
+                refuse(name.replace("_", "-"), values[name], what, remedy)
         assigned.run(values, chosen, key)
         return
     means = None

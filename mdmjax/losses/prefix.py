@@ -1,5 +1,7 @@
 r"""Losses along random orders: the path NLL of every schedule by look-ups, and the best for its own law."""
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,7 @@ from .._errors import check_bytes, refuse
 from .._types import Array, Float, Int, Key
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.base import MAX_TABLE_BYTES
+from ..schedules.assigned import Assigned
 from ..schedules.schedule import Schedule, check_total
 from .sampled import BATCH, check_sequences, token_losses
 
@@ -33,6 +36,10 @@ class PrefixLosses(eqx.Module):
         The mean over orders and $x \sim p$ is the `nll` of the loss curve (arXiv 2511.04647, App. G).
         Refuses a schedule with a step that starts elsewhere.
         """
+        return self.step_nll(schedule).sum(axis=2)
+
+    def step_nll(self, schedule: Schedule) -> Float[np.ndarray, "samples orders steps"]:
+        """What each step adds to `path_nll`."""
         check_total(schedule, self.n)
         bounds = schedule.boundaries
         place = np.searchsorted(self.starts, bounds[:-1])
@@ -40,7 +47,7 @@ class PrefixLosses(eqx.Module):
         if missing.any():
             found = f"starting a step at {bounds[:-1][missing][0]} revealed tokens"
             refuse("schedule", found, f"starts among the {self.starts.size} that were measured")
-        return self.sums[:, :, place, bounds[1:]].sum(axis=2)
+        return self.sums[:, :, place, bounds[1:]]
 
     def importance_nll(self, schedule: Schedule) -> Float[np.ndarray, " samples"]:
         r"""$-\log \frac1K \sum_k q(x \mid \text{order}_k)$: a bound in the mean; it tightens with $K$."""
@@ -85,6 +92,26 @@ class PrefixLosses(eqx.Module):
             if (nodes == before).all():
                 break
         return Schedule(np.diff(ends[nodes]))
+
+
+def assigned_path_nll(
+    losses: Sequence[PrefixLosses], plan: Assigned
+) -> Float[np.ndarray, "samples orders"]:
+    r"""$-\log q(x \mid \text{order})$ of the sampler whose steps are by the models of `plan`.
+
+    `losses` are those of each model on the same sequences and orders: made with the same key.
+
+    >>> from fractions import Fraction
+    >>> table = np.zeros((1, 1, 2, 3))
+    >>> table[0, 0] = [[0.0, 2.0, 4.0], [0.0, 0.0, 1.0]]
+    >>> models = [PrefixLosses(np.arange(2), table), PrefixLosses(np.arange(2), 3 * table)]
+    >>> plan = Assigned(Schedule([1, 1]), np.array([1, 0]), Fraction(2), nll=7.0)
+    >>> assigned_path_nll(models, plan).tolist()
+    [[7.0]]
+    """
+    each = [one.step_nll(plan.schedule) for one in losses]
+    own = [steps[:, :, plan.models == model].sum(axis=2) for model, steps in enumerate(each)]
+    return np.sum(own, axis=0)
 
 
 def prefix_losses(

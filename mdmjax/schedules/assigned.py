@@ -5,7 +5,7 @@ the steps and their models are chosen together, and the choice is the best of al
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import equinox as eqx
@@ -80,12 +80,12 @@ def optimal_assignment(
     parts = [range(models)] if order is None else [[check_integer("order", one, 0)] for one in order]
     if not parts or max(map(max, parts)) >= models:
         refuse("order", list(order or ()), f"places among the {models} curves")
-    unit = _divisor(prices)
-    units = [int(price / unit) for price in prices]
-    usable = [units[model] for part in parts for model in part]
-    budget_units = min(int(allowed / unit), n * max(usable))
-    if budget_units < min(usable):
-        _refuse_budget(allowed, [prices[model] for part in parts for model in part])
+    used = sorted({model for part in parts for model in part})
+    unit = common_unit([prices[model] for model in used])
+    units = {model: int(prices[model] / unit) for model in used}
+    budget_units = min(int(allowed / unit), n * max(units.values()))
+    if budget_units < min(units.values()):
+        _refuse_budget(allowed, min(prices[model] for model in used))
     _check_size(budget_units, unit, n, sum(map(len, parts)), len(parts), models)
     ahead = np.arange(1, n + 1)[:, None] - np.arange(n)
     tables = [np.where(ahead > 0, ahead * loss, np.inf) for loss in losses]
@@ -137,6 +137,16 @@ def exact_number(argument: str, value: Number) -> Fraction:
     return number
 
 
+def common_unit(costs: Sequence[Fraction]) -> Fraction:
+    """The greatest number of which all costs are multiples: what a budget is counted in.
+
+    >>> common_unit([Fraction(1), Fraction(3, 4)])
+    Fraction(1, 4)
+    """
+    common = math.lcm(*(one.denominator for one in costs))
+    return Fraction(math.gcd(*(int(one * common) for one in costs)), common)
+
+
 def _checked(
     curves: Sequence[AbstractCurve], costs: Sequence[Number], budget: Number
 ) -> tuple[Float[np.ndarray, "models n"], list[Fraction], Fraction]:
@@ -156,14 +166,7 @@ def _checked(
     return losses, [exact_number("costs", one) for one in costs], exact_number("budget", budget)
 
 
-def _divisor(numbers: Sequence[Fraction]) -> Fraction:
-    """The greatest number of which all are multiples."""
-    common = math.lcm(*(one.denominator for one in numbers))
-    return Fraction(math.gcd(*(int(one * common) for one in numbers)), common)
-
-
-def _refuse_budget(budget: Fraction, usable: Sequence[Fraction]) -> None:
-    least = min(usable)
+def _refuse_budget(budget: Fraction, least: Fraction) -> None:
     remedy = f"the cheapest plan is one step of the model of cost {float(least):g}"
     refuse("budget", f"{float(budget):g}", f"at least {float(least):g}", remedy)
 
@@ -182,7 +185,7 @@ def _check_size(budget: int, unit: Fraction, n: int, layers: int, parts: int, mo
 def _layers(
     before: Float[np.ndarray, "spent revealed"],
     tables: Sequence[Float[np.ndarray, "n n"]],
-    units: Sequence[int],
+    units: Mapping[int, int],
     part: Sequence[int],
 ) -> list[np.ndarray]:
     """The least sums with steps of the models of `part` after what led to `before`.
@@ -206,7 +209,7 @@ def _layers(
 
 
 def _traced(
-    choices: Sequence[Sequence[np.ndarray]], units: Sequence[int], spent: int, n: int
+    choices: Sequence[Sequence[np.ndarray]], units: Mapping[int, int], spent: int, n: int
 ) -> tuple[list[int], list[int]]:
     """Counts and models of the best plan of `n` tokens, from its last step back."""
     counts, taken, left = [], [], n

@@ -97,10 +97,9 @@ def from_json_dict(document: Any) -> Schedule:
     if sum(map(abs, counts)) >= 2**63:
         refuse("counts", shown(repr(counts)), "a sum below 2^63")
     schedule = Schedule(np.array(counts, dtype=np.int64))
-    if (models := document.get("models")) is not None:
-        if not isinstance(models, list) or len(models) != len(counts) or any(one != 0 for one in models):
-            remedy = "a sampler of several models reads counts and models itself"
-            refuse("models", shown(repr(models)), "0 for every step, a plan of one model", remedy)
+    if document.get("models", [0] * len(counts)) != [0] * len(counts):
+        remedy = "a sampler of several models reads counts and models itself"
+        refuse("models", shown(repr(document["models"])), "0 for every step, a plan of one model", remedy)
     for name, value in _fields(schedule).items():
         if name in document and not _agrees(document[name], value):
             refuse(name, shown(repr(document[name])), f"{shown(repr(value))} for these counts")

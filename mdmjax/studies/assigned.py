@@ -14,7 +14,7 @@ from ..information.curve_fit import FITS
 from ..information.joined_means import JoinedMeans, same_sequences
 from ..information.loss_curve import LossCurve
 from ..information.loss_means import LossMeans
-from ..schedules.assigned import Assigned, Number, exact_number, optimal_assignment
+from ..schedules.assigned import Assigned, Number, common_unit, exact_number, optimal_assignment
 from ..schedules.honest import (
     LEVEL,
     Fitted,
@@ -92,7 +92,7 @@ class AssignedReport(AbstractReport):
         if any(one.stderr is None for one in tables) or not same_sequences(tables):
             return self
         joined, models, names, n = JoinedMeans(tables), len(tables), list(self.compared), self.curves[0].n
-        work = float(self.budget / min(self.costs)) * n * n * 2 * (models + len(names))
+        work = float(self.budget / common_unit(self.costs)) * n * n * 9 * models  # of all kinds of plans
         repetitions = max(2, min(repetitions, int(JUDGED_WORK / work)))
 
         def choose(known: Losses) -> tuple[Weights, Fitted]:
@@ -165,7 +165,7 @@ def _plans(
 ) -> tuple[Assigned, dict[str, Assigned]]:
     """The best plan, and the best of each kind that the budget can pay."""
     others = range(1, len(curves))
-    kinds = {f"alone_{model}": [(model,)] for model in range(len(curves))}
+    kinds: dict[str, list[tuple[int, ...]]] = {f"alone_{one}": [(one,)] for one in range(len(curves))}
     kinds["sandwich"] = [(other, 0, other) for other in others]
     kinds["prefix"] = [order for other in others for order in ((0, other), (other, 0))]
     found = {}

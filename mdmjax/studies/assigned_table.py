@@ -9,21 +9,21 @@ from .schedule_table import measured_line
 from .table import Column, Part, Table
 
 NLL = (
-    "NLL: mean negative log-likelihood in nats of a sequence under the random-order sampler whose steps are "
-    "by these models, from their loss curves; only differences compare plans. 0: 4 5; 1: 9x2 are a step of "
-    "4 and one of 5 tokens by model 0, then two of 9 by model 1. Each plan is the best of its kind for the "
-    "budget. Alone: one model. Sandwich: another model before and after model 0 (either may be nothing). "
-    "Prefix: two models, one after the other."
+    "NLL: mean negative log-likelihood in nats of a sequence under the random-order sampler whose steps "
+    "are by these models, from their loss curves; only differences compare plans. 0: 4 5; 1: 9x2 are a "
+    "step of 4 and one of 5 tokens by model 0, then two of 9 by model 1. Each plan is the best of its kind "
+    "for the budget. Alone: one model. Sandwich: another model before and after model 0 (either may be "
+    "nothing). Prefix: two models, one after the other."
 )
 UNKNOWN = (
     "The best is chosen on the curves that judge it, so that differences of NLL (+: excess over the best) "
-    "flatter it, and nothing here tells by how much: that takes errors of every table, from a column stderr, "
-    "repeated rows, or the same sequences in all."
+    "flatter it, and nothing here tells by how much: that takes errors of every table, from a column "
+    "stderr, repeated rows, or the same sequences in all."
 )
 GAIN = (
-    "Gain: what the best saves in nats a sequence against that plan, both chosen on one half of the data and "
-    "judged on the other ({repetitions} random halves), with the {level:.0%} interval; errors are known "
-    "from {errors}. Differences of NLL in this table flatter the best, and are no gains."
+    "Gain: what the best saves in nats a sequence against that plan, both chosen on one half of the data "
+    "and judged on the other ({repetitions} random halves), with the {level:.0%} interval; errors are "
+    "known from {errors}. Differences of NLL in this table flatter the best, and are no gains."
 )
 
 

@@ -22,6 +22,7 @@ from experiments import (
     rejection_constant,
     steps_against_n,
     text_model,
+    two_models,
 )
 from experiments.__main__ import main, parser
 from mdmjax import (
@@ -48,6 +49,7 @@ from mdmjax.information.blocks import blocks_curve
 from mdmjax.laws.block_decoding import block_decoding
 from mdmjax.laws.random_order import random_order_law
 from mdmjax.losses.sampled import MaskedLosses
+from mdmjax.schedules.assigned import optimal_assignment
 from mdmjax.schedules.named import llada_uniform
 
 
@@ -108,7 +110,7 @@ def test_progress_hands_out_every_item_and_is_silent_off_a_terminal(tmp_path):
     assert "label" in (tmp_path / "log").read_text()
 
 
-LONG = {"text_model", "learned_block_hmm", "antibody"}  # they train, or follow a large model
+LONG = {"text_model", "two_models", "learned_block_hmm", "antibody"}  # they train, or follow a large model
 
 
 @pytest.mark.parametrize(
@@ -485,6 +487,37 @@ def test_the_predicted_gain_is_the_measured_one():
         apart = arrays[f"{what}_z"] * np.sqrt(errors[0] ** 2 + errors[1] ** 2)
         np.testing.assert_allclose(apart, sides[1] - sides[0], atol=1e-9)
     np.testing.assert_array_equal(arrays["measured_gain_stderr_nats"][:, uniform], 0)
+
+
+def test_the_plan_of_two_models_gains_what_is_predicted_and_is_no_sandwich():
+    """On the stored result: the best of the programme on its curves, and no more apart than chance."""
+    arrays, _ = _run.load(_run.RESULTS, "two_models")
+    names, fit, costs = arrays["plan"].tolist(), arrays["fit_nats"], arrays["costs"]
+    curves = [LossCurve(one) for one in fit]
+    best = names.index("best")
+    for row, budget in enumerate(arrays["budgets"]):
+        on_fit = []
+        for counts, models in zip(arrays["counts"][row], arrays["models"][row], strict=True):
+            counts, models = counts[counts > 0], models[models >= 0]
+            assert counts.sum() == fit.shape[1]
+            assert costs[models].sum() <= budget + 1e-9
+            on_fit.append(np.sum(counts * fit[models, np.cumsum(counts) - counts]))
+        assert on_fit[best] == pytest.approx(min(on_fit), abs=1e-9)
+        again = optimal_assignment(curves, costs.tolist(), int(budget))
+        assert on_fit[best] == pytest.approx(again.nll, abs=1e-9)
+    assert np.all(np.abs(arrays["gain_z"]) < 5)
+    assert np.all(arrays["measured_gain_nats"][:, best] > 0)
+    assert arrays["order"][:, best].tolist() == ["1", "1 0", "1 0", "1 0", "1 0"]
+    assert arrays["order"][1:, names.index("sandwich")].tolist() == ["1 0"] * 4
+
+
+def test_predictions_of_two_models_are_by_window():
+    """The mean over windows is the sum on the curve; what windows share is in the error of the sum."""
+    offsets, large = np.array([0.0, 0.5, 1.0]), np.array([3.0, 2.0, 1.0])
+    rows = [windows_that_differ_by(offsets, curve) for curve in (large, large + 1)]
+    plan = optimal_assignment([LossCurve(large), LossCurve(large + 1)], [1, 0.5], 2)
+    found = two_models.each_window(rows, [[plan]])
+    np.testing.assert_allclose(found[:, 0, 0], plan.nll + 3 * offsets)
 
 
 def windows_that_differ_by(offsets, curve):
