@@ -3,7 +3,6 @@ r"""What a schedule gains that is chosen on noisy losses: one half of the data c
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.stats import t as student
