@@ -17,7 +17,7 @@ SHOWN_BUDGET = 8
 def draw(arrays: dict[str, np.ndarray]) -> Figure:
     """What each step of one plan pays, on the curve of its model; then gains over the large model alone."""
     budgets, names = arrays["budgets"], arrays["plan"].tolist()
-    figure, (panels,) = new_figure(1, 2, height=3.3)
+    figure, (panels,) = new_figure(1, 2, height=3.5)
     left, right = panels
     shown = int(np.argmin(np.abs(budgets - SHOWN_BUDGET)))
     best = names.index("best")
@@ -56,5 +56,5 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
     right.set_xlabel("budget, in calls of the large model")
     right.set_ylabel("gain over the large model alone, nats")
     panel_label(right, "what the small model saves (bars: 95%)")
-    legend_below(figure, right, 4)
+    legend_below(figure, right, 2)
     return figure

@@ -71,7 +71,10 @@ def llada_module():
         for b in range(number):
             block = slice(start + b * block_length, start + (b + 1) * block_length)
             counts = module.get_num_transfer_tokens(x[:, block] == mask_id, steps // number)
-            found += [reveal(x, counts[:, i]) for i in range(steps // number)]
+            for i in range(steps // number):
+                if model is not None:
+                    model(x)
+                found.append(reveal(x, counts[:, i]))
         return x, found
 
     module = module_of("stand_in_llada", generate=generate, get_num_transfer_tokens=get_num_transfer_tokens)
@@ -87,7 +90,7 @@ def dllm_module():
             self.__dict__.update(given | {"stochastic_transfer": False} | settings)
 
     class MDLMSampler:
-        tokenizer = types.SimpleNamespace(mask_token_id=MASK)
+        tokenizer, model = types.SimpleNamespace(mask_token_id=MASK), None
 
         def sample(self, inputs, config=None, **kwargs):
             length = kwargs.get("max_new_tokens", config.max_new_tokens)
@@ -106,7 +109,9 @@ def dllm_module():
                     mask_index=x[:, window] == MASK, steps=-(-config.steps // number), scheduler=None,
                     stochastic=config.stochastic_transfer,
                 )  # fmt: skip
-                found += [reveal(x, counts[:, i], window.start, window.stop) for i in range(counts.shape[1])]
+                found += [
+                    reveal(x, counts[:, i], window.start, window.stop) for i in range(counts.shape[1])
+                ]
             return x, found
 
     def get_num_transfer_tokens(mask_index, steps, scheduler, stochastic=False):

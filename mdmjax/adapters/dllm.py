@@ -1,22 +1,24 @@
 """A plan for dLLM's `MDLMSampler` and `DreamSampler`: `sample` and `infill`.
 
-    import dllm_adapter
-    dllm_adapter.install(MDLMSampler)
-    sampler.sample(inputs, MDLMSamplerConfig(steps=..., max_new_tokens=..., block_size=..., remasking="random"))
+    import dllm_adapter dllm_adapter.install(MDLMSampler) sampler.sample(inputs,
+    MDLMSamplerConfig(steps=..., max_new_tokens=..., block_size=..., remasking="random"))
 
 `steps` are those of the plan, or for several blocks those of the longest block times the blocks; a shorter
 block ends early. Rows to infill may have fewer masks than the plan, each row with a plan of its own. The
 prediction is for random order: MDLMSampler's `remasking="random"`. Its default, "low_confidence", and every
 `alg` of DreamSampler run the same counts in another order; `mdmjax likelihood` gives the number for those.
 Refused: another length, block size or number of steps, `stochastic_transfer` (random counts), masks in
-the prompt, and functions of other parameters.
+the prompt, and functions of other parameters. A plan for several models takes
+`dllm_adapter.Models(large, small)` as the sampler's model.
 """
 
+import functools
 import sys
 
 from .shared import (
     PLAN,
     arguments_of,
+    begin,
     check_equal,
     check_parameters,
     planned_lengths,
@@ -36,8 +38,9 @@ def install(sampler, length=None):
     check_parameters(module.get_num_transfer_tokens, "mask_index", "steps", "scheduler", "stochastic")
     default = getattr(module, f"{sampler.__name__}Config")
     replace(sampler, "sample", lambda sample: planned(sample, default, sample_plans))
-    replace(sampler, "infill", lambda infill: planned(infill, default, lambda *call: infill_plans(*call, length)))
-    module.get_num_transfer_tokens = get_num_transfer_tokens
+    plans_for = functools.partial(infill_plans, length=length)
+    replace(sampler, "infill", lambda infill: planned(infill, default, plans_for))
+    vars(module)["get_num_transfer_tokens"] = get_num_transfer_tokens
 
 
 def planned(function, default, plans_for):
@@ -48,6 +51,7 @@ def planned(function, default, plans_for):
         config = given.get("config") or default()
         setting = lambda name: given.get(name, getattr(config, name, None))
         check_equal("stochastic_transfer", bool(setting("stochastic_transfer")), False)
+        begin(self.model)
         plans = plans_for(self, given["inputs"], setting)
         check_equal("steps", setting("steps"), len(plans) * steps_of(plans))
         waiting[:] = plans
@@ -63,7 +67,9 @@ def sample_plans(sampler, inputs, setting):
     """The plans for tokens that are written after prompts."""
     mask = sampler.tokenizer.mask_token_id
     if any(mask in list(map(int, prompt)) for prompt in inputs):
-        raise ValueError("a prompt has masks, which this sampler fills as part of the first block: fill them")
+        raise ValueError(
+            "a prompt has masks, which this sampler fills as part of the first block: fill them"
+        )
     length = setting("max_new_tokens") or setting("max_length") - max(map(len, inputs))
     return plans_of_blocks(length, setting("block_size") or length)
 

@@ -14,7 +14,7 @@ not Dream's. A hook that writes tokens or masks changes the counts, which nobody
 
 import sys
 
-from .shared import PLAN, arguments_of, check_equal, check_parameters, counts_of, replace, the_plan
+from .shared import PLAN, arguments_of, begin, check_equal, check_parameters, counts_of, replace, the_plan
 
 
 def install(model, length=None):
@@ -31,24 +31,29 @@ def planned(sample, length):
     module = sys.modules[sample.__module__]
 
     def run(*args, **kwargs):
+        begin(None)
         given = arguments_of(sample, args, kwargs)
         config, x = given["generation_config"], given["input_ids"]
         if config.alg == "origin":
-            raise ValueError('alg is "origin", which draws random counts: set "maskgit_plus", "entropy" or "topk_margin"')
+            raise ValueError(
+                'alg is "origin", which draws random counts: set "maskgit_plus", "entropy" or "topk_margin"'
+            )
         new = config.max_length - x.shape[1]
         masks = {new + masked for masked in (x == config.mask_token_id).sum(dim=1).tolist()}
         if len(masks) > 1:
-            raise ValueError(f"rows have {sorted(masks)} masks, of which Dream takes the mean: call it once for each number")
+            raise ValueError(
+                f"rows have {sorted(masks)} masks, of which Dream takes the mean: call it for each number"
+            )
         number = masks.pop()
         planned = [plan for plan in PLAN["lengths"] if length is None and plan["n"] == number]
         counts = counts_of(planned[0] if planned else the_plan(length), number)
         check_equal("steps", config.steps, len(counts))
         real = module.torch
-        module.torch = TimesOf(real, counts)
+        vars(module)["torch"] = TimesOf(real, counts)
         try:
             return sample(*args, **kwargs)
         finally:
-            module.torch = real
+            vars(module)["torch"] = real
 
     return run
 
@@ -72,5 +77,6 @@ class TimesOf:
         return getattr(self._torch, name)
 
     def linspace(self, start, end, steps, **options):
+        """The times of the plan."""
         check_equal("the number of times", steps, len(self._counts) + 1)
         return self._torch.tensor(times(self._counts), **options)

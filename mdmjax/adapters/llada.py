@@ -8,11 +8,13 @@
 prediction is for random order: `remasking="random"`. The default, "low_confidence", runs the same counts in
 another order, and `mdmjax likelihood` gives the number for that one. A shorter block of LLaDA still pays
 its calls; Fast-dLLM ends it. Refused: another length, block length or number of steps, `threshold` and
-`factor` (counts are not looked at then), masks in the prompt, and functions of other parameters.
+`factor` (counts are not looked at then), masks in the prompt, and functions of other parameters. A plan for
+several models takes `llada_adapter.Models(large, small)` as the model, without a cache.
 """
 
 from .shared import (
     arguments_of,
+    begin,
     check_equal,
     check_parameters,
     plans_of_blocks,
@@ -42,10 +44,13 @@ def planned(generate):
         given = arguments_of(generate, args, kwargs)
         plans = plans_of_blocks(given["gen_length"], given["block_length"])
         check_equal("steps", given["steps"], len(plans) * steps_of(plans))
+        begin(None if "cache" in generate.__name__ else given["model"])
         for name in ("threshold", "factor"):
             check_equal(name, given.get(name), None)
         if bool((given["prompt"] == given["mask_id"]).any()):
-            raise ValueError("the prompt has masks, which this sampler fills as part of the first block: fill them")
+            raise ValueError(
+                "the prompt has masks, which this sampler fills as part of the first block: fill them"
+            )
         waiting[:] = plans
         try:
             return generate(*args, **kwargs)
@@ -60,7 +65,9 @@ def get_num_transfer_tokens(mask_index, steps):
     import torch
 
     if not waiting:
-        raise ValueError("no plan is open: after install(module) call module.generate, not one imported before")
+        raise ValueError(
+            "no plan is open: after install(module) call module.generate, not one imported before"
+        )
     # One step more, of no token: with a cache Fast-dLLM makes a second call in a block of one step.
     rows = rows_of_counts(waiting.pop(0), mask_index.sum(dim=1).tolist(), steps + 1)
     return torch.tensor(rows, dtype=torch.int64, device=mask_index.device)

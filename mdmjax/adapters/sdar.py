@@ -13,7 +13,16 @@ number of blocks or of steps, and the strategies that do not look at counts ("lo
 default, and "entropy_bounded").
 """
 
-from .shared import PLAN, arguments_of, check_equal, check_parameters, counts_of, plans_of_blocks, replace, steps_of
+from .shared import (
+    arguments_of,
+    begin,
+    check_equal,
+    check_parameters,
+    counts_of,
+    plans_of_blocks,
+    replace,
+    steps_of,
+)
 
 FIXED = ("low_confidence_static", "sequential")
 
@@ -31,10 +40,13 @@ def planned(generate):
     """The generator, which checks its call and opens the counts of its blocks."""
 
     def run(*args, **kwargs):
+        begin(None)
         given = arguments_of(generate, args, kwargs)
         strategy, length = given["remasking_strategy"], given["block_length"]
         if strategy not in FIXED:
-            raise ValueError(f"remasking_strategy is {strategy}, which ignores counts: set {' or '.join(FIXED)}")
+            raise ValueError(
+                f"remasking_strategy is {strategy}, which ignores counts: set {' or '.join(FIXED)}"
+            )
         prompt = given["prompt"]["input_ids"].shape[1]
         number = -(-(prompt + given["gen_length"]) // length) - prompt // length
         plans = plans_of_blocks(number * length, length)

@@ -6,10 +6,14 @@ import inspect
 # PLAN: written by mdmjax
 PLAN = {
     "order": "random",
+    "models": [1, 0],
     "lengths": [{"n": 8, "counts": [3, 5], "by_masks": {2: [1, 1]}}],
     "block_length": 4,
     "every_block": False,
-    "blocks": [{"n": 4, "counts": [1, 3], "by_masks": {}}, {"n": 4, "counts": [2, 2], "by_masks": {2: [1, 1]}}],
+    "blocks": [
+        {"n": 4, "counts": [1, 3], "by_masks": {}},
+        {"n": 4, "counts": [2, 2], "by_masks": {2: [1, 1]}},
+    ],
 }
 # end of PLAN
 
@@ -40,7 +44,9 @@ def the_plan(length=None):
     if length is not None:
         return plan_of_length(length)
     if len(PLAN["lengths"]) != 1:
-        raise ValueError(f"this plan is for {planned_lengths()}: give length, or export a plan for one length")
+        raise ValueError(
+            f"this plan is for {planned_lengths()}: give length, or export a plan for one length"
+        )
     return PLAN["lengths"][0]
 
 
@@ -52,8 +58,8 @@ def plans_of_blocks(length, block_length):
     blocks = PLAN["blocks"] * (number if PLAN["every_block"] else 1)
     if block_length != PLAN["block_length"] or len(blocks) != number:
         raise ValueError(
-            f"this plan is for {planned_lengths()}, not for {number} blocks of {block_length}: set that, or export "
-            f"a plan with --block-length {block_length}"
+            f"this plan is for {planned_lengths()}, not for {number} blocks of {block_length}: set "
+            f"that, or export a plan with --block-length {block_length}"
         )
     return blocks
 
@@ -64,8 +70,8 @@ def counts_of(plan, masks):
         return plan["counts"]
     if masks and masks not in plan["by_masks"]:
         raise ValueError(
-            f"this plan is for {plan['n']} masks, not for a row of {masks}: mask {plan['n']}, or export plans for "
-            f"rows of a length of {plan['n']} with --infill {masks}"
+            f"this plan is for {plan['n']} masks, not for a row of {masks}: mask {plan['n']}, or export "
+            f"plans for rows of a length of {plan['n']} with --infill {masks}"
         )
     return plan["by_masks"][masks] if masks else []
 
@@ -82,6 +88,43 @@ def steps_of(plans):
     return max(len(plan["counts"]) for plan in plans)
 
 
+class Models:
+    """Several models in the place of one: each step is taken by the one that the plan names, 0 the first.
+
+        models = Models(large, small)
+
+    It is called as they are, once a step; attributes are those of the first.
+    """
+
+    def __init__(self, *models):
+        """In the order in which they were given to mdmjax."""
+        if len(models) <= max(PLAN["models"], default=0):
+            raise ValueError(f"this plan is for {max(PLAN['models'], default=0) + 1} models: give as many")
+        self.models, self.step = models, 0
+
+    def __call__(self, *args, **kwargs):
+        """The call of the model whose step it is."""
+        model = self.models[PLAN["models"][self.step]]
+        self.step += 1
+        return model(*args, **kwargs)
+
+    def __getattr__(self, name):
+        """What the first model has."""
+        return getattr(self.models[0], name)
+
+
+def begin(model):
+    """Before a generation: the first step again; one model is refused where the plan is for several."""
+    if isinstance(model, Models):
+        model.step = 0
+    elif PLAN["models"]:
+        number = max(PLAN["models"]) + 1
+        raise ValueError(
+            f"this plan is for {number} models, which take the steps {PLAN['models']}: give Models(...) in "
+            f"the place of one, where a sampler calls its model once a step and keeps no cache"
+        )
+
+
 def check_equal(name, value, wanted):
     """Refuse another setting than the plan's."""
     if value != wanted:
@@ -93,8 +136,8 @@ def check_parameters(function, *names):
     found = tuple(inspect.signature(function).parameters)
     if found != names:
         raise ValueError(
-            f"this adapter is for {function.__name__}({', '.join(names)}), not ({', '.join(found)}): it needs the "
-            f"sampler that it was written for"
+            f"this adapter is for {function.__name__}({', '.join(names)}), not ({', '.join(found)}): it "
+            f"needs the sampler that it was written for"
         )
 
 
@@ -108,5 +151,8 @@ def arguments_of(function, args, kwargs):
 
 def replace(owner, name, around):
     """Put `around(function)` in the place of a function; doing it again changes nothing."""
-    function = inspect.unwrap(getattr(owner, name))
-    setattr(owner, name, functools.wraps(function)(around(function)))
+    function = getattr(owner, name)
+    function = getattr(function, "unplanned", function)
+    planned = functools.wraps(function)(around(function))
+    vars(planned)["unplanned"] = function  # with what decorates it, as torch.no_grad
+    setattr(owner, name, planned)

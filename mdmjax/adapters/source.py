@@ -14,6 +14,7 @@ ADAPTERS = {
     "sdar_adapter.py": "SDAR",
     "block_refinement_adapter.py": "diffusers, LLaDA2",
     "mdlm_adapter.py": "MDLM, ReMDM",
+    "maskgit_adapter.py": "MaskGIT, levels of a codec",
     "time_grid_adapter.py": "flow_matching, hackable_diffusion",
 }
 """The files that are written, and for whom."""
@@ -49,6 +50,7 @@ def plan_literal(plan: Plan) -> dict[str, Any]:
     whole = () if plan.blocks and not plan.every_block else (plan, *plan.lengths)
     return {
         "order": "random",
+        "models": list(plan.models),
         "lengths": [_entry(one) for one in sorted(whole, key=lambda one: one.schedule.n)],
         "block_length": plan.block_length,
         "every_block": plan.every_block,
@@ -62,4 +64,4 @@ def _entry(plan: Plan) -> dict[str, Any]:
 
 
 def _text(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return resources.files("mdmjax.adapters").joinpath(name).read_text(encoding="utf-8")

@@ -1,9 +1,9 @@
 """A plan as time grids, for flow_matching and hackable_diffusion.
 
-Both samplers draw how many tokens a step reveals: the plan is met in the mean at most, and what is predicted
-for its counts is about right. Both grids are for a linear noise: a fraction t is masked (decreasing) or
-revealed (increasing) at time t. With another noise, map each time to the one at which that noise masks the
-same fraction.
+Both samplers draw how many tokens a step reveals, in random order: the plan is met in the mean at most, and
+what is predicted for its counts is about right. Both grids are for a linear noise: a fraction t is masked
+(decreasing) or revealed (increasing) at time t. With another noise, map each time to the one at which that
+noise masks the same fraction.
 """
 
 from .shared import the_plan

@@ -77,7 +77,7 @@ def run(parsed: Parsed) -> None:
 def _judged(values: dict[str, Any], key: Any) -> Any:
     """The model, and the sequences that it is judged on."""
     from ..studies import judged
-    from .loss_curve import HUGGING_FACE, OPENING
+    from .loss_curve import HUGGING_FACE, opened
     from .output import track
 
     model = str(values["folder"])
@@ -88,14 +88,12 @@ def _judged(values: dict[str, Any], key: Any) -> Any:
                 refuse(option.name, values[option.key], "left out", f"it is for {HUGGING_FACE}FOLDER")
         how |= {"text": values["data"], "track": track}
         return judged.of_trained(key, mj.open_model(Path(model)), values["sequences"], **how)
-    from ..studies.hugging_face import open_hugging_face
-
     if values["data"] is None:
         refuse("data", "not given", "a text, .fasta or .jsonl file", "sequences that the model never saw")
     folder = Path(model.removeprefix(HUGGING_FACE))
-    opened = open_hugging_face(folder, **{name: values[name] for name in OPENING})
+    model = opened(folder, values)
     return judged.of_hugging_face(
-        opened, values["data"], values["sequences"], length=values["length"], **how
+        model, values["data"], values["sequences"], length=values["length"], **how
     )
 
 

@@ -62,7 +62,6 @@ def _trained(values: dict[str, Any], folder: Path, path: Path) -> Any:
 
 def _hugging_face(values: dict[str, Any], folder: Path, path: Path) -> Any:
     """The report of a folder of Hugging Face on the sequences of a file."""
-    from ..studies.hugging_face import open_hugging_face
     from ..studies.measure import measure_study
     from .inputs import key_of
     from .output import track
@@ -75,15 +74,33 @@ def _hugging_face(values: dict[str, Any], folder: Path, path: Path) -> Any:
             "a text, .fasta or .jsonl file",
             "sequences that the model was not trained on",
         )
-    model = open_hugging_face(folder, **{name: values[name] for name in OPENING})
+    model = opened(folder, values)
     measurable = model.measurable(values["data"], length=values["length"], most=values["sequences"])
     how = {name: values[name] for name in ("block_length", "masks", "cfg_scale", "batch")}
     return measure_study(values["seed"], measurable, path, **how, track=track)
 
 
-OPENING = ("device", "dtype", "trust_remote_code", "shift", "mask_id")
+def opened(folder: Path, values: dict[str, Any]) -> Any:
+    """The model of a folder of Hugging Face: by torch, or natively in JAX."""
+    reading = {name: values[name] for name in ("dtype", "shift", "mask_id")}
+    if not values["native"]:
+        from ..studies.hugging_face import open_hugging_face
+
+        return open_hugging_face(folder, **reading, **{name: values[name] for name in OF_TORCH})
+    from ..studies.native import open_native
+
+    for name, default in OF_TORCH.items():
+        if values[name] != default:
+            refuse(name, values[name], "left out with --native", "it is torch's: JAX has the network")
+    if values["dtype"] == "float16":
+        refuse("dtype", "float16", "float32 or bfloat16 with --native")
+    return open_native(folder, **reading)
+
+
+OF_TORCH = {"device": None, "trust_remote_code": False}
 FOR_HUGGING_FACE = (
     Option("length", int, None, "With hf: a text is cut into windows of this many tokens."),
+    Option("native", bool, False, "With hf: LLaDA or Dream in JAX, without torch or code of the folder."),
     Option("device", str, None, "With hf: torch's device; cuda if there is one, else cpu."),
     Option("dtype", str, "float32", "With hf: of the weights.", choices=("float32", "bfloat16", "float16")),
     Option("trust-remote-code", bool, False, "With hf: run the folder's code, as LLaDA and Dream need."),

@@ -29,6 +29,10 @@ def run(parsed: Parsed) -> None:
     if repetitions < 2:
         refuse("repetitions", repetitions, "an integer >= 2", "20 or more give steady gains")
     if options.get("with") or options.get("budget") is not None:
+        for name in ("infill", "lengths", "block_length"):
+            if values[name] is not None:
+                what, remedy = "not given with --with", "the models share one plan"
+                refuse(name.replace("_", "-"), values[name], what, remedy)
         assigned.run(values, chosen, key)
         return
     means = None
@@ -59,7 +63,7 @@ def run(parsed: Parsed) -> None:
         masks, others = _numbers("infill", values["infill"]), _lengths(chosen, values, report)
         report = report.with_plan(infill=masks, block_length=values["block_length"], lengths=others)
     write_picture(values["plot"], report)
-    if values["export"]:
+    if report.plan is not None:
         kept, found = ("source", "title", "method", "criterion", "expected_kl", "nll"), report.to_json()
         found |= found["plan"] if report.plan.blocks else {}
         export_schedule(values["export"], report.plan, {name: found[name] for name in kept})
@@ -172,15 +176,15 @@ COMMAND = Command(
             "block-length",
             int,
             None,
-            "Exported for a sampler that finishes blocks of this length: a plan for each block, or for every one "
-            "where it is n.",
+            "Exported for a sampler that finishes blocks of this length: a plan for each block, or for "
+            "every one where it is n.",
         ),
         Option(
             "infill",
             str,
             None,
-            "Exported too: plans of rows with so many masks, from the tail of the curve. All below n if they "
-            "are few.",
+            "Exported too: plans of rows with so many masks, from the tail of the curve. All below n if "
+            "they are few.",
             "M1,M2,...",
         ),
         Option("lengths", str, None, "Exported too: other lengths, each of its own curve.", "N1,N2,..."),

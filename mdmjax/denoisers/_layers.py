@@ -13,6 +13,7 @@ import numpy as np
 from .._types import Array, Bool, Float
 
 Heads = Float[Array, "batch n heads size"]
+Shared = Float[Array, "batch n shared size"]
 
 
 def rms_norm(x: Float[Array, "*batch w"], scale: Float[Array, " w"], epsilon: float) -> Array:
@@ -57,8 +58,8 @@ swiglu.defvjp(lambda gate, up: (swiglu(gate, up), (gate, up)), _swiglu_backward)
 
 def attention(
     query: Heads,
-    key: Float[Array, "batch n shared size"],
-    value: Float[Array, "batch n shared size"],
+    key: Shared,
+    value: Shared,
     implementation: str | None,
     visible: Bool[Array, "batch n"] | None = None,
 ) -> Heads:
@@ -69,11 +70,11 @@ def attention(
     """
     mask = None if visible is None else visible[:, None, None]
 
-    def library(*arrays: Heads) -> Heads:
+    def library(query: Heads, key: Shared, value: Shared) -> Heads:
         with jax.numpy_dtype_promotion("standard"):  # it promotes bfloat16 within itself
-            return jax.nn.dot_product_attention(*arrays, mask=mask, implementation=implementation)  # type: ignore[arg-type]
+            return jax.nn.dot_product_attention(query, key, value, mask=mask, implementation=implementation)  # type: ignore[arg-type]
 
-    def plain(query: Heads, key: Heads, value: Heads) -> Heads:
+    def plain(query: Heads, key: Shared, value: Shared) -> Heads:
         group = query.shape[2] // key.shape[2]
         key, value = (x if group == 1 else jnp.repeat(x, group, axis=2) for x in (key, value))
         return plain_attention(query, key, value)

@@ -16,7 +16,7 @@ from .conditioned import check_places
 from .external import External
 
 
-def _callable(logits_fn: Callable) -> eqx.Module:
+def _callable(logits_fn: Callable[..., Any]) -> Any:
     """A network as it is; any other function is the host's."""
     return logits_fn if isinstance(logits_fn, eqx.Module) else External(logits_fn)
 
@@ -89,7 +89,8 @@ class Infilling(AbstractDenoiser):
         """Log-probabilities of every symbol at every position."""
         symbols = self.symbols
         ids = jnp.asarray(np.append(symbols, self.mask_id), self.template.dtype)[tokens]
-        whole, places = self.template.at[self.positions].set(ids), jnp.maximum(self.positions - self.shift, 0)
+        whole = self.template.at[self.positions].set(ids)
+        places = jnp.maximum(self.positions - self.shift, 0)
         if isinstance(self.logits_fn, External):
             rows = self.logits_fn.rows(whole, places, symbols)
         else:

@@ -9,7 +9,8 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
-from .._errors import InvalidInputError, refuse, shown
+from .._checks import check_integer, check_number
+from .._errors import refuse, shown
 from .transformer import TransformerConfig
 
 Stored = Mapping[str, Any]
@@ -38,7 +39,7 @@ class Layout:
         return [self.inner[field].format(i) for i in range(config.depth)]
 
     def shapes(self, config: TransformerConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """Name and shape of every tensor of a file, one at a time: there may be more than could be listed."""
+        """Name and shape of every tensor, one at a time: there may be more than could be listed."""
         shapes = config.shapes()
         for field in (field for field in self.outer if field in shapes):
             yield self.outer[field], shapes[field] if field in EMBEDDINGS else shapes[field][::-1]
@@ -59,21 +60,21 @@ def _llada(stored: Stored) -> dict[str, Any]:
     absent = ("alibi", "attention_layer_norm", "include_bias", "bias_for_layer_norm", "input_emb_norm")
     wanted |= dict.fromkeys((*absent, "scale_logits"), False) | {"block_group_size": 1}
     _check(stored, wanted, others)
-    groups, ratio = stored.get("n_kv_heads"), stored.get("mlp_ratio", 4)
-    hidden = stored.get("mlp_hidden_size")
-    if groups is None and stored.get("multi_query_attention"):
-        groups = 1
-    rows = stored.get("embedding_size", 50304)
+    width, rows = _size(stored, "d_model"), stored.get("embedding_size", 50304)
+    hidden, shared = stored.get("mlp_hidden_size"), stored.get("n_kv_heads")
+    shared = 1 if shared is None and stored.get("multi_query_attention") else shared
     return {
-        "n": stored.get("max_sequence_length", 1024),
-        "q": stored.get("vocab_size", 50257) if rows is None else rows,
-        "width": _given(stored, "d_model"),
-        "depth": _given(stored, "n_layers"),
-        "heads": _given(stored, "n_heads"),
-        "kv_heads": groups,
-        "hidden": ratio * _given(stored, "d_model") if hidden is None else hidden,
-        "rotary_base": stored.get("rope_theta", 10_000.0),
-        "norm_epsilon": stored.get("rms_norm_eps", 1e-5),
+        "n": _size(stored, "max_sequence_length", 1024),
+        "q": _size(stored, "vocab_size", 50257) if rows is None else _size(stored, "embedding_size", rows),
+        "width": width,
+        "depth": _size(stored, "n_layers"),
+        "heads": _size(stored, "n_heads"),
+        "kv_heads": None if shared is None else _size({"n_kv_heads": shared}, "n_kv_heads"),
+        "hidden": _size(stored, "mlp_ratio", 4) * width
+        if hidden is None
+        else _size(stored, "mlp_hidden_size"),
+        "rotary_base": _real(stored, "rope_theta", 10_000.0),
+        "norm_epsilon": _real(stored, "rms_norm_eps", 1e-5),
         "biases": bool(stored.get("include_qkv_bias", False)),
         "tied": bool(stored.get("weight_tying", True)),
     }
@@ -82,21 +83,23 @@ def _llada(stored: Stored) -> dict[str, Any]:
 def _dream(stored: Stored) -> dict[str, Any]:
     """Keywords of the config that Dream's stand for: biases of queries, keys and values always."""
     rotary = stored.get("rope_parameters") or stored.get("rope_scaling") or {}
+    if not isinstance(rotary, Mapping):
+        refuse("rope_scaling", shown(repr(rotary)), "none")
     kind = rotary.get("rope_type", rotary.get("type", "default"))
     if kind != "default":
         refuse("rope_scaling", shown(kind), "none", "rotary positions are not scaled here")
     _check(stored, {"hidden_act": "silu", "use_sliding_window": False})
-    width, heads = _given(stored, "hidden_size"), _given(stored, "num_attention_heads")
+    shared = stored.get("num_key_value_heads")
     return {
-        "n": stored.get("max_position_embeddings", 32768),
-        "q": _given(stored, "vocab_size"),
-        "width": width,
-        "depth": _given(stored, "num_hidden_layers"),
-        "heads": heads,
-        "kv_heads": stored.get("num_key_value_heads"),
-        "hidden": _given(stored, "intermediate_size"),
-        "rotary_base": rotary.get("rope_theta", stored.get("rope_theta", 10_000.0)),
-        "norm_epsilon": stored.get("rms_norm_eps", 1e-6),
+        "n": _size(stored, "max_position_embeddings", 32768),
+        "q": _size(stored, "vocab_size"),
+        "width": _size(stored, "hidden_size"),
+        "depth": _size(stored, "num_hidden_layers"),
+        "heads": _size(stored, "num_attention_heads"),
+        "kv_heads": None if shared is None else _size(stored, "num_key_value_heads"),
+        "hidden": _size(stored, "intermediate_size"),
+        "rotary_base": _real({**stored, **rotary}, "rope_theta", 10_000.0),
+        "norm_epsilon": _real(stored, "rms_norm_eps", 1e-6),
         "biases": True,
         "tied": bool(stored.get("tie_word_embeddings", False)),
     }
@@ -172,7 +175,8 @@ def pretrained_config(
     >>> shape = {"d_model": 4096, "n_layers": 32, "n_heads": 32, "n_kv_heads": 32, "mlp_hidden_size": 12288}
     >>> shape |= {"vocab_size": 126464, "embedding_size": 126464, "weight_tying": False, "rope": True}
     >>> shape |= {"block_type": "llama", "layer_norm_type": "rms", "activation_type": "silu"}
-    >>> config = pretrained_config({"model_type": "llada", "mask_token_id": 126336, **shape}, None, "bfloat16")
+    >>> shape |= {"model_type": "llada", "mask_token_id": 126336}
+    >>> config = pretrained_config(shape, dtype="bfloat16")
     >>> config.parameters, config.bytes  # LLaDA 8B
     (8015581184, 16031162368)
     """
@@ -180,16 +184,22 @@ def pretrained_config(
     mask = stored.get("mask_token_id") if mask_id is None else mask_id
     if mask is None:
         refuse("mask_id", "not given", "the id of the mask", "config.json has no mask_token_id")
-    try:
-        return TransformerConfig(**layout.config(stored), mask_id=mask, weights=dtype, compute=dtype)
-    except TypeError as error:
-        raise InvalidInputError(f"config.json is of other types: {shown(error, 200)}") from None
+    known = layout.config(stored)
+    return TransformerConfig(
+        **known, mask_id=check_integer("mask_id", mask, 0), weights=dtype, compute=dtype
+    )
 
 
-def _given(stored: Stored, name: str) -> Any:
-    if name not in stored:
-        refuse(name, "not given", "a number of config.json")
-    return stored[name]
+def _size(stored: Stored, name: str, other: Any = None) -> int:
+    """A size of config.json, or the `other` that its class takes where it is left out."""
+    found = stored.get(name, other)
+    if found is None:
+        refuse(name, "not given", "an integer >= 1")
+    return check_integer(name, found, 1)
+
+
+def _real(stored: Stored, name: str, other: float) -> float:
+    return check_number(name, stored.get(name, other), "a number > 0", lambda x: x > 0)
 
 
 def _check(stored: Stored, wanted: Stored, others: Stored | None = None) -> None:

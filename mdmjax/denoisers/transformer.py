@@ -33,16 +33,16 @@ class TransformerConfig:
     """The shape of a `Transformer`: every number that its parameters and its arithmetic depend on.
 
     `hidden` is the width of the feed-forward part. `weights` is the type of the parameters, `compute` that
-    of the matrix products (the stream, norms, softmax and logits stay float32). `remat` computes each block again in the
-    backward pass: memory of one block and `depth` inputs instead of all. `attention` is the
+    of the matrix products (the stream, norms, softmax and logits stay float32). `remat` computes each block
+    again in the backward pass: memory of one block and `depth` inputs instead of all. `attention` is the
     implementation of `jax.nn.dot_product_attention`: `None` lets it choose. With `learned_positions`, which
     LLaMA has not, each position adds a vector of its own to the embedding of its token: for data whose
     positions differ, since rotary positions give all the same row where everything is masked.
 
     What LLaMA's family has beside: `kv_heads` of keys and values, each for as many queries (`None`: one a
     query); `biases` of queries, keys and values; a head `tied` to the embedding. With `mask_id` the mask is
-    one of the `q` ids of a vocabulary, and embedding and head have a row for each of them; without, the mask
-    is `q`, which the embedding has beside them.
+    one of the `q` ids of a vocabulary, and embedding and head have a row for each; without, the mask is
+    `q`, which the embedding has beside them.
 
     Raises:
         InvalidInputError: a size that is no integer >= 1; a width that is not `heads` times an even number;

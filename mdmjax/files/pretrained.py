@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import safetensors
-from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from .._errors import InvalidInputError, check_bytes, readable_bytes, refuse, shown
-from ..denoisers.layouts import EMBEDDINGS, Layout, layout_of, pretrained_config
+from ..denoisers.layouts import EMBEDDINGS, layout_of, pretrained_config
 from ..denoisers.transformer import Transformer, TransformerConfig
 from .arrays import read_text, reading
 
@@ -77,7 +77,9 @@ def read_pretrained(
     shapes, places = config.shapes(), shardings(config, mesh)
     part = {name: math.prod(places[name].shard_shape(shape)) for name, shape in shapes.items()}
     need = jnp.dtype(dtype).itemsize * sum(part.values())
-    check_bytes(need, memory() if limit is None else limit, "network", "take --dtype bfloat16 or more devices")
+    check_bytes(
+        need, memory() if limit is None else limit, "network", "take --dtype bfloat16 or more devices"
+    )
     files = _Tensors(folder)
     files.check(dict(layout.shapes(config)))
 
@@ -89,7 +91,7 @@ def read_pretrained(
     return Transformer.of(config, {field: array(field) for field in shapes})
 
 
-def shardings(config: TransformerConfig, mesh: Mesh | None = None) -> dict[str, Sharding]:
+def shardings(config: TransformerConfig, mesh: Mesh | AbstractMesh | None = None) -> dict[str, Sharding]:
     """Where every array is: on the first device, or split over a mesh of one axis by `SPLIT`."""
     shapes = config.shapes()
     if mesh is None:
@@ -121,13 +123,15 @@ class _Tensors:
             self.found = dict(_tensors(folder / WHOLE))
             return
         if not (folder / INDEX).is_file():
-            refuse("model", f"hf:{folder}", f"a folder with {WHOLE} or {INDEX}", "other formats are not read")
+            refuse(
+                "model", f"hf:{folder}", f"a folder with {WHOLE} or {INDEX}", "other formats are not read"
+            )
         listed = _object(folder / INDEX).get("weight_map")
         if not isinstance(listed, dict) or not all(isinstance(x, str) for x in listed.values()):
             refuse("model", folder / INDEX, "an index with a weight_map of names to files")
         for file in sorted(set(listed.values())):
             if Path(file).name != file or not (folder / file).is_file():
-                refuse("model", f"{folder / INDEX} with {shown(file)}", "files in its folder", "it is not there")
+                refuse("model", f"{folder / INDEX} with {shown(file)}", "files that are in its folder")
             for name, tensor in _tensors(folder / file):
                 if listed.get(name) != file:
                     refuse("model", f"{folder / file} with a tensor {shown(name)}", "those of the index")

@@ -63,6 +63,6 @@ class JoinedMeans:
 def same_sequences(tables: Sequence[LossMeans]) -> bool:
     """Whether tables that number their sequences are of the same ones, masked at the same counts."""
     numbered = [one.table for one in tables if one.kind == "sequences"]
-    rows = [np.stack([one.sequence, one.n_masked]) for one in numbered]
+    rows = [np.stack([one.sequence, one.n_masked]) for one in numbered if one.sequence is not None]
     rows = [one[:, np.lexsort(one)] for one in rows]
     return all(np.array_equal(rows[0], other) for other in rows[1:])

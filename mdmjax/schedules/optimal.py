@@ -107,7 +107,9 @@ def fewest_steps(curve: AbstractCurve, epsilon: float) -> Schedule:
     """
     if not (np.isfinite(epsilon) and epsilon > 0):
         refuse("epsilon", epsilon, "a positive number of nats")
-    most = _records(check_heights(curve, 1, "steps")).size  # with every record a start, the gap is 0 or less
+    most = _records(
+        check_heights(curve, 1, "steps")
+    ).size  # with every record a start, the gap is 0 or less
     max_steps = min(16, most)
     while True:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from .._errors import refuse
 from ..information.curve import AbstractCurve
 from .optimal import check_heights
-from .schedule import Schedule, check_schedule
+from .schedule import Schedule
 from .tails import tail_schedules, tails
 
 FEW = 4096
@@ -17,10 +17,10 @@ FEW = 4096
 class Plan:
     """A schedule for `n` masks; for rows of fewer; for blocks from left to right; for other lengths.
 
-    `by_masks[m]` is for a row of `n` positions with `m` masks. `blocks` are for a sampler that ends one block
-    before the next, of `block_length` positions; with `every_block` there is one, and all blocks follow it.
-    `lengths` are plans for generations of other lengths, each of its own curve. `models` says which model takes
-    each step, where there are several.
+    `by_masks[m]` is for a row of `n` positions with `m` masks. `blocks` are for a sampler that ends one
+    block before the next, of `block_length` positions; with `every_block` there is one, and all blocks
+    follow it. `lengths` are plans for generations of other lengths, each of its own curve. `models` says
+    which model takes each step, where there are several.
 
     >>> Plan(Schedule([1, 3])).schedule.counts.tolist()
     [1, 3]
@@ -34,15 +34,12 @@ class Plan:
     lengths: tuple["Plan", ...] = ()
     models: tuple[int, ...] = ()
 
-    def __post_init__(self):
-        check_schedule(self.schedule)
-
 
 def rows_of(curve: AbstractCurve, schedule: Schedule, infill: Iterable[int] | None = None) -> Plan:
-    """The plan of a schedule, and of rows with fewer masks from the tail of its curve, as many steps or fewer.
+    """The plan of a schedule, and of rows with fewer masks, as many steps or fewer, from its curve's tail.
 
-    `infill` are their numbers of masks. Without them all below `n`, if `n` times the steps is at most `FEW`;
-    else none. Errors as `tail_schedules`.
+    `infill` are their numbers of masks. Without them all below `n`, if `n` times the steps is at most
+    `FEW`; else none. Errors as `tail_schedules`.
 
     >>> from mdmjax import permutation_curve
     >>> plan = rows_of(permutation_curve(8), Schedule([3, 3, 2]), [4])
@@ -55,15 +52,17 @@ def rows_of(curve: AbstractCurve, schedule: Schedule, infill: Iterable[int] | No
     return Plan(schedule, tail_schedules(curve, schedule.steps, [m for m in infill if m != n]))
 
 
-def blocks_of(curve: AbstractCurve, steps: int, block_length: int, infill: Iterable[int] | None = None) -> Plan:
+def blocks_of(
+    curve: AbstractCurve, steps: int, block_length: int, infill: Iterable[int] | None = None
+) -> Plan:
     """The plan for blocks of `block_length` that are finished from left to right, `steps` steps in all.
 
     Where the curve is of one block, every block follows its best schedule of `steps` steps. Where it is of
-    `b` blocks, each has `steps / b` steps: the best on its own stretch of the curve, with the blocks before
-    it revealed. (The curve is a mean over random sets of revealed tokens. That the blocks before are as good
-    as such a set is an assumption; a curve that is measured by blocks has no need of it.) The plan's schedule
-    is theirs, one after the other. `infill` are numbers of masks of blocks that are begun, as in `rows_of`.
-    Refuses a length that is no multiple of the block's, and steps that are none of `b`.
+    `b` blocks, each has `steps / b` steps: the best on its own stretch of the curve, with the blocks
+    before it revealed. (The curve is a mean over random sets of revealed tokens. That the blocks before
+    are as good as such a set is an assumption; a curve that is measured by blocks has no need of it.) The
+    plan's schedule is theirs, one after the other. `infill` are numbers of masks of blocks that are begun,
+    as in `rows_of`. Refuses a length that is no multiple of the block's, and steps that are none of `b`.
 
     >>> from mdmjax import noisy_bit_curve
     >>> [plan.schedule.counts.tolist() for plan in blocks_of(noisy_bit_curve(8, 0.1), 4, 4).blocks]

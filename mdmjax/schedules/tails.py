@@ -1,13 +1,13 @@
 r"""The best plans of rows with fewer masks: optima of the tails of one curve, all from one solve.
 
-A row of `n` positions with `m` masks has `n - m` tokens already, so that its steps pay the heights
-`n - m .. n - 1` of the curve. (A plan for `n` masks that is scaled down to `m` pays others.) The cost to go,
+A row of `n` positions with `m` masks has `n - m` tokens already, so that its steps pay the heights `n - m
+.. n - 1` of the curve. (A plan for `n` masks that is scaled down to `m` pays others.) The cost to go,
 
 $$V_j(s) = \min_{e > s} \; P_e - P_s - (e - s) z_s + V_{j-1}(e), \qquad P_e = \sum_{i < e} z_i,$$
 
 is that of the best `j` steps from `s` revealed tokens to `n`, for every `s` at once. For a nondecreasing
-curve the best `e` is nondecreasing in `s`, and is searched from coarse to fine: `O(k n log n)`. For any other
-curve every `e` is tried: `O(k n^2)`.
+curve the best `e` is nondecreasing in `s`, and is searched from coarse to fine: `O(k n log n)`. For any
+other curve every `e` is tried: `O(k n^2)`.
 """
 
 from collections.abc import Iterable
@@ -52,7 +52,9 @@ def tails(
     steps, rising = min(steps, wanted[0]), is_sorted(heights)
     if not rising and steps * n * n > MAX_TAIL_WORK:
         refuse(name, f"{steps} steps of n = {n}", "a curve that never rises", "--fit isotonic fits one")
-    check_bytes(8 * steps * n, MAX_BYTES, f"plans of {steps} steps for rows of n = {n}", "ask for fewer steps")
+    check_bytes(
+        8 * steps * n, MAX_BYTES, f"plans of {steps} steps for rows of n = {n}", "ask for fewer steps"
+    )
     z = (np.maximum.accumulate(heights) if rising else heights).astype(np.float64)
     z = z - z[0]
     sums, at = np.concatenate([[0.0], np.cumsum(z)]), np.arange(n)

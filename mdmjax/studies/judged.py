@@ -16,7 +16,7 @@ from ..files.arrays import read_text
 from ..information.loss_curve import LossCurve
 from ..information.loss_means import loss_means
 from ..training.data import Windows, draw_apart
-from .hugging_face import HuggingFace
+from .folders import AbstractFolder
 from .measure import Measurable
 from .report import Subject, Track, untracked
 from .sources import LossTableSource
@@ -71,12 +71,12 @@ def of_trained(
 
 
 def of_hugging_face(
-    model: HuggingFace, data: Path, count: int, *, length: int | None = None, losses: Path | None = None
+    model: AbstractFolder, data: Path, count: int, *, length: int | None = None, losses: Path | None = None
 ) -> Judged:
     """A masked model of Hugging Face on at most `count` sequences of a file, with regions of one length.
 
     Raises:
-        InvalidInputError: regions of unequal lengths; what `HuggingFace.measurable` refuses.
+        InvalidInputError: regions of unequal lengths; what `AbstractFolder.measurable` refuses.
     """
     measurable = model.measurable(data, length=length, most=count)
     denoiser, sequences = externals(measurable)

@@ -34,6 +34,7 @@ class Measurable:
     """What is measured: a function to logits, sequences of ids, `options` of `measure`, and what tells it.
 
     `facts` are what JSON can hold: two subjects of the same facts, data and options are one measurement.
+    `notes` are for the reader of the report.
     """
 
     logits_fn: LogitsFn
@@ -42,6 +43,7 @@ class Measurable:
     what: str = "sequences"
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def measure_study(
@@ -200,5 +202,5 @@ def _report(
         "batch": found.batch,
         "neighbours": found.neighbours,
     }
-    more = {"what": measurable.what, "facts": facts, "notes": tuple(notes)}
+    more = {"what": measurable.what, "facts": facts, "notes": (*measurable.notes, *notes)}
     return LossCurveReport(found.losses, found.calls, max(at, default=start) - start, rate, **more)

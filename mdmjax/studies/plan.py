@@ -1,58 +1,56 @@
 """What is exported beside a schedule, and how it is shown: shorter rows, blocks, other lengths."""
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from .._errors import refuse
+from ..information.curve import AbstractCurve
 from ..schedules.plan import Plan, blocks_of, rows_of
+from ..schedules.schedule import Schedule
 from .report import four_decimals, run_lengths
 from .table import Column, Part, Table
 
-if TYPE_CHECKING:
-    from .schedule import ScheduleReport
-
 BLOCKS = (
-    "The plan of a block is the best on its stretch of the curve, with the blocks before it revealed, as if "
-    "these were random positions: only a curve that is measured by blocks knows what they tell."
+    "The plan of a block is the best on its stretch of the curve, with the blocks before it revealed, as "
+    "if these were random positions: only a curve that is measured by blocks knows what they tell."
 )
 
 
 def plan_study(
-    report: "ScheduleReport",
+    curve: AbstractCurve,
+    schedule: Schedule,
     *,
     infill: Iterable[int] | None = None,
     block_length: int | None = None,
-    lengths: Sequence["ScheduleReport"] = (),
+    lengths: Sequence[tuple[AbstractCurve, Schedule]] = (),
 ) -> Plan:
-    """The plan to export for a report, with those of shorter rows, of blocks, or of the other lengths.
+    """The plan to export: a schedule, with those of rows with fewer masks, of blocks, or of other lengths.
 
     Refuses blocks beside other lengths, a number of masks that no row of these lengths has, and what
     `rows_of` and `blocks_of` do.
     """
-    reports, masks = (report, *lengths), None if infill is None else sorted(set(infill))
-    most = max(one.curve.n for one in reports) if block_length is None else block_length
+    masks = None if infill is None else sorted(set(infill))
+    pairs = [(curve, schedule), *lengths]
+    most = max(one.n for one, _ in pairs) if block_length is None else block_length
     wrong = [m for m in masks or () if not 1 <= m <= most]
     if wrong:
         refuse("infill", wrong[0], f"numbers of masks in 1..{most}")
     if block_length is not None:
         if lengths:
             refuse("block-length, lengths", block_length, "only one of the two")
-        return blocks_of(report.curve, report.schedule.steps, block_length, masks)
-    plans = []
-    for one in reports:
-        fitting = masks and [m for m in masks if m <= one.curve.n]
-        plans.append(rows_of(one.curve, one.schedule, fitting))
-    return Plan(plans[0].schedule, plans[0].by_masks, lengths=tuple(plans[1:]))
+        return blocks_of(curve, schedule.steps, block_length, masks)
+    fitting = lambda n: None if masks is None else [m for m in masks if m <= n]
+    first, *others = (rows_of(one, of_it, fitting(one.n)) for one, of_it in pairs)
+    return Plan(first.schedule, first.by_masks, lengths=tuple(others))
 
 
-def plan_json(plan: Plan, report: "ScheduleReport", lengths: Sequence["ScheduleReport"]) -> dict[str, Any]:
-    """The plan as a report has it; `lengths` are the reports of the other lengths."""
-    others = {str(other.curve.n): other.entry(other.schedule) for other in lengths}
+def plan_json(plan: Plan, whole: Mapping[str, Any], lengths: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan as a report has it; `whole` is the entry of a schedule by blocks."""
     rows = {str(m): plan.by_masks[m].counts for m in sorted(plan.by_masks)}
-    found: dict[str, Any] = {"by_masks": rows, "lengths": others}
+    found: dict[str, Any] = {"by_masks": rows, "lengths": lengths}
     if plan.blocks:
         found |= {"block_length": plan.block_length, "every_block": plan.every_block}
-        found |= {"blocks": [block.schedule.counts for block in plan.blocks], **report.entry(plan.schedule)}
+        found |= {"blocks": [block.schedule.counts for block in plan.blocks], **whole}
     return found
 
 
@@ -67,7 +65,9 @@ def plan_parts(found: dict[str, Any], key: str, unit: str) -> list[Part]:
         if found["every_block"]:
             rows = [(f"every block of {length}", score, run_lengths(found["counts"]))]
         else:
-            rows = [(f"block {b} of {length}", "", run_lengths(c)) for b, c in enumerate(found["blocks"], 1)]
+            rows = [
+                (f"block {b} of {length}", "", run_lengths(c)) for b, c in enumerate(found["blocks"], 1)
+            ]
             rows.append(("all blocks", score, run_lengths(found["counts"])))
     columns = [
         Column("exported", 0, justify="left"),
@@ -79,6 +79,10 @@ def plan_parts(found: dict[str, Any], key: str, unit: str) -> list[Part]:
         parts.append(BLOCKS)
     masks = list(found["by_masks"])
     if masks:
-        which = f"{masks[0]} masks" if len(masks) == 1 else f"{masks[0]} to {masks[-1]} masks ({len(masks)} plans)"
+        which = (
+            f"{masks[0]} masks"
+            if len(masks) == 1
+            else f"{masks[0]} to {masks[-1]} masks ({len(masks)} plans)"
+        )
         parts.append(f"Rows of {which} are exported too, each from the tail of this curve.")
     return parts

@@ -72,7 +72,9 @@ class ScheduleReport(AbstractReport):
     def beyond(self, schedule: Schedule, less: Schedule | None = None) -> tuple[float, float]:
         """How far below and above its NLL (less another's) can be, for losses in the curve's `bracket`."""
         weights = schedule.weights - (0 if less is None else less.weights)
-        return self.curve.beyond(weights, self.subject.q) if isinstance(self.curve, LossCurve) else (0.0, 0.0)
+        return (
+            self.curve.beyond(weights, self.subject.q) if isinstance(self.curve, LossCurve) else (0.0, 0.0)
+        )
 
     def entry(self, schedule: Schedule) -> dict[str, Any]:
         """A schedule with its cost, for JSON."""
@@ -114,7 +116,10 @@ class ScheduleReport(AbstractReport):
         lengths: Sequence["ScheduleReport"] = (),
     ) -> "ScheduleReport":
         """With what samplers are given beside the schedule: see `plan_study`."""
-        plan = plan_study(self, infill=infill, block_length=block_length, lengths=lengths)
+        others = [(one.curve, one.schedule) for one in lengths]
+        plan = plan_study(
+            self.curve, self.schedule, infill=infill, block_length=block_length, lengths=others
+        )
         return dataclasses.replace(self, plan=plan, lengths=tuple(lengths))
 
     def fields(self) -> dict[str, Any]:
@@ -146,7 +151,8 @@ class ScheduleReport(AbstractReport):
                 for k in listed_steps(n, frontier.gaps.size)
             }
         if self.plan is not None:
-            found["plan"] = plan_json(self.plan, self, self.lengths)
+            lengths = {str(one.curve.n): one.entry(one.schedule) for one in self.lengths}
+            found["plan"] = plan_json(self.plan, self.entry(self.plan.schedule), lengths)
         return found
 
     def tables(self) -> list[Part]:

@@ -26,8 +26,8 @@ UNKNOWN = (
     "and no sequences. A column stderr, or several rows for every mask count, tell."
 )
 ORDER = (
-    "These numbers are for random order. LLaDA, Fast-dLLM and dLLM reveal the most confident positions first by "
-    "default: mdmjax likelihood has the number for that order."
+    "These numbers are for random order. LLaDA, Fast-dLLM and dLLM reveal the most confident positions "
+    "first by default: mdmjax likelihood has the number for that order."
 )
 GAIN = (
     "Gain: what the best saves in nats a sequence against that schedule, judged on data that did not "

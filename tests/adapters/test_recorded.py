@@ -41,7 +41,9 @@ def run_dream(module, call):
 def run_sdar(module, call):
     of = loops.sdar_module()
     module.install(of)
-    given = {key: call[key] for key in ("gen_length", "block_length", "denoising_steps", "remasking_strategy")}
+    given = {
+        key: call[key] for key in ("gen_length", "block_length", "denoising_steps", "remasking_strategy")
+    }
     prompt = {"input_ids": np.zeros((1, call["prompt"]), np.int64)}
     return of.block_diffusion_generate(None, prompt, loops.MASK, **given)
 

@@ -392,6 +392,55 @@ def test_an_export_is_written_and_comes_back(capsys, tmp_path):
     assert {"llada_adapter.py", "dllm_adapter.py"} <= set(os.listdir(tmp_path / "out"))
 
 
+def test_an_export_has_rows_and_lengths(capsys, tmp_path):
+    words = (
+        "permutation",
+        "--n",
+        "9",
+        "--steps",
+        "3",
+        "--export",
+        "out",
+        "--lengths",
+        "6,9",
+        "--infill",
+        "4",
+    )
+    result = run_json(capsys, *words)
+    alone = run_json(capsys, "permutation", "--n", "6", "--steps", "3")
+    assert result["plan"]["lengths"] == {
+        "6": {key: alone[key] for key in ("counts", "steps", "expected_kl")}
+    }
+    assert result["plan"]["by_masks"] == {"4": [2, 1, 1]}
+    document = json.loads((tmp_path / "out" / "schedule.json").read_text())
+    assert document["by_masks"] == {"4": [2, 1, 1]}
+    assert [(other["n"], other["counts"]) for other in document["lengths"]] == [(6, alone["counts"])]
+    assert document["order"] == result["order"] == "random"
+    shown = run(capsys, "schedule", *words)
+    assert "Rows of 4 masks are exported too" in shown
+    assert "for random order" in shown
+
+
+@pytest.mark.parametrize(("block", "blocks"), [("3", [[1, 2]] * 3), ("9", [[1, 1, 1, 1, 2, 3]])])
+def test_an_export_of_blocks_says_what_it_costs(capsys, tmp_path, block, blocks):
+    words = ("noisy-bit", "--n", "9", "--steps", "6", "--export", "out", "--block-length", block)
+    result = run_json(capsys, *words)
+    plan, document = result["plan"], json.loads((tmp_path / "out" / "schedule.json").read_text())
+    assert plan["blocks"] == blocks == [entry["counts"] for entry in document["blocks"]]
+    assert document["every_block"] == (block == "9")
+    information = np.array(result["information_curve"])
+    starts = np.repeat(np.cumsum(plan["counts"]) - plan["counts"], plan["counts"])
+    assert plan["expected_kl"] == pytest.approx(np.sum(information - information[starts]))
+    assert document["metadata"]["expected_kl"] == plan["expected_kl"] >= result["expected_kl"] - 1e-12
+    assert ("all blocks" in run(capsys, "schedule", *words)) == (block == "3")
+
+
+def test_what_is_exported_beside_needs_an_export(capsys):
+    for words in (["--infill", "3"], ["--lengths", "4"], ["--block-length", "4"]):
+        assert main(["schedule", "permutation", "--n", "8", *words]) == 2
+        assert f"{words[0]} is {words[1]}: want --export DIR beside it" in capsys.readouterr().err
+
+
 def lying_npz(shape):
     """An .npz file whose array's header names a shape that its data does not have."""
     header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}".ljust(117) + "\n"
@@ -433,6 +482,21 @@ BAD_FILES = {
 }
 
 MISTAKES = [
+    ("permutation --n 8 --steps 2 --infill 3,x", "--infill is 3,x: want integers >= 1 with commas"),
+    ("permutation --n 8 --steps 2 --infill 9", "--infill is 9: want numbers of masks in 1..8"),
+    ("permutation --n 8 --steps 2 --lengths 0", "--lengths is 0: want integers >= 1"),
+    ("permutation --n 8 --steps 3 --lengths 2", "--steps is 3: want an integer in 1..2"),
+    ("block-hmm --steps 2 --lengths 4", "--lengths is 4: want n = "),
+    (
+        "loss-curve good.csv --steps 2 --lengths 6",
+        "want n = 8 alone of loss-curve; measure a curve at that",
+    ),
+    ("permutation --n 8 --steps 4 --block-length 3", "--block-length is 3: want a divisor of n = 8"),
+    ("permutation --n 8 --steps 3 --block-length 4", "--steps is 3: want a multiple of 2, in 2..8"),
+    (
+        "permutation --n 8 --steps 2 --block-length 4 --lengths 4",
+        "--block-length, --lengths is 4, 4: want only",
+    ),
     ("permutation --steps 0", "--steps is 0: want an integer in 1..n"),
     ("permutation --steps 17", "--steps is 17: want an integer in 1..16"),
     ("permutation --steps x", "--steps is x: want an integer"),

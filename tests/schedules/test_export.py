@@ -44,7 +44,9 @@ def test_the_fields_of_the_schema():
 
 def test_the_fields_of_a_plan():
     block = Plan(Schedule([1, 1]), {1: Schedule([1])})
-    document = to_json_dict(Plan(Schedule([1, 1]), block.by_masks, 2, True, (block,), (Plan(Schedule([2, 3])),)), {})
+    document = to_json_dict(
+        Plan(Schedule([1, 1]), block.by_masks, 2, True, (block,), (Plan(Schedule([2, 3])),)), {}
+    )
     entry = {"n": 2, "steps": 2, "counts": [1, 1], "by_masks": {"1": [1]}}
     more = {"block_length": 2, "every_block": True, "blocks": [entry], "by_masks": {"1": [1]}}
     assert more.items() <= document.items()
