@@ -39,7 +39,9 @@ def run(parsed: Parsed) -> None:
     if chosen.name == "loss-curve" and (report := _of_blocks(values, chosen, key)):
         for name in ("block_length", "lengths"):
             if values[name] is not None:
-                refuse(name.replace("_", "-"), values[name], "left out", "the table says what the blocks are")
+                refuse(
+                    name.replace("_", "-"), values[name], "left out", "the table says what the blocks are"
+                )
         write_picture(values["plot"], report.mean)
         if values["export"]:
             kept, found = ("source", "title", "method", "criterion", "nll"), report.to_json()
