@@ -180,3 +180,30 @@ def maskgit(path):
         return cases_of.Plan(cases_of.cut(rng, *((16, 4), (40, 7))[rng.integers(2)]))
 
     return run, plan_of_few_shapes
+
+
+def flow_matching(path):
+    """PATH is a folder that `flow_matching` can be imported from; the means of 400 rows."""
+    sys.path.insert(0, str(path))
+    from flow_matching.path import MixtureDiscreteProbPath
+    from flow_matching.path.scheduler import PolynomialConvexScheduler
+    from flow_matching.solver import MixtureDiscreteEulerSolver
+
+    def run(plan, rng):
+        module, seen = cases_of.load("time_grid_adapter.py", plan), []
+
+        def posterior(x, t):
+            seen.append(x.clone())
+            logits = torch.randn(*x.shape, VOCABULARY)
+            logits[..., MASK] = -torch.inf
+            return logits.softmax(-1)
+
+        linear = MixtureDiscreteProbPath(scheduler=PolynomialConvexScheduler(n=1))
+        solver = MixtureDiscreteEulerSolver(posterior, linear, VOCABULARY)
+        start = torch.full((400, plan.schedule.n), MASK)
+        grid = torch.tensor(module.increasing_times())
+        last = solver.sample(start, step_size=None, time_grid=grid)
+        found = np.array(revealed(seen, last))
+        return {"rows": 400}, {"mean": found.mean(0).tolist()}
+
+    return run, cases_of.random_plan

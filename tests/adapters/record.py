@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 import torch
-from _real_block_samplers import bernoulli, block_refinement, maskgit, sdar
+from _real_block_samplers import bernoulli, block_refinement, flow_matching, maskgit, sdar
 from _real_samplers import dllm, dream, fast_dllm, llada
 
 from mdmjax.adapters.source import plan_literal
@@ -28,6 +28,7 @@ SAMPLERS = {
     "block_refinement": (block_refinement, "huggingface/diffusers"),
     "maskgit": (maskgit, "google-research/maskgit"),
     "mdlm": (bernoulli, "kuleshov-group/mdlm"),
+    "flow_matching": (flow_matching, "facebookresearch/flow_matching"),
     "remdm": (bernoulli, "kuleshov-group/remdm"),
 }
 

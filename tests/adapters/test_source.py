@@ -75,6 +75,23 @@ def test_mean_and_spread_of_random_counts(name):
     assert abs(np.mean(sds) - 1) < 0.01
 
 
+def test_flow_matching_reveals_what_the_file_says():
+    """A mean of n (1 - exp(-h / (1 - t))) of those that are left, and all of them at the last step."""
+    recorded = json.loads((FIXTURES / "flow_matching.json").read_text())
+    assert len(recorded["cases"]) == 100
+    for case in recorded["cases"]:
+        plan, rows = plan_of(case["plan"]), case["call"]["rows"]
+        times = np.array(load("time_grid_adapter.py", plan).increasing_times())
+        shares, left = [], 1.0
+        for t, s in zip(times[:-2], times[1:-1], strict=True):
+            shares.append(left * -np.expm1(-(s - t) / (1 - t)))
+            left -= shares[-1]
+        shares = np.array([*shares, left])
+        error = np.sqrt(plan.schedule.n * shares * (1 - shares) / rows)
+        gap = np.abs(np.array(case["revealed"]["mean"]) - plan.schedule.n * shares)
+        assert np.all(gap <= 5 * error + 1e-9)
+
+
 def binomial_variance(n, p):
     """From the definition: the sum over all counts of the squared distance from the mean."""
     from math import comb
