@@ -42,7 +42,7 @@ class BlockScheduleReport(AbstractReport):
     exported: str = OWN
 
     def plan(self, infill: Iterable[int] | None = None) -> Plan:
-        """What a sampler is given: the own plans, or the split where a total of steps was asked for."""
+        """What a sampler is given: the own plans, or the split if a total number of steps was asked for."""
         each = zip(self.blocks.values(), self.plans[self.exported], strict=True)
         blocks = tuple(rows_of(report.curve, one, infill) for report, one in each)
         whole = Schedule([count for block in blocks for count in block.schedule.counts.tolist()])
