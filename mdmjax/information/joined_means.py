@@ -13,7 +13,7 @@ from .loss_means import LossMeans
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class JoinedMeans:
-    """What `LossMeans` is of one table, of several: `m` revealed of `n` tokens of the `i`-th is at `in + m`.
+    """What `LossMeans` is of one table, of several: `m` of `n` tokens revealed in the `i`-th are `in + m`.
 
     Tables that number their sequences are of the same ones, and are halved together; errors are summed over
     sequences. Other tables are taken as independent.
