@@ -19,6 +19,9 @@ ADAPTERS = {
 }
 """The files that are written, and for whom."""
 
+OF_MODELS = ("llada_adapter.py", "dllm_adapter.py")
+"""Those that run a plan of several models: these samplers call their model once a step."""
+
 BEGIN, END = "# PLAN: written by mdmjax\n", "# end of PLAN\n"
 IMPORT = "from .shared import "
 

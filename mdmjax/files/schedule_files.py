@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import refuse
-from ..adapters.source import ADAPTERS, adapter_source
+from ..adapters.source import ADAPTERS, OF_MODELS, adapter_source
 from ..schedules.export import from_json_dict, to_json_dict
 from ..schedules.plan import Plan
 from ..schedules.schedule import Schedule
@@ -20,11 +20,11 @@ SCHEDULE_JSON = "schedule.json"
 def export_schedule(folder: Path, plan: Plan | Schedule, metadata: Mapping[str, Any]) -> None:
     """Write `schedule.json` and every file of `ADAPTERS` into `folder`, all or none.
 
-    Where several models share the steps there are no adapters: each is for a sampler of one model.
+    Where several models share the steps the adapters are those of `OF_MODELS`.
     """
     plan = plan if isinstance(plan, Plan) else Plan(plan)
     document = json.dumps(to_json_dict(plan, metadata), indent=1, allow_nan=False)
-    adapters = () if plan.models else ADAPTERS
+    adapters = OF_MODELS if plan.models else ADAPTERS
     texts = {SCHEDULE_JSON: document + "\n"} | {name: adapter_source(name, plan) for name in adapters}
     write_folder(folder, {name: text.encode() for name, text in texts.items()})
 

@@ -134,7 +134,9 @@ def test_the_command_finds_shows_and_exports(capsys, tmp_path, tables):
     assert found["cost"] == sum([1, 0.25][one] for one in found["models"]) <= 2
     assert [one["cost"] for one in found["curves"]] == [1, 0.25]
     assert found["judged"] is None
-    assert [path.name for path in (tmp_path / "plan").iterdir()] == ["schedule.json"]
+    files = sorted(path.name for path in (tmp_path / "plan").iterdir())
+    assert files == ["dllm_adapter.py", "llada_adapter.py", "schedule.json"]
+    assert f"'models': {found['models']}" in (tmp_path / "plan" / "llada_adapter.py").read_text()
     written = json.loads((tmp_path / "plan" / "schedule.json").read_text())
     assert (written["counts"], written["models"]) == (found["counts"], found["models"])
     assert written["metadata"]["models"] == ["large.csv", "small.csv"]
