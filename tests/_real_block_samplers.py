@@ -182,6 +182,36 @@ def maskgit(path):
     return run, plan_of_few_shapes
 
 
+def hackable_diffusion(path):
+    """PATH is a folder that `hackable_diffusion` can be imported from; the means of 400 rows."""
+    sys.path.insert(0, str(path))
+    import jax
+    import jax.numpy as jnp
+    from hackable_diffusion.lib.corruption.discrete import CategoricalProcess
+    from hackable_diffusion.lib.corruption.schedules import LinearDiscreteSchedule
+    from hackable_diffusion.lib.sampling.discrete_step_sampler import MaskValueCorruptedMaskFn, UnMaskingStep
+    from hackable_diffusion.lib.sampling.sampling import DiffusionSampler
+    from hackable_diffusion.lib.sampling.time_scheduling import UniformTimeSchedule
+
+    linear = CategoricalProcess.masking_process(LinearDiscreteSchedule(), MASK)
+    masks = MaskValueCorruptedMaskFn(process=linear)
+    step = UnMaskingStep(corruption_process=linear, corruption_mask_fn=masks)
+
+    def uniform(xt, conditioning, time):
+        return {"logits": jnp.zeros((*xt.shape[:-1], MASK))}
+
+    def run(plan, rng):
+        module = cases_of.load("time_grid_adapter.py", plan)
+        times = module.TabulatedTimeSchedule(UniformTimeSchedule())
+        sampler = DiffusionSampler(time_schedule=times, stepper=step, num_steps=plan.schedule.steps + 1)
+        start = jnp.full((400, plan.schedule.n, 1), MASK)
+        draw = jax.jit(lambda key: sampler(uniform, key, start)[1].xt)
+        left = np.asarray((draw(jax.random.key(int(rng.integers(2**31)))) == MASK).sum(axis=(2, 3)))
+        return {"rows": 400}, {"mean": (-np.diff(left, axis=0)).mean(axis=1).tolist()}
+
+    return run, cases_of.random_plan
+
+
 def flow_matching(path):
     """PATH is a folder that `flow_matching` can be imported from; the means of 400 rows."""
     sys.path.insert(0, str(path))

@@ -12,7 +12,14 @@ import sys
 
 import numpy as np
 import torch
-from _real_block_samplers import bernoulli, block_refinement, flow_matching, maskgit, sdar
+from _real_block_samplers import (
+    bernoulli,
+    block_refinement,
+    flow_matching,
+    hackable_diffusion,
+    maskgit,
+    sdar,
+)
 from _real_samplers import dllm, dream, fast_dllm, llada
 
 from mdmjax.adapters.source import plan_literal
@@ -29,6 +36,7 @@ SAMPLERS = {
     "maskgit": (maskgit, "google-research/maskgit"),
     "mdlm": (bernoulli, "kuleshov-group/mdlm"),
     "flow_matching": (flow_matching, "facebookresearch/flow_matching"),
+    "hackable_diffusion": (hackable_diffusion, "google/hackable_diffusion"),
     "remdm": (bernoulli, "kuleshov-group/remdm"),
 }
 

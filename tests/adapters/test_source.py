@@ -92,6 +92,20 @@ def test_flow_matching_reveals_what_the_file_says():
         assert np.all(gap <= 5 * error + 1e-9)
 
 
+def test_hackable_diffusion_reveals_the_plan_in_the_mean():
+    """A masked token is revealed with probability (t - s) / t, and never masked again."""
+    recorded = json.loads((FIXTURES / "hackable_diffusion.json").read_text())
+    assert len(recorded["cases"]) == 100
+    for case in recorded["cases"]:
+        plan, rows = plan_of(case["plan"]), case["call"]["rows"]
+        times = np.array(load("time_grid_adapter.py", plan).decreasing_times())
+        shares = -np.diff(times)  # but for the margins, counts / n
+        np.testing.assert_allclose(shares, np.array(plan.schedule.counts) / plan.schedule.n, atol=2.1e-6)
+        error = np.sqrt(plan.schedule.n * shares * (1 - shares) / rows)
+        gap = np.abs(np.array(case["revealed"]["mean"]) - plan.schedule.n * shares)
+        assert np.all(gap <= 5 * error + 1e-3)
+
+
 def binomial_variance(n, p):
     """From the definition: the sum over all counts of the squared distance from the mean."""
     from math import comb
