@@ -189,7 +189,10 @@ def hackable_diffusion(path):
     import jax.numpy as jnp
     from hackable_diffusion.lib.corruption.discrete import CategoricalProcess
     from hackable_diffusion.lib.corruption.schedules import LinearDiscreteSchedule
-    from hackable_diffusion.lib.sampling.discrete_step_sampler import MaskValueCorruptedMaskFn, UnMaskingStep
+    from hackable_diffusion.lib.sampling.discrete_step_sampler import (
+        MaskValueCorruptedMaskFn,
+        UnMaskingStep,
+    )
     from hackable_diffusion.lib.sampling.sampling import DiffusionSampler
     from hackable_diffusion.lib.sampling.time_scheduling import UniformTimeSchedule
 
