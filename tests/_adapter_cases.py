@@ -57,3 +57,25 @@ def load(name, plan):
     exec(compile(adapter_source(name, plan), name, "exec"), module.__dict__)
     sys.modules.pop(module.__name__, None)
     return module
+
+
+def planned(plan, call):
+    """The counts of every row that the plan has for a call, steps of no token left out."""
+    blocks = plan.blocks or (plan,)
+    masks = call.get("masks", plan.schedule.n)
+    if isinstance(masks, int) or plan.blocks:
+        first = plan.block_length - call.get("prompt", 0) % plan.block_length if plan.blocks else masks
+        sizes = [first, *(block.schedule.n for block in blocks[1:])]
+        row = [c for block, size in zip(blocks, sizes, strict=True) for c in counts_of(block, size)]
+        return [row] * (len(masks) if isinstance(masks, list) else call.get("rows", 1))
+    return [counts_of(plan, m) for m in masks]
+
+
+def counts_of(plan, masks):
+    if masks == 0:
+        return []
+    return (plan.schedule if masks == plan.schedule.n else plan.by_masks[masks]).counts.tolist()
+
+
+def without_zeros(rows):
+    return [[count for count in row if count] for row in rows]
