@@ -1,4 +1,4 @@
-"""LLaDA and Dream in JAX against the torch code of their folders: forward passes on the same weights.
+"""LLaDA and Dream in JAX against the torch code of their folders: forward passes, and one sampler.
 
 The folders, with their modelling code inside, are named by MDMJAX_CHECKPOINTS, with `:` between; without
 torch, transformers or folders there is nothing to compare.
@@ -11,12 +11,16 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from mdmjax import llada_uniform
+from mdmjax.decoders.low_confidence import LowConfidence
+from mdmjax.decoders.run import decode
+from mdmjax.denoisers.infilling import Infilling
 from mdmjax.studies.hugging_face import open_hugging_face
 from mdmjax.studies.native import open_native
 
 from ._timing import Row, seconds
 
-BATCH, LENGTH = 16, 64
+BATCH, LENGTH, STEPS = 16, 64, 16
 GOAL = 1.0
 """Their time over ours: at least."""
 
@@ -44,8 +48,42 @@ def compared(folder: Path) -> Row:
     return Row(what, own, compiling, f"torch {torch.__version__}", spent, GOAL, note)
 
 
+def sampled(folder: Path) -> Row:
+    """Low confidence at temperature 1: every masked token is drawn and the surest are kept."""
+    import torch
+
+    theirs = open_hugging_face(folder, trust_remote_code=True, device="cpu")
+    ours, schedule = open_native(folder), llada_uniform(LENGTH, STEPS)
+    mask, vocabulary = ours.mask_id, ours.network.config.q
+
+    def in_torch():
+        ids = torch.full((BATCH, LENGTH), mask)
+        for count in schedule.counts.tolist():
+            logits = theirs.logits(ids.numpy())
+            if ours.shift:
+                logits = torch.cat([logits[:, :1], logits[:, :-1]], dim=1)
+            rows = logits.float().softmax(-1)
+            drawn = torch.distributions.Categorical(probs=rows).sample()
+            sure = rows.gather(-1, drawn[..., None])[..., 0].where(ids == mask, -torch.inf)
+            kept = sure.topk(count, dim=1).indices
+            ids.scatter_(1, kept, drawn.gather(1, kept))
+        return ids
+
+    frame = np.full(LENGTH, mask), np.arange(LENGTH)
+    hidden = tuple(set(ours.forbidden) - {mask})
+    known = {"vocabulary": vocabulary, "mask_id": mask, "forbidden": hidden, "shift": ours.shift}
+    denoiser, decoder = Infilling(ours.network.logits, *frame, **known), LowConfidence(schedule)
+    keys = jax.random.split(jax.random.key(0), BATCH)
+    draw = jax.jit(jax.vmap(lambda key: decode(key, denoiser, decoder).tokens))
+    with torch.inference_mode():
+        spent = seconds(in_torch, runs=7)[0]
+    own, compiling = seconds(lambda: draw(keys), runs=7)
+    what = f"sampler of {folder.name}, {BATCH} x {LENGTH} tokens in {STEPS} steps"
+    return Row(what, own, compiling, f"torch {torch.__version__}", spent, GOAL, "")
+
+
 def run() -> list[Row]:
     folders = [Path(one) for one in os.environ.get("MDMJAX_CHECKPOINTS", "").split(":") if one]
     if any(importlib.util.find_spec(name) is None for name in ("torch", "transformers")):
         return []
-    return [compared(folder) for folder in folders]
+    return [row for folder in folders for row in (compared(folder), sampled(folder))]
