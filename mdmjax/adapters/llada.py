@@ -42,6 +42,8 @@ def planned(generate):
 
     def run(*args, **kwargs):
         given = arguments_of(generate, args, kwargs)
+        if given["block_length"] > given["gen_length"]:
+            check_equal("block_length", given["block_length"], given["gen_length"])
         plans = plans_of_blocks(given["gen_length"], given["block_length"])
         check_equal("steps", given["steps"], len(plans) * steps_of(plans))
         begin(None if "cache" in generate.__name__ else given["model"])

@@ -98,8 +98,10 @@ class Models:
 
     def __init__(self, *models):
         """In the order in which they were given to mdmjax."""
-        if len(models) <= max(PLAN["models"], default=0):
-            raise ValueError(f"this plan is for {max(PLAN['models'], default=0) + 1} models: give as many")
+        if not PLAN["models"]:
+            raise ValueError("this plan is for one model: give it in the place of Models(...)")
+        if len(models) <= max(PLAN["models"]):
+            raise ValueError(f"this plan is for {max(PLAN['models']) + 1} models: give as many")
         self.models, self.step = models, 0
 
     def __call__(self, *args, **kwargs):
@@ -117,7 +119,7 @@ def begin(model):
     """Before a generation: the first step again; one model is refused where the plan is for several."""
     if isinstance(model, Models):
         model.step = 0
-    elif PLAN["models"]:
+    elif any(PLAN["models"]):
         number = max(PLAN["models"]) + 1
         raise ValueError(
             f"this plan is for {number} models, which take the steps {PLAN['models']}: give Models(...) in "

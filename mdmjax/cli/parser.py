@@ -117,11 +117,12 @@ def _split(line: Line, words: deque[str]) -> tuple[dict[str, list[str]], deque[s
             line.refuse("option", word.partition("=")[0], f"an option of `{line.place()}`", near)
         option = options[name]
         most = 0 if option.kind is bool or equals else len(words) if option.repeated else option.size or 1
-        given[name] = [value] if equals else []
-        while words and len(given[name]) < most:
+        found = [value] if equals else []
+        while words and len(found) < most:
             if words[0].startswith("--") or (option.repeated and words[0] in names):
                 break
-            given[name].append(words.popleft())
+            found.append(words.popleft())
+        given[name] = given.get(name, []) + found if option.repeated else found
     return given, plain
 
 

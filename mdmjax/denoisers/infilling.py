@@ -95,4 +95,5 @@ class Infilling(AbstractDenoiser):
             rows = self.logits_fn.rows(whole, places, symbols)
         else:
             rows = jax.nn.log_softmax(self.logits_fn(whole)[places][:, symbols])
+            rows = rows.astype(jnp.result_type(float))  # as the host's are: draws depend on the type
         return jnp.where((tokens == self.q)[:, None], rows, known_rows(tokens, self.q).astype(rows.dtype))

@@ -61,6 +61,8 @@ def _llada(stored: Stored) -> dict[str, Any]:
     wanted |= dict.fromkeys((*absent, "scale_logits"), False) | {"block_group_size": 1}
     _check(stored, wanted, others)
     width, rows = _size(stored, "d_model"), stored.get("embedding_size", 50304)
+    if rows is not None and _size(stored, "vocab_size", 50257) > _size(stored, "embedding_size", rows):
+        refuse("vocab_size", stored["vocab_size"], f"at most {rows}, the rows of the embedding")
     hidden, shared = stored.get("mlp_hidden_size"), stored.get("n_kv_heads")
     shared = 1 if shared is None and stored.get("multi_query_attention") else shared
     return {

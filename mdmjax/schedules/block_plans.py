@@ -35,9 +35,10 @@ class BlockLosses(NamedTuple):
     def curves(
         self, fit: Fit, loss: Losses | None = None, variance: float = 1.0
     ) -> tuple[list[LossCurve], LossCurve]:
-        """The curve of every block and their mean, each by `fit`; of other losses at the same points.
+        """The curve of every block by `fit`, and their mean; of other losses at the same points.
 
-        `variance` says how many times that of the losses in `means` theirs is.
+        `variance` says how many times that of the losses in `means` theirs is. The mean is that of the
+        fitted curves: so the best plan for it has the least sum over blocks.
         """
         means = self.means
         at = means.at[: means.at.size // self.count]  # every block has the same mask counts
@@ -48,13 +49,15 @@ class BlockLosses(NamedTuple):
         of_mean = stderr[0] if means.stderr is None else means.stderr_of(mean_of)
         losses = (means.loss if loss is None else loss).reshape(count.shape)
 
-        def curve(loss: Losses, stderr: Losses, count: Losses) -> LossCurve:
-            known, rows = np.full(self.n, np.nan), np.zeros(self.n)
-            known[at], rows[at] = np.sqrt(variance) * stderr, count
-            return fit(LossCurve(between_rows(self.n, at, loss), known, rows))
+        def known(stderr: Losses, count: Losses) -> tuple[Losses, Losses]:
+            errors, rows = np.full(self.n, np.nan), np.zeros(self.n)
+            errors[at], rows[at] = np.sqrt(variance) * stderr, count
+            return errors, rows
 
-        each = [curve(*block) for block in zip(losses, stderr, count, strict=True)]
-        return each, curve(losses.mean(axis=0), of_mean, count.sum(axis=0))
+        blocks = zip(losses, stderr, count, strict=True)
+        each = [fit(LossCurve(between_rows(self.n, at, loss), *known(*own))) for loss, *own in blocks]
+        mean = np.mean([np.asarray(curve.loss, np.float64) for curve in each], axis=0)
+        return each, LossCurve(mean, *known(of_mean, count.sum(axis=0)))
 
 
 def block_losses(tables: BlockTables) -> BlockLosses:

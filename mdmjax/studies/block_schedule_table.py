@@ -95,11 +95,16 @@ def _plans(found: dict[str, Any]) -> Table:
 
 
 def _verdict(found: dict[str, Any]) -> str:
-    """Whether these data tell the own plans from one for all."""
+    """Whether these data tell the own plans from one for all, and what they say is better than both."""
     low, high = found["mean"]["gain_interval"]
-    if low <= 0 <= high:
-        return "These data do not tell plans of each block's own from one plan for all blocks."
-    what = "save" if low > 0 else "lose"
-    return (
-        f"Plans of each block's own {what} against one plan for all blocks, as far as these data can tell."
-    )
+    line = "These data do not tell plans of each block's own from one plan for all blocks."
+    if not low <= 0 <= high:
+        what = "save" if low > 0 else "lose"
+        line = f"Plans of each block's own {what} against one plan for all, as far as these data can tell."
+    better = [name for name, one in found["baselines"].items() if one["gain_interval"][1] < 0]
+    if better:
+        line += (
+            f" Chosen on half of the data they lose to {', '.join(better)} on the other half: with so few "
+            "data a plan in use is the safer choice, and more sequences may tell."
+        )
+    return line

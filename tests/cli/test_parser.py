@@ -88,7 +88,7 @@ GRAMMAR = [
     ("law block-hmm --block-size 4", head("law", "block-hmm", "random", block_size=4)),
     ("law markov --schedule pyramid", head("law", "markov", "random", schedule="pyramid")),
     ("law markov --n 3 --n 4", head("law", "markov", "random", n=4)),
-    ("law text --classes a=b --classes c=d", head("law", "text", "random", classes=("c=d",))),
+    ("law text --classes a=b --classes c=d", head("law", "text", "random", classes=("a=b", "c=d"))),
     ("law text -- --odd", head("law", "text", "random", path=Path("--odd"))),
     ("law markov --plot=--odd.png", head("law", "markov", "random", plot=Path("--odd.png"))),
 ]  # fmt: skip
