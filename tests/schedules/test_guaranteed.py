@@ -138,13 +138,12 @@ def test_austin():
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.data(), st.sampled_from([7, 16]), st.sampled_from([0.3, 1.0, 50.0]))
-def test_austin_reaches_epsilon_in_the_square_root_of_dtc_n_over_epsilon(data, n, epsilon):
-    curve = as_curve(data.draw(nondecreasing_curves(n)))
-    half = math.ceil(math.sqrt(float(curve.dual_total_correlation) * n / epsilon))
-    assume(0 < half <= n // 2)
+@given(st.data(), st.sampled_from([7, 16]))
+def test_austin_reaches_epsilon_in_the_square_root_of_dtc_n_over_epsilon(data, n):
+    curve, half = as_curve(data.draw(nondecreasing_curves(n))), data.draw(st.integers(1, n // 2))
+    epsilon = max(float(curve.dual_total_correlation), 0.0) * n / half**2  # the least for so many steps
     schedule = austin(n, half, half)
-    assert float(expected_kl(curve, schedule)) <= epsilon * (1 + 1e-12)
+    assert float(expected_kl(curve, schedule)) <= epsilon * (1 + 1e-12) + 1e-12
 
 
 @pytest.mark.parametrize(
