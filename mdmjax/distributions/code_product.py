@@ -1,4 +1,4 @@
-r"""Any information curve as that of a distribution: MDS codes side by side, behind one switch (Lemma 29)."""
+r"""Any information curve as that of a distribution: MDS codes side by side, with a switch (Lemma 29)."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from .fields import MAX_ELEMENTS, prime_power
 class CodeProduct(AbstractDistribution):
     r"""A symbol is one symbol of each of $L$ independent Reed-Solomon codes of `dims` over GF(`field`).
 
-    With probability `switch` $= \rho$ the codes are drawn; else every position shows one more symbol, "off".
+    With probability `switch` $= \rho$ the codes are drawn; else every position shows a further symbol, "off".
     With $h$ the entropy of the switch, in nats,
 
     $$Z_j = [j \ge 2]\, h(\rho) + \rho \log(\text{field})\, |\{l : d_l < j\}|, \qquad
@@ -102,7 +102,8 @@ class CodeProduct(AbstractDistribution):
         if self.switch < 1:
             column = jnp.where(off, 0.0, jnp.where(on, -jnp.inf, log_off))
             table = jnp.concatenate([table, jnp.broadcast_to(column, (self.n, 1))], axis=1)
-        return jnp.where(on & off, jnp.nan, table)
+        # The codes' rows are NaN where no words agree; the column of "off" knows nothing of it.
+        return jnp.where((on & off) | jnp.isnan(table[0, 0]), jnp.nan, table)
 
     def _code(self, dim: Int[Array, ""]) -> LinearCode:
         """The code of the first `dim` rows; rows of zeros change nothing."""

@@ -1,4 +1,4 @@
-r"""Theorems 24 and 25 of arXiv 2511.04647 as a game: who asks the oracle too little cannot tell codes apart.
+r"""Theorems 24 and 25 of arXiv 2511.04647 as a game: few queries do not tell codes from noise.
 
 The target is uniform on $\mathbb F_q^n$ or on a Reed-Solomon code of an unknown dimension $0 < k < n$. A
 query reveals a set $S$, and the oracle answers with all conditionals: those of the code are uniform if
@@ -125,7 +125,7 @@ def detection_bound(n: int, q: int, queries: int) -> float:
 
 
 def least_queries(n: int, q: int, distance: float = 1 / 16) -> int:
-    r"""Queries without which no algorithm samples every target to this total variation distance: linear in $n$.
+    r"""Queries without which no algorithm samples every target to this total variation: linear in $n$.
 
     If all answers are uniform, its output on the code is not told from that on $\mathbb F_q^n$, of which
     the code has mass $q^{k-n} \le 1/q$. With $\delta$ the distance on both and $D_k$ the `detection`,
@@ -139,9 +139,9 @@ def least_queries(n: int, q: int, distance: float = 1 / 16) -> int:
 
 
 def best_sizes(n: int, q: int, queries: int) -> Int[np.ndarray, " queries"]:
-    r"""The sizes of the best `detection` on the mean over $k$, by trying all $\binom{n-2+T}{T}$ of them.
+    r"""The sizes of best mean `detection` over $k$, by trying all $\binom{n-2+T}{T}$ of them.
 
-    That mean is no less than what any strategy, random or not, reaches on every $k$. Refuses more than 2 GiB.
+    No strategy, random or not, reaches more than that mean on every $k$. Refuses more than 2 GiB.
 
     >>> best_sizes(5, 5, 2).tolist()
     [2, 4]

@@ -32,7 +32,7 @@ def product_table(n, dims, q, switch):
     return table
 
 
-PRODUCTS = [(3, [1, 2], 3, 1.0), (3, [2], 3, 0.3), (2, [1, 2], 2, 0.75), (3, [3, 1], 3, 1.0)]
+PRODUCTS = [(2, [1, 2], 2, 1.0), (3, [2], 3, 0.3), (2, [1, 2], 2, 0.75), (2, [2, 1], 3, 1.0)]
 
 
 @pytest.mark.parametrize(("n", "dims", "q", "switch"), PRODUCTS)
