@@ -20,7 +20,7 @@ from .fields import MAX_ELEMENTS, prime_power
 class CodeProduct(AbstractDistribution):
     r"""A symbol is one symbol of each of $L$ independent Reed-Solomon codes of `dims` over GF(`field`).
 
-    With probability `switch` $= \rho$ the codes are drawn; else every position shows a further symbol, "off".
+    With probability `switch` $= \rho$ the codes are drawn; else all show one more symbol, "off".
     With $h$ the entropy of the switch, in nats,
 
     $$Z_j = [j \ge 2]\, h(\rho) + \rho \log(\text{field})\, |\{l : d_l < j\}|, \qquad

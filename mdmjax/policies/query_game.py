@@ -113,6 +113,25 @@ def detection(
     return np.where(sure, 1.0, -np.expm1(missed))
 
 
+def random_detection(n: int, q: int) -> Float[np.ndarray, "queries dimensions"]:
+    r"""The mean of `detection` over `random_sizes`, exact, for $T = 1..n-1$ queries.
+
+    The mean $a_{m,t}$ of $\prod_s (1 - q^{-(s-k)})$ over all $t$ of the first $m$ sizes is
+    $\frac{m-t}{m} a_{m-1,t} + \frac tm (1 - [m \ge k] q^{-(m-k)})\, a_{m-1,t-1}$.
+
+    >>> random_detection(4, 4).round(3).tolist()
+    [[0.438, 0.417, 0.333], [0.771, 0.75, 0.667], [1.0, 1.0, 1.0]]
+    """
+    count = np.arange(1, n)
+    missed = np.zeros((n, n - 1))
+    missed[0] = 1.0
+    for size in range(1, n):
+        left = 1 - np.where(size >= count, float(q) ** -np.maximum(size - count, 0), 0.0)
+        share = np.minimum(count / size, 1.0)[:, None]
+        missed[1:] = (1 - share) * missed[1:] + share * left * missed[:-1]
+    return 1 - missed[1:]
+
+
 def detection_bound(n: int, q: int, queries: int) -> float:
     r"""$\frac{T q}{(n-1)(q-1)}$: no strategy of $T$ queries does better on the mean over $k$.
 

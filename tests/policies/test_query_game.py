@@ -19,6 +19,7 @@ from mdmjax.policies.query_game import (
     doubling,
     least_queries,
     play,
+    random_detection,
     random_sizes,
 )
 
@@ -80,6 +81,16 @@ def test_the_best_sizes_are_those_of_the_best_tree(n, q, queries):
     best = best_tree(n, q, queries)
     np.testing.assert_allclose(detection(sizes, n, q)[-1].mean(), best, rtol=1e-13)
     assert best <= detection_bound(n, q, queries) + 1e-12
+
+
+@pytest.mark.parametrize(("n", "q"), [(2, 2), (6, 7)])
+def test_random_sizes_are_the_mean_over_all_sets(n, q):
+    found = random_detection(n, q)
+    for queries in range(1, n):
+        sets = list(itertools.combinations(range(1, n), queries))
+        wanted = np.mean([detection(np.array(sizes), n, q)[-1] for sizes in sets], axis=0)
+        np.testing.assert_allclose(found[queries - 1], wanted, rtol=1e-13)
+        assert found[queries - 1].min() <= detection_bound(n, q, queries) + 1e-12
 
 
 @settings(max_examples=60, deadline=None)
