@@ -1,0 +1,81 @@
+r"""Theorems 24 and 25 of arXiv 2511.04647, run: $o(n)$ queries of the oracle do not find a code.
+
+Of a Reed-Solomon code of unknown dimension $k$, $0 < k < n = q$, or of none, a strategy sees only answers
+to its queries (`mdmjax.policies.query_game`). All numbers are exact: the probability that some answer is
+not uniform, as its mean and as its least over $k$. An unseen code is sampled as the uniform distribution.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from mdmjax.policies.query_game import (
+    asked,
+    best_sizes,
+    bisecting,
+    detection,
+    detection_bound,
+    doubling,
+    least_queries,
+    random_detection,
+)
+
+from ._run import Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    log2_n: tuple[int, ...] = (3, 4, 5, 6, 7, 8)
+    """Lengths, as powers of two; the last is shown in full. At most 8, for there is no larger field."""
+    small_n: int = 9
+    """Length at which every strategy is tried; a prime power."""
+
+
+SMOKE = Config(log2_n=(2, 3), small_n=4)
+
+BUDGETS = {
+    "$\\log_2 n$": np.log2,
+    "$\\sqrt{n}$": np.sqrt,
+    "$n/4$": lambda n: n / 4,
+    "$n/2$": lambda n: n / 2,
+    "$n-1$": lambda n: n - 1,
+}
+
+
+def success(n: int) -> dict[str, np.ndarray]:
+    """Of each strategy the detection after 1..n-1 queries, `[queries, k]`; who stops keeps the last."""
+    found = {"random": random_detection(n, n)}
+    for name, strategy in (("bisecting", bisecting(n)), ("doubling", doubling(n))):
+        rows = detection(asked(strategy, n, most=n - 1), n, n)
+        found[name] = np.concatenate([rows, np.repeat(rows[-1:], n - 1 - len(rows), axis=0)])
+    return found
+
+
+def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
+    """Mean over k at two lengths, and the least over k of random sizes for budgets that grow with n."""
+    lengths = [2**m for m in config.log2_n]
+    least = np.zeros((len(BUDGETS), len(lengths)))
+    for j, n in enumerate(progress(lengths, "lengths")):
+        rows = random_detection(n, n)
+        for i, budget in enumerate(BUDGETS.values()):
+            least[i, j] = rows[int(np.ceil(budget(n))) - 1].min()
+    large, small = success(lengths[-1]), success(config.small_n)
+    queries = range(1, config.small_n)
+    best = [best_sizes(config.small_n, config.small_n, number) for number in queries]
+    return {
+        "strategy": np.array(list(large)),
+        "n": np.array(lengths),
+        "small_n": np.array(config.small_n),
+        "budget": np.array(list(BUDGETS)),
+        "random_least_over_k": least,
+        "mean_over_k": np.stack([rows.mean(1) for rows in large.values()]),
+        "mean_over_k_bound": np.array(
+            [detection_bound(lengths[-1], lengths[-1], t) for t in range(1, lengths[-1])]
+        ),
+        "small_mean_over_k": np.stack([rows.mean(1) for rows in small.values()]),
+        "small_best_mean_over_k": np.array(
+            [detection(sizes, config.small_n, config.small_n)[-1].mean() for sizes in best]
+        ),
+        "small_bound": np.array([detection_bound(config.small_n, config.small_n, t) for t in queries]),
+        "least_queries": np.array([least_queries(n, n) for n in lengths]),
+    }
