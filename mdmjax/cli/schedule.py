@@ -37,7 +37,9 @@ def run(parsed: Parsed) -> None:
         return
     means, source, own = None, None, values["objective"] == "forward-kl"
     if own and chosen.name in ("loss-curve", "model"):
-        remedy = "its own law is not known from losses: mdmjax likelihood --schedules bounds it; schedule of a "
+        remedy = (
+            "its own law is not known from losses: mdmjax likelihood --schedules bounds it; schedule of a "
+        )
         refuse("objective", f"forward-kl of a {chosen.name}", "expected-kl", f"{remedy}distribution has it")
     if chosen.name == "loss-curve" and (report := _of_blocks(values, chosen, key)):
         for name in ("block_length", "lengths"):
@@ -90,7 +92,9 @@ def check(values: dict[str, Any]) -> None:
         refuse("epsilon", epsilon, "a positive number of nats")
     if values["objective"] == "forward-kl":
         if steps is None:
-            refuse("objective", "forward-kl", "--steps K beside it", "it is searched for one number of steps")
+            refuse(
+                "objective", "forward-kl", "--steps K beside it", "it is searched for one number of steps"
+            )
         for name in ("infill", "lengths", "block_length"):
             if values[name] is not None:
                 refuse(name.replace("_", "-"), values[name], "left out with --objective forward-kl")

@@ -100,7 +100,11 @@ def _conditionals(log_counts: Array, n: int) -> Array:
 
     def one_fewer(after, revealed):
         shares = jnp.stack([revealed + 1 - ones, ones + 1], 1)
-        parts = jnp.stack([after[:-1], after[1:]], 1) + safe_log(jnp.maximum(shares, 0.0)) - jnp.log(1.0 + revealed)
+        parts = (
+            jnp.stack([after[:-1], after[1:]], 1)
+            + safe_log(jnp.maximum(shares, 0.0))
+            - jnp.log(1.0 + revealed)
+        )
         now = log_sum_exp(parts, axis=1)
         known = (now > -jnp.inf)[:, None]
         rows = jnp.where(known, parts - jnp.where(known, now[:, None], 0.0), -jnp.log(2.0))

@@ -15,7 +15,7 @@ from ..policies.mixture import check_mixture_size, mixture_schedules
 from ..policies.own_law import own_law_schedule
 from ..schedules.bounds import dtc_bound, tc_bound
 from ..schedules.schedule import Schedule
-from .report import run_lengths
+from .report import four_decimals, run_lengths
 from .schedule import ScheduleReport
 from .sources import FamilySource, JointSource, Source, TextSource
 from .table import Column, Part, Table
@@ -48,7 +48,11 @@ class OwnScheduleReport(ScheduleReport):
 
     def fields(self) -> dict[str, Any]:
         """Everything that JSON has."""
-        more = {"objective": "forward-kl", "shortest_path": self.entry(self.shortest), "search": self.search}
+        more = {
+            "objective": "forward-kl",
+            "shortest_path": self.entry(self.shortest),
+            "search": self.search,
+        }
         return super().fields() | more
 
     def tables(self) -> list[Part]:
@@ -57,13 +61,15 @@ class OwnScheduleReport(ScheduleReport):
         heading = super().tables()[0]
         rows = [("best", found), ("shortest path", found["shortest_path"])]
         rows += sorted(found["baselines"].items(), key=lambda item: item[1]["forward_kl"])
-        nats = lambda key: lambda row: f"{row[1][key]:.4g}"
+        nats = lambda key: lambda row: four_decimals(float(row[1][key]))
         columns = [
             Column("schedule", 0, justify="left"),
             Column("own law", nats("forward_kl")),
             Column("expected KL", nats("expected_kl")),
             Column("bound", nats("bound"), optional=True),
-            Column("tokens revealed at each step", lambda row: run_lengths(row[1]["counts"]), justify="left"),
+            Column(
+                "tokens revealed at each step", lambda row: run_lengths(row[1]["counts"]), justify="left"
+            ),
         ]
         steps, how = self.schedule.steps, self.search["method"]
         chosen = f"{steps} step{'s' * (steps > 1)}, best for the sampler's own law: {how}."
@@ -91,7 +97,10 @@ def own_schedule_study(report: ScheduleReport, source: Source) -> OwnScheduleRep
     if log_counts is not None:
         rows = count_conditionals(log_counts)
         found = own_law_schedule(log_counts, shortest.steps, shortest, rows=rows)
-        best, search = found.schedule, {"tried": found.tried, "optimal": found.optimal, "local": found.local}
+        best, search = (
+            found.schedule,
+            {"tried": found.tried, "optimal": found.optimal, "local": found.local},
+        )
         price = lambda schedule: float(schedule_kls(log_counts, rows, schedule.counts[None])[0])
         what = "no move of the search lowers it" if found.local else "the search ended with its work"
         what = "the optimum of all" if found.optimal else f"a search from the shortest path, {what}"
@@ -112,13 +121,16 @@ def own_schedule_study(report: ScheduleReport, source: Source) -> OwnScheduleRep
 
 def _table(source: Source) -> Joint:
     """The table of a distribution; refused where there is none, or its schedules are too many."""
-    remedy = "it is known of noisy-bit, repetition and parity of two symbols at length, of others where small"
+    remedy = (
+        "it is known of noisy-bit, repetition and parity of two symbols at length, of others where small"
+    )
     if not isinstance(source, FamilySource | JointSource | TextSource):
         refuse("objective", f"forward-kl of {source.name}", "expected-kl", remedy)
     distribution, _ = source.distribution()
     try:
         check_mixture_size(distribution.n, distribution.q)
         return distribution if isinstance(distribution, Joint) else tabulate(distribution)
-    except InvalidInputError as error:
-        size = f"n, q = {distribution.n}, {distribution.q}"
-        return refuse("objective", f"forward-kl of {source.name} of {size}", error.wanted, remedy)
+    except InvalidInputError:
+        size = f"n = {distribution.n}, q = {distribution.q}"
+        wanted = "expected-kl, or fewer positions"
+        return refuse("objective", f"forward-kl of {source.name} of {size}", wanted, remedy)
