@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ._errors import readable_bytes, refuse
 
 if TYPE_CHECKING:
+    from ._types import Array
     from .distributions.base import AbstractDistribution
     from .information.curve import InformationCurve
 
@@ -55,7 +56,8 @@ class Parameter:
 class Family:
     """Distributions that differ in a few numbers.
 
-    `distribution`, `curve` (the information curve in closed form, if there is one), `title` and `q` (the
+    `distribution`, `curve` (the information curve in closed form, if there is one), `counts` (the
+    log-probability of each number of ones, where words of two symbols are exchangeable), `title` and `q` (the
     size of the alphabet) take every parameter by keyword; `rule` refuses values that do not fit together.
 
     >>> chain = FAMILIES["markov"]
@@ -72,6 +74,7 @@ class Family:
     title: Callable[..., str]
     distribution: Callable[..., "AbstractDistribution"]
     curve: Callable[..., "InformationCurve"] | None = None
+    counts: Callable[..., "Array"] | None = None
     q: Callable[..., int] = lambda q, **others: q
     rule: Callable[..., None] = lambda **values: None
 
@@ -163,6 +166,7 @@ FAMILIES: dict[str, Family] = {
             "repetition code".format,
             _at("distributions.codes", "repetition_code"),
             _at("information.closed_form", "repetition_curve"),
+            _at("information.counts", "repetition_counts"),
         ),
         Family(
             "parity",
@@ -171,6 +175,7 @@ FAMILIES: dict[str, Family] = {
             "parity code".format,
             _at("distributions.codes", "parity_code"),
             _at("information.closed_form", "parity_curve"),
+            _at("information.counts", "parity_counts"),
         ),
         Family(
             "reed-solomon",
@@ -210,6 +215,7 @@ FAMILIES: dict[str, Family] = {
             "noisy repeated bit, flip {flip:g}".format,
             _at("distributions.mixtures", "noisy_repeated_bit"),
             _at("information.exchangeable", "noisy_bit_curve"),
+            _at("information.counts", "noisy_bit_counts"),
             q=lambda **values: 2,
         ),
     )

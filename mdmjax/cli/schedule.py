@@ -35,7 +35,12 @@ def run(parsed: Parsed) -> None:
                 refuse(name.replace("_", "-"), values[name], what, remedy)
         assigned.run(values, chosen, key)
         return
-    means = None
+    means, source, own = None, None, values["objective"] == "forward-kl"
+    if own and chosen.name in ("loss-curve", "model"):
+        remedy = (
+            "its own law is not known from losses: mdmjax likelihood --schedules bounds it; schedule of a "
+        )
+        refuse("objective", f"forward-kl of a {chosen.name}", "expected-kl", f"{remedy}distribution has it")
     if chosen.name == "loss-curve" and (report := _of_blocks(values, chosen, key)):
         for name in ("block_length", "lengths"):
             if values[name] is not None:
@@ -57,6 +62,10 @@ def run(parsed: Parsed) -> None:
         if chosen.name == "loss-curve":
             means = mj.loss_means(source.table())
     report = mj.schedule_study(curve, steps=values["steps"], epsilon=values["epsilon"], subject=subject)
+    if own:
+        from ..studies.own_schedule import own_schedule_study
+
+        report = own_schedule_study(report, source)
     if means is not None:
         report = report.with_gains(key, means, subject.facts["fit"], repetitions=repetitions)
     if values["export"]:
@@ -81,6 +90,14 @@ def check(values: dict[str, Any]) -> None:
         refuse("steps", steps, "an integer in 1..n")
     if epsilon is not None and not 0 < epsilon < math.inf:
         refuse("epsilon", epsilon, "a positive number of nats")
+    if values["objective"] == "forward-kl":
+        if steps is None:
+            refuse(
+                "objective", "forward-kl", "--steps K beside it", "it is searched for one number of steps"
+            )
+        for name in ("infill", "lengths", "block_length"):
+            if values[name] is not None:
+                refuse(name.replace("_", "-"), values[name], "left out with --objective forward-kl")
     for name in ("infill", "lengths", "block_length"):
         if values[name] is not None and not values["export"]:
             refuse(
@@ -169,6 +186,13 @@ COMMAND = Command(
         Option(
             "epsilon", float, None, "Fewest steps of an expected KL (or excess loss) at most this, in nats."
         ),
+        Option(
+            "objective",
+            str,
+            "expected-kl",
+            "What is least: the mean over partitions, or the KL of the sampler's own law, their mixture.",
+            choices=("expected-kl", "forward-kl"),
+        ),
         JSON,
         Option("plot", Path, None, "Draw the curve, its steps and the error area into this .png or .pdf."),
         Option("export", Path, None, "Write the schedule for samplers into this folder.", "DIR"),
@@ -192,6 +216,7 @@ COMMAND = Command(
     examples=(
         ("mdmjax schedule text", "windows of Python's own library, every number of steps"),
         ("mdmjax schedule noisy-bit --n 1000000 --steps 32", "a closed form, of any length"),
+        ("mdmjax schedule noisy-bit --n 128 --steps 4 --objective forward-kl", "the sampler's own law"),
         ("mdmjax schedule loss-curve loss.csv --length 256 --steps 16 --export plan", "your model's"),
         ("mdmjax schedule loss-curve large.csv --with small.csv:0.25 --budget 16", "two models"),
     ),

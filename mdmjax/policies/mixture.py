@@ -71,16 +71,7 @@ def mixture_schedules(
     """
     n, q = joint.n, joint.q
     check_fits(denoiser, joint)
-    if 2 ** (n - 1) > max_schedules:
-        wanted = f"at least 2^{n - 1} = {2 ** (n - 1)}"
-        refuse("max_schedules", max_schedules, wanted, f"n = {n} has that many; use fewer positions")
-    terms = sum(
-        2 ** max(start - 1, 0) * math.comb(n, end) * q**end * math.comb(end, start)
-        for start, end in itertools.combinations(range(n + 1), 2)
-    )
-    if terms > max_terms:
-        remedy = f"all schedules of n = {n}, q = {q} have that many terms; use fewer positions"
-        refuse("max_terms", max_terms, f"at least {terms}", remedy)
+    check_mixture_size(n, q, max_schedules, max_terms)
     denoiser, kl = with_tables(denoiser), np.zeros(2 ** (n - 1))
     # Depth first, so that no more than one mass a level is kept for each pending step.
     pending = [(0, 0, np.ones((1, 1)))]
@@ -92,6 +83,22 @@ def mixture_schedules(
             ended = code | 1 << (end - 1)
             pending.append((end, ended, level_after(denoiser, mass, start, end - start)))
     return MixtureSchedules(jnp.asarray(kl))
+
+
+def check_mixture_size(
+    n: int, q: int, max_schedules: int = MAX_SCHEDULES, max_terms: int = MAX_TERMS
+) -> None:
+    """Refuse more schedules, or terms of them all, than are walked without being asked for."""
+    if 2 ** (n - 1) > max_schedules:
+        wanted = f"at least 2^{n - 1} = {2 ** (n - 1)}"
+        refuse("max_schedules", max_schedules, wanted, f"n = {n} has that many; use fewer positions")
+    terms = sum(
+        2 ** max(start - 1, 0) * math.comb(n, end) * q**end * math.comb(end, start)
+        for start, end in itertools.combinations(range(n + 1), 2)
+    )
+    if terms > max_terms:
+        remedy = f"all schedules of n = {n}, q = {q} have that many terms; use fewer positions"
+        refuse("max_terms", max_terms, f"at least {terms}", remedy)
 
 
 _kl = jax.jit(lambda probs, law: jnp.sum(kl_terms(probs, law)))

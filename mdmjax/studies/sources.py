@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from .._checks import check_integer
 from .._errors import InvalidInputError, refuse
+from .._types import Array
 from ..distributions.alphabet import ByteAlphabet
 from ..distributions.base import AbstractDistribution
 from ..distributions.joint import Joint, tabulate
@@ -60,6 +61,13 @@ class FamilySource:
             sizes = {p.name: self.values[p.name] for p in family.parameters if p.kind is int}
             return _enumerated(*self.distribution(), sizes)
         return family.curve(**self.values), self._subject("closed form")
+
+    def counts(self) -> Array | None:
+        """The log-probability of each number of ones, where words are exchangeable and of two symbols."""
+        family = FAMILIES[self.name]
+        if family.counts is None or family.q(**self.values) != 2:
+            return None
+        return family.counts(**self.values)
 
     def examples(self, track: Track = untracked) -> Examples:
         """Samples."""

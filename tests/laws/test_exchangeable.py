@@ -1,0 +1,164 @@
+"""The law of counts against the dense law, an oracle over orders and draws, and published numbers."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from _oracles import all_compositions, identical_mixture_table
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mdmjax import InvalidInputError, Joint, Oracle, Schedule, expected_kl, noisy_bit_curve
+from mdmjax.information.counts import (
+    count_conditionals,
+    mixture_counts,
+    noisy_bit_counts,
+    parity_counts,
+    repetition_counts,
+)
+from mdmjax.laws.exchangeable import counts_kl, law_of_counts, schedule_kls
+from mdmjax.laws.random_order import random_order_law
+
+WEIGHTS, RATES = np.array([0.2, 0.5, 0.3]), np.array([0.0, 0.35, 0.9])
+
+
+def by_counts(table):
+    """The mass of each number of ones."""
+    n = table.ndim
+    ones = np.indices(table.shape).sum(0)
+    return np.array([table[ones == c].sum() for c in range(n + 1)])
+
+
+def mixture_table(n, weights=WEIGHTS, rates=RATES):
+    return identical_mixture_table(weights, np.stack([1 - rates, rates], 1), n).astype(float)
+
+
+def law_by_orders(n, counts, chance):
+    """From the definition: the mean over all orders of the product over the tokens of a word."""
+    law = np.zeros((2,) * n)
+    for order in itertools.permutations(range(n)):
+        for word in itertools.product((0, 1), repeat=n):
+            mass, start = 1.0, 0
+            for count in counts:
+                ones = sum(word[i] for i in order[:start])
+                one = chance(start, ones)
+                for i in order[start : start + count]:
+                    mass *= one if word[i] else 1 - one
+                start += count
+            law[word] += mass / math.factorial(n)
+    return law
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_any_denoiser_against_the_definition(n):
+    """A perturbed table of conditionals, its word probabilities and its KL, of every schedule."""
+    rng = np.random.default_rng(n)
+    one = rng.uniform(0.05, 0.95, (n, n))
+    rows = jnp.asarray(np.log(np.stack([1 - one, one], -1)))
+    table = mixture_table(n)
+    log_p = mixture_counts(WEIGHTS, RATES, n)
+    for steps in range(1, n + 1):
+        for counts in all_compositions(n, steps):
+            slow = law_by_orders(n, counts, lambda start, ones: one[start, ones])
+            fast = law_of_counts(rows, jnp.asarray(counts))
+            np.testing.assert_allclose(jnp.exp(fast), by_counts(slow), rtol=1e-13)
+            kl = np.sum(table * (np.log(table) - np.log(slow)))
+            np.testing.assert_allclose(counts_kl(log_p, fast), kl, rtol=1e-12)
+            np.testing.assert_allclose(
+                schedule_kls(log_p, rows, np.array([[0, *counts]])), kl, rtol=1e-12
+            )  # padded in front, and narrower
+
+
+@pytest.mark.parametrize("counts", [[10], [1, 9], [3, 3, 4], [1, 2, 3, 4], [1] * 10])
+def test_exact_rows_against_the_dense_law(counts):
+    joint = Joint(jnp.asarray(mixture_table(10)))
+    dense = random_order_law(Oracle(joint), Schedule(counts))
+    log_p = mixture_counts(WEIGHTS, RATES, 10)
+    law = law_of_counts(count_conditionals(log_p), jnp.asarray(counts))
+    np.testing.assert_allclose(jnp.exp(law), by_counts(np.asarray(dense.probs)), rtol=1e-12, atol=1e-16)
+    np.testing.assert_allclose(counts_kl(log_p, law), dense.kl(joint), rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("n", "counts", "mean", "own"),
+    [
+        (128, [2, 7, 119], 0.7842, 0.2754),
+        (128, [1, 9, 118], None, 0.0279),
+        (128, [1, 3, 7, 117], None, 0.0334),
+        (128, [1, 4, 11, 112], None, 0.0057),
+        (64, [2, 6, 56], None, 0.2231),
+        (64, [1, 7, 56], None, 0.0374),
+        (6, [2, 4], 0.3938, 0.3128),
+        (6, [1, 5], 0.4237, 0.0672),
+    ],
+)
+def test_the_noisy_bit_of_a_slow_program(n, counts, mean, own):
+    log_p = noisy_bit_counts(n, 0.1)
+    assert abs(schedule_kls(log_p, count_conditionals(log_p), np.array([counts]))[0] - own) < 5e-5
+    if mean is not None:
+        assert abs(float(expected_kl(noisy_bit_curve(n, 0.1), Schedule(counts))) - mean) < 5e-5
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=30)
+def test_the_own_law_is_no_further_than_the_mean(data):
+    """Jensen, and Theorem 4; one token a step is exact; the law sums to one."""
+    n, flip = 24, data.draw(st.floats(0.01, 0.45))
+    ends = data.draw(st.sets(st.integers(1, n - 1), max_size=5))
+    counts = np.diff([0, *sorted(ends), n])
+    log_p, padded = noisy_bit_counts(n, flip), np.pad(counts, (6 - counts.size, 0))
+    rows = count_conditionals(log_p)
+    own = schedule_kls(log_p, rows, padded[None])[0]
+    assert -1e-14 <= own <= float(expected_kl(noisy_bit_curve(n, flip), Schedule(counts))) + 1e-12
+    law = law_of_counts(rows, jnp.asarray(padded))
+    np.testing.assert_allclose(jnp.sum(jnp.exp(law)), 1, rtol=1e-12)
+
+
+def test_a_thousand_tokens_one_by_one_are_exact():
+    log_p = noisy_bit_counts(400, 0.1)
+    law = law_of_counts(count_conditionals(log_p), jnp.ones(400, int))
+    assert 0 <= float(counts_kl(log_p, law)) < 1e-20
+    np.testing.assert_allclose(law, log_p, rtol=0, atol=1e-10)  # far tails too: e^-290
+
+
+def test_codes_zeros_and_infinities():
+    """Parity: exact if the last token is alone, else log 2; repetition: never made at once."""
+    parity, same = parity_counts(8, 2), repetition_counts(8, 2)
+    own = lambda log_p, *counts: schedule_kls(log_p, count_conditionals(log_p), np.array([counts]))[0]
+    assert own(parity, 3, 4, 1) == pytest.approx(0, abs=1e-14)
+    assert own(parity, 3, 5) == pytest.approx(math.log(2), rel=1e-13)
+    assert own(same, 1, 7) == pytest.approx(0, abs=1e-14)
+    assert own(same, 8) == pytest.approx(7 * math.log(2), rel=1e-13)
+    never = jnp.stack([jnp.zeros((8, 8)), jnp.full((8, 8), -jnp.inf)], -1)
+    assert schedule_kls(same, never, np.array([[8]]))[0] == math.inf
+    only = jnp.full(9, -jnp.inf).at[3].set(0.0)  # a permutation of a multiset
+    table = np.zeros((2,) * 8)
+    table[np.indices(table.shape).sum(0) == 3] = 1 / math.comb(8, 3)
+    joint = Joint(jnp.asarray(table))
+    dense = random_order_law(Oracle(joint), Schedule([2, 3, 3])).kl(joint)
+    assert own(only, 2, 3, 3) == pytest.approx(float(dense), rel=1e-12)
+
+
+def test_gradients_are_those_of_finite_differences():
+    """Of the KL in the logits of a perturbed denoiser, and of the exact law in the flip."""
+    log_p, counts = noisy_bit_counts(6, 0.1), jnp.array([1, 2, 3])
+    logits = jnp.asarray(np.random.default_rng(0).normal(size=(6, 6, 2)))
+    f = lambda x: counts_kl(log_p, law_of_counts(jax.nn.log_softmax(x), counts))
+    move = jnp.asarray(np.random.default_rng(1).normal(size=(6, 6, 2)))
+    slope = jnp.vdot(jax.grad(f)(logits), move)
+    np.testing.assert_allclose(slope, (f(logits + 1e-5 * move) - f(logits - 1e-5 * move)) / 2e-5, rtol=1e-6)
+
+
+def test_refusals():
+    rows = count_conditionals(noisy_bit_counts(4, 0.1))
+    with pytest.raises(InvalidInputError, match="schedules is of shape"):
+        schedule_kls(noisy_bit_counts(4, 0.1), rows, np.array([[1, 2]]))
+    with pytest.raises(InvalidInputError, match="n is 20000: want a table of conditionals of at most"):
+        count_conditionals(jnp.zeros(20001))
+    with pytest.raises(InvalidInputError, match="q is 3: want 2"):
+        repetition_counts(4, 3)
+    with pytest.raises(InvalidInputError, match="rates is 1.5"):
+        mixture_counts([1.0], [1.5], 3)
