@@ -57,8 +57,9 @@ class Family:
     """Distributions that differ in a few numbers.
 
     `distribution`, `curve` (the information curve in closed form, if there is one), `counts` (the
-    log-probability of each number of ones, where words of two symbols are exchangeable), `title` and `q` (the
-    size of the alphabet) take every parameter by keyword; `rule` refuses values that do not fit together.
+    log-probability of each number of ones, where words of two symbols are exchangeable), `title` and `q`
+    (the size of the alphabet) take every parameter by keyword; `rule` refuses values that do not fit
+    together.
 
     >>> chain = FAMILIES["markov"]
     >>> values = chain.values("law", flip=0.25)

@@ -78,7 +78,8 @@ def parity_counts(n: int, q: int) -> Float[Array, " counts"]:
 def count_conditionals(log_counts: Float[Array, " counts"]) -> Float[Array, "n n 2"]:
     r"""`[N, j, a]` is $\log p(a \mid N \text{ tokens, } j \text{ ones among them})$ of one more token.
 
-    The law of the ones among $N$ random tokens follows from that among $N + 1$ by sums of non-negative terms,
+    The law of the ones among $N$ random tokens follows from that among $N + 1$ by sums of non-negative
+    terms,
 
     $$P_N(j) = \tfrac{N+1-j}{N+1} P_{N+1}(j) + \tfrac{j+1}{N+1} P_{N+1}(j+1),$$
 

@@ -1,7 +1,7 @@
 r"""The law of random order of an exchangeable distribution over two symbols, by its number of ones.
 
-The rows of a state with $N$ revealed tokens depend on the $j$ ones among them alone, so the sampler's own law
-is exchangeable too, and a step of $s$ tokens is a binomial draw:
+The rows of a state with $N$ revealed tokens depend on the $j$ ones among them alone, so the sampler's own
+law is exchangeable too, and a step of $s$ tokens is a binomial draw:
 
 $$Q_{N+s}(j + i) = \sum_j Q_N(j) \binom{s}{i} \hat p(1 \mid N, j)^i\, \hat p(0 \mid N, j)^{s-i}.$$
 
@@ -30,9 +30,10 @@ def law_of_counts(
 ) -> Float[Array, " counts"]:
     r"""$\log Q(c)$ of the sampler that reveals `counts[t]` random tokens in step `t`, `c = 0..n`.
 
-    `rows[N, j, a]` is $\log \hat p(a \mid N, j)$, exact (`count_conditionals`) or of any other denoiser. A count
-    of 0 is no step: schedules of several lengths are padded with it, in front. `width` is more than what is revealed
-    before the last step, `n + 1` by default: no more ones than that are followed until then.
+    `rows[N, j, a]` is $\log \hat p(a \mid N, j)$, exact (`count_conditionals`) or of any other denoiser. A
+    count of 0 is no step: schedules of several lengths are padded with it, in front. `width` is more than
+    what is revealed before the last step, `n + 1` by default: no more ones than that are followed until
+    then.
 
     >>> from mdmjax.information.counts import count_conditionals, noisy_bit_counts
     >>> rows = count_conditionals(noisy_bit_counts(2, 0.1))
@@ -62,8 +63,8 @@ def _after(rows: Array, law: Array, start: Array, count: Array, size: int) -> Ar
 def counts_kl(log_p: Float[Array, " counts"], log_q: Float[Array, " counts"]) -> Float[Array, ""]:
     r"""$\mathrm{KL}(p \| q) = \sum_c P(c) [\log P(c) - \log Q(c)]$ in nats, of exchangeable words.
 
-    It is a sum of the non-negative $P\,(e^{-d} - 1 + d)$, $d = \log P - \log Q$, so that errors $\delta$ of the
-    logarithms leave about $\delta \sqrt{2\, \mathrm{KL}}$. It is infinite where $Q(c) = 0 < P(c)$.
+    It is a sum of the non-negative $P\,(e^{-d} - 1 + d)$, $d = \log P - \log Q$, so that errors $\delta$ of
+    the logarithms leave about $\delta \sqrt{2\, \mathrm{KL}}$. It is infinite where $Q(c) = 0 < P(c)$.
 
     >>> float(counts_kl(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75])))).__round__(4)
     0.1438
@@ -88,8 +89,8 @@ def schedule_kls(
     r"""$\mathrm{KL}(p \| \text{law})$ in nats of each schedule, a row of counts (0 in front is no step).
 
     Schedules whose last steps start near each other are one call, of no more ones than they can have then:
-    a schedule whose last step starts at $N$ takes about $N n + N^2$ terms a step, not $n^2$. One compilation
-    for each power of two of $N$. Refuses counts that do not sum to `n`, and a step that needs
+    a schedule whose last step starts at $N$ takes about $N n + N^2$ terms a step, not $n^2$. One
+    compilation for each power of two of $N$. Refuses counts that do not sum to `n`, and a step that needs
     more than `MAX_BYTES`.
 
     >>> from mdmjax.information.counts import count_conditionals, noisy_bit_counts

@@ -1,9 +1,9 @@
 r"""The schedule whose own law is nearest, of exchangeable words of two symbols: all of them, or a search.
 
-The KL of the own law is no sum over steps, so that no shortest path finds its least. Where schedules are few all
-are tried, and the result is the optimum. Else a beam starts at a given schedule (the shortest path of the mean),
-and moves one end of a step, or one and all after it, by small steps and large: a local optimum, which bounds
-the least KL from above and is never worse than where it started.
+The KL of the own law is no sum over steps, so that no shortest path finds its least. Where schedules are
+few all are tried, and the result is the optimum. Else a beam starts at a given schedule (the shortest path
+of the mean), and moves one end of a step, or one and all after it, by small steps and large: a local
+optimum, which bounds the least KL from above and is never worse than where it started.
 """
 
 import itertools
@@ -27,8 +27,8 @@ ROUND_TERMS, SEARCH_TERMS = 2**29, 2**32  # of a round, whose moves are thinned 
 class OwnLawSchedule(eqx.Module):
     r"""A schedule, its $\mathrm{KL}(p \| \text{own law})$ in nats, and how it was found.
 
-    `optimal` says that all schedules were tried; otherwise `kl` is no more than a bound of the least from above,
-    after `tried` schedules, and `local` says that no move of the search lowers it.
+    `optimal` says that all schedules were tried; otherwise `kl` is no more than a bound of the least from
+    above, after `tried` schedules, and `local` says that no move of the search lowers it.
     """
 
     schedule: Schedule
@@ -41,12 +41,12 @@ class OwnLawSchedule(eqx.Module):
 def own_law_schedule(
     log_counts: Float[Array, " counts"], steps: int, first: Schedule, *, rows: Array | None = None
 ) -> OwnLawSchedule:
-    r"""The schedule of `steps` steps of least $\mathrm{KL}(p \| \text{own law})$, or the best that a search finds.
+    r"""The schedule of `steps` steps of least $\mathrm{KL}(p \| \text{own law})$, or the best found.
 
-    `log_counts[c]` is the log-probability of `c` ones, `rows` the denoiser (`law_of_counts`; exact by default).
-    The search starts at `first`. A law takes `n^2` terms a step or less (`schedule_kls`), a round of the beam
-    $O(\text{beam} \cdot \text{steps} \log n)$ laws. Schedules equal but for rounding: the first in the order
-    of their counts.
+    `log_counts[c]` is the log-probability of `c` ones, `rows` the denoiser (`law_of_counts`; exact by
+    default). The search starts at `first`. A law takes `n^2` terms a step or less (`schedule_kls`), a round
+    of the beam $O(\text{beam} \cdot \text{steps} \log n)$ laws. Schedules equal but for rounding: the first
+    in the order of their counts.
 
     Raises:
         InvalidInputError: `steps` outside `1..n`; a `first` of other counts or steps; as `schedule_kls`.

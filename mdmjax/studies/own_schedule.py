@@ -21,9 +21,9 @@ from .sources import FamilySource, JointSource, Source, TextSource
 from .table import Column, Part, Table
 
 WORDS = (
-    "own law: KL(data || sampler) in nats of the mixture over partitions that the sampler draws, exact for a "
-    "perfect denoiser; expected KL: its mean over the partitions, no less (arXiv 2511.04647, Thm 4), which the "
-    "shortest path has least; bound: what TC and DTC alone promise of it."
+    "own law: KL(data || sampler) in nats of the mixture over partitions that the sampler draws, exact "
+    "for a perfect denoiser; expected KL: its mean over the partitions, no less (arXiv 2511.04647, Thm 4), "
+    "which the shortest path has least; bound: what TC and DTC alone promise of it."
 )
 
 
@@ -31,8 +31,8 @@ WORDS = (
 class OwnScheduleReport(ScheduleReport):
     r"""A `ScheduleReport` whose `schedule` is the best found for $\mathrm{KL}(p \| \text{own law})$.
 
-    `shortest` is the schedule of least expected KL, `search` how the best was found, and `forward_kl` gives the
-    KL of the own law of any schedule in nats.
+    `shortest` is the schedule of least expected KL, `search` how the best was found, and `forward_kl` gives
+    the KL of the own law of any schedule in nats.
     """
 
     shortest: Schedule = dataclasses.field(kw_only=True)
@@ -80,8 +80,8 @@ class OwnScheduleReport(ScheduleReport):
 def own_schedule_study(report: ScheduleReport, source: Source) -> OwnScheduleReport:
     """The report of `schedule_study` with the schedule of as many steps that is best for the own law.
 
-    Exchangeable bits are taken by their number of ones, at any length that fits; any other distribution that
-    can be tabulated by all of its schedules.
+    Exchangeable bits are taken by their number of ones, at any length that fits; any other distribution
+    that can be tabulated by all of its schedules.
 
     Raises:
         InvalidInputError: a source that is no distribution, or neither exchangeable nor small enough.
@@ -92,7 +92,7 @@ def own_schedule_study(report: ScheduleReport, source: Source) -> OwnScheduleRep
     >>> best.schedule.counts.tolist(), best.shortest.counts.tolist()
     ([1, 5], [2, 4])
     """
-    shortest, n = report.schedule, report.curve.n
+    shortest = report.schedule
     log_counts = source.counts() if isinstance(source, FamilySource) else None
     if log_counts is not None:
         rows = count_conditionals(log_counts)

@@ -18,10 +18,11 @@ def test_all_and_the_search_against_a_loop(monkeypatch, flip, steps):
     rows = count_conditionals(log_p)
     least = min(schedule_kls(log_p, rows, np.array([*all_compositions(10, steps)])))
     every = own_law_schedule(log_p, steps, first)
-    assert every.optimal and every.kl == pytest.approx(least, rel=1e-9)
+    assert every.optimal
+    assert every.kl == pytest.approx(least, rel=1e-9)
     monkeypatch.setattr(own_law, "ALL_TERMS", 0)
     found = own_law_schedule(log_p, steps, first)
-    assert found.local and not found.optimal and found.schedule.steps == steps
+    assert (found.local, found.optimal, found.schedule.steps) == (True, False, steps)
     assert found.kl == pytest.approx(least, rel=1e-9, abs=1e-12)  # here; in general no more than a bound
 
 
@@ -42,7 +43,7 @@ def test_the_ends_and_work_that_is_done(monkeypatch):
     monkeypatch.setattr(own_law, "SEARCH_TERMS", 0)
     first = Schedule([6, 6])
     stopped = own_law_schedule(log_p, 2, first)
-    assert stopped.tried == 1 and not stopped.local
+    assert (stopped.tried, stopped.local) == (1, False)
     assert stopped.schedule.counts.tolist() == [6, 6]
     for steps, start in ((0, first), (13, first), (2, Schedule([1, 5])), (3, first)):
         with pytest.raises(InvalidInputError):
