@@ -62,7 +62,7 @@ def run(parsed: Parsed) -> None:
         if chosen.name == "loss-curve":
             means = mj.loss_means(source.table())
     report = mj.schedule_study(curve, steps=values["steps"], epsilon=values["epsilon"], subject=subject)
-    if own:
+    if own and source is not None:
         from ..studies.own_schedule import own_schedule_study
 
         report = own_schedule_study(report, source)

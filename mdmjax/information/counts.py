@@ -87,7 +87,7 @@ def count_conditionals(log_counts: Float[Array, " counts"]) -> Float[Array, "n n
     $P_N(j) = 0$, and for $j > N$, the row is uniform. `16 n^2` bytes; refuses more than `MAX_BYTES`.
 
     >>> table = count_conditionals(noisy_bit_counts(3, 0.1))
-    >>> jnp.exp(table[1]).round(2).tolist()
+    >>> [[round(float(p), 2) for p in row] for row in jnp.exp(table[1])]
     [[0.82, 0.18], [0.18, 0.82], [0.5, 0.5]]
     """
     n = log_counts.shape[0] - 1

@@ -10,6 +10,7 @@ import itertools
 import math
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 
 from .._numerics import comparable
@@ -63,7 +64,7 @@ def own_law_schedule(
     rows = count_conditionals(log_counts) if rows is None else rows
     price = lambda ends: schedule_kls(log_counts, rows, _counts(ends, n))
     if math.comb(n - 1, steps - 1) * steps * n * n <= ALL_TERMS:
-        ends = np.array([*itertools.combinations(range(1, n), steps - 1)], int).reshape(-1, steps - 1)
+        ends = np.array([*itertools.combinations(range(1, n), steps - 1)], int).reshape(math.comb(n - 1, steps - 1), steps - 1)
         kls = price(ends)
         return _found(ends, kls, n, tried=kls.size, optimal=True, local=True)
     return _search(price, first, n)
@@ -103,12 +104,12 @@ def _moves(beam: np.ndarray, n: int) -> np.ndarray:
 
 def _order(ends: np.ndarray, kls: np.ndarray) -> np.ndarray:
     """The places of schedules by their KL; of those equal but for rounding the first ends first."""
-    return np.lexsort((*ends.T[::-1], np.asarray(comparable(kls))))
+    return np.lexsort((*ends.T[::-1], np.asarray(comparable(jnp.asarray(kls)))))
 
 
 def _found(ends: np.ndarray, kls: np.ndarray, n: int, **how) -> OwnLawSchedule:
     best = _order(ends, kls)[0]
-    return OwnLawSchedule(Schedule(_counts(ends, n)[best]), kls[best], **how)
+    return OwnLawSchedule(Schedule(_counts(ends, n)[best]), np.asarray(kls[best]), **how)
 
 
 def _counts(ends: np.ndarray, n: int) -> np.ndarray:

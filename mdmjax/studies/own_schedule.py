@@ -10,6 +10,7 @@ from .._errors import InvalidInputError, refuse
 from ..denoisers.base import Oracle
 from ..distributions.joint import Joint, tabulate
 from ..information.counts import count_conditionals
+from ..information.curve import InformationCurve
 from ..laws.exchangeable import schedule_kls
 from ..policies.mixture import check_mixture_size, mixture_schedules
 from ..policies.own_law import own_law_schedule
@@ -42,6 +43,7 @@ class OwnScheduleReport(ScheduleReport):
     def entry(self, schedule: Schedule) -> dict[str, Any]:
         """A schedule with its three numbers."""
         known, curve = super().entry(schedule), self.curve
+        assert isinstance(curve, InformationCurve)  # of a distribution
         tc, dual = float(curve.total_correlation), float(curve.dual_total_correlation)
         bound = min(tc_bound(schedule, tc), dtc_bound(schedule, dual))
         return known | {"forward_kl": self.forward_kl(schedule), "bound": bound}
