@@ -120,7 +120,7 @@ def random_detection(n: int, q: int) -> Float[np.ndarray, "queries dimensions"]:
     $\frac{m-t}{m} a_{m-1,t} + \frac tm (1 - [m \ge k] q^{-(m-k)})\, a_{m-1,t-1}$.
 
     >>> random_detection(4, 4).round(3).tolist()
-    [[0.438, 0.417, 0.333], [0.771, 0.75, 0.667], [1.0, 1.0, 1.0]]
+    [[0.438, 0.417, 0.333], [0.766, 0.75, 0.667], [1.0, 1.0, 1.0]]
     """
     count = np.arange(1, n)
     missed = np.zeros((n, n - 1))
