@@ -145,8 +145,8 @@ def realised_curve(heights: Numbers, epsilon: float, *, field: int | None = None
     whose error, `product.heights` less `heights`, is small enough: the codes are about
     $Z_n / (\rho \log \text{field})$. Any schedule then costs what it would, but for $2 n \varepsilon$ at
     most. `field` is the least that there is for `n`, unless given. $H_1$ is not matched, and where no
-    code is needed there is one of all words. Refuses heights that are no such curve, `epsilon <= 0`, and codes of
-    more than 2 GiB.
+    code is needed there is one of all words. Refuses heights that are no such curve, `epsilon <= 0`, and
+    codes of more than 2 GiB.
 
     >>> product = realised_curve([0.0, 0.5, 2.0], 0.3)
     >>> product.switch, product.dims.tolist(), [round(z, 3) for z in product.heights.tolist()]
