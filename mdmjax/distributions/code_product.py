@@ -144,9 +144,9 @@ def realised_curve(heights: Numbers, epsilon: float, *, field: int | None = None
     $\max(h(\rho), \frac12 \rho \log \text{field})$. $\rho$ is the first of $1, \frac12, \frac14, \dots$
     whose error, `product.heights` less `heights`, is small enough: the codes are about
     $Z_n / (\rho \log \text{field})$. Any schedule then costs what it would, but for $2 n \varepsilon$ at
-    most. `field` is the least that there is for `n`, unless given. $H_1$ is not matched, and a curve of
-    zeros has one code of all words. Refuses heights that are no such curve, `epsilon <= 0`, and codes of
-    more than 2 GiB.
+    most. `field` is the least that there is for `n`, unless given. $H_1$ is not matched, and where no
+    code is needed there is one of all words. Refuses heights that are no such curve, `epsilon <= 0`, and
+    codes of more than 2 GiB.
 
     >>> product = realised_curve([0.0, 0.5, 2.0], 0.3)
     >>> product.switch, product.dims.tolist(), [round(z, 3) for z in product.heights.tolist()]
@@ -171,7 +171,7 @@ def realised_curve(heights: Numbers, epsilon: float, *, field: int | None = None
         check_bytes(int(counts[-1]) * 16 * n, MAX_TABLE_BYTES, "codes", "allow a larger epsilon", n=n)
         if np.max(np.abs(seen + unit * counts - height)) <= epsilon:
             dims = np.repeat(np.arange(1, n), np.diff(counts).astype(int)).tolist()
-            return CodeProduct(n, dims or [n], field, switch if dims else 1.0)
+            return CodeProduct(n, dims or [n], field, switch)
         switch /= 2
 
 

@@ -77,6 +77,14 @@ def test_any_curve_is_realised_up_to_epsilon(rises, epsilon):
     assert np.max(np.abs(product.heights - heights)) <= epsilon
 
 
+def test_where_the_switch_alone_is_enough_it_is_kept():
+    """A rise of 0.3 nats within 0.2: the entropy of one in eight, and one code of all words."""
+    product = realised_curve([0.0, 0.3], 0.2)
+    assert (product.dims.tolist(), product.switch) == ([2], 1 / 8)
+    entropy = np.log(8) - 7 / 8 * np.log(7)
+    np.testing.assert_allclose(product.heights, [0.0, entropy], rtol=1e-14)
+
+
 @pytest.mark.parametrize("dim", [1, 2, 3, 5])
 def test_an_mds_curve_is_one_code(dim):
     wanted = mds_curve(5, dim, 5).information
