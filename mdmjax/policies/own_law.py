@@ -13,6 +13,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from .._errors import refuse
 from .._numerics import comparable
 from .._types import Array, Float
 from ..information.counts import count_conditionals
@@ -60,11 +61,14 @@ def own_law_schedule(
     n = log_counts.shape[0] - 1
     check_steps("steps", steps, n)
     check_total(first, n)
-    check_steps("first.steps", first.steps, steps)
+    if first.steps != steps:
+        refuse("first", f"of {first.steps} steps", f"a schedule of {steps}")
     rows = count_conditionals(log_counts) if rows is None else rows
     price = lambda ends: schedule_kls(log_counts, rows, _counts(ends, n))
     if math.comb(n - 1, steps - 1) * steps * n * n <= ALL_TERMS:
-        ends = np.array([*itertools.combinations(range(1, n), steps - 1)], int).reshape(math.comb(n - 1, steps - 1), steps - 1)
+        ends = np.array([*itertools.combinations(range(1, n), steps - 1)], int).reshape(
+            math.comb(n - 1, steps - 1), steps - 1
+        )
         kls = price(ends)
         return _found(ends, kls, n, tried=kls.size, optimal=True, local=True)
     return _search(price, first, n)

@@ -88,7 +88,7 @@ def own_schedule_study(report: ScheduleReport, source: Source) -> OwnScheduleRep
     Raises:
         InvalidInputError: a source that is no distribution, or neither exchangeable nor small enough.
 
-    >>> from mdmjax.studies import schedule_study
+    >>> from mdmjax import schedule_study
     >>> source = FamilySource("noisy-bit", {"n": 6, "flip": 0.1})
     >>> best = own_schedule_study(schedule_study(source.curve()[0], steps=2), source)
     >>> best.schedule.counts.tolist(), best.shortest.counts.tolist()
