@@ -1,7 +1,9 @@
 """A plan for dLLM's `MDLMSampler` and `DreamSampler`: `sample` and `infill`.
 
-    import dllm_adapter dllm_adapter.install(MDLMSampler) sampler.sample(inputs,
-    MDLMSamplerConfig(steps=..., max_new_tokens=..., block_size=..., remasking="random"))
+    import dllm_adapter
+    dllm_adapter.install(MDLMSampler)
+    config = MDLMSamplerConfig(steps=..., max_new_tokens=..., block_size=..., remasking="random")
+    sampler.sample(inputs, config)
 
 `steps` are those of the plan, or for several blocks those of the longest block times the blocks; a shorter
 block ends early. Rows to infill may have fewer masks than the plan, each row with a plan of its own. The

@@ -79,9 +79,7 @@ def walk(model, plan):
     times = torch.tensor(masked_shares(plan["counts"]), device=model.device)
     confidence = torch.full(x.shape, -math.inf, dtype=torch.bfloat16, device=model.device)
     cache, update = None, model._ddpm_caching_update
-    remdm = (
-        "conf" in inspect.signature(update).parameters
-    )  # its update takes confidences, and gives them back
+    remdm = "conf" in inspect.signature(update).parameters  # it takes confidences, and gives them back
     for t, s in zip(times[:-1], times[1:], strict=True):
         column = t.expand(x.shape[0], 1)
         before = x

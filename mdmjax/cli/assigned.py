@@ -63,19 +63,14 @@ def run(values: dict[str, Any], chosen: Chosen, key: Any) -> None:
 def _check(values: dict[str, Any], options: dict[str, Any]) -> Any:
     """The budget; refused with options that several models have no use for."""
     from ..schedules.assigned import exact_number
+    from .inputs import left_out
 
     if not options["with"]:
         refuse("budget", options["budget"], "given with --with FILE:COST", "--steps is that of one model")
     if options["budget"] is None:
         refuse("budget", "not given", "what the calls of all steps may cost, as 16")
-    for name in ("steps", "epsilon", "plot", "infill", "lengths", "block_length"):
-        if values[name] is not None:
-            refuse(
-                name.replace("_", "-"),
-                values[name],
-                "left out with --with",
-                "--budget says how much is spent",
-            )
+    unused = ("steps", "epsilon", "plot", "infill", "lengths", "block_length")
+    left_out(values, unused, "left out with --with", "--budget says how much is spent")
     return exact_number("budget", options["budget"])
 
 

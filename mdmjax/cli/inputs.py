@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,13 @@ def key_of(seed: int) -> Any:
     if not 0 <= seed < 2**63:
         refuse("seed", seed, "an integer in 0..2^63-1")
     return jax.random.key(seed)
+
+
+def left_out(values: dict[str, Any], names: Iterable[str], wanted: str, remedy: str = "") -> None:
+    """Refuse each of the options that is given."""
+    for name in names:
+        if values[name] is not None:
+            refuse(name, values[name], wanted, remedy)
 
 
 def check_temperature(temperature: float) -> None:

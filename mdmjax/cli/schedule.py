@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,21 @@ from . import assigned
 from .choices import JSON, LOSS_CURVE, MODEL, families, text_choice
 from .options import Chosen, Command, Option, Parsed, Slot
 
+OWN_LAW = "forward-kl"
 WITH_OTHERS = dataclasses.replace(LOSS_CURVE, options=(*LOSS_CURVE.options, *assigned.OPTIONS))
+
+EXPORTED = ("infill", "lengths", "block_length")
+"""Options that say what is exported."""
+
+KEPT = ("source", "title", "method", "criterion", "expected_kl", "nll")
+"""Keys of a report that `schedule.json` has of it."""
 
 
 def run(parsed: Parsed) -> None:
     """Compute, write the files that are asked for, and show."""
     from ..files.schedule_files import export_schedule
-    from .inputs import check_picture, key_of, source_of, write_picture
-    from .output import show, track
+    from .inputs import check_picture, key_of, write_picture
+    from .output import show
 
     values, chosen = parsed.values, parsed.chosen["source"]
     options = chosen.values
@@ -29,59 +37,21 @@ def run(parsed: Parsed) -> None:
     if repetitions < 2:
         refuse("repetitions", repetitions, "an integer >= 2", "20 or more give steady gains")
     if options.get("with") or options.get("budget") is not None:
-        for name in ("infill", "lengths", "block_length"):
-            if values[name] is not None:
-                what, remedy = "not given with --with", "the models share one plan"
-                refuse(name.replace("_", "-"), values[name], what, remedy)
         assigned.run(values, chosen, key)
         return
-    means, source, own = None, None, values["objective"] == "forward-kl"
-    if own and chosen.name in ("loss-curve", "model"):
-        remedy = (
-            "its own law is not known from losses: mdmjax likelihood --schedules bounds it; schedule of a "
-        )
-        refuse("objective", f"forward-kl of a {chosen.name}", "expected-kl", f"{remedy}distribution has it")
-    if chosen.name == "loss-curve" and (report := _of_blocks(values, chosen, key)):
-        for name in ("block_length", "lengths"):
-            if values[name] is not None:
-                refuse(
-                    name.replace("_", "-"), values[name], "left out", "the table says what the blocks are"
-                )
-        write_picture(values["plot"], report.mean)
-        if values["export"]:
-            kept, found = ("source", "title", "method", "criterion", "nll"), report.to_json()
-            plan = report.plan(_numbers("infill", values["infill"]))
-            export_schedule(values["export"], plan, {name: found[name] for name in kept})
-        show(report, json=values["json"])
-        return
-    if chosen.name == "model":
-        means, curve, subject = _measured(options, key)
-    else:
-        source = source_of(chosen, "curve")
-        curve, subject = source.curve(track)
-        if chosen.name == "loss-curve":
-            means = mj.loss_means(source.table())
-    report = mj.schedule_study(curve, steps=values["steps"], epsilon=values["epsilon"], subject=subject)
-    if own and source is not None:
-        from ..studies.own_schedule import own_schedule_study
-
-        report = own_schedule_study(report, source)
-    if means is not None:
-        report = report.with_gains(key, means, subject.facts["fit"], repetitions=repetitions)
-    if values["export"]:
-        masks, others = _numbers("infill", values["infill"]), _lengths(chosen, values, report)
-        report = report.with_plan(infill=masks, block_length=values["block_length"], lengths=others)
-    write_picture(values["plot"], report)
+    report = _report(values, chosen, key)
+    write_picture(values["plot"], getattr(report, "mean", report))
     if report.plan is not None:
-        kept, found = ("source", "title", "method", "criterion", "expected_kl", "nll"), report.to_json()
+        found = report.to_json()
         found |= found["plan"] if report.plan.blocks else {}
-        export_schedule(values["export"], report.plan, {name: found[name] for name in kept})
+        export_schedule(values["export"], report.plan, {name: found[name] for name in KEPT})
     show(report, json=values["json"])
 
 
 def check(values: dict[str, Any]) -> None:
     """Refuse, before any work, options that do not fit or files that could not be written."""
     from ..files.atomic import check_writable_folder
+    from .inputs import left_out
 
     steps, epsilon = values["steps"], values["epsilon"]
     if steps is not None and epsilon is not None:
@@ -90,27 +60,53 @@ def check(values: dict[str, Any]) -> None:
         refuse("steps", steps, "an integer in 1..n")
     if epsilon is not None and not 0 < epsilon < math.inf:
         refuse("epsilon", epsilon, "a positive number of nats")
-    if values["objective"] == "forward-kl":
+    if values["objective"] == OWN_LAW:
         if steps is None:
-            refuse(
-                "objective", "forward-kl", "--steps K beside it", "it is searched for one number of steps"
-            )
-        for name in ("infill", "lengths", "block_length"):
-            if values[name] is not None:
-                refuse(name.replace("_", "-"), values[name], "left out with --objective forward-kl")
-    for name in ("infill", "lengths", "block_length"):
-        if values[name] is not None and not values["export"]:
-            refuse(
-                name.replace("_", "-"), values[name], "--export DIR beside it", "it says what is exported"
-            )
+            refuse("objective", OWN_LAW, "--steps K beside it", "it is searched for one number of steps")
+        left_out(values, EXPORTED, f"left out with --objective {OWN_LAW}")
+    if not values["export"]:
+        left_out(values, EXPORTED, "--export DIR beside it", "it says what is exported")
     if values["block_length"] is not None and values["lengths"] is not None:
-        refuse(
-            "block-length, lengths", f"{values['block_length']}, {values['lengths']}", "only one of the two"
-        )
+        both = f"{values['block_length']}, {values['lengths']}"
+        refuse("block_length, lengths", both, "only one of the two")
     for name in ("infill", "lengths"):
         _numbers(name, values[name])
     if values["export"]:
         check_writable_folder("export", values["export"])
+
+
+def _report(values: dict[str, Any], chosen: Chosen, key: Any) -> Any:
+    """The report of the source, with a plan where one is exported."""
+    from .inputs import left_out, source_of
+    from .output import track
+
+    options, means, source = chosen.values, None, None
+    own, infill = values["objective"] == OWN_LAW, _numbers("infill", values["infill"])
+    asked = {name: values[name] for name in ("steps", "epsilon")}
+    if own and chosen.name in ("loss-curve", "model"):
+        remedy = "of losses mdmjax likelihood --schedules bounds it; schedule of a distribution has it"
+        refuse("objective", f"{OWN_LAW} of a {chosen.name}", "expected-kl", remedy)
+    if chosen.name == "model":
+        means, curve, subject = _measured(options, key)
+    else:
+        source = source_of(chosen, "curve")
+        if chosen.name == "loss-curve" and (report := _of_blocks(source, options, asked, key)):
+            left_out(values, ("block_length", "lengths"), "left out", "the table says what the blocks are")
+            return report.with_plan(infill=infill) if values["export"] else report
+        curve, subject = source.curve(track)
+        if chosen.name == "loss-curve":
+            means = mj.loss_means(source.table())
+    report = mj.schedule_study(curve, **asked, subject=subject)
+    if own and source is not None:
+        from ..studies.own_schedule import own_schedule_study
+
+        report = own_schedule_study(report, source)
+    if means is not None:
+        report = report.with_gains(key, means, subject.facts["fit"], repetitions=options["repetitions"])
+    if not values["export"]:
+        return report
+    others = _lengths(chosen, _numbers("lengths", values["lengths"]) or (), asked, curve.n)
+    return report.with_plan(infill=infill, block_length=values["block_length"], lengths=others)
 
 
 def _numbers(name: str, text: str | None) -> list[int] | None:
@@ -123,40 +119,35 @@ def _numbers(name: str, text: str | None) -> list[int] | None:
     return sorted({int(part) for part in parts})
 
 
-def _lengths(chosen: Any, values: dict[str, Any], report: Any) -> list[Any]:
+def _lengths(chosen: Chosen, lengths: Iterable[int], asked: dict[str, Any], n: int) -> list[Any]:
     """The reports of the other lengths of generation, each of its own curve."""
     from .inputs import source_of
     from .output import track
 
-    lengths = _numbers("lengths", values["lengths"]) or []
     reports = []
     for length in lengths:
-        if length == report.curve.n:
+        if length == n:
             continue
         if "n" not in chosen.values:
             remedy = "measure a curve at that length; --infill is for rows of this one with fewer masks"
-            refuse("lengths", length, f"n = {report.curve.n} alone of {chosen.name}", remedy)
+            refuse("lengths", length, f"n = {n} alone of {chosen.name}", remedy)
         source = source_of(dataclasses.replace(chosen, values=chosen.values | {"n": length}), "curve")
         curve, subject = source.curve(track)
-        asked = {name: values[name] for name in ("steps", "epsilon")}
         reports.append(mj.schedule_study(curve, **asked, subject=subject))
     return reports
 
 
-def _of_blocks(values: dict[str, Any], chosen: Chosen, key: Any) -> Any:
+def _of_blocks(source: Any, options: dict[str, Any], asked: dict[str, Any], key: Any) -> Any:
     """The report of a loss table with a column `block`, None of another."""
     from ..studies.block_schedule import block_schedule_study
-    from .inputs import source_of
 
-    options = chosen.values
-    tables, subject = source_of(chosen, "curve").blocks()
+    tables, subject = source.blocks()
     if not tables:
         if (total := options["total_steps"]) is not None:
             refuse("total_steps", total, "left out", "it is for a table with a column block")
         return None
     how = {name: options[name] for name in ("total_steps", "fit", "repetitions")}
-    how |= {name: values[name] for name in ("steps", "epsilon")}
-    return block_schedule_study(key, tables, subject=subject, **how)
+    return block_schedule_study(key, tables, subject=subject, **how, **asked)
 
 
 def _measured(options: dict[str, Any], key: Any) -> tuple[Any, Any, Any]:
@@ -191,7 +182,7 @@ COMMAND = Command(
             str,
             "expected-kl",
             "What is least: the mean over partitions, or the KL of the sampler's own law, their mixture.",
-            choices=("expected-kl", "forward-kl"),
+            choices=("expected-kl", OWN_LAW),
         ),
         JSON,
         Option("plot", Path, None, "Draw the curve, its steps and the error area into this .png or .pdf."),

@@ -14,6 +14,7 @@ from ..schedules.honest import LEVEL, HonestGain
 from ..schedules.plan import Plan, rows_of
 from ..schedules.schedule import Schedule
 from .block_schedule_table import parts_of
+from .plan import plan_json
 from .report import AbstractReport, Subject
 from .schedule import BASELINES, ScheduleReport, schedule_study
 from .table import Part
@@ -40,13 +41,14 @@ class BlockScheduleReport(AbstractReport):
     gains_by_block: Sequence[Mapping[str, HonestGain]] | None = None
     judged: Mapping[str, Any] | None = None
     exported: str = OWN
+    plan: Plan | None = None
 
-    def plan(self, infill: Iterable[int] | None = None) -> Plan:
-        """What a sampler is given: the own plans, or the split if a total number of steps was asked for."""
+    def with_plan(self, *, infill: Iterable[int] | None = None) -> "BlockScheduleReport":
+        """With what samplers are given: the own plans, or the split if a total of steps was asked for."""
         each = zip(self.blocks.values(), self.plans[self.exported], strict=True)
         blocks = tuple(rows_of(report.curve, one, infill) for report, one in each)
         whole = Schedule([count for block in blocks for count in block.schedule.counts.tolist()])
-        return Plan(whole, {}, self.mean.curve.n, False, blocks)
+        return dataclasses.replace(self, plan=Plan(whole, {}, self.mean.curve.n, False, blocks))
 
     @property
     def schedule(self) -> Schedule:
@@ -87,6 +89,9 @@ class BlockScheduleReport(AbstractReport):
                 found |= _gain(gain, report.beyond(uniform, report.schedule))
             each.append(found | {"split": self.plans[SPLIT][place].counts})
         one = self.entry(self.plans[ONE], ONE)
+        exported = {}
+        if self.plan is not None:
+            exported = {"plan": plan_json(self.plan, self.entry(self.plans[self.exported]), {})}
         return {
             **self.subject.head(),
             "exact": False,
@@ -108,6 +113,7 @@ class BlockScheduleReport(AbstractReport):
                 for name, plan in baselines.items()
             },
             "judged": self.judged,
+            **exported,
         }
 
     def tables(self) -> list[Part]:

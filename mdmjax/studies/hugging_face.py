@@ -10,6 +10,7 @@ import numpy as np
 
 from .._errors import refuse, shown
 from ..denoisers.layouts import PRETRAINED
+from ..files.pretrained import read_config
 from ..losses.logits_model import LogitsFn
 from .folders import AbstractFolder, longest_of, mask_of, opening, silent
 
@@ -86,13 +87,7 @@ def open_hugging_face(
     import torch
     import transformers
 
-    if not (folder / "config.json").is_file():
-        refuse(
-            "model",
-            f"hf:{folder}",
-            "a folder with config.json",
-            "save_pretrained of transformers writes one",
-        )
+    stored = read_config(folder)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         torch.empty(0, device=device)
@@ -100,7 +95,6 @@ def open_hugging_face(
         refuse("device", device, "a device of torch here, as cpu or cuda", shown(error, 200))
     known = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     with opening(folder):
-        stored = transformers.PretrainedConfig.get_config_dict(folder, local_files_only=True)[0]
         remote = stored.get("auto_map") or {}
         kind = str(stored.get("model_type", "")).lower()
         if remote and not trust_remote_code:

@@ -141,12 +141,12 @@ def loss_curve_study(
 
 def _logits_of(denoiser: AbstractDenoiser) -> LogitsFn:
     """Its log-probabilities, with a column for the mask, which is no answer."""
+    return lambda tokens: _rows_of(denoiser, jnp.asarray(tokens, jnp.int32))
 
-    @eqx.filter_jit
-    def rows_of(denoiser: AbstractDenoiser, tokens: Any) -> Any:
-        return jnp.pad(jax.vmap(denoiser)(tokens), ((0, 0), (0, 0), (0, 1)))
 
-    return lambda tokens: rows_of(denoiser, jnp.asarray(tokens, jnp.int32))
+@eqx.filter_jit
+def _rows_of(denoiser: AbstractDenoiser, tokens: Array) -> Array:
+    return jnp.pad(jax.vmap(denoiser)(tokens), ((0, 0), (0, 0), (0, 1)))
 
 
 def digest(values: np.ndarray) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._errors import InvalidInputError, refuse
 from ..denoisers.base import Oracle
+from ..denoisers.perturbed import Fallback
 from ..distributions.joint import Joint, tabulate
 from ..information.counts import count_conditionals
 from ..information.curve import InformationCurve
@@ -109,7 +110,7 @@ def own_schedule_study(report: ScheduleReport, source: Source) -> OwnScheduleRep
         search["method"] = f"{what} ({found.tried} schedules tried)"
     else:
         joint = _table(source)
-        every = mixture_schedules(joint, Oracle(joint))
+        every = mixture_schedules(joint, Fallback(Oracle(joint)))
         best, tried = every.schedule(shortest.steps), int(np.size(every.kl))
         search = {"tried": tried, "optimal": True, "local": True}
         search["method"] = f"the optimum of all ({tried} schedules of any number of steps tried)"

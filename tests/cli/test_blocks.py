@@ -137,7 +137,12 @@ def test_the_plans_are_exported(capsys, tmp_path):
     plans = [one["counts"] for one in written["blocks"]]
     assert plans == [one["counts"] for one in found["blocks"]]
     assert read_schedule(tmp_path / "plan").counts.tolist() == sum(plans, []) == written["counts"]
-    assert written["metadata"]["nll"] == found["nll"]
+    assert written["metadata"]["nll"] == found["own"]["nll"] != found["nll"]
+    run(capsys, "schedule", "loss-curve", "l.csv", "--total-steps", "5", "--export", "split")
+    written = json.loads((tmp_path / "split" / "schedule.json").read_text())
+    found_split = result_of(capsys, "schedule", "loss-curve", "l.csv", "--total-steps", "5")["split"]
+    assert [one["counts"] for one in written["blocks"]] == found_split["counts"]
+    assert (written["steps"], written["metadata"]["nll"]) == (5, found_split["nll"])
     read = read_loss_file(tmp_path / "l.csv")
     paid = [
         float(nll(mj_curve, Schedule(counts)))

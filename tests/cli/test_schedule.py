@@ -383,6 +383,43 @@ def test_a_picture_is_written(capsys, tmp_path, inputs, kind, source):
     assert len(content) > 5000
 
 
+def test_the_objective_may_be_the_own_law(capsys, tmp_path):
+    """The numbers of the issue; and of tables, with contexts that the data never have, those of `law`."""
+    own = ("--objective", "forward-kl", "--steps", "2")
+    found = run_json(capsys, "noisy-bit", "--n", "6", *own)
+    assert found["counts"] == [1, 5]
+    assert (round(found["expected_kl"], 4), round(found["forward_kl"], 4)) == (0.4237, 0.0672)
+    shortest = found["shortest_path"]
+    assert shortest["counts"] == [2, 4]
+    assert (round(shortest["expected_kl"], 4), round(shortest["forward_kl"], 4)) == (0.3938, 0.3128)
+    assert found["search"]["optimal"]
+    found = run_json(capsys, "permutation", "--n", "4", *own, "--export", "out")
+    assert read_schedule(tmp_path / "out").counts.tolist() == found["counts"]
+    counts = ",".join(map(str, found["counts"]))
+    assert main(["law", "permutation", "--n", "4", "random", "--counts", counts, "--json"]) == 0
+    law = json.loads(capsys.readouterr().out)
+    assert law["forward_kl"] == pytest.approx(found["forward_kl"], rel=1e-12)
+    shown = run(capsys, "schedule", "parity", "--n", "64", *own)
+    assert "best for the sampler's own law" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("noisy-bit --n 6", "--objective is forward-kl: want --steps K beside it"),
+        ("permutation --n 64 --steps 2", "--objective is forward-kl of permutation of n = 64, q = 64"),
+        ("loss-curve none.csv --steps 2", "--objective is forward-kl of a loss-curve: want expected-kl"),
+        ("noisy-bit --n 6 --steps 2 --lengths 4 --export out", "--lengths is 4: want left out with"),
+        ("noisy-bit --n 6 --steps 2 --objective best", "--objective is best: want one of"),
+    ],
+)
+def test_an_own_law_that_is_not_known_is_refused(capsys, words, message):
+    assert main(["schedule", "--objective", "forward-kl", *words.split()]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert message in err
+
+
 def test_an_export_is_written_and_comes_back(capsys, tmp_path):
     result = run_json(capsys, "permutation", "--n", "9", "--steps", "3", "--export", "out")
     assert read_schedule(tmp_path / "out").counts.tolist() == result["counts"]

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdmjax import InvalidInputError, Joint, Oracle, Schedule, expected_kl, noisy_bit_curve
+from mdmjax.denoisers.perturbed import Fallback
 from mdmjax.information.counts import (
     count_conditionals,
     mixture_counts,
@@ -134,6 +135,12 @@ def test_codes_zeros_and_infinities():
     assert own(same, 8) == pytest.approx(7 * math.log(2), rel=1e-13)
     never = jnp.stack([jnp.zeros((8, 8)), jnp.full((8, 8), -jnp.inf)], -1)
     assert schedule_kls(same, never, np.array([[8]]))[0] == math.inf
+    only = jnp.full(9, -jnp.inf).at[3].set(0.0)  # a permutation of a multiset
+    table = np.zeros((2,) * 8)
+    table[np.indices(table.shape).sum(0) == 3] = 1 / math.comb(8, 3)
+    joint = Joint(jnp.asarray(table))
+    dense = random_order_law(Fallback(Oracle(joint)), Schedule([2, 3, 3])).kl(joint)
+    assert own(only, 2, 3, 3) == pytest.approx(float(dense), rel=1e-12)
 
 
 def test_gradients_are_those_of_finite_differences():
