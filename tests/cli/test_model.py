@@ -267,7 +267,11 @@ def test_a_text_of_ones_own_is_scored(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "mode", [["--budget", "3"], pytest.param(["--frontier"], marks=pytest.mark.slow), ["--schedules"]]
+    "mode",
+    [
+        *(pytest.param(mode, marks=pytest.mark.slow) for mode in (["--budget", "3"], ["--frontier"])),
+        ["--schedules"],
+    ],
 )
 def test_modes_of_the_likelihood(capsys, mode, tmp_path):
     (tmp_path / "cost.csv").write_text("revealed,milliseconds\n0,40\n5,10\n")
@@ -280,6 +284,7 @@ def test_modes_of_the_likelihood(capsys, mode, tmp_path):
         assert all(row["milliseconds"]["mean"] > 0 for row in found["decoders"])
 
 
+@pytest.mark.slow
 def test_the_frontier_is_drawn(capsys, tmp_path):
     pytest.importorskip("matplotlib")
     words = ("likelihood", "chain", "--sequences", "12", "--orders", "2")

@@ -110,7 +110,14 @@ def test_progress_hands_out_every_item_and_is_silent_off_a_terminal(tmp_path):
     assert "label" in (tmp_path / "log").read_text()
 
 
-LONG = {"text_model", "two_models", "learned_block_hmm", "antibody"}  # they train, or follow a large model
+LONG = {
+    "text_model",
+    "two_models",
+    "learned_block_hmm",
+    "antibody",
+    "honest_gain",
+    "policy_frontier",
+}  # minutes
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,7 @@ def test_float32():
     np.testing.assert_allclose(float(result.incoherence), float(exact.incoherence), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_many_blocks_settle():
     """The law of the belief forgets its start: late blocks cost the same."""
     result = block_decoding(BlockHMM(24, 4, eta=1e-4), merge=1e-2)

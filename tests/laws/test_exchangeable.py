@@ -118,6 +118,7 @@ def test_the_own_law_is_no_further_than_the_mean(data):
     np.testing.assert_allclose(jnp.sum(jnp.exp(law)), 1, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_thousand_tokens_one_by_one_are_exact():
     log_p = noisy_bit_counts(400, 0.1)
     law = law_of_counts(count_conditionals(log_p), jnp.ones(400, int))

@@ -92,7 +92,14 @@ def test_exact_nll_is_the_exact_law_at_every_word(name):
         assert np.exp(-exact_nll(denoiser, decoder, WORDS, batch=16)) == pytest.approx(law, abs=1e-13)
 
 
-MANY = {"discounted", "last of all", "tempered", "low-confidence of two"}  # programs that compile long
+MANY = {
+    "discounted",
+    "last of all",
+    "tempered",
+    "low-confidence of two",
+    "maskgit",
+    "entropy-sum",
+}  # programs that compile long
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,7 @@ def test_the_kernel_takes_the_same_passes(blocks):
     np.testing.assert_allclose(long.probs, stationary_law(denoiser, blocks).probs, rtol=0, atol=1e-11)
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(deadline=None, max_examples=12)
 def test_gibbs_sweeps_of_the_oracle(data):

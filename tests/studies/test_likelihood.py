@@ -153,6 +153,7 @@ def test_a_budget_tunes_on_one_half_and_judges_on_the_other():
     assert all(one.paths.calls.mean() <= 3.6 for one in report.scored)
 
 
+@pytest.mark.slow
 def test_the_frontier_is_that_of_the_exact_laws():
     """Every exact NLL is that of the law; those shown are not beaten at as many calls."""
     report = frontier_study(jax.random.key(0), MODEL, WORDS, [1, 2, 5], schedules)

@@ -377,6 +377,7 @@ def test_one_sequence_is_learned_by_heart():
     assert float(log.loss[-10:].mean()) < math.log(4) / 4 + 0.05
 
 
+@pytest.mark.slow
 def test_the_curve_of_a_parity_code_is_learned():
     """Stated error: 0.02 nats a token at every number of revealed tokens, of a curve from 0.69 to 0."""
     config = TransformerConfig(n=4, q=2, width=32, depth=2, heads=2, hidden=64)
