@@ -75,7 +75,9 @@ class Tempered(AbstractPerturbed):
 
     def perturb(self, log_probs: LogProbs, tokens: Tokens) -> LogProbs:
         """The rows at the temperature, normalised."""
-        return jax.nn.log_softmax(log_probs / self.temperature.astype(log_probs.dtype), axis=-1)
+        never = log_probs == -jnp.inf  # a quotient that has no derivative
+        scaled = jnp.where(never, 0.0, log_probs) / self.temperature.astype(log_probs.dtype)
+        return jax.nn.log_softmax(jnp.where(never, -jnp.inf, scaled), axis=-1)
 
 
 class Argmax(AbstractPerturbed):

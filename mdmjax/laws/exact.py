@@ -4,11 +4,11 @@ from ..decoders.base import AbstractDecoder
 from ..decoders.reveal import AtTemperature, tempered_denoiser
 from ..decoders.run import step_limit
 from ..denoisers.base import AbstractDenoiser
-from . import block_chain, fixed_order, frontier, random_order, rejection
+from . import block_chain, dense, fixed_order, frontier, random_order, rejection
 from .law import AbstractLaw, Plan
 
 MAX_STATES = 2**22  # at once, without being asked for
-WAYS = (block_chain.plan, rejection.plan, random_order.plan, fixed_order.plan)
+WAYS = (block_chain.plan, rejection.plan, random_order.plan, fixed_order.plan, dense.plan)
 """The ways that are faster than the general one, each for some decoders: `None` for any other."""
 
 
@@ -28,6 +28,8 @@ def exact_law(
     - "rejection": `BlockRejection`, in closed form (`RejectionLaw`);
     - "random order": `Reveal(RandomSubset(...))`, level by level over subsets;
     - "fixed order": `Reveal(FixedPartition(...))`, a product over its blocks;
+    - "tree": `Reveal` of any other rule that chooses nothing at random, of an oracle (or what perturbs it)
+      whose $(q+1)^n$ marginals have no room (`tree_law`);
     - "frontier": any decoder; a random rule must have a `choice_law`. Mass goes from the decoder's `start`,
 
     $$m_{t+1}(x') = \sum_x m_t(x) \sum_b w_b(x) \prod_i r_{b,i}(x'_i \mid x),$$

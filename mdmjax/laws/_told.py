@@ -1,0 +1,43 @@
+"""Denoisers that are functions of an oracle's rows: told the rows, they need not find them."""
+
+import equinox as eqx
+
+from .._types import Array, Float, Int, Key, LogProbs, Tokens
+from ..denoisers.base import AbstractDenoiser, Oracle
+from ..denoisers.perturbed import AbstractPerturbed
+from ..distributions.base import AbstractDistribution
+from ..distributions.joint import Joint, tabulate
+
+
+class _Told(AbstractDistribution):
+    """A distribution whose conditionals are known already, at one state."""
+
+    rows: LogProbs
+    n = property(lambda self: self.rows.shape[0])
+    q = property(lambda self: self.rows.shape[1])
+
+    def sample(self, key: Key[Array, ""]) -> Int[Array, " n"]:
+        raise NotImplementedError  # laws draw nothing
+
+    def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
+        raise NotImplementedError  # nor ask for a probability
+
+    def log_conditionals(self, tokens: Tokens) -> LogProbs:
+        return self.rows
+
+
+def truth_of(denoiser: AbstractDenoiser) -> Float[Array, "..."] | None:
+    """The table `[q]*n` of whose oracle the denoiser is a function, state by state; `None` of any other."""
+    while isinstance(denoiser, AbstractPerturbed):
+        denoiser = denoiser.denoiser
+    if not isinstance(denoiser, Oracle):
+        return None
+    known = denoiser.distribution
+    return known.probs if isinstance(known, Joint) else tabulate(known).probs
+
+
+def told(denoiser: AbstractDenoiser, rows: LogProbs) -> AbstractDenoiser:
+    """The denoiser whose oracle is told its `rows`, at the one state that it is asked about."""
+    if isinstance(denoiser, AbstractPerturbed):
+        return eqx.tree_at(lambda one: one.denoiser, denoiser, told(denoiser.denoiser, rows))
+    return Oracle(_Told(rows))
