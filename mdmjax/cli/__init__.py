@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from .._errors import InvalidInputError
 from ..studies.table import as_text
@@ -34,6 +35,8 @@ def main(argv: Sequence[str] | None = None, commands: Sequence[Command] = COMMAN
         import jax
 
         jax.config.update("jax_enable_x64", True)
+        if folder := parsed.values.get("compilation_cache"):
+            _keep_programs(folder)
         code = parsed.command.run(parsed)
         write("")  # what a command printed by itself
         return code or 0
@@ -54,6 +57,18 @@ def main(argv: Sequence[str] | None = None, commands: Sequence[Command] = COMMAN
         if fault is None:
             raise
         return complain(fault)
+
+
+def _keep_programs(folder: Path) -> None:
+    """Programs, however short they took to compile, are read from the folder or written to it."""
+    import jax
+
+    from ..files.atomic import check_writable_folder
+
+    check_writable_folder("compilation_cache", folder)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def _fault_of_the_device(error: Exception) -> str | None:

@@ -1,5 +1,7 @@
 """The SOURCEs and DECODERs, read off the registries of the library, and options that commands share."""
 
+from pathlib import Path
+
 from ..families import FAMILIES, Use
 from ..studies.named_decoders import DECODERS
 from .options import Choice, Option, Positional
@@ -13,6 +15,16 @@ TEXT_PATH = Positional(
 MODEL_FOLDER = Positional("folder", "Folder that `mdmjax train` wrote.", "DIR")
 
 JSON = Option("json", bool, False, "Print one JSON object instead of the text.")
+CACHE = Option(
+    "compilation-cache",
+    Path,
+    None,
+    "Folder of compiled programs: what one run compiles, the next one reads.",
+    "DIR",
+)
+SHOWN = (JSON, CACHE)
+"""Options that every command has."""
+
 COUNTS = Option("counts", str, None, "Tokens revealed at each step; they sum to n.", "S1,S2,...")
 
 TEMPERATURE = Option(

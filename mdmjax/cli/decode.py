@@ -8,7 +8,7 @@ import mdmjax as mj
 from .._errors import refuse
 from ..studies.named_decoders import DECODERS
 from ..studies.naming import NamedDecoder, Setting
-from .choices import COUNTS, DECODER_CHOICES, JSON, MODEL_FOLDER, TEMPERATURE
+from .choices import COUNTS, DECODER_CHOICES, MODEL_FOLDER, SHOWN, TEMPERATURE
 from .options import Command, Option, Parsed, Slot
 
 
@@ -79,7 +79,7 @@ COMMAND = Command(
         Option("batch", int, 64, "Sequences decoded at once: bounds the memory."),
         TEMPERATURE,
         Option("seed", int, 0, "Seed of the draws."),
-        JSON,
+        *SHOWN,
         Option("out", Path, None, "Where tokens, the step that finalised each, and calls go.", "FILE.npz"),
     ),
     examples=(

@@ -8,7 +8,7 @@ import mdmjax as mj
 from .._errors import InvalidInputError, refuse
 from ..studies.named_decoders import COMPARED, DECODERS
 from ..studies.naming import Setting, check_share
-from .choices import ALL, COUNTS, DECODER_CHOICES, JSON, TEMPERATURE, families, text_choice
+from .choices import ALL, COUNTS, DECODER_CHOICES, SHOWN, TEMPERATURE, families, text_choice
 from .options import Command, Option, Parsed, Slot
 
 NOISES = ("mix", "dirichlet", "entropy_noise")  # the kinds of model error
@@ -188,7 +188,7 @@ COMMAND = Command(
         Option("samples", int, None, "Estimate the long Block-HMM from so many sequences."),
         Option("regret", bool, False, "Also the forward KL above the best policy of as many calls."),
         Option("compare", bool, False, "All decoders in one table with their regret, not DECODER alone."),
-        JSON,
+        *SHOWN,
         Option("full", bool, False, "With --json: also the law and the truth of every sequence."),
         Option("plot", Path, None, "Draw the law, or KL against calls, into this .png or .pdf file."),
     ),

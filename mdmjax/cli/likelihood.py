@@ -7,7 +7,7 @@ import mdmjax as mj
 
 from .._errors import refuse
 from ..studies.named_decoders import COMPARED, DECODERS
-from .choices import JSON
+from .choices import SHOWN
 from .decoder_words import named_word, parsed_word
 from .loss_curve import FOR_HUGGING_FACE as OUTSIDE
 from .options import Command, Option, Parsed, Positional
@@ -201,7 +201,7 @@ COMMAND = Command(
         Option("batch", int, 64, "Sequences that the model sees at once: bounds the memory."),
         Option("seed", int, 0, "Seed of the sequences and of random orders."),
         *OUTSIDE,
-        JSON,
+        *SHOWN,
     ),
     examples=(
         ("mdmjax likelihood model", "every decoder, at 16 steps where it takes any"),

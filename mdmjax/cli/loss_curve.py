@@ -7,7 +7,7 @@ from typing import Any
 import mdmjax as mj
 
 from .._errors import refuse
-from .choices import JSON, MEASURING
+from .choices import MEASURING, SHOWN
 from .options import Command, Option, Parsed, Positional
 
 HUGGING_FACE = "hf:"
@@ -134,7 +134,7 @@ COMMAND = Command(
         Option("seed", int, 0, "Seed of the sequences and of their masks."),
         *OUTSIDE,
         Option("script", Path, None, "Only write a script that measures torch models.", "FILE.py"),
-        JSON,
+        *SHOWN,
     ),
     examples=(
         ("mdmjax loss-curve model", "then: mdmjax schedule loss-curve model/loss_curve.csv"),

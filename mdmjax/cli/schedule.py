@@ -10,7 +10,7 @@ import mdmjax as mj
 
 from .._errors import refuse
 from . import assigned
-from .choices import JSON, LOSS_CURVE, MODEL, families, text_choice
+from .choices import LOSS_CURVE, MODEL, SHOWN, families, text_choice
 from .options import Chosen, Command, Option, Parsed, Slot
 
 OWN_LAW = "forward-kl"
@@ -184,7 +184,7 @@ COMMAND = Command(
             "What is least: the mean over partitions, or the KL of the sampler's own law, their mixture.",
             choices=("expected-kl", OWN_LAW),
         ),
-        JSON,
+        *SHOWN,
         Option("plot", Path, None, "Draw the curve, its steps and the error area into this .png or .pdf."),
         Option("export", Path, None, "Write the schedule for samplers into this folder.", "DIR"),
         Option(

@@ -6,7 +6,7 @@ from typing import Any
 
 import mdmjax as mj
 
-from .choices import JSON, TEXT_PATH, families
+from .choices import SHOWN, TEXT_PATH, families
 from .options import Choice, Command, Option, Parsed, Slot
 
 
@@ -124,7 +124,7 @@ COMMAND = Command(
             choices=("stratified", "ratio"),
         ),
         Option("seed", int, 0, "Seed of the start, the data and the masks."),
-        JSON,
+        *SHOWN,
     ),
     examples=(
         ("mdmjax train text --out model", "characters of Python's own library; a minute on two cores"),

@@ -46,8 +46,8 @@ def dense_law(denoiser: AbstractDenoiser, decoder: AbstractDecoder) -> Law:
     >>> sizes = Reveal(RandomSubset(Schedule([1, 2])))
     >>> joints = jnp.stack([tabulate(noisy_repeated_bit(3, flip)).probs for flip in (0.1, 0.2)])
     >>> kl = lambda table: dense_law(Oracle(Joint(table)), sizes).kl(table)
-    >>> jax.vmap(kl)(joints).round(4).tolist()
-    [0.0286, 0.0192]
+    >>> [round(x, 4) for x in jax.vmap(kl)(joints).tolist()]
+    [0.0078, 0.0066]
     >>> jax.grad(kl)(joints[0]).shape
     (2, 2, 2)
     """
@@ -76,7 +76,7 @@ def plan(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | 
     return partial(_whole_law, denoiser, decoder)
 
 
-def _whole_law(denoiser: AbstractDenoiser, decoder: AbstractDecoder) -> Law:
+def _whole_law(denoiser: AbstractDenoiser, decoder: Reveal) -> Law:
     """The law without the steps that it never takes; refused if something is NaN."""
     law = tree_law(denoiser, decoder)
     assert law.calls is not None

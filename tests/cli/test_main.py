@@ -237,3 +237,21 @@ def test_progress_in_a_terminal_is_on_stderr_and_goes_away(capsys, monkeypatch):
     assert "2/2" in shown
     assert "loss 0.5" in shown
     assert shown.endswith("\x1b[2K")
+
+
+def test_compiled_programs_are_kept(tmp_path):
+    """A second run reads what the first has written, and writes nothing."""
+    folder = tmp_path / "programs"
+    line = ["law", "noisy-bit", "--n", "3", "l2r", "--compilation-cache", str(folder)]
+    outputs, kept = [], []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-m", "mdmjax.cli", *line], stdout=subprocess.PIPE, text=True, check=True,
+            timeout=120, env=user_environment(),
+        )  # fmt: skip
+        outputs.append(done.stdout)
+        kept.append({path.name: path.read_bytes() for path in folder.iterdir() if "atime" not in path.name})
+    assert kept[0]
+    assert kept[0] == kept[1]
+    assert outputs[0] == outputs[1]
+    assert main(["law", "noisy-bit", "--n", "3", "--compilation-cache", str(tmp_path / "no" / "x")]) == 2

@@ -166,6 +166,25 @@ def test_rules_may_be_mapped_and_compile_once():
     assert (alone[0], alone[-1]) == pytest.approx((1, 3))
 
 
+def test_the_general_way_compiles_once_for_all_parameters():
+    """Decoders and denoisers that differ only in numbers are one program."""
+    traced = []
+
+    class Counted(ConfidenceThreshold):
+        def choose(self, key, log_probs, tokens, step):
+            traced.append(1)
+            return super().choose(key, log_probs, tokens, step)
+
+    calls = []
+    for table, error, bar in zip(tables(3), (0.1, 0.2, 0.3), (0.6, 0.7, 0.8), strict=True):
+        model = Mixed(Oracle(Joint(jnp.asarray(table))), error)
+        law = exact_law(model, Reveal(Counted(bar)))
+        calls.append(len(traced))
+    assert law.way == "frontier"
+    assert calls[0] > 0
+    assert calls == calls[:1] * 3
+
+
 @pytest.mark.parametrize("name", DECODERS)
 def test_gradients_are_differences(name):
     """In the truth, in the denoiser's error and in the temperature: of both KLs."""
