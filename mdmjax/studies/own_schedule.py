@@ -4,8 +4,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from .._errors import InvalidInputError, refuse
 from ..denoisers.base import Oracle
 from ..denoisers.perturbed import Fallback
@@ -13,6 +11,7 @@ from ..distributions.joint import Joint, tabulate
 from ..information.counts import count_conditionals
 from ..information.curve import InformationCurve
 from ..laws.exchangeable import schedule_kls
+from ..laws.random_order import random_order_law
 from ..policies.mixture import check_mixture_size, mixture_schedules
 from ..policies.own_law import own_law_schedule
 from ..schedules.bounds import dtc_bound, tc_bound
@@ -109,12 +108,17 @@ def own_schedule_study(report: ScheduleReport, source: Source) -> OwnScheduleRep
         what = "the optimum of all" if found.optimal else f"a search from the shortest path, {what}"
         search["method"] = f"{what} ({found.tried} schedules tried)"
     else:
-        joint = _table(source)
-        every = mixture_schedules(joint, Fallback(Oracle(joint)))
-        best, tried = every.schedule(shortest.steps), int(np.size(every.kl))
+        joint = _table(source, shortest.steps)
+        denoiser = Fallback(Oracle(joint))
+        every = mixture_schedules(joint, denoiser, shortest.steps)
+        best, tried = every.schedule(shortest.steps), len(every.codes)
         search = {"tried": tried, "optimal": True, "local": True}
-        search["method"] = f"the optimum of all ({tried} schedules of any number of steps tried)"
-        price = lambda schedule: float(every.kl_of(schedule))
+        search["method"] = f"the optimum of all ({tried} schedules tried)"
+        price = lambda schedule: float(
+            every.kl_of(schedule)
+            if schedule.steps == shortest.steps
+            else random_order_law(denoiser, schedule).kl(joint)
+        )
     if price(shortest) <= price(best):  # equal but for rounding
         best = shortest
     kept = {field.name: getattr(report, field.name) for field in dataclasses.fields(ScheduleReport)}
@@ -122,7 +126,7 @@ def own_schedule_study(report: ScheduleReport, source: Source) -> OwnScheduleRep
     return OwnScheduleReport(**kept | own)
 
 
-def _table(source: Source) -> Joint:
+def _table(source: Source, steps: int) -> Joint:
     """The table of a distribution; refused where there is none, or its schedules are too many."""
     remedy = (
         "it is known of noisy-bit, repetition and parity of two symbols at length, of others where small"
@@ -131,7 +135,7 @@ def _table(source: Source) -> Joint:
         refuse("objective", f"forward-kl of {source.name}", "expected-kl", remedy)
     distribution, _ = source.distribution()
     try:
-        check_mixture_size(distribution.n, distribution.q)
+        check_mixture_size(distribution.n, distribution.q, steps)
         return distribution if isinstance(distribution, Joint) else tabulate(distribution)
     except InvalidInputError:
         size = f"n = {distribution.n}, q = {distribution.q}"
