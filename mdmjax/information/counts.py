@@ -1,7 +1,7 @@
 r"""Exchangeable words by the law of their types: what any tokens say of the next, for any alphabet.
 
 The type of a word is how often it has each symbol. A word of the type $t$ has probability
-$P(t) / \binom{n}{t}$, so that $\log P$ says all. Types are numbered (`types`): of two symbols by the number of ones.
+$P(t) / \binom{n}{t}$, so that $\log P$ says all. Types are numbered (`types`): of two symbols by the ones.
 """
 
 import itertools
