@@ -17,13 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
-from .._errors import check_bytes, refuse
+from .._errors import refuse
 from .._types import Array, Float, Int
 from ..distributions._chain import log_sum_exp
 from ..information.counts import count_conditionals, number_of_types, positions, times, types
 
-MAX_BYTES = 2**31  # of what is alive at once, without being asked for
-CALL = 2**20  # terms of the last steps of the schedules of one call (our choice), of `CALL_MOST` at most
+CALL = 2**20  # terms that are alive at once, of the schedules of one call; `CALL_MOST` at most (our choice)
 CALL_MOST = 128
 
 
@@ -62,8 +61,8 @@ class ExchangeableLaw(eqx.Module):
 
         Schedules whose last steps start near each other are one call, of the types that they can have then:
         a schedule whose last step starts at $N$ takes the types of $N$ times those of $n$ terms, and the
-        square of the former for each other step. One compilation for each power of two of $N$. Refuses
-        counts that do not sum to `n`, and a step that needs more than `MAX_BYTES`.
+        square of the former for each other step; about `CALL` of them are alive at once, 100 MiB. One
+        compilation for each power of two of $N$. Refuses counts that do not sum to `n`.
         """
         n, q, schedules = self.n, self.q, np.asarray(schedules)
         if schedules.ndim != 2 or np.any(schedules < 0) or np.any(schedules.sum(1) != n):
@@ -74,7 +73,6 @@ class ExchangeableLaw(eqx.Module):
         for most in np.unique(revealed).tolist():
             own, width = np.flatnonzero(revealed == most), number_of_types(most, q)
             terms = width * self.log_counts.shape[0]
-            check_bytes(32 * terms, MAX_BYTES, "a step of the law", "use fewer positions", n=n)
             size = max(1, min(CALL_MOST, CALL // terms))
             for first in range(0, own.size, size):
                 part = own[first : first + size]
@@ -115,21 +113,30 @@ def law_of_counts(
 
 
 def _after(rows: Array, law: Array, start: Array, count: Array, size: int) -> Array:
-    """The law of the type after a step of `count` tokens, of the first `size` types."""
+    """The law of the type after a step of `count` tokens, of the first `size` types, block by block."""
     (n, fewer, q), width = rows.shape, law.shape[0]
     row = rows[jnp.minimum(start, n - 1), :width]
     row = jnp.pad(row, ((0, width - min(fewer, width)), (0, 0)))  # all tokens have no row
     every = jnp.asarray(types(n, q))
+    before = every[:width]
     factorials = gammaln(jnp.arange(n + 1, dtype=rows.dtype) + 1).at[:2].set(0.0)
-    left = count + jnp.zeros((width, size), every.dtype)
-    terms, possible = law[:, None] + factorials[count], law[:, None] > -jnp.inf
-    for symbol in range(1, q):
-        column = every[:, symbol - 1]
-        more = column[None, :size] - column[:width, None]
-        left, possible = left - more, possible & (more >= 0)
-        terms = terms + times(more, row[:, symbol, None]) - factorials[jnp.clip(more, 0, n)]
-    terms = terms + times(left, row[:, :1]) - factorials[jnp.clip(left, 0, n)]
-    return log_sum_exp(jnp.where(possible & (left >= 0), terms, -jnp.inf), axis=0)
+
+    def block(after):
+        left = count + jnp.zeros((width, after.shape[0]), every.dtype)
+        terms, possible = law[:, None] + factorials[count], law[:, None] > -jnp.inf
+        for symbol in range(1, q):
+            more = after[None, :, symbol - 1] - before[:, None, symbol - 1]
+            left, possible = left - more, possible & (more >= 0)
+            terms = terms + times(more, row[:, symbol, None]) - factorials[jnp.clip(more, 0, n)]
+        terms = terms + times(left, row[:, :1]) - factorials[jnp.clip(left, 0, n)]
+        return log_sum_exp(jnp.where(possible & (left >= 0), terms, -jnp.inf), axis=0)
+
+    if width * size <= CALL:
+        return block(every[:size])
+    columns = max(1, CALL // width)
+    blocks = -(-size // columns)
+    after = jnp.pad(every[:size], ((0, blocks * columns - size), (0, 0)), mode="edge")
+    return jax.lax.map(block, after.reshape(blocks, columns, q - 1)).reshape(-1)[:size]
 
 
 def counts_kl(log_p: Float[Array, " types"], log_q: Float[Array, " types"]) -> Float[Array, ""]:
