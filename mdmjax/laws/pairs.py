@@ -20,7 +20,7 @@ from .._errors import check_bytes, refuse
 from .._types import Array, Float, Int
 from ..distributions._chain import log_sum_exp
 
-MAX_BYTES = 2**30  # of a step (our choice): 512 positions
+MAX_BYTES = 2**30  # of a step (our choice): 560 positions
 COST = 4  # of a term, by those of an exchangeable law (measured)
 
 

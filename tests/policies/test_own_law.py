@@ -1,11 +1,16 @@
 """The search for the own law against all schedules, and against where it started."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from _oracles import all_compositions
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mdmjax import InvalidInputError, Schedule, noisy_bit_curve, optimal_schedule
-from mdmjax.information.counts import noisy_bit_counts
+from mdmjax.information.counts import mixture_counts, noisy_bit_counts
+from mdmjax.information.exchangeable import identical_mixture_curve
 from mdmjax.laws.exchangeable import ExchangeableLaw
 from mdmjax.policies import own_law
 from mdmjax.policies.own_law import own_law_schedule
@@ -27,6 +32,32 @@ def test_all_and_the_search_against_a_loop(monkeypatch, flip, steps):
     found = own_law_schedule(law, steps, first)
     assert (found.local, found.optimal, found.schedule.steps) == (True, False, steps)
     assert found.kl == pytest.approx(least, rel=1e-9, abs=1e-12)  # here; in general no more than a bound
+
+
+@given(st.floats(0.01, 0.45), st.integers(2, 6), st.sampled_from([2, 3]))
+@settings(deadline=None, max_examples=15)
+def test_the_search_is_never_worse_than_the_shortest_path(flip, steps, q):
+    """Nor than any of its moves, of two symbols and of three."""
+    rows = np.where(np.eye(q, dtype=bool), 1 - flip, flip / (q - 1))
+    weights = np.full(q, 1 / q)
+    law = ExchangeableLaw.of(mixture_counts(weights, rows, 12), q)
+    first = optimal_schedule(identical_mixture_curve(weights, rows, 12), steps)
+    start = law.kls(first.counts[None])[0]
+    with mock.patch.object(own_law, "ALL_TERMS", 0):
+        found = own_law_schedule(law, steps, first)
+    assert found.kl <= start + 1e-12
+    assert found.schedule.steps == steps
+    assert found.kl == law.kls(found.schedule.counts[None])[0]
+    every = own_law_schedule(law, steps, first)
+    assert every.optimal
+    assert every.kl <= found.kl + 1e-12
+
+
+def test_a_step_of_two_starts_best_at_an_odd_number():
+    """From a tie its tokens are drawn as if they had nothing to do with each other."""
+    places = np.ones((7, 7), int) + np.eye(7, dtype=int)
+    kls = noisy_bit(8, 0.1).kls(places)
+    assert np.all(kls[1::2] < np.minimum(kls[:-1:2], kls[2::2]))
 
 
 def test_the_noisy_bit_at_length():
