@@ -4,10 +4,11 @@ The expected KL that an optimal schedule makes least is a mean over ordered part
 sampler is their mixture, whose KL is no more (Jensen): the gap says how much the laws of the orders differ.
 It is large, and a schedule that is optimal for the mean need not be so for the sampler: of the noisy
 repeated bit, four steps that are optimal for the mean leave the sampler worse than three. All schedules of
-all members of a family are judged in one call.
+all members of a family are judged in one call; at length noisy bits are, whose own laws are of counts.
 """
 
 import dataclasses
+import itertools
 from functools import partial
 
 import jax
@@ -22,7 +23,9 @@ from mdmjax import (
     expected_kl,
     frontier,
     information_curve,
+    noisy_bit_curve,
     noisy_repeated_bit,
+    optimal_schedule,
     symmetric_chain,
     tabulate,
 )
@@ -32,8 +35,11 @@ from mdmjax.distributions.base import AbstractDistribution
 from mdmjax.distributions.codes import pairs_code, repetition_code
 from mdmjax.distributions.text import CharacterClasses, text_joint
 from mdmjax.files.corpus import read_corpus, standard_library_files
+from mdmjax.information.counts import noisy_bit_counts
 from mdmjax.laws._rows import with_tables
+from mdmjax.laws.exchangeable import ExchangeableLaw
 from mdmjax.policies.mixture import all_codes, mixture_kls
+from mdmjax.policies.own_law import own_law_schedule
 from mdmjax.schedules.schedule import Schedule
 
 from ._run import Progress
@@ -54,6 +60,10 @@ class Config:
     """More of each family, from the least level to the most, evenly in the logarithm."""
     batch: int = 4
     seed: int = 0
+    flips: tuple[float, ...] = (0.05, 0.1, 0.2)
+    """Of noisy bits at length."""
+    lengths: tuple[int, ...] = (16, 64, 256, 1024)
+    steps: tuple[int, ...] = (2, 3, 4, 8)
     families: tuple[str, ...] = (
         "Markov chain",
         "noisy repeated bit",
@@ -71,7 +81,15 @@ class Config:
         return np.array([self.level, *np.geomspace(self.least, self.most, self.members)])
 
 
-SMOKE = Config(sizes=(4,), symbols=(3,), members=1, families=("noisy repeated bit", "noisy equal pairs"))
+SMOKE = Config(
+    sizes=(4,),
+    symbols=(3,),
+    members=1,
+    flips=(0.1,),
+    lengths=(16,),
+    steps=(2, 3),
+    families=("noisy repeated bit", "noisy equal pairs"),
+)
 
 
 def through_noise(distribution: AbstractDistribution, flip: float) -> Joint:
@@ -128,6 +146,21 @@ def own_laws(tables: jax.Array, codes: tuple[int, ...], batch: int) -> jax.Array
     return jax.lax.map(one, tables, batch_size=batch)
 
 
+def at_length(config: Config, progress: Progress) -> dict[str, np.ndarray]:
+    """Noisy bits by the law of their ones, `(flip, length, steps)`; the best is what the search found."""
+    found = {name: [] for name in ("of_mean_expected", "of_mean_own", "best_expected", "best_own")}
+    for flip, n in progress([*itertools.product(config.flips, config.lengths)], "lengths"):
+        law, curve = ExchangeableLaw.of(noisy_bit_counts(n, flip)), noisy_bit_curve(n, flip)
+        for steps in config.steps:
+            of_mean = optimal_schedule(curve, steps)
+            best = own_law_schedule(law, steps, of_mean).schedule
+            for name, schedule in (("of_mean", of_mean), ("best", best)):
+                found[f"{name}_expected"].append(float(expected_kl(curve, schedule)))
+                found[f"{name}_own"].append(float(law.kls(schedule.counts[None])[0]))
+    shape = (len(config.flips), len(config.lengths), len(config.steps))
+    return {name: np.array(values).reshape(shape) for name, values in found.items()}
+
+
 def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
     """In nats for 1..n steps, `(family, size, member, steps)`: NaN where a family is shorter."""
     families, count = config.families, config.levels.size
@@ -161,7 +194,12 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
                         found[f"{name}_expected"][place] = expected_kl(curve, schedule)
                         found[f"{name}_own"][place] = kls[member, c]
                         counts[name][place][: schedule.steps] = schedule.counts
+    long = at_length(config, progress)
     return {
+        "flip": np.array(config.flips),
+        "length": np.array(config.lengths),
+        "steps": np.array(config.steps),
+        **{f"long_{name}_kl_nats": of for name, of in long.items()},
         "family": np.array(families),
         "n": n_of,
         "level": config.levels,

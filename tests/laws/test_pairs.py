@@ -45,6 +45,7 @@ def test_pairs_against_the_definition(n, q):
             np.testing.assert_allclose(mean, np.mean(twice) * math.log(q), rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_pairs_against_the_dense_law():
     joint = tabulate(pairs_code(6, 2))
     dense = mixture_schedules(joint, Fallback(Oracle(joint)), 3)
@@ -109,7 +110,7 @@ def test_any_linear_code_by_the_tokens_that_are_free_in_vain():
     joint = tabulate(code)
     words = np.argwhere(np.asarray(joint.probs) > 0)
     rank = lambda part: round(math.log(len({tuple(word) for word in words[:, sorted(part)]}), q))
-    for counts in ([5], [2, 3], [1, 2, 2], [3, 1, 1]):
+    for counts in ([2, 3], [1, 2, 2]):
         means = []
         for partition in partitions_of_sizes(range(5), counts):
             seen, free = [], 0

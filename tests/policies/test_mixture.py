@@ -95,7 +95,7 @@ def test_the_mean_and_the_mixture_of_exact_rows():
 def test_a_batch_of_joints_in_one_call():
     """Vmapped over joints and denoisers, chunked, of some schedules: as one by one, and one compilation."""
     rng = np.random.default_rng(3)
-    tables = jnp.asarray(rng.dirichlet(np.full(16, 0.5), 6).reshape(6, 2, 2, 2, 2))
+    tables = jnp.asarray(rng.dirichlet(np.full(8, 0.5), 6).reshape(6, 2, 2, 2))
     rows = jnp.stack([tabulate_denoiser(Mixed(Oracle(Joint(p)), 0.1)).log_probs for p in tables])
     models = [(Joint(p), TableDenoiser(r)) for p, r in zip(tables, rows, strict=True)]
     one_by_one = [mixture_schedules(*model).kl for model in models]
@@ -106,15 +106,15 @@ def test_a_batch_of_joints_in_one_call():
         traced.append(codes)
         return jax.lax.map(lambda one: mixture_kls(*one, codes), (tables, rows), batch_size=4)
 
-    np.testing.assert_allclose(batched(tables, rows, all_codes(4)), one_by_one, rtol=0, atol=1e-13)
-    batched(tables[::-1], rows[::-1], all_codes(4))
+    np.testing.assert_allclose(batched(tables, rows, all_codes(3)), one_by_one, rtol=0, atol=1e-13)
+    batched(tables[::-1], rows[::-1], all_codes(3))
     assert len(traced) == 1
-    some = (6, 1, 2)
+    some = (3, 1)
     found = batched(tables, rows, some)
     np.testing.assert_allclose(found, np.array(one_by_one)[:, list(some)], rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("steps", [1, 3, 5])
+@pytest.mark.parametrize("steps", [1, 3])
 def test_schedules_of_so_many_steps(steps):
     table = np.random.default_rng(steps).dirichlet(np.full(32, 0.3)).reshape((2,) * 5)
     joint = Joint(jnp.asarray(table))
