@@ -182,7 +182,7 @@ def types_of(n, q):
     return mixture_counts(WEIGHTS, probs, n), multiset_counts(repeats.tolist())
 
 
-@pytest.mark.parametrize(("n", "q"), [(3, 4), (4, 3)])
+@pytest.mark.parametrize(("n", "q"), [(3, 4), pytest.param(4, 3, marks=pytest.mark.slow)])
 def test_any_alphabet_against_the_definition(n, q):
     """With exact rows, and with any others."""
     own = np.exp(np.random.default_rng(0).normal(size=(n, number_of_types(n - 1, q), q)))
