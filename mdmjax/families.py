@@ -57,9 +57,10 @@ class Family:
     """Distributions that differ in a few numbers.
 
     `distribution`, `curve` (the information curve in closed form, if there is one), `counts` (the
-    log-probability of each number of ones, where words of two symbols are exchangeable), `title` and `q`
-    (the size of the alphabet) take every parameter by keyword; `rule` refuses values that do not fit
-    together.
+    log-probability of each type, where words are exchangeable), `title` and `q` (the size of the alphabet)
+    take every parameter by keyword; `rule` refuses values that do not fit together. `one_law` says that
+    the probability of a part of a word depends on its size alone: every ordered partition then makes each
+    word with the same probability, so that their mixture, the sampler's own law, has the KL of the mean.
 
     >>> chain = FAMILIES["markov"]
     >>> values = chain.values("law", flip=0.25)
@@ -76,6 +77,7 @@ class Family:
     distribution: Callable[..., "AbstractDistribution"]
     curve: Callable[..., "InformationCurve"] | None = None
     counts: Callable[..., "Array"] | None = None
+    one_law: bool = False
     q: Callable[..., int] = lambda q, **others: q
     rule: Callable[..., None] = lambda **values: None
 
@@ -167,7 +169,7 @@ FAMILIES: dict[str, Family] = {
             "repetition code".format,
             _at("distributions.codes", "repetition_code"),
             _at("information.closed_form", "repetition_curve"),
-            _at("information.counts", "repetition_counts"),
+            one_law=True,
         ),
         Family(
             "parity",
@@ -176,7 +178,7 @@ FAMILIES: dict[str, Family] = {
             "parity code".format,
             _at("distributions.codes", "parity_code"),
             _at("information.closed_form", "parity_curve"),
-            _at("information.counts", "parity_counts"),
+            one_law=True,
         ),
         Family(
             "reed-solomon",
@@ -189,6 +191,7 @@ FAMILIES: dict[str, Family] = {
             "Reed-Solomon code of dimension {dim}".format,
             _at("distributions.codes", "reed_solomon_code"),
             _at("information.closed_form", "mds_curve"),
+            one_law=True,
             rule=_reed_solomon_rule,
         ),
         Family(
@@ -198,6 +201,7 @@ FAMILIES: dict[str, Family] = {
             "uniform permutation".format,
             _at("distributions.permutation", "UniformPermutation"),
             _at("information.closed_form", "permutation_curve"),
+            one_law=True,
             q=lambda n: n,
         ),
         Family(

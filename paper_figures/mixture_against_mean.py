@@ -5,31 +5,50 @@ from matplotlib.figure import Figure
 
 from ._style import legend_below, new_figure, panel_label
 
-EXPERIMENT = "mixture_against_mean"
+EXPERIMENT = "own_law"
 
-MEAN = {"label": "mean over ordered partitions", "color": "black", "linestyle": "-", "marker": "o"}
-MIXTURE = {"label": "mixture: the sampler itself", "color": "#d55e00", "linestyle": "--", "marker": "s"}
+LOOKS = {
+    "of_mean_expected": {
+        "label": "best for the mean: mean over ordered partitions",
+        "color": "black",
+        "linestyle": "-",
+        "marker": "o",
+    },
+    "of_mean_own": {
+        "label": "best for the mean: the sampler itself",
+        "color": "#d55e00",
+        "linestyle": "--",
+        "marker": "s",
+    },
+    "best_own": {
+        "label": "best for the sampler: the sampler itself",
+        "color": "#0072b2",
+        "linestyle": ":",
+        "marker": "D",
+        "markerfacecolor": "white",
+    },
+}
 
 
 def draw(arrays: dict[str, np.ndarray]) -> Figure:
-    """On logarithmic axes, without the last number of steps, where both are zero."""
+    """The longest first member of each family, without the last number of steps, where all are zero."""
     families = arrays["family"]
-    rows, columns = -(-len(families) // 3), min(3, len(families))
-    figure, grid = new_figure(rows, columns, height=2.1 * rows + 0.5)
-    for axes, family, n, mean, mixture in zip(
-        grid.flat, families, arrays["n"], arrays["mean_kl_nats"], arrays["mixture_kl_nats"], strict=False
-    ):
+    columns = min(4, len(families))
+    rows = -(-len(families) // columns)
+    figure, grid = new_figure(rows, columns, height=2.1 * rows + 0.6)
+    for index, (axes, family) in enumerate(zip(grid.flat, families, strict=False)):
+        n = arrays["n"][index, -1]
         steps = np.arange(1, n)
-        axes.plot(steps, mean[: n - 1], **MEAN)
-        axes.plot(steps, mixture[: n - 1], **MIXTURE)
+        for name, look in LOOKS.items():
+            axes.plot(steps, arrays[f"{name}_kl_nats"][index, -1, 0, : n - 1], **look)
         axes.set_yscale("log")
         axes.set_xticks(steps)
-        panel_label(axes, f"{family}, $n$ = {n}")
+        panel_label(axes, f"{family}\n$n$ = {n}")
     for axes in grid.flat[len(families) :]:
         axes.remove()
     for axes in grid[-1]:
-        axes.set_xlabel("steps, optimal for the mean")
+        axes.set_xlabel("steps")
     for axes in grid[:, 0]:
         axes.set_ylabel("KL from the truth, nats")
-    legend_below(figure, grid[0, 0], 2)
+    legend_below(figure, grid[0, 0], 1)
     return figure

@@ -87,6 +87,8 @@ def _tabulate(denoiser: AbstractDenoiser, batch: int, dtype: Any) -> Float[Array
 
     def rows(code):
         log_probs = denoiser(jnp.asarray(tokens_of(code, n, q)))
+        unknown = jnp.isnan(log_probs).any(-1, keepdims=True)
+        log_probs = jnp.where(unknown, jnp.nan, log_probs)  # a row is known or it is not
         return log_probs if dtype is None else jax.nn.log_softmax(log_probs.astype(dtype), axis=-1)
 
     return jax.lax.map(rows, jnp.arange((q + 1) ** n), batch_size=batch)

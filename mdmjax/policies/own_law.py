@@ -1,4 +1,4 @@
-r"""The schedule whose own law is nearest, of exchangeable words of two symbols: all of them, or a search.
+r"""The schedule whose own law is nearest, where the KL of any schedule is known: of all, or by a search.
 
 The KL of the own law is no sum over steps, so that no shortest path finds its least. Where schedules are
 few all are tried, and the result is the optimum. Else a beam starts at a given schedule (the shortest path
@@ -8,6 +8,7 @@ optimum, which bounds the least KL from above and is never worse than where it s
 
 import itertools
 import math
+from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -15,14 +16,12 @@ import numpy as np
 
 from .._errors import refuse
 from .._numerics import comparable
-from .._types import Array, Float
-from ..information.counts import count_conditionals
-from ..laws.exchangeable import schedule_kls
+from .._types import Float, Int
 from ..schedules.schedule import Schedule, check_total
 from .optimal import check_steps
 
 BEAM = 8  # schedules whose moves are tried in a round (our choice, as all below)
-ALL_TERMS = 2**28  # of the laws of all schedules, up to which all are tried (seconds on two cores)
+ALL_SCHEDULES, ALL_TERMS = 2**17, 2**29  # and terms of their laws, up to which all are tried (seconds)
 ROUND_TERMS, SEARCH_TERMS = 2**29, 2**32  # of a round, whose moves are thinned evenly, and of all rounds
 
 
@@ -40,48 +39,63 @@ class OwnLawSchedule(eqx.Module):
     local: bool = eqx.field(static=True)
 
 
-def own_law_schedule(
-    log_counts: Float[Array, " counts"], steps: int, first: Schedule, *, rows: Array | None = None
-) -> OwnLawSchedule:
+@runtime_checkable
+class SchedulePrices(Protocol):
+    r"""What the search needs of a law: `ExchangeableLaw`, `PairsLaw`."""
+
+    @property
+    def n(self) -> int:
+        """Number of positions."""
+        ...
+
+    def kls(self, schedules: Int[np.ndarray, "m steps"]) -> Float[np.ndarray, " m"]:
+        r"""$\mathrm{KL}(p \| \text{own law})$ in nats of each schedule, a row of counts."""
+        ...
+
+    def terms(self, ends: Int[np.ndarray, "m ends"]) -> Float[np.ndarray, " m"]:
+        """The work of each schedule, by its ends but `n`."""
+        ...
+
+
+def own_law_schedule(law: SchedulePrices, steps: int, first: Schedule) -> OwnLawSchedule:
     r"""The schedule of `steps` steps of least $\mathrm{KL}(p \| \text{own law})$, or the best found.
 
-    `log_counts[c]` is the log-probability of `c` ones, `rows` the denoiser (`law_of_counts`; exact by
-    default). The search starts at `first`. A law takes `n^2` terms a step or less (`schedule_kls`), a round
-    of the beam $O(\text{beam} \cdot \text{steps} \log n)$ laws. Schedules equal but for rounding: the first
-    in the order of their counts.
+    The search starts at `first`; a round of the beam takes $O(\text{beam} \cdot \text{steps} \log n)$ laws.
+    Schedules equal but for rounding: the first in the order of their counts.
 
     Raises:
-        InvalidInputError: `steps` outside `1..n`; a `first` of other counts or steps; as `schedule_kls`.
+        InvalidInputError: `steps` outside `1..n`; a `first` of other counts or steps; as `law.kls`.
 
     >>> from mdmjax.information.counts import noisy_bit_counts
-    >>> found = own_law_schedule(noisy_bit_counts(6, 0.1), 2, Schedule([2, 4]))
+    >>> from mdmjax.laws.exchangeable import ExchangeableLaw
+    >>> found = own_law_schedule(ExchangeableLaw.of(noisy_bit_counts(6, 0.1)), 2, Schedule([2, 4]))
     >>> found.schedule.counts.tolist(), round(float(found.kl), 4), found.optimal
     ([1, 5], 0.0672, True)
     """
-    n = log_counts.shape[0] - 1
+    n = law.n
     check_steps("steps", steps, n)
     check_total(first, n)
     if first.steps != steps:
         refuse("first", f"of {first.steps} steps", f"a schedule of {steps}")
-    rows = count_conditionals(log_counts) if rows is None else rows
-    price = lambda ends: schedule_kls(log_counts, rows, _counts(ends, n))
-    if math.comb(n - 1, steps - 1) * steps * n * n <= ALL_TERMS:
-        ends = np.array([*itertools.combinations(range(1, n), steps - 1)], int).reshape(
-            math.comb(n - 1, steps - 1), steps - 1
-        )
-        kls = price(ends)
-        return _found(ends, kls, n, tried=kls.size, optimal=True, local=True)
-    return _search(price, first, n)
+    count = math.comb(n - 1, steps - 1)
+    if count <= ALL_SCHEDULES:
+        ends = np.array([*itertools.combinations(range(1, n), steps - 1)], int).reshape(count, steps - 1)
+        if np.sum(law.terms(ends)) <= ALL_TERMS:
+            kls = law.kls(_counts(ends, n))
+            return _found(ends, kls, n, tried=kls.size, optimal=True, local=True)
+    return _search(law, first)
 
 
-def _search(price, first: Schedule, n: int) -> OwnLawSchedule:
+def _search(law: SchedulePrices, first: Schedule) -> OwnLawSchedule:
     """The beam from one schedule, until no move changes it or the work is done."""
+    n = law.n
+    price = lambda ends: law.kls(_counts(ends, n))
     beam = first.boundaries[None, 1:-1]
     kls, seen, work, local = price(beam), {beam[0].tobytes()}, 0, False
     while not local and work < SEARCH_TERMS:
         ends = _moves(beam, n)
         ends = ends[[one.tobytes() not in seen for one in ends]]
-        terms = np.sum(ends.shape[1] * ends[:, -1] ** 2 + ends[:, -1] * n)
+        terms = np.sum(law.terms(ends))
         thin = max(1, math.ceil(terms / ROUND_TERMS))
         ends = ends[::thin]
         work += terms // thin

@@ -4,19 +4,19 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from .._errors import InvalidInputError, refuse
 from ..denoisers.base import Oracle
 from ..denoisers.perturbed import Fallback
 from ..distributions.joint import Joint, tabulate
-from ..information.counts import count_conditionals
-from ..information.curve import InformationCurve
-from ..laws.exchangeable import schedule_kls
+from ..families import FAMILIES
+from ..information.curve import AbstractCurve, InformationCurve
+from ..laws.exchangeable import ExchangeableLaw
+from ..laws.pairs import PairsLaw
+from ..laws.random_order import random_order_law
 from ..policies.mixture import check_mixture_size, mixture_schedules
-from ..policies.own_law import own_law_schedule
+from ..policies.own_law import SchedulePrices, own_law_schedule
 from ..schedules.bounds import dtc_bound, tc_bound
-from ..schedules.schedule import Schedule
+from ..schedules.schedule import Schedule, expected_kl
 from .report import four_decimals, run_lengths
 from .schedule import ScheduleReport
 from .sources import FamilySource, JointSource, Source, TextSource
@@ -26,6 +26,11 @@ WORDS = (
     "own law: KL(data || sampler) in nats of the mixture over partitions that the sampler draws, exact "
     "for a perfect denoiser; expected KL: its mean over the partitions, no less (arXiv 2511.04647, Thm 4), "
     "which the shortest path has least; bound: what TC and DTC alone promise of it."
+)
+
+KNOWN = (
+    "the own law is known at length of noisy-bit, repetition, parity, reed-solomon, permutation and pairs, "
+    "of others where all schedules of so many steps can be tried"
 )
 
 
@@ -83,11 +88,12 @@ class OwnScheduleReport(ScheduleReport):
 def own_schedule_study(report: ScheduleReport, source: Source) -> OwnScheduleReport:
     """The report of `schedule_study` with the schedule of as many steps that is best for the own law.
 
-    Exchangeable bits are taken by their number of ones, at any length that fits; any other distribution
-    that can be tabulated by all of its schedules.
+    Exchangeable words are taken by their types, pairs by the halves that are revealed, at any length that
+    fits; MDS codes and permutations by the mean, which is the truth of them; any other distribution that
+    can be tabulated by all of its schedules.
 
     Raises:
-        InvalidInputError: a source that is no distribution, or neither exchangeable nor small enough.
+        InvalidInputError: a source that is no distribution, or none of these and not small enough.
 
     >>> from mdmjax import schedule_study
     >>> source = FamilySource("noisy-bit", {"n": 6, "flip": 0.1})
@@ -96,25 +102,7 @@ def own_schedule_study(report: ScheduleReport, source: Source) -> OwnScheduleRep
     ([1, 5], [2, 4])
     """
     shortest = report.schedule
-    log_counts = source.counts() if isinstance(source, FamilySource) else None
-    if log_counts is not None:
-        rows = count_conditionals(log_counts)
-        found = own_law_schedule(log_counts, shortest.steps, shortest, rows=rows)
-        best, search = (
-            found.schedule,
-            {"tried": found.tried, "optimal": found.optimal, "local": found.local},
-        )
-        price = lambda schedule: float(schedule_kls(log_counts, rows, schedule.counts[None])[0])
-        what = "no move of the search lowers it" if found.local else "the search ended with its work"
-        what = "the optimum of all" if found.optimal else f"a search from the shortest path, {what}"
-        search["method"] = f"{what} ({found.tried} schedules tried)"
-    else:
-        joint = _table(source)
-        every = mixture_schedules(joint, Fallback(Oracle(joint)))
-        best, tried = every.schedule(shortest.steps), int(np.size(every.kl))
-        search = {"tried": tried, "optimal": True, "local": True}
-        search["method"] = f"the optimum of all ({tried} schedules of any number of steps tried)"
-        price = lambda schedule: float(every.kl_of(schedule))
+    best, search, price = _found(source, shortest, report.curve)
     if price(shortest) <= price(best):  # equal but for rounding
         best = shortest
     kept = {field.name: getattr(report, field.name) for field in dataclasses.fields(ScheduleReport)}
@@ -122,18 +110,61 @@ def own_schedule_study(report: ScheduleReport, source: Source) -> OwnScheduleRep
     return OwnScheduleReport(**kept | own)
 
 
-def _table(source: Source) -> Joint:
+Price = Callable[[Schedule], float]
+
+
+def _found(
+    source: Source, shortest: Schedule, curve: AbstractCurve
+) -> tuple[Schedule, dict[str, Any], Price]:
+    """The best schedule, how it was found, and the KL of the own law of any schedule."""
+    if isinstance(source, FamilySource) and source.one_law():
+        assert isinstance(curve, InformationCurve)  # of a distribution
+        what = "the shortest path, for every order makes a word with the same probability"
+        return shortest, _search(what, 1), lambda schedule: float(expected_kl(curve, schedule))
+    law = _law(source)
+    if law is not None:
+        found = own_law_schedule(law, shortest.steps, shortest)
+        what = "no move of the search lowers it" if found.local else "the search ended with its work"
+        what = "the optimum of all" if found.optimal else f"a search from the shortest path, {what}"
+        search = _search(f"{what} ({found.tried} schedules tried)", found.tried, found.optimal, found.local)
+        return found.schedule, search, lambda schedule: float(law.kls(schedule.counts[None])[0])
+    joint = _table(source, shortest.steps)
+    denoiser = Fallback(Oracle(joint))
+    every = mixture_schedules(joint, denoiser, shortest.steps)
+    tried = len(every.codes)
+
+    def price(schedule: Schedule) -> float:
+        if schedule.steps == shortest.steps:
+            return float(every.kl_of(schedule))
+        return float(random_order_law(denoiser, schedule).kl(joint))
+
+    search = _search(f"the optimum of all ({tried} schedules tried)", tried)
+    return every.schedule(shortest.steps), search, price
+
+
+def _search(method: str, tried: int, optimal: bool = True, local: bool = True) -> dict[str, Any]:
+    return {"tried": tried, "optimal": optimal, "local": local, "method": method}
+
+
+def _law(source: Source) -> SchedulePrices | None:
+    """The law of a family that is known at length."""
+    if not isinstance(source, FamilySource):
+        return None
+    if source.name == "pairs":
+        return PairsLaw(**source.values)
+    counts = source.counts()
+    return None if counts is None else ExchangeableLaw.of(counts, FAMILIES[source.name].q(**source.values))
+
+
+def _table(source: Source, steps: int) -> Joint:
     """The table of a distribution; refused where there is none, or its schedules are too many."""
-    remedy = (
-        "it is known of noisy-bit, repetition and parity of two symbols at length, of others where small"
-    )
     if not isinstance(source, FamilySource | JointSource | TextSource):
-        refuse("objective", f"forward-kl of {source.name}", "expected-kl", remedy)
+        refuse("objective", f"forward-kl of {source.name}", "expected-kl", KNOWN)
     distribution, _ = source.distribution()
     try:
-        check_mixture_size(distribution.n, distribution.q)
+        check_mixture_size(distribution.n, distribution.q, steps)
         return distribution if isinstance(distribution, Joint) else tabulate(distribution)
     except InvalidInputError:
         size = f"n = {distribution.n}, q = {distribution.q}"
         wanted = "expected-kl, or fewer positions"
-        return refuse("objective", f"forward-kl of {source.name} of {size}", wanted, remedy)
+        return refuse("objective", f"forward-kl of {source.name} of {size}", wanted, KNOWN)

@@ -63,11 +63,13 @@ class FamilySource:
         return family.curve(**self.values), self._subject("closed form")
 
     def counts(self) -> Array | None:
-        """The log-probability of each number of ones, where words are exchangeable and of two symbols."""
-        family = FAMILIES[self.name]
-        if family.counts is None or family.q(**self.values) != 2:
-            return None
-        return family.counts(**self.values)
+        """The log-probability of each type, where words are exchangeable."""
+        counts = FAMILIES[self.name].counts
+        return None if counts is None else counts(**self.values)
+
+    def one_law(self) -> bool:
+        """Whether every ordered partition makes a word with the same probability (`Family`)."""
+        return FAMILIES[self.name].one_law
 
     def examples(self, track: Track = untracked) -> Examples:
         """Samples."""

@@ -399,15 +399,22 @@ def test_the_objective_may_be_the_own_law(capsys, tmp_path):
     assert main(["law", "permutation", "--n", "4", "random", "--counts", counts, "--json"]) == 0
     law = json.loads(capsys.readouterr().out)
     assert law["forward_kl"] == pytest.approx(found["forward_kl"], rel=1e-12)
-    shown = run(capsys, "schedule", "parity", "--n", "64", *own)
-    assert "best for the sampler's own law" in shown
+    shown = run(capsys, "schedule", "reed-solomon", *own)
+    assert "best for the sampler's own law: the shortest path, for every order" in shown
+    found = run_json(capsys, "permutation", "--n", "100000", *own)
+    assert found["forward_kl"] == found["expected_kl"] == found["shortest_path"]["forward_kl"]
+    found = run_json(capsys, "pairs", "--n", "16", *own)
+    assert found["search"]["optimal"]
+    assert found["forward_kl"] <= found["shortest_path"]["forward_kl"] < found["expected_kl"]
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ("noisy-bit --n 6", "--objective is forward-kl: want --steps K beside it"),
-        ("permutation --n 64 --steps 2", "--objective is forward-kl of permutation of n = 64, q = 64"),
+        ("markov --n 64 --steps 2", "--objective is forward-kl of markov of n = 64, q = 2"),
+        ("markov --n 64 --steps 2", "known at length of noisy-bit, repetition, parity, reed-solomon"),
+        ("pairs --n 2000 --steps 2", "--n is 2000: want a step of the law of pairs of at most 1.0 GiB"),
         ("loss-curve none.csv --steps 2", "--objective is forward-kl of a loss-curve: want expected-kl"),
         ("noisy-bit --n 6 --steps 2 --lengths 4 --export out", "--lengths is 4: want left out with"),
         ("noisy-bit --n 6 --steps 2 --objective best", "--objective is best: want one of"),

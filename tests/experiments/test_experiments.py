@@ -17,8 +17,8 @@ from experiments import (
     _run,
     divergence_families,
     kl_against_steps,
-    mixture_against_mean,
     n128_k16,
+    own_law,
     rejection_constant,
     steps_against_n,
     text_model,
@@ -365,33 +365,38 @@ def test_quantiles_are_by_mass():
 
 def test_noise_acts_on_every_position():
     flip, n = 0.1, 3
-    noisy = mixture_against_mean.through_noise(repetition_code(n, 3), flip)
+    noisy = own_law.through_noise(repetition_code(n, 3), flip)
     for word in itertools.product(range(3), repeat=n):
         terms = [np.prod([1 - flip if x == a else flip / 2 for x in word]) / 3 for a in range(3)]
         assert float(noisy.probs[word]) == pytest.approx(sum(terms), rel=1e-12)
     # Positions keep their order.
     table = np.arange(1.0, 9).reshape(2, 2, 2) / 36
-    same = mixture_against_mean.through_noise(Joint(jnp.asarray(table)), 0.0)
+    same = own_law.through_noise(Joint(jnp.asarray(table)), 0.0)
     np.testing.assert_allclose(same.probs, table, rtol=1e-14)
 
 
-def test_the_sampler_is_no_worse_than_the_mean_of_its_orders():
-    arrays = mixture_against_mean.run(mixture_against_mean.SMOKE, _run.silent)
-    for row, title in enumerate(arrays["family"].tolist()):
-        n, probs = arrays["n"][row], mixture_against_mean.family(title, mixture_against_mean.SMOKE).probs
-        for counts, mean, mixture in zip(
-            arrays["counts"][row],
-            arrays["mean_kl_nats"][row],
-            arrays["mixture_kl_nats"][row],
-            strict=True,
-        ):
-            laws = _oracles.random_order_laws(probs, counts[counts > 0])
-            by_loops = np.mean([_oracles.kl_by_sum(probs, law) for law in laws])
-            assert mean == pytest.approx(by_loops, rel=1e-11, abs=1e-14)
-            assert mixture == pytest.approx(_oracles.kl_by_sum(probs, laws.mean(0)), rel=1e-11, abs=1e-14)
-        assert np.all(
-            arrays["mixture_kl_nats"][row, 1 : n - 1] < 0.95 * arrays["mean_kl_nats"][row, 1 : n - 1]
-        )
+def test_own_laws_of_the_best_schedules_by_loops():
+    """Both numbers of both schedules; no schedule is nearer for the sampler than the one that is named."""
+    config = own_law.SMOKE
+    arrays = own_law.run(config, _run.silent)
+    for row, title in enumerate(config.families):
+        for member, joint in enumerate(own_law.members(title, 0, config)):
+            probs, n = np.asarray(joint.probs), joint.n
+            assert arrays["n"][row, 0] == n
+            for steps in range(1, n + 1):
+                place, least = (row, 0, member, steps - 1), []
+                for counts in _oracles.all_compositions(n, steps):
+                    laws = _oracles.random_order_laws(probs, np.array(counts))
+                    by_loops = np.mean([_oracles.kl_by_sum(probs, law) for law in laws])
+                    least.append((by_loops, _oracles.kl_by_sum(probs, laws.mean(0)), list(counts)))
+                for name, key in (("of_mean", 0), ("best", 1)):
+                    chosen = arrays[f"{name}_counts"][place]
+                    expected, own, _ = next(x for x in least if x[2] == chosen[chosen > 0].tolist())
+                    assert min(least, key=lambda x: x[key])[key] == pytest.approx(
+                        (expected, own)[key], abs=1e-12
+                    )
+                    found = arrays[f"{name}_expected_kl_nats"][place], arrays[f"{name}_own_kl_nats"][place]
+                    assert found == pytest.approx((expected, own), rel=1e-9, abs=1e-13)
 
 
 def noisy_bit_mixture_kl(n, flip, counts):
