@@ -1,5 +1,7 @@
 """The SOURCEs and DECODERs, read off the registries of the library, and options that commands share."""
 
+from pathlib import Path
+
 from ..families import FAMILIES, Use
 from ..studies.named_decoders import DECODERS
 from .options import Choice, Option, Positional
@@ -25,7 +27,7 @@ TEMPERATURE = Option(
 
 
 def families(use: Use) -> tuple[Choice, ...]:
-    """Every family with its parameters, of which one not given has the default of the use; and tables."""
+    """Every family with its parameters, of which one not given has the default of the use; and files."""
     found = []
     for family in FAMILIES.values():
         options = []
@@ -36,7 +38,7 @@ def families(use: Use) -> tuple[Choice, ...]:
             name = parameter.name.replace("_", "-")
             options.append(Option(name, parameter.kind, None, f"{parameter.help} [{default}]"))
         found.append(Choice(family.name, family.help, tuple(options)))
-    return (*found, JOINT)
+    return (*found, JOINT, HMM)
 
 
 def text_choice(window: int) -> Choice:
@@ -60,6 +62,15 @@ JOINT = Choice(
     "joint",
     "Table of probabilities from an .npz file: array `probs` of shape (q,)*n.",
     positionals=(Positional("file", "File written by numpy.savez(FILE, probs=table).", "FILE.npz"),),
+)
+
+HMM = Choice(
+    "hmm",
+    "Hidden Markov model from a file: `initial` (K,), `transition` (K, K), `emission` (K, q), and `n`.",
+    (
+        Option("file", Path, help="Arrays by name.", metavar="FILE.npz|.json", required=True),
+        Option("n", int, None, "Number of positions. [n of the file]"),
+    ),
 )
 
 DECODER_CHOICES = tuple(

@@ -21,6 +21,8 @@ def source_of(chosen: Chosen, use: Use) -> Any:  # a `Source` that gives what th
     values = chosen.values
     if chosen.name == "joint":
         return sources.JointSource(values["file"])
+    if chosen.name == "hmm":
+        return sources.HMMSource(values["file"], values["n"])
     if chosen.name == "text":
         return (sources.TextSource if "window" in values else sources.CorpusSource)(**values)
     if chosen.name == "loss-curve":

@@ -1,7 +1,7 @@
 r"""What each position is told from its left and from its right: forward and backward messages of an HMM.
 
-Once scaled, which is fast, and once in the log domain, which loses nothing to underflow. Both take
-likelihoods `[n, states]`, ones where nothing is seen, and give messages without position $i$'s own.
+Once scaled, which is fast, and once in the log domain, which loses nothing to underflow. Both take what is
+seen from the left and what is seen from the right, likelihoods `[n, states]` that are 1 where nothing is.
 """
 
 from typing import NamedTuple
@@ -18,14 +18,17 @@ UNROLL = 4
 
 
 class Messages(NamedTuple):
-    r"""`before[i]` is $p(z_i \mid x_{<i})$, `after[i]` is $p(x_{>i} \mid z_i)$ up to a factor of its own."""
+    r"""`before[i]` is $p(z_i \mid x_{<i})$, `after[i]` is $p(x_{>i} \mid z_i)$ up to a factor of its own.
+
+    `log_evidence` is that of all that is seen from the left.
+    """
 
     before: Float[Array, "n states"]
     after: Float[Array, "n states"]
     log_evidence: Float[Array, ""]
 
 
-def scaled_messages(initial: Array, transition: Array, likelihoods: Array) -> Messages:
+def scaled_messages(initial: Array, transition: Array, left: Array, right: Array) -> Messages:
     """Messages, of which the largest are one or a little less: $O(n K^2)$, two products a position."""
     moves = transition if transition.ndim == 3 else None
     move = lambda own: transition if own is None else own
@@ -44,16 +47,16 @@ def scaled_messages(initial: Array, transition: Array, likelihoods: Array) -> Me
         following = dot(move(own), seen / jnp.where(top > 0, top, 1.0))
         return following, following
 
-    last, (later, totals) = jax.lax.scan(forward, initial, (likelihoods[:-1], moves), unroll=UNROLL)
+    last, (later, totals) = jax.lax.scan(forward, initial, (left[:-1], moves), unroll=UNROLL)
     end = jnp.ones_like(initial)
-    earlier = jax.lax.scan(backward, end, (likelihoods[1:], moves), reverse=True, unroll=UNROLL)[1]
-    log_evidence = jnp.sum(safe_log(totals)) + safe_log(jnp.sum(last * likelihoods[-1]))
+    earlier = jax.lax.scan(backward, end, (right[1:], moves), reverse=True, unroll=UNROLL)[1]
+    log_evidence = jnp.sum(safe_log(totals)) + safe_log(jnp.sum(last * left[-1]))
     before = jnp.concatenate([initial[None], later])
     return Messages(before, jnp.concatenate([earlier, end[None]]), log_evidence)
 
 
-def log_messages(initial: Array, transition: Array, log_likelihoods: Array) -> Messages:
-    """The same in the log domain, each with a maximum of 0; only `log_evidence` is not rescaled."""
+def log_messages(initial: Array, transition: Array, left: Array, right: Array) -> Messages:
+    """The same of log-likelihoods, in the log domain."""
     log_transition = safe_log(transition)
     moves = log_transition if transition.ndim == 3 else None
     move = lambda own: log_transition if own is None else own
@@ -71,10 +74,10 @@ def log_messages(initial: Array, transition: Array, log_likelihoods: Array) -> M
         return following, following
 
     first = safe_log(initial)
-    last, (later, shifts) = jax.lax.scan(forward, first, (log_likelihoods[:-1], moves))
+    last, (later, shifts) = jax.lax.scan(forward, first, (left[:-1], moves))
     end = jnp.zeros_like(initial)
-    earlier = jax.lax.scan(backward, end, (log_likelihoods[1:], moves), reverse=True)[1]
-    log_evidence = log_sum_exp(last + log_likelihoods[-1], axis=0) + jnp.sum(shifts)
+    earlier = jax.lax.scan(backward, end, (right[1:], moves), reverse=True)[1]
+    log_evidence = log_sum_exp(last + left[-1], axis=0) + jnp.sum(shifts)
     before = jnp.concatenate([first[None], later])
     return Messages(before, jnp.concatenate([earlier, end[None]]), log_evidence)
 

@@ -79,11 +79,27 @@ class HMM(AbstractEvidence):
 
     def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
         r"""$\log p(x_S)$ in nats of the revealed positions; $-\infty$ if it cannot occur."""
-        return _evidence_and_rows(self, tokens)[0]
+        return _evidence_and_rows(self, tokens, tokens)[0]
 
     def log_conditionals(self, tokens: Tokens) -> Float[Array, "n q"]:
         r"""$\log p(x_i = a \mid x_S)$ in nats for any mask; NaN if the context cannot occur."""
-        return _evidence_and_rows(self, tokens)[1]
+        log_evidence, rows = _evidence_and_rows(self, tokens, tokens)
+        table = jnp.where((tokens == self.q)[:, None], rows, known_rows(tokens, self.q))
+        return jnp.where(log_evidence > -jnp.inf, table, jnp.nan)
+
+    def log_conditionals_between(self, left: Tokens, right: Tokens) -> Float[Array, "n q"]:
+        r"""$\log p(x_i = a \mid$ what `left` reveals before $i$ and `right` after $i)$, for every $i$.
+
+        With `left` whole and `right` masked these are the predictions of a filter; with both alike, the
+        conditional of each position on all others, its own symbol left out. Nothing special is said of
+        what cannot occur.
+
+        >>> model = HMM([0.5, 0.5], [[0.9, 0.1], [0.1, 0.9]], [[1.0, 0.0], [0.0, 1.0]], 3)
+        >>> rows = model.log_conditionals_between(jnp.array([0, 2, 2]), jnp.array([2, 2, 0]))
+        >>> [round(p, 4) for p in jnp.exp(rows)[1].tolist()]
+        [0.9878, 0.0122]
+        """
+        return _evidence_and_rows(self, left, right)[1]
 
     def likelihoods(self, tokens: Tokens) -> Float[Array, "n states"]:
         r"""$E_i(z, x_i)$ of every state where $x_i$ is revealed, 1 where it is masked."""
@@ -138,9 +154,10 @@ def hmm_of_blocks(model: BlockHMM) -> HMM:
 
 
 @eqx.filter_custom_jvp
-def _evidence_and_rows(model: HMM, tokens: Tokens) -> tuple[Float[Array, ""], Float[Array, "n q"]]:
+def _evidence_and_rows(model: HMM, left: Tokens, right: Tokens) -> tuple[Array, Array]:
     """Both by the scaled pass; by the log domain where that could have lost something."""
-    messages = scaled_messages(model.initial, model.transition, model.likelihoods(tokens))
+    seen = model.likelihoods(left), model.likelihoods(right)
+    messages = scaled_messages(model.initial, model.transition, *seen)
     weights = messages.before * messages.after
     total = jnp.sum(weights, axis=1, keepdims=True)
     posterior = weights / jnp.where(total > 0, total, 1.0)
@@ -148,11 +165,11 @@ def _evidence_and_rows(model: HMM, tokens: Tokens) -> tuple[Float[Array, ""], Fl
         rows = jnp.einsum("nk,nkq->nq", posterior, model.emission, precision=jax.lax.Precision.HIGHEST)
     else:
         rows = dot(posterior, model.emission)
-    found = messages.log_evidence, _rows_of(model, tokens, messages.log_evidence, safe_log(rows))
     done = sound(messages, model.transition, model.emission)
     # A loop of no turns where all went well: of a branch, a batch would always take both sides.
-    again = lambda state: (jnp.ones_like(done), _in_log_domain(model, tokens))
-    return jax.lax.while_loop(lambda state: ~state[0], again, (done, found))[1]
+    again = lambda state: (jnp.ones_like(done), _in_log_domain(model, left, right))
+    first = (done, (messages.log_evidence, safe_log(rows)))
+    return jax.lax.while_loop(lambda state: ~state[0], again, first)[1]
 
 
 @_evidence_and_rows.def_jvp
@@ -160,10 +177,10 @@ def _evidence_and_rows_jvp(primals, tangents):
     return eqx.filter_jvp(_in_log_domain, primals, tangents)
 
 
-def _in_log_domain(model: HMM, tokens: Tokens) -> tuple[Float[Array, ""], Float[Array, "n q"]]:
+def _in_log_domain(model: HMM, left: Tokens, right: Tokens) -> tuple[Array, Array]:
     """The same without any underflow, one position's table of states and symbols at a time."""
-    log_likelihoods = safe_log(model.likelihoods(tokens))
-    messages = log_messages(model.initial, model.transition, log_likelihoods)
+    seen = safe_log(model.likelihoods(left)), safe_log(model.likelihoods(right))
+    messages = log_messages(model.initial, model.transition, *seen)
     log_weights = messages.before + messages.after
     log_posterior = log_weights - log_sum_exp(log_weights, axis=1)[:, None]
     log_emission = safe_log(model.emission)
@@ -172,11 +189,5 @@ def _in_log_domain(model: HMM, tokens: Tokens) -> tuple[Float[Array, ""], Float[
         log_states, own = inputs
         return log_sum_exp(log_states[:, None] + (log_emission if own is None else own), axis=0)
 
-    rows = jax.lax.map(row, (log_posterior, log_emission if log_emission.ndim == 3 else None))
-    return messages.log_evidence, _rows_of(model, tokens, messages.log_evidence, rows)
-
-
-def _rows_of(model: HMM, tokens: Tokens, log_evidence: Array, rows: Array) -> Float[Array, "n q"]:
-    """What is known where it is revealed, NaN in a context that cannot occur."""
-    table = jnp.where((tokens == model.q)[:, None], rows, known_rows(tokens, model.q))
-    return jnp.where(log_evidence > -jnp.inf, table, jnp.nan)
+    own = log_emission if log_emission.ndim == 3 else None
+    return messages.log_evidence, jax.lax.map(row, (log_posterior, own))

@@ -19,7 +19,7 @@ from ..schedules.bounds import dtc_bound, tc_bound
 from ..schedules.schedule import Schedule
 from .report import four_decimals, run_lengths
 from .schedule import ScheduleReport
-from .sources import FamilySource, JointSource, Source, TextSource
+from .sources import FamilySource, HMMSource, JointSource, Source, TextSource
 from .table import Column, Part, Table
 
 WORDS = (
@@ -127,7 +127,7 @@ def _table(source: Source) -> Joint:
     remedy = (
         "it is known of noisy-bit, repetition and parity of two symbols at length, of others where small"
     )
-    if not isinstance(source, FamilySource | JointSource | TextSource):
+    if not isinstance(source, FamilySource | JointSource | HMMSource | TextSource):
         refuse("objective", f"forward-kl of {source.name}", "expected-kl", remedy)
     distribution, _ = source.distribution()
     try:
