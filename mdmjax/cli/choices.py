@@ -1,5 +1,6 @@
 """The SOURCEs and DECODERs, read off the registries of the library, and options that commands share."""
 
+import dataclasses
 from pathlib import Path
 
 from ..families import FAMILIES, Use
@@ -37,8 +38,10 @@ def families(use: Use) -> tuple[Choice, ...]:
                 default += f"; for mean-field and verified {parameter.paper}"
             name = parameter.name.replace("_", "-")
             options.append(Option(name, parameter.kind, None, f"{parameter.help} [{default}]"))
+        options += ESTIMATING if use == "curve" and family.name == "block-hmm" else ()
         found.append(Choice(family.name, family.help, tuple(options)))
-    return (*found, JOINT, HMM)
+    hmm = dataclasses.replace(HMM, options=(*HMM.options, *ESTIMATING)) if use == "curve" else HMM
+    return (*found, JOINT, hmm)
 
 
 def text_choice(window: int) -> Choice:
@@ -104,6 +107,19 @@ NOISE = (
 MEASURING = (
     Option("sequences", int, None, "Held-out sequences, apart; 64, or as many as make 4096 calls."),
     Option("batch", int, 64, "Sequences that the model sees at once: bounds the memory."),
+)
+
+ESTIMATING = (
+    Option("sequences", int, None, "Draws that estimate a curve which is too long to be exact. [32]"),
+    Option("batch", int, 64, "Of them, as many at once: bounds the memory."),
+    Option(
+        "losses",
+        Path,
+        None,
+        "Where the estimated curve is written; one that was stopped goes on there.",
+        "FILE.csv",
+    ),
+    *NOISE,
 )
 
 TABLE = (

@@ -28,7 +28,9 @@ def source_of(chosen: Chosen, use: Use) -> Any:  # a `Source` that gives what th
     if chosen.name == "loss-curve":
         kept = {field.name for field in dataclasses.fields(sources.LossTableSource)}
         return sources.LossTableSource(**{key: value for key, value in values.items() if key in kept})
-    return sources.FamilySource(chosen.name, mj.FAMILIES[chosen.name].values(use, **values))
+    family = mj.FAMILIES[chosen.name]
+    known = {parameter.name: values[parameter.name] for parameter in family.parameters}
+    return sources.FamilySource(chosen.name, family.values(use, **known))
 
 
 def key_of(seed: int) -> Any:
