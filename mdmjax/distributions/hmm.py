@@ -125,6 +125,8 @@ def hmm_of_blocks(model: BlockHMM) -> HMM:
     [[0.5166, 0.4834], [0.5166, 0.4834]]
     """
     states, size, blocks = model.emission.shape[0], model.block_size, model.blocks
+    need, remedy = 8 * model.n * (4 * states) ** 2, "use fewer blocks, or BlockHMM itself"
+    check_bytes(need, MAX_TABLE_BYTES, "transitions", remedy, blocks=blocks, block_size=size)
     bias = jnp.stack([1 - model.emission, model.emission], axis=-1)  # [z, b]
     parity = [jnp.broadcast_to(jnp.array([1.0, 0.0], bias.dtype), (states, 2))]  # of so many bits: [z, w]
     for _ in range(size - 1):

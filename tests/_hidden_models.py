@@ -1,0 +1,19 @@
+"""A small hidden Markov model with zeros, whose curve can be enumerated."""
+
+import jax
+import numpy as np
+
+from mdmjax.distributions.hmm import HMM
+
+INITIAL = np.array([0.2, 0.5, 0.3])
+TRANSITION = np.array([[0.9, 0.1, 0.0], [0.05, 0.8, 0.15], [0.3, 0.0, 0.7]])
+EMISSION = np.array([[0.7, 0.3, 0.0], [0.1, 0.1, 0.8], [0.0, 0.5, 0.5]])
+
+
+def small(n=6):
+    return HMM(INITIAL, TRANSITION, EMISSION, n)
+
+
+def draws(model, count, seed=0):
+    keys = jax.random.split(jax.random.key(seed), count)
+    return np.asarray(jax.jit(jax.vmap(model.sample))(keys))
