@@ -25,13 +25,13 @@ def _finite_max(values: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
 
 
 def rescaled(log_state: Float[Array, " states"]) -> tuple[Float[Array, " states"], Float[Array, ""]]:
-    """The state with a maximum of 0, and what was taken off: summed apart, a long chain keeps its digits."""
+    """The state with a maximum of 0, and what was taken off: apart, a long chain keeps its digits."""
     shift = _finite_max(log_state, 0)
     return log_state - shift, shift[0]
 
 
 def chain_log_evidence(initial: Array, transition: Array, log_likelihoods: Array) -> Float[Array, ""]:
-    r"""$\log \sum_z \pi(z_1) \prod_t A_t(z_t, z_{t+1}) \prod_t L_t(z_t)$ in nats; $A$ may be one for all $t$."""
+    r"""$\log \sum_z \pi(z_1) \prod_t A_t(z_t, z_{t+1}) \prod_t L_t(z_t)$ in nats; $A$ may be the same for all."""
     log_transition = safe_log(transition)
     moves = log_transition if transition.ndim == 3 else None
 

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 
 from .._checks import Numbers, as_floats, check_integer, check_rows, check_shape
 from .._errors import check_bytes, refuse
-from .._numerics import dot, safe_log
+from .._numerics import safe_log
 from .._types import Array, Float, Int, Key, Tokens
-from ._chain import chain_log_evidence, log_sum_exp, sample_chain
-from ._forward_backward import log_messages, scaled_messages, sound
-from .base import MAX_TABLE_BYTES, AbstractEvidence, check_sequence, known_rows
+from ._chain import chain_log_evidence, sample_chain
+from ._forward_backward import Found, in_log_domain, rows_of_context
+from .base import MAX_TABLE_BYTES, AbstractEvidence, check_sequence
 from .block_hmm import BlockHMM
 
 
@@ -79,36 +79,25 @@ class HMM(AbstractEvidence):
 
     def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
         r"""$\log p(x_S)$ in nats of the revealed positions; $-\infty$ if it cannot occur."""
-        return _evidence_and_rows(self, tokens, tokens)[0]
+        return _evidence_and_rows(self, tokens, tokens, True)[0]
 
     def log_conditionals(self, tokens: Tokens) -> Float[Array, "n q"]:
         r"""$\log p(x_i = a \mid x_S)$ in nats for any mask; NaN if the context cannot occur."""
-        log_evidence, rows = _evidence_and_rows(self, tokens, tokens)
-        table = jnp.where((tokens == self.q)[:, None], rows, known_rows(tokens, self.q))
-        return jnp.where(log_evidence > -jnp.inf, table, jnp.nan)
+        return _evidence_and_rows(self, tokens, tokens, True)[1]
 
     def log_conditionals_between(self, left: Tokens, right: Tokens) -> Float[Array, "n q"]:
         r"""$\log p(x_i = a \mid$ what `left` reveals before $i$ and `right` after $i)$, for every $i$.
 
         With `left` whole and `right` masked these are the predictions of a filter; with both alike, the
-        conditional of each position on all others, its own symbol left out. Nothing special is said of
-        what cannot occur.
+        conditional of each position on all others, its own symbol left out. NaN where what `left` shows
+        cannot occur.
 
         >>> model = HMM([0.5, 0.5], [[0.9, 0.1], [0.1, 0.9]], [[1.0, 0.0], [0.0, 1.0]], 3)
         >>> rows = model.log_conditionals_between(jnp.array([0, 2, 2]), jnp.array([2, 2, 0]))
         >>> [round(p, 4) for p in jnp.exp(rows)[1].tolist()]
         [0.9878, 0.0122]
         """
-        return _evidence_and_rows(self, left, right)[1]
-
-    def likelihoods(self, tokens: Tokens) -> Float[Array, "n states"]:
-        r"""$E_i(z, x_i)$ of every state where $x_i$ is revealed, 1 where it is masked."""
-        masked, symbol = (tokens == self.q)[:, None], jnp.minimum(tokens, self.q - 1)
-        if self.emission.ndim == 3:
-            seen = jnp.take_along_axis(self.emission, symbol[:, None, None], axis=2)[:, :, 0]
-        else:
-            seen = self.emission.T[symbol]
-        return jnp.where(masked, 1.0, seen)
+        return _evidence_and_rows(self, left, right, False)[1]
 
 
 def hmm_of_blocks(model: BlockHMM) -> HMM:
@@ -155,41 +144,16 @@ def hmm_of_blocks(model: BlockHMM) -> HMM:
     return HMM(initial, transition, shown.reshape(-1, 2), model.n)
 
 
+_ROWS = {known: rows_of_context(known) for known in (True, False)}
+
+
 @eqx.filter_custom_jvp
-def _evidence_and_rows(model: HMM, left: Tokens, right: Tokens) -> tuple[Array, Array]:
-    """Both by the scaled pass; by the log domain where that could have lost something."""
-    seen = model.likelihoods(left), model.likelihoods(right)
-    messages = scaled_messages(model.initial, model.transition, *seen)
-    weights = messages.before * messages.after
-    total = jnp.sum(weights, axis=1, keepdims=True)
-    posterior = weights / jnp.where(total > 0, total, 1.0)
-    if model.emission.ndim == 3:
-        rows = jnp.einsum("nk,nkq->nq", posterior, model.emission, precision=jax.lax.Precision.HIGHEST)
-    else:
-        rows = dot(posterior, model.emission)
-    done = sound(messages, model.transition, model.emission)
-    # A loop of no turns where all went well: of a branch, a batch would always take both sides.
-    again = lambda state: (jnp.ones_like(done), _in_log_domain(model, left, right))
-    first = (done, (messages.log_evidence, safe_log(rows)))
-    return jax.lax.while_loop(lambda state: ~state[0], again, first)[1]
+def _evidence_and_rows(model: HMM, left: Tokens, right: Tokens, known: bool) -> Found:
+    return _ROWS[known](model.initial, model.transition, model.emission, left, right)
 
 
 @_evidence_and_rows.def_jvp
 def _evidence_and_rows_jvp(primals, tangents):
-    return eqx.filter_jvp(_in_log_domain, primals, tangents)
-
-
-def _in_log_domain(model: HMM, left: Tokens, right: Tokens) -> tuple[Array, Array]:
-    """The same without any underflow, one position's table of states and symbols at a time."""
-    seen = safe_log(model.likelihoods(left)), safe_log(model.likelihoods(right))
-    messages = log_messages(model.initial, model.transition, *seen)
-    log_weights = messages.before + messages.after
-    log_posterior = log_weights - log_sum_exp(log_weights, axis=1)[:, None]
-    log_emission = safe_log(model.emission)
-
-    def row(inputs):
-        log_states, own = inputs
-        return log_sum_exp(log_states[:, None] + (log_emission if own is None else own), axis=0)
-
-    own = log_emission if log_emission.ndim == 3 else None
-    return messages.log_evidence, jax.lax.map(row, (log_posterior, own))
+    """Derivatives are those of the log domain."""
+    exact = lambda model, *others: in_log_domain(model.initial, model.transition, model.emission, *others)
+    return eqx.filter_jvp(exact, primals, tangents)

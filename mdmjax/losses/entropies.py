@@ -62,7 +62,9 @@ def entropy_losses(
     [0.6931, 0.6931, 0.6931]
     """
     data = np.asarray(data)
-    plan = mask_plan(seed, np.ones(data.shape, bool), levels=curve_levels(model.n) if levels is None else levels)
+    plan = mask_plan(
+        seed, np.ones(data.shape, bool), levels=curve_levels(model.n) if levels is None else levels
+    )
     check_bytes(ROW_BYTES * plan.rows, MAX_ROWS_BYTES, "rows of a curve", "take fewer sequences")
     batch = bounded_batch(model, check_integer("batch", batch, 1), plan.rows)
     found = np.zeros(plan.rows)

@@ -592,7 +592,10 @@ MISTAKES = [
     ("hmm --file ragged.json", "want numbers: arrays initial (K,), transition (K, K)"),
     ("hmm --file list.json", "file is list.json, no JSON object: want arrays initial (K,)"),
     ("hmm --file no.json", "file is no.json, not JSON: want arrays initial"),
-    ("hmm --file good.npz", "want arrays initial (K,), transition (K, K) and emission (K, q), and a number n"),
+    (
+        "hmm --file good.npz",
+        "want arrays initial (K,), transition (K, K) and emission (K, q), and a number n",
+    ),
     ("hmm --file length.json", "--n is not given: want the number of positions; --n N"),
     ("hmm --file length.json --n 0", "--n is 0: want an integer >= 1"),
     ("hmm --file length.json --n 9999999999", "are needed; use fewer positions"),

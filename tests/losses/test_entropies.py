@@ -8,6 +8,7 @@ from mdmjax.information.loss_means import loss_means
 from mdmjax.losses.entropies import bounded_batch, curve_levels, entropy_losses, row_bytes
 from mdmjax.losses.masks import mask_plan
 
+
 def test_every_row_by_the_table():
     """The mean entropy of the masked positions, of the context that the plan says."""
     model, data = small(), draws(small(), 5)

@@ -28,7 +28,9 @@ def test_a_file_is_a_distribution_with_an_exact_curve(tmp_path):
     curve, subject = source.curve()
     assert subject.method == "enumeration of 3^6 states and 2^6 subsets"
     assert subject.title == "hidden Markov model hmm.npz, 3 states"
-    np.testing.assert_allclose(curve.information, information_curve(tabulate(small())).information, rtol=1e-12)
+    np.testing.assert_allclose(
+        curve.information, information_curve(tabulate(small())).information, rtol=1e-12
+    )
     assert HMMSource(source.file, 4).distribution()[0].n == 4
     assert list(source.examples().facts) == ["fingerprint"]
 
