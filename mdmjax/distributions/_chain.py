@@ -31,7 +31,7 @@ def rescaled(log_state: Float[Array, " states"]) -> tuple[Float[Array, " states"
 
 
 def chain_log_evidence(initial: Array, transition: Array, log_likelihoods: Array) -> Float[Array, ""]:
-    r"""$\log \sum_z \pi(z_1) \prod_t A_t(z_t, z_{t+1}) \prod_t L_t(z_t)$ in nats; $A$ may be the same for all."""
+    r"""$\log \sum_z \pi(z_1) \prod_t A_t(z_t, z_{t+1}) \prod_t L_t(z_t)$ in nats; $A$ may be one."""
     log_transition = safe_log(transition)
     moves = log_transition if transition.ndim == 3 else None
 

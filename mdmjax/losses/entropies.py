@@ -18,7 +18,7 @@ from .sampled import BATCH, MAX_ROWS_BYTES, ROW_BYTES, MaskedLosses
 
 
 def curve_levels(n: int) -> Int[np.ndarray, " levels"]:
-    r"""Mask counts of an estimated curve: `mask_levels`, and with 1, 2, 4, 8, .. tokens revealed (our choice).
+    r"""Mask counts of an estimated curve: `mask_levels`, and those of 1, 2, 4, 8, .. revealed (our choice).
 
     >>> (256 - curve_levels(256)[::-1])[:8].tolist()
     [0, 1, 2, 4, 7, 8, 10, 13]
@@ -38,7 +38,7 @@ def entropy_losses(
     keep: Callable[[Float[np.ndarray, " new"]], None] | None = None,
     track: Callable[[Sequence[int], str], Iterable[int]] = lambda items, label: items,
 ) -> MaskedLosses:
-    r"""Unbiased estimates of $f(m) = H_1 - Z_{m+1}$ in nats, $m$ tokens revealed; one row a sequence and $m$.
+    r"""Unbiased estimates of $f(m) = H_1 - Z_{m+1}$ in nats, $m$ tokens revealed; a row each.
 
     With `data` draws of the model, $S$ a prefix of a random order of each and $|S| = m$, a row is
 
@@ -49,8 +49,8 @@ def entropy_losses(
     sequence is masked at every level (`curve_levels`) in one order: differences of the curve have less
     noise than its values. Errors are those of `MaskedLosses`, over sequences.
 
-    `known`, `keep` and `track` are as in `measure`: a measurement can go on. `batch` rows are taken at once,
-    fewer where these would need more than 2 GiB.
+    `known`, `keep` and `track` are as in `measure`: a measurement can go on. `batch` rows are taken at
+    once, fewer where these would need more than 2 GiB.
 
     Raises:
         InvalidInputError: one row or all of them too large; fewer than two sequences.

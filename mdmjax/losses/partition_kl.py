@@ -27,18 +27,18 @@ def partition_kls(
 ) -> Float[np.ndarray, " draws"]:
     r"""Independent estimates, each unbiased and none below 0, of the `expected_kl` of a schedule in nats.
 
-    With $x$ a draw of the model and $A_1, .., A_k$ a random ordered partition, $S_t$ what is revealed before
-    step $t$ and $A_t^{<i}$ the positions of $A_t$ to the left of $i$, one draw gives
+    With $x$ a draw of the model and $A_1, .., A_k$ a random ordered partition, $S_t$ what is revealed
+    before step $t$ and $A_t^{<i}$ the positions of $A_t$ to the left of $i$, one draw gives
 
     $$\sum_t \sum_{i \in A_t} \mathrm{KL}\left(p(X_i \mid x_{S_t}, x_{A_t^{<i}}) \,\|\,
     p(X_i \mid x_{S_t})\right),$$
 
     whose mean is $\sum_t \mathbb{E}\,[\sum_i H(X_i \mid X_{S_t}) - H(X_{A_t} \mid X_{S_t})]$ by the chain
-    rule: the mean over partitions of $\mathrm{KL}(p \| \text{law given the partition})$. All conditionals of
-    a step are two passes of the model: the first knows $A_t$ to the left and $S_t$ to the right.
+    rule: the mean over partitions of $\mathrm{KL}(p \| \text{law given the partition})$. All conditionals
+    of a step are two passes of the model: one knows $A_t$ to the left and $S_t$ to the right.
 
     Raises:
-        InvalidInputError: counts that do not sum to `n`; `draws` or `batch` below 1; conditionals too large.
+        InvalidInputError: counts of another sum than `n`; `draws` or `batch` below 1; too large.
 
     >>> pair = HMM([0.5, 0.5], [[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]], 2)
     >>> partition_kls(jax.random.key(0), pair, Schedule([2]), 3).round(4).tolist()

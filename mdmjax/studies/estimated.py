@@ -109,7 +109,7 @@ class Estimation:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class EstimatedReport(ScheduleReport):
-    """A `ScheduleReport` of an estimated curve, with the expected KL of `schedule` on `draws` of their own."""
+    """A `ScheduleReport` of an estimated curve, with the expected KL of `schedule` on fresh `draws`."""
 
     kl: Estimate = dataclasses.field(kw_only=True)
     draws: int = dataclasses.field(kw_only=True)

@@ -594,7 +594,7 @@ MISTAKES = [
     ("hmm --file no.json", "file is no.json, not JSON: want arrays initial"),
     (
         "hmm --file good.npz",
-        "want arrays initial (K,), transition (K, K) and emission (K, q), and a number n",
+        "want arrays initial (K,), transition (K, K) and emission (K, q), and",
     ),
     ("hmm --file length.json", "--n is not given: want the number of positions; --n N"),
     ("hmm --file length.json --n 0", "--n is 0: want an integer >= 1"),

@@ -177,7 +177,7 @@ def of_logits(logits, n):
 
 
 def test_gradients_are_those_of_finite_differences():
-    """Of the evidence and of a conditional, in every parameter; a symbol that a state never has included."""
+    """Of the evidence and of a conditional, in every parameter; a state never has one of the symbols."""
     rng = np.random.default_rng(0)
     logits = [jnp.asarray(rng.normal(size=shape)) for shape in ((2,), (2, 2), (2, 3))]
     seen = jnp.array([0, 3, 2, 3, 3, 1])
