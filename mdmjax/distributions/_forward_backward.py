@@ -9,7 +9,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from .._numerics import safe_log
+from .._numerics import fast_log, safe_log
 from .._types import Array, Float, Tokens
 from ._chain import log_sum_exp, rescaled
 from .base import known_rows
@@ -55,14 +55,13 @@ def _checked(initial: Array, transition: Array, emission: Array, left: Array, ri
 
     def again(state):
         done, log_evidence, rows = state
-        # A mask in place of what is done: nothing here can be computed before the loop.
-        sides = (jnp.where(done[:, None], emission.shape[-1], side) for side in (left, right))
-        one = lambda *sides: in_log_domain(initial, transition, emission, *sides, known)
-        exact = jax.vmap(one)(*sides)
-        rows = jnp.where(done[:, None, None], rows, exact[1])
-        return jnp.ones_like(done), jnp.where(done, log_evidence, exact[0]), rows
+        place = jnp.argmin(done)
+        sides = (side[place] for side in (left, right))
+        exact = in_log_domain(initial, transition, emission, *sides, known)
+        found = zip((done, log_evidence, rows), (jnp.array(True), *exact), strict=True)
+        return tuple(old.at[place].set(new) for old, new in found)
 
-    # A loop of no turns where all went well: of a branch, a batch would always take both sides.
+    # One turn for each sequence that is not sound: of a branch, a batch would always take both sides.
     return jax.lax.while_loop(lambda state: ~jnp.all(state[0]), again, (sound, *found))[1:]
 
 
@@ -116,7 +115,7 @@ def _scaled(initial: Array, transition: Array, emission: Array, left: Array, rig
             posterior = scaled(weights, jnp.sum(weights, axis=0))
             rows.append(times(posterior.T, emission if own is None else own[:, :q]))
             state = times(given(moves, move), seen(state, own, tokens[place]))
-        rows = safe_log(jnp.stack(rows[::-1], axis=1))
+        rows = fast_log(jnp.stack(rows[::-1], axis=1))
         if known:
             theirs = shown_here.T[:, :, None]
             certain = jnp.where(theirs == jnp.arange(q, dtype=theirs.dtype)[None, None, :], 0.0, -jnp.inf)
