@@ -1,5 +1,6 @@
 """A small hidden Markov model with zeros, whose curve can be enumerated."""
 
+import equinox as eqx
 import jax
 import numpy as np
 
@@ -15,5 +16,9 @@ def small(n=6):
 
 
 def draws(model, count, seed=0):
-    keys = jax.random.split(jax.random.key(seed), count)
-    return np.asarray(jax.jit(jax.vmap(model.sample))(keys))
+    return np.asarray(_drawn(model, jax.random.split(jax.random.key(seed), count)))
+
+
+@eqx.filter_jit
+def _drawn(model, keys):
+    return jax.vmap(model.sample)(keys)

@@ -29,22 +29,20 @@ def rows_of_context(known: bool) -> Callable[[Array, Array, Array, Tokens, Token
     with states before sequences, so that sums over states are sums of vectors.
     """
 
-    def single(*arrays):
-        *model, left, right = arrays
-        log_evidence, rows = _checked(*model, left[None], right[None], known)
-        return log_evidence[0], rows[0]
+    def single(initial, transition, emission, left, right):
+        found = _checked(initial, transition, emission, left[None], right[None], known)
+        return found[0][0], found[1][0]
 
     one = jax.custom_batching.custom_vmap(single)
 
     @one.def_vmap
-    def many(size, batched, *arrays):
-        *model, left, right = arrays
+    def many(size, batched, initial, transition, emission, left, right):
         if any(batched[:3]):  # every sequence has a model of its own
-            found = jax.vmap(single, [0 if own else None for own in batched])(*arrays)
-            return found, (True, True)
+            each = jax.vmap(single, [0 if own else None for own in batched])
+            return each(initial, transition, emission, left, right), (True, True)
         sides = zip((left, right), batched[3:], strict=True)
         left, right = (x if own else jnp.broadcast_to(x, (size, *x.shape)) for x, own in sides)
-        return _checked(*model, left, right, known), (True, True)
+        return _checked(initial, transition, emission, left, right, known), (True, True)
 
     return one
 
@@ -56,8 +54,7 @@ def _checked(initial: Array, transition: Array, emission: Array, left: Array, ri
     def again(state):
         done, log_evidence, rows = state
         place = jnp.argmin(done)
-        sides = (side[place] for side in (left, right))
-        exact = in_log_domain(initial, transition, emission, *sides, known)
+        exact = in_log_domain(initial, transition, emission, left[place], right[place], known)
         found = zip((done, log_evidence, rows), (jnp.array(True), *exact), strict=True)
         return tuple(old.at[place].set(new) for old, new in found)
 

@@ -108,12 +108,17 @@ def read_hmm(path: Path, n: int | None = None, *, limit: int = MAX_TABLE_BYTES) 
         if n is None or n != int(n):
             refuse("n", f"{shown(arrays['n'])} in {path}", "an integer >= 1")
         n = int(n)
-    values = [arrays[name].astype(np.float64) for name in names]
-    for at, name in enumerate(names):
-        if arrays[name].dtype.itemsize < 8 and arrays[name].dtype.kind == "f":
-            check_rows(name, jnp.asarray(arrays[name]))  # of sum one within 1e-4
-            values[at] = values[at] / values[at].sum(axis=-1, keepdims=True)
-    return HMM(*values, n)
+    initial, transition, emission = (_rows(name, arrays[name]) for name in names)
+    return HMM(initial, transition, emission, n)
+
+
+def _rows(name: str, values: np.ndarray) -> np.ndarray:
+    """Probabilities in float64; those of fewer digits, which sum to one within 1e-4, are normalised."""
+    wide = values.astype(np.float64)
+    if values.dtype.kind != "f" or values.itemsize == 8:
+        return wide
+    check_rows(name, jnp.asarray(values))
+    return wide / wide.sum(axis=-1, keepdims=True)
 
 
 def _json_arrays(path: Path, wanted: str) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ def exact(schedule):
     return float(expected_kl(information_curve(tabulate(small())), schedule))
 
 
-@pytest.mark.parametrize("counts", SCHEDULES[1:])
+@pytest.mark.parametrize("counts", SCHEDULES[2:])
 def test_within_five_standard_errors_of_the_exact_kl(key, counts):
     schedule = Schedule(counts)
     found = partition_kls(key, small(), schedule, 2000, batch=1000)
@@ -25,13 +25,13 @@ def test_within_five_standard_errors_of_the_exact_kl(key, counts):
 
 
 def test_one_token_a_step_costs_nothing(key):
-    np.testing.assert_allclose(partition_kls(key, small(), Schedule([1] * 6), 10), 0.0, atol=1e-13)
+    np.testing.assert_allclose(partition_kls(key, small(), Schedule([1] * 6), 4), 0.0, atol=1e-13)
 
 
 def test_draws_do_not_depend_on_the_batch(key):
     schedule = Schedule([2, 2, 2])
-    whole = partition_kls(key, small(), schedule, 10)
-    np.testing.assert_allclose(partition_kls(key, small(), schedule, 10, batch=4), whole, rtol=1e-12)
+    whole = partition_kls(key, small(), schedule, 2000, batch=1000)
+    np.testing.assert_allclose(partition_kls(key, small(), schedule, 6, batch=4), whole[:6], rtol=1e-12)
 
 
 @pytest.mark.slow
