@@ -38,6 +38,14 @@ def _neg_xlogx_jvp(primals, tangents):
     return neg_xlogx(p), slope * dp
 
 
+def fast_log(p: Float[Array, "..."]) -> Float[Array, "..."]:
+    r"""`safe_log` by the fastest route of the platform; not differentiated."""
+    if p.dtype != jnp.float64:
+        return safe_log(p)
+    fast = lambda p: jnp.where(p > 0, _log64(p), -jnp.inf)
+    return jax.lax.platform_dependent(p, cpu=fast, default=safe_log)
+
+
 def _log64(p: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""$\log p$ of normal float64, finite at 0: $p = 2^e m$ with $m \in [\sqrt{1/2}, \sqrt2)$."""
     # log m = 2 artanh f with f = (m-1)/(m+1); its series in f^2 < 0.03, cut after ten terms, errs < eps/9.

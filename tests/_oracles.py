@@ -1323,3 +1323,19 @@ def noisy_low_confidence_step(q, rows_of, judged_of, counts, temperatures, late=
         return outcomes
 
     return step_of
+
+
+def hmm_table(initial, transition, emission, n):
+    """The table of a hidden Markov model: a sum over every path of its states, from the definition."""
+    states, q = emission.shape[-2:]
+    table = np.zeros((q,) * n)
+    for path in itertools.product(range(states), repeat=n):
+        weight = initial[path[0]]
+        for step, (state, following) in enumerate(itertools.pairwise(path)):
+            weight = weight * (transition[step] if transition.ndim == 3 else transition)[state, following]
+        symbols = np.array(1.0)
+        for place, state in enumerate(path):
+            row = (emission[place] if emission.ndim == 3 else emission)[state]
+            symbols = np.multiply.outer(symbols, row)
+        table += weight * symbols
+    return table

@@ -24,6 +24,8 @@ DOCS = ROOT / "docs"
 PAGES = {path.name: path.read_text() for path in sorted(DOCS.glob("*.md"))}
 BLOCKS = "block,n_masked,loss\n0,1,1.0\n0,2,1.5\n0,3,2.0\n0,4,4.0\n1,1,1.0\n1,2,1.0\n1,3,1.0\n1,4,1.2\n"
 LOSSES = "mask_ratio,loss\n0.05,1.31\n0.2,1.52\n0.4,1.98\n0.6,2.71\n0.8,3.82\n1.0,5.47\n"
+HIDDEN = """{"initial": [0.5, 0.5], "transition": [[0.9, 0.1], [0.1, 0.9]],
+"emission": [[0.9, 0.1], [0.2, 0.8]], "n": 8}"""
 SMALL = "mask_ratio,loss\n0.05,1.71\n0.2,1.89\n0.4,2.27\n0.6,2.87\n0.8,3.86\n1.0,5.47\n"
 
 
@@ -60,6 +62,7 @@ def test_a_command_gives_what_is_shown(command, output, tmp_path, monkeypatch, c
     (tmp_path / "loss.csv").write_text(LOSSES)
     (tmp_path / "blocks.csv").write_text(BLOCKS)
     (tmp_path / "small.csv").write_text(SMALL)
+    (tmp_path / "hmm.json").write_text(HIDDEN)
     monkeypatch.chdir(tmp_path)
     assert main(words) == 0
     printed = set(folded(capsys.readouterr().out))

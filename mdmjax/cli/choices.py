@@ -1,5 +1,6 @@
 """The SOURCEs and DECODERs, read off the registries of the library, and options that commands share."""
 
+import dataclasses
 from pathlib import Path
 
 from ..families import FAMILIES, Use
@@ -37,7 +38,7 @@ TEMPERATURE = Option(
 
 
 def families(use: Use) -> tuple[Choice, ...]:
-    """Every family with its parameters, of which one not given has the default of the use; and tables."""
+    """Every family with its parameters, of which one not given has the default of the use; and files."""
     found = []
     for family in FAMILIES.values():
         options = []
@@ -47,8 +48,10 @@ def families(use: Use) -> tuple[Choice, ...]:
                 default += f"; for mean-field and verified {parameter.paper}"
             name = parameter.name.replace("_", "-")
             options.append(Option(name, parameter.kind, None, f"{parameter.help} [{default}]"))
+        options += ESTIMATING if use == "curve" and family.name == "block-hmm" else ()
         found.append(Choice(family.name, family.help, tuple(options)))
-    return (*found, JOINT)
+    hmm = dataclasses.replace(HMM, options=(*HMM.options, *ESTIMATING)) if use == "curve" else HMM
+    return (*found, JOINT, hmm)
 
 
 def text_choice(window: int) -> Choice:
@@ -72,6 +75,15 @@ JOINT = Choice(
     "joint",
     "Table of probabilities from an .npz file: array `probs` of shape (q,)*n.",
     positionals=(Positional("file", "File written by numpy.savez(FILE, probs=table).", "FILE.npz"),),
+)
+
+HMM = Choice(
+    "hmm",
+    "Hidden Markov model from a file: `initial` (K,), `transition` (K, K), `emission` (K, q), and `n`.",
+    (
+        Option("file", Path, help="Arrays by name.", metavar="FILE.npz|.json", required=True),
+        Option("n", int, None, "Number of positions. [n of the file]"),
+    ),
 )
 
 DECODER_CHOICES = tuple(
@@ -105,6 +117,19 @@ NOISE = (
 MEASURING = (
     Option("sequences", int, None, "Held-out sequences, apart; 64, or as many as make 4096 calls."),
     Option("batch", int, 64, "Sequences that the model sees at once: bounds the memory."),
+)
+
+ESTIMATING = (
+    Option("sequences", int, None, "Draws that estimate a curve which is too long to be exact. [32]"),
+    Option("batch", int, 64, "Of them, as many at once: bounds the memory."),
+    Option(
+        "losses",
+        Path,
+        None,
+        "Where the estimated curve is written; one that was stopped goes on there.",
+        "FILE.csv",
+    ),
+    *NOISE,
 )
 
 TABLE = (

@@ -21,12 +21,16 @@ def source_of(chosen: Chosen, use: Use) -> Any:  # a `Source` that gives what th
     values = chosen.values
     if chosen.name == "joint":
         return sources.JointSource(values["file"])
+    if chosen.name == "hmm":
+        return sources.HMMSource(values["file"], values["n"])
     if chosen.name == "text":
         return (sources.TextSource if "window" in values else sources.CorpusSource)(**values)
     if chosen.name == "loss-curve":
         kept = {field.name for field in dataclasses.fields(sources.LossTableSource)}
         return sources.LossTableSource(**{key: value for key, value in values.items() if key in kept})
-    return sources.FamilySource(chosen.name, mj.FAMILIES[chosen.name].values(use, **values))
+    family = mj.FAMILIES[chosen.name]
+    known = {parameter.name: values[parameter.name] for parameter in family.parameters}
+    return sources.FamilySource(chosen.name, family.values(use, **known))
 
 
 def key_of(seed: int) -> Any:

@@ -16,6 +16,9 @@ from .options import Chosen, Command, Option, Parsed, Slot
 OWN_LAW = "forward-kl"
 WITH_OTHERS = dataclasses.replace(LOSS_CURVE, options=(*LOSS_CURVE.options, *assigned.OPTIONS))
 
+ESTIMATED = ("hmm", "block-hmm")
+"""Sources whose curve is estimated where it is too long to be exact."""
+
 EXPORTED = ("infill", "lengths", "block_length")
 """Options that say what is exported."""
 
@@ -80,7 +83,7 @@ def _report(values: dict[str, Any], chosen: Chosen, key: Any) -> Any:
     from .inputs import left_out, source_of
     from .output import track
 
-    options, means, source = chosen.values, None, None
+    options, means, source, hidden = chosen.values, None, None, None
     own, infill = values["objective"] == OWN_LAW, _numbers("infill", values["infill"])
     asked = {name: values[name] for name in ("steps", "epsilon")}
     if own and chosen.name in ("loss-curve", "model"):
@@ -93,7 +96,10 @@ def _report(values: dict[str, Any], chosen: Chosen, key: Any) -> Any:
         if chosen.name == "loss-curve" and (report := _of_blocks(source, options, asked, key)):
             left_out(values, ("block_length", "lengths"), "left out", "the table says what the blocks are")
             return report.with_plan(infill=infill) if values["export"] else report
-        curve, subject = source.curve(track)
+        if chosen.name in ESTIMATED:
+            hidden, means, curve, subject = _estimated(source, options, own)
+        else:
+            curve, subject = source.curve(track)
         if chosen.name == "loss-curve":
             means = mj.loss_means(source.table())
     report = mj.schedule_study(curve, **asked, subject=subject)
@@ -103,10 +109,36 @@ def _report(values: dict[str, Any], chosen: Chosen, key: Any) -> Any:
         report = own_schedule_study(report, source)
     if means is not None:
         report = report.with_gains(key, means, subject.facts["fit"], repetitions=options["repetitions"])
+    if hidden is not None:
+        from ..studies.estimated import estimated_schedule_study
+
+        how = {"draws": subject.facts["draws"], "batch": options["batch"], "track": track}
+        report = estimated_schedule_study(key, report, hidden, **how)
     if not values["export"]:
         return report
     others = _lengths(chosen, _numbers("lengths", values["lengths"]) or (), asked, curve.n)
     return report.with_plan(infill=infill, block_length=values["block_length"], lengths=others)
+
+
+def _estimated(source: Any, options: dict[str, Any], own: bool) -> tuple[Any, Any, Any, Any]:
+    """A hidden Markov model, its losses, curve and subject; without the first two where it is exact."""
+    from ..studies.estimated import Estimation, hidden_markov
+    from .inputs import check_suffix, left_out
+    from .output import track
+
+    names = ("sequences", "batch", "seed", "fit")
+    how = Estimation(**{name: options[name] for name in names}, path=options["losses"])
+    found = hidden_markov(source)
+    if found is None:
+        left_out(options, ("sequences", "losses", "fit"), "left out", "this curve is exact")
+        return None, None, *source.curve(track)
+    model, subject = found
+    if own:
+        size = f"{OWN_LAW} of {options.get('n') or model.n} positions"
+        refuse("objective", size, "expected-kl", "the own law is a table of all sequences")
+    if how.path is not None:
+        check_suffix("losses", how.path, ".csv")
+    return model, *how.curve(model, subject, track)
 
 
 def _numbers(name: str, text: str | None) -> list[int] | None:

@@ -1,6 +1,7 @@
 """What users bring: files that are there, that are files, and whose size is known before they are read."""
 
 import contextlib
+import json
 import os
 import zipfile
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
+from .._checks import check_rows
 from .._errors import InvalidInputError, readable_bytes, refuse, shown
+from ..distributions.hmm import HMM
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
 
 MAX_TEXT_BYTES = 2**28
@@ -84,3 +87,56 @@ def read_joint(path: Path, *, limit: int = MAX_TABLE_BYTES) -> Joint:
         Joint(jnp.asarray(values))
         values = values.astype(np.float64) / values.sum(dtype=np.float64)
     return Joint(jnp.asarray(values, dtype=jnp.result_type(float)))
+
+
+def read_hmm(path: Path, n: int | None = None, *, limit: int = MAX_TABLE_BYTES) -> HMM:
+    """The `HMM` of arrays `initial`, `transition` and `emission` in an `.npz` file or a JSON object.
+
+    The number of positions is `n`, or else that of the file, a number `n`.
+    """
+    wanted = "arrays initial (K,), transition (K, K) and emission (K, q), and a number n"
+    is_json = path.suffix.lower() == ".json"
+    arrays = _json_arrays(path, wanted) if is_json else read_npz("file", path, limit=limit)
+    names = ("initial", "transition", "emission")
+    if missing := [name for name in names if name not in arrays]:
+        found = shown(", ".join(sorted(arrays)) or "none")
+        refuse("file", f"{path} with {found}", wanted, f"{missing[0]} is missing")
+    if n is None:
+        if "n" not in arrays:
+            refuse("n", "not given", "the number of positions", f"--n N, or a number n in {path}")
+        n = arrays["n"].item() if arrays["n"].ndim == 0 else None
+        if n is None or n != int(n):
+            refuse("n", f"{shown(arrays['n'])} in {path}", "an integer >= 1")
+        n = int(n)
+    initial, transition, emission = (_rows(name, arrays[name]) for name in names)
+    return HMM(initial, transition, emission, n)
+
+
+def _rows(name: str, values: np.ndarray) -> np.ndarray:
+    """Probabilities in float64; those of fewer digits, which sum to one within 1e-4, are normalised."""
+    wide = values.astype(np.float64)
+    if values.dtype.kind != "f" or values.itemsize == 8:
+        return wide
+    check_rows(name, jnp.asarray(values))
+    return wide / wide.sum(axis=-1, keepdims=True)
+
+
+def _json_arrays(path: Path, wanted: str) -> dict[str, np.ndarray]:
+    """The numbers and lists of numbers of a JSON object, by name."""
+    try:
+        document = json.loads(read_text("file", path))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InvalidInputError):
+            raise
+        refuse("file", f"{path}, not JSON", wanted, shown(error))
+    if not isinstance(document, dict):
+        refuse("file", f"{path}, no JSON object", wanted)
+    arrays = {}
+    for name in ("initial", "transition", "emission", "n"):
+        if name not in document:
+            continue
+        try:
+            arrays[name] = np.asarray(document[name], np.float64)
+        except (TypeError, ValueError, OverflowError):
+            refuse("file", f"{path} with {name} {shown(document[name])}", f"numbers: {wanted}")
+    return arrays

@@ -19,7 +19,7 @@ from ..schedules.bounds import dtc_bound, tc_bound
 from ..schedules.schedule import Schedule, expected_kl
 from .report import four_decimals, run_lengths
 from .schedule import ScheduleReport
-from .sources import FamilySource, JointSource, Source, TextSource
+from .sources import FamilySource, HMMSource, JointSource, Source, TextSource
 from .table import Column, Part, Table
 
 WORDS = (
@@ -158,7 +158,7 @@ def _law(source: Source) -> SchedulePrices | None:
 
 def _table(source: Source, steps: int) -> Joint:
     """The table of a distribution; refused where there is none, or its schedules are too many."""
-    if not isinstance(source, FamilySource | JointSource | TextSource):
+    if not isinstance(source, FamilySource | JointSource | HMMSource | TextSource):
         refuse("objective", f"forward-kl of {source.name}", "expected-kl", KNOWN)
     distribution, _ = source.distribution()
     try:

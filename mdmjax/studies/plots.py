@@ -30,7 +30,7 @@ def picture(report: Drawn, kind: str) -> bytes:
     size = (6.4, 4.0) if isinstance(report, ScheduleReport) else (8.0, 4.5)
     figure, stream = Figure(figsize=size, layout="constrained"), io.BytesIO()
     FigureCanvasAgg(figure)
-    draw[type(report)](figure, report)
+    next(draw[of] for of in draw if isinstance(report, of))(figure, report)
     figure.savefig(stream, format=kind, dpi=200)
     return stream.getvalue()
 

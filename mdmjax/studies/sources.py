@@ -6,32 +6,37 @@ A source is a name and a few values, with JSON both ways. It gives what it can o
 
 import dataclasses
 import functools
-import hashlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from .._checks import check_integer
-from .._errors import InvalidInputError, refuse
+from .._errors import refuse
 from .._types import Array
 from ..distributions.alphabet import ByteAlphabet
 from ..distributions.base import AbstractDistribution
-from ..distributions.joint import Joint, tabulate
+from ..distributions.joint import Joint
 from ..distributions.text import CharacterClasses, text_joint
 from ..families import FAMILIES
-from ..files.arrays import read_joint, reading
 from ..files.corpus import Corpus, corpus_files, read_corpus, standard_library_files
 from ..files.loss_table import LossFile, read_loss_file
 from ..information.curve import InformationCurve
-from ..information.enumeration import check_entropy_size, information_curve
 from ..information.loss_blocks import BlockTables
 from ..information.loss_curve import LossCurve, LossTable
 from ..information.loss_means import loss_means
 from ..information.loss_rows import PER, UNITS
-from .examples import Examples, distribution_examples, text_examples
-from .report import Subject, Track, to_plain, untracked
+from .examples import Examples, text_examples
+from .report import Subject, Track, untracked
 from .table_notes import check_losses, curve_and_facts, found_in
+from .table_sources import (
+    AbstractSource,
+    HMMSource,
+    JointSource,
+    check_enumerable,
+    enumerated,
+    samples_of,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +64,7 @@ class FamilySource:
         family = FAMILIES[self.name]
         if family.curve is None:
             sizes = {p.name: self.values[p.name] for p in family.parameters if p.kind is int}
-            return _enumerated(*self.distribution(), sizes)
+            return enumerated(*self.distribution(), sizes)
         return family.curve(**self.values), self._subject("closed form")
 
     def counts(self) -> Array | None:
@@ -73,45 +78,11 @@ class FamilySource:
 
     def examples(self, track: Track = untracked) -> Examples:
         """Samples."""
-        return _samples(self)
+        return samples_of(self)
 
     def _subject(self, method: str = "") -> Subject:
         family = FAMILIES[self.name]
         return Subject(family.title(**self.values), self.to_json(), method, family.q(**self.values))
-
-
-@dataclasses.dataclass(frozen=True)
-class AbstractSource:
-    """A name, and the few values that are its fields."""
-
-    name: ClassVar[str]
-
-    def to_json(self) -> dict[str, Any]:
-        """The name and the values."""
-        return {"name": self.name} | to_plain(self)
-
-
-@dataclasses.dataclass(frozen=True)
-class JointSource(AbstractSource):
-    """A table of probabilities from an `.npz` file: array `probs` of shape `(q,)*n`."""
-
-    name: ClassVar[str] = "joint"
-    file: Path
-
-    def distribution(self, track: Track = untracked) -> tuple[Joint, Subject]:
-        """The table."""
-        joint = read_joint(self.file)
-        return joint, Subject(f"table {self.file.name}", self.to_json(), q=joint.q)
-
-    def curve(self, track: Track = untracked) -> tuple[InformationCurve, Subject]:
-        """By enumeration."""
-        joint, subject = self.distribution()
-        return _enumerated(joint, subject, {"n": joint.n, "q": joint.q})
-
-    def examples(self, track: Track = untracked) -> Examples:
-        """Samples."""
-        with reading("file", self.file):
-            return _samples(self, fingerprint=hashlib.sha256(self.file.read_bytes()).hexdigest()[:16])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +100,7 @@ class TextSource(AbstractSource):
 
     def __post_init__(self):
         check_integer("window", self.window, 1)
-        _check_enumerable(self.window, self.alphabet().q, {"window": self.window})
+        check_enumerable(self.window, self.alphabet().q, {"window": self.window})
 
     def alphabet(self) -> CharacterClasses:
         """The classes."""
@@ -151,7 +122,7 @@ class TextSource(AbstractSource):
 
     def curve(self, track: Track = untracked) -> tuple[InformationCurve, Subject]:
         """By enumeration."""
-        return _enumerated(*self.distribution(track), {"window": self.window})
+        return enumerated(*self.distribution(track), {"window": self.window})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,7 +201,7 @@ class LossTableSource(AbstractSource):
         return read
 
 
-Source = FamilySource | JointSource | TextSource | CorpusSource | LossTableSource
+Source = FamilySource | JointSource | HMMSource | TextSource | CorpusSource | LossTableSource
 
 WRITTEN = {Path: str, Path | None: str | None, tuple[str, ...]: list}
 """What JSON has where a field of a source is of another type."""
@@ -242,7 +213,7 @@ def source_from_json(document: Any) -> Source:
     name = options.pop("name", None)
     if isinstance(name, str) and name in FAMILIES:
         return FamilySource(name, options)
-    for kind in (JointSource, TextSource, CorpusSource, LossTableSource):
+    for kind in (JointSource, HMMSource, TextSource, CorpusSource, LossTableSource):
         types = {field.name: WRITTEN.get(field.type, field.type) for field in dataclasses.fields(kind)}
         if kind.name == name and options.keys() == types.keys():
             for key, value in options.items():
@@ -258,34 +229,6 @@ def rooted(source: Source) -> Source:
     """The source with its path absolute: it means the same from any folder."""
     paths = {key: value.resolve() for key, value in vars(source).items() if isinstance(value, Path)}
     return dataclasses.replace(source, **paths)
-
-
-def _enumerated(
-    distribution: AbstractDistribution, subject: Subject, sizes: dict[str, int]
-) -> tuple[InformationCurve, Subject]:
-    """The curve of a distribution that has no closed form: every state, every subset."""
-    n, q = distribution.n, distribution.q
-    _check_enumerable(n, q, sizes)
-    method = f"enumeration of {q}^{n} states and 2^{n} subsets"
-    return information_curve(tabulate(distribution)), dataclasses.replace(subject, method=method)
-
-
-def _check_enumerable(n: int, q: int, sizes: dict[str, int]) -> None:
-    """`check_entropy_size`, in the words of the `sizes` that were given."""
-    try:
-        check_entropy_size(n, q)
-    except InvalidInputError as error:
-        refuse(", ".join(sizes), ", ".join(map(str, sizes.values())), error.wanted, error.remedy)
-
-
-def _samples(source: FamilySource | JointSource, **facts: str) -> Examples:
-    """Samples of a distribution, with its entropies where its curve can be had."""
-    distribution, subject = source.distribution()
-    try:
-        curve, _ = source.curve()
-    except InvalidInputError:
-        curve = None
-    return distribution_examples(distribution, subject.title, facts, curve)
 
 
 def _read(path: Path | None, track: Track) -> tuple[Corpus, str]:

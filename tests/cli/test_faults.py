@@ -608,7 +608,7 @@ def test_one_step_has_no_order(capsys, chain):
         ("law markov --n 40 l2r", "--n, --q is 40, 2: "),
         ("law markov --entropy-noise -1 l2r", "--entropy-noise is -1.0: "),
         ("law block-hmm --block-size 0", "--block-size is 0: "),
-        ("schedule block-hmm --blocks 8 --block-size 9", "--blocks, --block-size is 8, 9: "),
+        ("schedule block-hmm --blocks 9000000 --block-size 9", "--blocks, --block-size is 9000000, 9: "),
         ("law markov remdm --cap 0.1 --rescale 0.1", "--cap, --rescale, --by-confidence is 2 of them: "),
     ],
 )

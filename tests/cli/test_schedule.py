@@ -71,8 +71,17 @@ SOURCES = {
     "pairs": ["--n", "8", "--q", "3"],
     "noisy-bit": ["--n", "8", "--flip", "0.2"],
     "joint": ["table.npz"],
+    "hmm": ["--file", "hmm.json"],
     "text": ["text.txt", "--window", "4"],
     "loss-curve": ["loss.csv", "--length", "8"],
+}
+
+
+HIDDEN = {
+    "initial": [0.5, 0.5],
+    "transition": [[0.9, 0.1], [0.2, 0.8]],
+    "emission": [[0.7, 0.3], [0.2, 0.8]],
+    "n": 8,
 }
 
 
@@ -81,6 +90,7 @@ def inputs(tmp_path):
     """One small file for each source that reads one."""
     table = np.random.default_rng(0).dirichlet(np.ones(27)).reshape(3, 3, 3)
     np.savez(tmp_path / "table.npz", probs=table)
+    (tmp_path / "hmm.json").write_text(json.dumps(HIDDEN))
     (tmp_path / "text.txt").write_text("def f(x):\n    return x + 1\n" * 3)
     rows = [(k, 2 - 1.5 * (1 - k / 8) ** 0.5) for k in range(1, 9)]
     write_csv(tmp_path / "loss.csv", ("n_masked", "loss"), rows)
@@ -495,6 +505,14 @@ def lying_npz(shape):
 
 
 BAD_FILES = {
+    "sum.json": json.dumps(HIDDEN | {"transition": [[0.9, 0.2], [0.1, 0.9]]}),
+    "shape.json": json.dumps(HIDDEN | {"emission": [[0.5, 0.5]]}),
+    "words.json": json.dumps(HIDDEN | {"transition": "often"}),
+    "ragged.json": json.dumps(HIDDEN | {"transition": [[0.9, 0.1], [1.0]]}),
+    "list.json": "[1, 2]",
+    "no.json": "{",
+    "half.json": json.dumps(HIDDEN | {"n": 2.5}),
+    "length.json": json.dumps({name: HIDDEN[name] for name in ("initial", "transition", "emission")}),
     "nan.npz": {"probs": np.array([0.5, np.nan])},
     "negative.npz": {"probs": np.array([1.5, -0.5])},
     "sum.npz": {"probs": np.array([0.5, 0.6])},
@@ -570,11 +588,25 @@ MISTAKES = [
     ("noisy-bit --flip nan", "--flip is nan"),
     ("block-hmm --eta 2", "--eta is 2"),
     ("block-hmm --blocks 0", "--blocks is 0"),
+    ("block-hmm --blocks 3 --sequences 1", "--sequences is 1: want an integer >= 2"),
+    ("block-hmm --blocks 2 --sequences 9", "--sequences is 9: want left out; this curve is exact"),
+    ("block-hmm --blocks 3 --objective forward-kl --steps 2", "want expected-kl; the own law is a table"),
+    ("hmm", "--file is not given"),
+    ("hmm --file missing.npz", "--file is missing.npz: want a file; no such file"),
+    ("hmm --file sum.json", "transition is of sum 1.1: want a sum of 1; divide by the sum"),
+    ("hmm --file shape.json", "emission is of shape (1, 2): want shape (states, q) = (2, 2)"),
+    ("hmm --file words.json", "with transition often: want numbers: arrays initial (K,)"),
+    ("hmm --file ragged.json", "want numbers: arrays initial (K,), transition (K, K)"),
+    ("hmm --file list.json", "file is list.json, no JSON object: want arrays initial (K,)"),
+    ("hmm --file no.json", "file is no.json, not JSON: want arrays initial"),
     (
-        "block-hmm --blocks 8",
-        "--blocks, --block-size is 8, 8: want a joint and entropies of all its subsets in at most",
+        "hmm --file good.npz",
+        "want arrays initial (K,), transition (K, K) and emission (K, q), and",
     ),
-    ("block-hmm --blocks 3", "--blocks, --block-size is 3, 8: want"),
+    ("hmm --file length.json", "--n is not given: want the number of positions; --n N"),
+    ("hmm --file length.json --n 0", "--n is 0: want an integer >= 1"),
+    ("hmm --file length.json --n 9999999999", "are needed; use fewer positions"),
+    ("hmm --file half.json", "--n is 2.5 in half.json: want an integer >= 1"),
     ("joint", "FILE.npz is not given"),
     ("joint missing.npz", "file is missing.npz: want a file; no such file"),
     ("joint nan.npz", "probs is nan: want a probability in [0, 1]"),
@@ -593,7 +625,7 @@ MISTAKES = [
     ("text good.csv --window 0", "--window is 0"),
     ("text good.csv --classes digit", "--classes is digit: want NAME=SET"),
     ("text good.csv --classes digit=[", "--classes is "),
-    ("block-hmm --blocks 300", "PiB"),
+    ("block-hmm --blocks 9999999", "GiB"),
     ("block-hmm --blocks 999999999999999999", "--blocks is 999999999999999999: want at most 16777216; "),
     ("text good.csv --window 999999999999999999", "these need over 2^"),
     ("joint lies.npz", "file is lies.npz: want an .npz file"),
