@@ -13,8 +13,8 @@ from .options import Choice, Chosen, Command, Option, Parsed, Slot
 
 FIT = dataclasses.replace(
     NOISE[0],
-    help="The curve: the nearest losses that never rise (isotonic), or smooth as well (spline). Spline where "
-    "errors are known, else isotonic.",
+    help="The curve: the nearest losses that never rise (isotonic), or smooth as well (spline). Spline "
+    "where errors are known, else isotonic.",
     choices=("isotonic", "spline"),
 )
 
@@ -49,7 +49,7 @@ def _how(values: dict[str, Any]) -> dict[str, Any]:
 
 def _of_distribution(chosen: Chosen, values: dict[str, Any], key: Any) -> tuple[Any, Any, Any]:
     """A curve, what it is of, and draws where there are not too many tokens."""
-    from ..studies.certify import distribution_sample
+    from ..studies.growth_sample import distribution_sample
     from .inputs import source_of
     from .output import track
 
@@ -78,7 +78,7 @@ def _of_model(chosen: Chosen, values: dict[str, Any], key: Any) -> tuple[Any, An
     """The losses of a model on sequences, measured now, and draws of the same sequences."""
     import jax
 
-    from ..studies.certify import growth_sample_study
+    from ..studies.growth_sample import growth_sample_study
     from ..studies.judged import of_trained
     from ..studies.report import Subject
     from ..studies.table_notes import curve_and_facts
@@ -125,8 +125,8 @@ COMMAND = Command(
             "samples",
             int,
             None,
-            "Sequences that growth masses are estimated from; 0 for none. 1000 where that is little work, 64 of "
-            "a model, whose losses are measured on them too.",
+            "Sequences that growth masses are estimated from; 0 for none. 1000 where that is little work, "
+            "64 of a model, whose losses are measured on them too.",
         ),
         Option("parts", int, 4, "Equal blocks of the logit axis that they are estimated in."),
         Option("confidence", float, 0.95, "Probability with which all of their intervals hold."),

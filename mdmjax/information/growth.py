@@ -1,9 +1,9 @@
 r"""The unmasking-growth mass from draws: an upper bound that holds with a probability (arXiv 2608.13520).
 
 $H(p, q) = \int_p^q t(1-t) h'(t)\, dt$ is within a factor 2 of the mean of
-$Q = \sum_j (v_{j+1} - v_j) \sum_i \mathrm{KL}(\pi_{i,v_{j+1}} \| \pi_{i,v_j})$ on times $v$ whose odds double
-(Lemma 1): $\mathbb{E} Q \le H \le 2\, \mathbb{E} Q$. Here $\pi_{i,t}$ is the law of token $i$, itself masked,
-given the tokens of times at most $t$; the later law comes first.
+$Q = \sum_j (v_{j+1} - v_j) \sum_i \mathrm{KL}(\pi_{i,v_{j+1}} \| \pi_{i,v_j})$ on times $v$ whose odds
+double (Lemma 1): $\mathbb{E} Q \le H \le 2\, \mathbb{E} Q$. Here $\pi_{i,t}$ is the law of token $i$,
+itself masked, given the tokens of times at most $t$; the later law comes first.
 """
 
 import math
@@ -55,8 +55,9 @@ def growth_interval(
 ) -> GrowthInterval:
     r"""Proposition 2 of arXiv 2608.13520 from independent `draws` of $Q$ on $(p, q)$, of `width` $q - p$.
 
-    With $x = \frac{7 \log(4/\eta)}{3(m-1)}$ and $\mathbb{E}[(\sum_i \mathrm{KL})^{\alpha/2}]^{2/\alpha} \le B$
-    (`moment`) at every pair of times: $\hat H = \frac2m \sum \min(Q, \tau)$, $\tau = (q-p) B x^{-2/\alpha}$,
+    With $x = \frac{7 \log(4/\eta)}{3(m-1)}$ and $B$ (`moment`) at least
+    $\mathbb{E}[(\sum_i \mathrm{KL})^{\alpha/2}]^{2/\alpha}$ at every pair of times:
+    $\hat H = \frac2m \sum \min(Q, \tau)$, $\tau = (q-p) B x^{-2/\alpha}$,
     $\hat r = \sqrt{2 \hat V \log(4/\eta)/m} + 4 (q-p) B x^{1 - 2/\alpha}$, $\hat V$ the variance of
     $2 \min(Q, \tau)$ (Eq. 33-34). It is a theorem for a `moment` that was known before the draws, as
     `moment_bound`; `sample_moment` makes it an estimate.
@@ -83,9 +84,9 @@ def growth_interval(
 def moment_bound(n: int, q: int, alpha: float) -> float:
     r"""$B_\alpha \le n (\tfrac\alpha2 - 1 + \log q)$ of any distribution, in nats (ours).
 
-    With $s = \alpha/2$: $\mathrm{KL}(\pi' \| \pi) \le \sum_a \pi'_a \log \tfrac1{\pi_a}$, whose power $s$ is at
-    most $\sum_a \pi'_a \log^s \tfrac1{\pi_a}$, of mean $\sum_a \pi_a \log^s \tfrac1{\pi_a}$ given the earlier
-    tokens; $y (s - 1 + \log \tfrac1y)^s$ is concave on `[0, 1]`, so that this is at most
+    With $s = \alpha/2$: $\mathrm{KL}(\pi' \| \pi) \le \sum_a \pi'_a \log \tfrac1{\pi_a}$, whose power $s$
+    is at most $\sum_a \pi'_a \log^s \tfrac1{\pi_a}$, of mean $\sum_a \pi_a \log^s \tfrac1{\pi_a}$ given
+    the earlier tokens; $y (s - 1 + \log \tfrac1y)^s$ is concave on `[0, 1]`, so that this is at most
     $(s - 1 + \log q)^s$. Minkowski's inequality sums over the $n$ tokens.
 
     >>> round(moment_bound(10, 2, 4.0), 3)
@@ -96,7 +97,7 @@ def moment_bound(n: int, q: int, alpha: float) -> float:
 
 
 def best_alpha(n: int, q: int, samples: int, eta: float) -> float:
-    r"""The $\alpha$ of `ALPHAS` with the least second term of $\hat r$ by `moment_bound`: known ahead of draws.
+    r"""The $\alpha$ of `ALPHAS` with the least second term of $\hat r$ by `moment_bound`: of no draws.
 
     >>> best_alpha(8, 2, 10, 0.05), best_alpha(8, 2, 10**5, 0.05) > 8
     (4.0, True)
@@ -107,7 +108,7 @@ def best_alpha(n: int, q: int, samples: int, eta: float) -> float:
 
 
 def sample_moment(divergences: Float[np.ndarray, "samples intervals"], alpha: float) -> float:
-    r"""$\max_j \hat{\mathbb{E}}[(\sum_i \mathrm{KL})^{\alpha/2}]^{2/\alpha}$ of the draws themselves: no bound.
+    r"""$\max_j \hat{\mathbb{E}}[(\sum_i \mathrm{KL})^{\alpha/2}]^{2/\alpha}$ of the draws: no bound.
 
     >>> round(sample_moment(np.array([[1.0, 0.0], [0.0, 2.0]]), 4.0), 4)
     1.4142

@@ -18,7 +18,7 @@ import numpy as np
 from .._errors import refuse
 from .._types import Array, Float
 from .blocks import mean_from_ratios
-from .curve import AbstractCurve, InformationCurve
+from .curve import AbstractCurve
 
 NODES = 16  # of a panel
 MAX_QUADRATURE_WORK = 10**10  # products of a node and a position that are made unasked

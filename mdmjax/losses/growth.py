@@ -22,7 +22,7 @@ MAX_BYTES = 2**31  # of the draws
 
 
 class GrowthDraws(NamedTuple):
-    r"""$\sum_i \mathrm{KL}(\pi_{i,v_{j+1}} \| \pi_{i,v_j})$ in nats of each sequence and interval of `times`.
+    r"""$\sum_i \mathrm{KL}(\pi_{i,v_{j+1}} \| \pi_{i,v_j})$ in nats, by sequence and interval of `times`.
 
     `block[j]` is the block in which interval `j` lies; `calls` were made in all.
     """

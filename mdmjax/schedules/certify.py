@@ -1,20 +1,17 @@
 r"""What each theory of unmasking promises for an error $\varepsilon$: its steps, its bound, its own plan.
 
-A promise is made from few numbers of a curve (TC, DTC, the effective TC, the growth mass), and is never more
-than $\varepsilon$ where it is a theorem. What is true of its plan is `true_kl`.
+A promise is made from few numbers of a curve (TC, DTC, the effective TC, the growth mass), and is never
+more than $\varepsilon$. What is true of its plan is `true_kl`: where the promise is a theorem, no more.
 """
 
 import dataclasses
-import heapq
 import math
-from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from .._checks import check_number
 from .._errors import refuse
-from .._types import Float
 from ..information.curve import AbstractCurve, check_curve
 from ..information.ugc import GrowthProfile, effective_total_correlation, growth_profile
 from . import bernoulli
@@ -26,6 +23,7 @@ from .bounds import (
     square_root_rule_error,
     wainwright_bound,
 )
+from .growth_blocks import best_blocks, integer_programme, prop1_steps
 from .guaranteed import austin, theorem9_dtc, theorem9_steps, theorem9_tc
 from .named import llada_uniform
 from .optimal import fewest_steps
@@ -35,15 +33,12 @@ Kind = Literal["exact", "theorem", "ours", "prediction", "estimate", "rule"]
 """`theorem`: proved in its source; `ours`: proved here, in the docstring of its grid; `prediction`: only in
 the limit of many steps; `rule`: promises no KL, and has the fewest steps whose true one is small enough."""
 
-MOST_BLOCKS = 16  # of the logit axis, cut at some of so many equal places (our choices)
-PLACES = 128
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Promise:
     """`steps` that a theory asks for, and the `promised` KL in nats; `plan` reveals so, None beyond `n`.
 
-    A `Schedule` has fixed sizes, a `TimeGrid` random ones. `at_most` bounds the steps ahead.
+    A `Schedule` has fixed `sizes`, a `TimeGrid` random ones. `at_most` bounds the steps ahead.
     """
 
     name: str
@@ -53,6 +48,11 @@ class Promise:
     promised: float | None
     plan: Schedule | TimeGrid | None
     at_most: float | None = None
+
+    @property
+    def sizes(self) -> Literal["fixed", "random"]:
+        """What its steps reveal: so many tokens, or each token with a probability, as all beyond `n`."""
+        return "fixed" if isinstance(self.plan, Schedule) else "random"
 
 
 class Known(NamedTuple):
@@ -87,12 +87,13 @@ def known_of(curve: AbstractCurve) -> Known:
 def promises(curve: AbstractCurve, epsilon: float) -> list[Promise]:
     r"""What every theory promises of a curve for a KL of at most `epsilon` nats, the optimum first.
 
-    Refuses a curve of fewer than 3 positions or one that falls, and an `epsilon` not above 0 or lost in rounding.
+    Refuses a curve of fewer than 3 positions or one that falls, and an `epsilon` not above 0 or lost in
+    rounding.
 
     >>> from mdmjax import noisy_bit_curve
     >>> found = {one.name: one for one in promises(noisy_bit_curve(128, 0.01), 0.5)}
     >>> found["optimum"].steps, found["ugc_geometric"].steps, round(found["ugc_geometric"].promised, 3)
-    (4, 21, 0.479)
+    (3, 21, 0.479)
     """
     check_number("epsilon", epsilon, "a finite number of nats > 0", lambda x: x > 0)
     known = known_of(curve)
@@ -125,7 +126,7 @@ def promises(curve: AbstractCurve, epsilon: float) -> list[Promise]:
 
 
 def true_kl(curve: AbstractCurve, plan: Schedule | TimeGrid) -> float:
-    """The mean over partitions of the KL of a plan in nats: `step_gap` of sizes, `bernoulli_kl` of times."""
+    """The mean over partitions of the KL of a plan, in nats: `step_gap`, or `bernoulli_kl` of times."""
     return float(step_gap(curve, plan) if isinstance(plan, Schedule) else bernoulli_kl(curve, plan))
 
 
@@ -179,7 +180,7 @@ def _square_root(curve: AbstractCurve, epsilon: float) -> Promise:
 
 
 def _equal_entropy(curve: AbstractCurve, epsilon: float) -> Promise:
-    """The fewest steps of equal entropy whose true error is at most `epsilon`, by doubling and bisection."""
+    """The fewest steps of equal entropy with a true error of at most `epsilon`, by bisection; or `n`."""
     good = lambda steps: float(step_gap(curve, equal_entropy(curve, steps))) <= epsilon
     steps = 1
     while steps < curve.n and not good(steps):
@@ -193,10 +194,10 @@ def _equal_entropy(curve: AbstractCurve, epsilon: float) -> Promise:
 
 
 def _ugc_sizes(curve: AbstractCurve, known: Known, epsilon: float) -> Promise:
-    r"""Theorem 1 for fixed sizes: the largest sizes whose factor is at most $\rho$, the largest such $\rho$.
+    r"""Theorem 1 for fixed sizes: the largest ones whose factor is at most $\rho$.
 
-    The bound of $\rho = \varepsilon / H$ is at most $\varepsilon$; from there it is raised by bisection
-    while Eq. 17b allows it (our choice).
+    The bound of $\rho = \varepsilon / H$ is at most $\varepsilon$; from there it is raised while
+    Eq. 17b allows it (our choice).
     """
     n = known.n
     heights = np.asarray(curve.heights, np.float64)
@@ -291,107 +292,3 @@ def _root_mass(known: Known, epsilon: float) -> Promise:
     steps = max(math.ceil(fine / (2 * epsilon)), 1)
     plan = bernoulli.root_mass_grid(known.profile, steps) if steps <= known.n else None
     return Promise("root_mass", "prediction", "2608.13520, Thm 3", steps, fine / (2 * steps), plan)
-
-
-class Blocks(NamedTuple):
-    r"""Blocks of the logit axis between `edges`, with the growth mass $H_k$ of each, or a bound of it."""
-
-    edges: list[float]
-    mass: list[float]
-
-    @property
-    def widths(self) -> Float[np.ndarray, " blocks"]:
-        r"""$S_k$."""
-        return np.diff(self.edges)
-
-    @property
-    def cost(self) -> float:
-        r"""$C(P) = (\sum_k \sqrt{S_k H_k})^2$ (arXiv 2608.13520, Eq. 27)."""
-        return float(np.sum(np.sqrt(self.widths * np.array(self.mass))) ** 2)
-
-
-class Steps(NamedTuple):
-    """`steps` that were asked for, `each` of the blocks between `edges`, and the KL that is promised."""
-
-    steps: int
-    each: list[int]
-    edges: list[float]
-    promised: float
-
-
-def best_blocks(profile: GrowthProfile, most: int = MOST_BLOCKS) -> list[Blocks]:
-    r"""The partition into `1..most` blocks with the least $C(P)$, its ends among `PLACES` equal ones.
-
-    The dynamic programme of arXiv 2608.13520, Eq. 39: a block from place $i$ to $j$ costs $\sqrt{S H}$.
-    """
-    at = np.unique(np.linspace(0, len(profile.logits) - 1, PLACES + 1).astype(int))
-    logits, mass = np.asarray(profile.logits)[at], np.asarray(profile.mass)[at]
-    gap, inside = logits[None, :] - logits[:, None], mass[None, :] - mass[:, None]
-    edge = np.where(gap > 0, np.sqrt(np.maximum(gap * inside, 0)), np.inf)
-    best, back, cuts = edge[0], [], []
-    for blocks in range(1, min(most, at.size - 1) + 1):
-        if blocks > 1:
-            through = best[:, None] + edge
-            back.append(np.argmin(through, axis=0))
-            best = np.min(through, axis=0)
-        ends = [at.size - 1]
-        for row in reversed(back):
-            ends.append(int(row[ends[-1]]))
-        ends = [0, *reversed(ends)]
-        cuts.append(Blocks(logits[ends].tolist(), np.diff(mass[ends]).tolist()))
-    return cuts
-
-
-def prop1_steps(blocks: Blocks, epsilon: float) -> Steps:
-    r"""Proposition 1 of arXiv 2608.13520: $N$ with $4 C(P)/N \le \varepsilon$, and its multipliers.
-
-    $\rho_k = \min\{1, \frac{4\sqrt{C}}{N} \sqrt{S_k/H_k}\}$ and $N \ge 2(K + 2L)$ (Eq. 28a); block $k$ takes
-    $\lceil S_k / \log(1 + \rho_k) \rceil$ steps, at most $N$ in all. With upper bounds of the masses in
-    their place it is Theorem 2 (Eq. 37).
-
-    >>> prop1_steps(Blocks([-1.0, 0.0, 1.0], [0.01, 0.25]), 0.1)
-    Steps(steps=15, each=[2, 3], edges=[-1.0, 0.0, 1.0], promised=0.096)
-    """
-    count, length = len(blocks.mass), blocks.edges[-1] - blocks.edges[0]
-    steps = max(math.ceil(4 * blocks.cost / epsilon), math.ceil(2 * (count + 2 * length)))
-    each = multiplier_steps(blocks, multipliers(blocks, steps))
-    return Steps(steps, each, blocks.edges, 4 * blocks.cost / steps)
-
-
-def multipliers(blocks: Blocks, steps: int) -> Float[np.ndarray, " blocks"]:
-    r"""$\rho_k = \min\{1, \frac{4 \sqrt C}{N} \sqrt{S_k/H_k}\}$ (arXiv 2608.13520, Eq. 28a and 37a)."""
-    mass = np.array(blocks.mass)
-    ratio = np.sqrt(blocks.widths / np.where(mass > 0, mass, 1.0))
-    return np.where(mass > 0, np.minimum(1.0, 4 * math.sqrt(blocks.cost) / steps * ratio), 1.0)
-
-
-def multiplier_steps(blocks: Blocks, rho: Float[np.ndarray, " blocks"]) -> list[int]:
-    """Steps in which the odds of each block grow by at most `1 + rho[k]`."""
-    return np.ceil(blocks.widths / np.log1p(rho) - 1e-9).astype(int).clip(1).tolist()
-
-
-def integer_programme(blocks: Blocks, epsilon: float, most: int) -> Steps | None:
-    r"""The fewest steps with $\sum_k (e^{S_k/N_k} - 1) H_k \le \varepsilon$; None if more than `most`.
-
-    (arXiv 2608.13520, Eq. 26b.) Each term is convex in $N_k$: a step more where it gains most is optimal.
-
-    >>> integer_programme(Blocks([-1.0, 0.0, 1.0], [0.01, 0.25]), 0.1, 9).each
-    [1, 4]
-    """
-    price = lambda k, steps: math.expm1(widths[k] / steps) * blocks.mass[k]
-    widths, each = blocks.widths.tolist(), [1] * len(blocks.mass)
-    total = sum(price(k, 1) for k in range(len(each)))
-    waiting = [(price(k, 2) - price(k, 1), k) for k in range(len(each))]
-    heapq.heapify(waiting)
-    while total > epsilon:
-        if sum(each) >= most:
-            return None
-        gain, k = heapq.heappop(waiting)
-        total, each[k] = total + gain, each[k] + 1
-        heapq.heappush(waiting, (price(k, each[k] + 1) - price(k, each[k]), k))
-    return Steps(sum(each), each, list(blocks.edges), sum(price(k, steps) for k, steps in enumerate(each)))
-
-
-def block_edges(n: int, blocks: int) -> Sequence[float]:
-    r"""`blocks` equal blocks of $|\lambda| \le \log(n-1)$: a partition that is fixed before any data are seen."""
-    return np.linspace(-math.log(n - 1), math.log(n - 1), blocks + 1).tolist()

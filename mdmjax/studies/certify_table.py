@@ -1,5 +1,7 @@
 """What a reader is shown of certificates: the table of promises, the intervals from draws, what is what."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 from .report import four_decimals, run_lengths
@@ -7,9 +9,9 @@ from .table import Column, Part, Table
 
 NAMES = {
     "optimum": "optimum",
-    "theorem9_tc": "Theorem 9, TC",
-    "theorem9_dtc": "Theorem 9, DTC",
-    "austin": "Austin: singles, equal",
+    "theorem9_tc": "CCL Theorem 9, TC",
+    "theorem9_dtc": "CCL Theorem 9, DTC",
+    "austin": "Austin: singles, equal steps",
     "li_cai": "Li-Cai: equal steps",
     "square_root": "square-root rule",
     "equal_entropy": "equal entropy (EDS)",
@@ -17,26 +19,30 @@ NAMES = {
     "ugc_geometric": "UGC Corollary 1",
     "ugc_blocks": "UGC Proposition 1",
     "ugc_programme": "UGC integer programme",
-    "effective_tc": "effective TC",
+    "effective_tc": "DHW effective TC",
     "random_sizes_tc": "random sizes, TC",
     "random_sizes_dtc": "random sizes, DTC",
-    "root_mass": "UGC Theorem 3",
-    "ugc_samples": "UGC Theorem 2, draws",
-    "ugc_samples_plugged": "UGC draws, B plugged in",
+    "root_mass": "UGC Theorem 3, square root",
+    "ugc_samples": "UGC Theorem 2, from draws",
+    "ugc_samples_plugged": "UGC from draws, B plugged in",
 }
 """What a promise is called in the table, by its name in JSON."""
 
 KINDS = (
-    "theorem: proved in its paper. ours: after its paper, which has orders only; schedule and constants are "
-    "ours, with a proof. prediction: for many steps only. estimate: a theorem but for a bound B that is "
-    "itself estimated. rule: promises nothing; the fewest steps that are good enough in truth."
+    "theorem: proved in its paper. ours: the paper has orders only; plan and constants are ours, with a "
+    "proof. prediction: in the limit of many steps, no bound. estimate: a theorem but for a bound B that is "
+    "itself estimated. rule: promises nothing; the fewest steps that are good enough in truth, if any are."
 )
 TRUTH = (
     "true: expected KL(data || sampler) in nats of that very plan, the mean over random partitions, exact "
-    "for a perfect denoiser; best: the least of as many calls. fixed sizes: each step reveals a fixed number "
-    "of tokens. random: each masked token is revealed with the probability of its step; the few tokens "
-    "outside the grid go one at a time, and calls are the mean number. -: it asks for more calls than there "
-    "are tokens, while one token at a time is exact."
+    "for a perfect denoiser; best: the least of as many calls; more: calls over those of the optimum. "
+    "fixed sizes: a step reveals a fixed number of tokens. random: a step reveals each masked token with "
+    "one probability; the few tokens outside the grid go one at a time, and calls are the mean number. "
+    "-: more calls than tokens, where one token at a time is exact."
+)
+PAPERS = (
+    "CCL and Austin: arXiv 2511.04647. UGC: 2608.13520. DHW: 2602.15008. Li-Cai: 2505.21400. EDS: "
+    "2602.06849. Square root: 2510.25544, derived anew. Random sizes: after 2602.20126, their law is ours."
 )
 MODEL = (
     "Of a model it is its sampling error only: true is what the plan loses against one token at a time, "
@@ -44,10 +50,13 @@ MODEL = (
 )
 SAMPLE = (
     "Growth mass H of each block of times from {samples} sequences ({calls} calls): with probability "
-    "{level:.4g} all are inside. known: a bound B of the moments known before the draws (alpha {alpha:.3g}, B "
-    "{moment:.4g}), Proposition 2 of arXiv 2608.13520; plugged in: B from these draws, which is no theorem."
+    "{level:.4g} all are inside. known B: a bound of moments that holds before the draws (alpha "
+    "{alpha:.3g}, B {moment:.4g}), Proposition 2; plugged in: the moments of these draws, which is no "
+    "theorem."
 )
-NETWORK = "Those are theorems for conditionals of the law that the sequences are of; a network's are near it at best."
+NETWORK = (
+    "They are theorems for conditionals of the law that the sequences are of; a network's are near at best."
+)
 
 
 def parts_of(found: dict[str, Any]) -> list[Part]:
@@ -77,7 +86,7 @@ def parts_of(found: dict[str, Any]) -> list[Part]:
         how = {key: sample[key] for key in ("samples", "calls", "alpha", "moment")}
         parts += [SAMPLE.format(**how, level=1 - sample["eta"]), _sample(sample)]
         parts += [] if found["exact"] else [NETWORK]
-    return [*parts, KINDS, TRUTH, *([] if found["exact"] else [MODEL])]
+    return [*parts, TRUTH, KINDS, PAPERS, *([] if found["exact"] else [MODEL])]
 
 
 def _promises(found: dict[str, Any]) -> Table:
@@ -106,7 +115,6 @@ def _promises(found: dict[str, Any]) -> Table:
         Column("best", nats("optimum")),
         Column("ratio", lambda row: "" if row["ratio"] is None else times(row["ratio"])),
         Column("kept", lambda row: "-" if row["kept"] is None else "yes" if row["kept"] else "NO"),
-        Column("arXiv", "source", justify="left", optional=True),
     ]
     in_full = f"The optimum: {run_lengths(first['counts'])}."
     return Table(columns, [first, *others], bold=lambda row: row is first, in_full=in_full)
@@ -114,16 +122,20 @@ def _promises(found: dict[str, Any]) -> Table:
 
 def _sample(sample: dict[str, Any]) -> Table:
     """The intervals of every block."""
-    rows = zip(sample["edges"], sample["edges"][1:], sample["mass"], sample["known"], sample["plugged"])
-    time = lambda place: lambda row: f"{1 / (1 + 2.718281828459045 ** -row[place]):.4f}"
-    ends = lambda place: (
-        lambda row: f"{four_decimals(row[place]['lower'])} to {four_decimals(row[place]['upper'])}"
-    )
+    ends = (sample["edges"][:-1], sample["edges"][1:])
+    rows = zip(*ends, sample["mass"], sample["known"], sample["plugged"], strict=True)
+
+    def time(place: int) -> Callable[[Any], str]:
+        return lambda row: f"{1 / (1 + math.exp(-row[place])):.4f}"
+
+    def interval(place: int) -> Callable[[Any], str]:
+        return lambda row: " to ".join(four_decimals(row[place][end]) for end in ("lower", "upper"))
+
     columns = [
         Column("from time", time(0)),
         Column("to", time(1)),
         Column("H", lambda row: four_decimals(float(row[2]))),
-        Column("known B", ends(3)),
-        Column("B plugged in", ends(4)),
+        Column("known B", interval(3)),
+        Column("B plugged in", interval(4)),
     ]
     return Table(columns, list(rows))
