@@ -1,9 +1,13 @@
 r"""The unmasking-growth mass from draws: an upper bound that holds with a probability (arXiv 2608.13520).
 
 $H(p, q) = \int_p^q t(1-t) h'(t)\, dt$ is within a factor 2 of the mean of
-$Q = \sum_j (v_{j+1} - v_j) \sum_i \mathrm{KL}(\pi_{i,v_{j+1}} \| \pi_{i,v_j})$ on times $v$ whose odds
-double (Lemma 1): $\mathbb{E} Q \le H \le 2\, \mathbb{E} Q$. Here $\pi_{i,t}$ is the law of token $i$,
-itself masked, given the tokens of times at most $t$; the later law comes first.
+$Q = \sum_j v_j (1 - v_{j+1}) \sum_i \mathrm{KL}(\pi_{i,v_{j+1}} \| \pi_{i,v_j})$ on times $v$ whose odds at
+most double (Lemma 1): $\mathbb{E} Q \le H \le 2\, \mathbb{E} Q$. Here $\pi_{i,t}$ is the law of token
+$i$, itself masked, given the tokens of times at most $t$; the later law comes first.
+
+The weight of the paper (Eq. 32b) is $v_{j+1} - v_j$: the same where odds double, but too small for the last
+interval, where they grow by less. There $H \le 2\, \mathbb{E} Q$ would fail: $\frac{1+c}{c}$ of Lemma 1 is
+more than 2 for $c < 1$.
 """
 
 import math
@@ -51,16 +55,16 @@ class GrowthInterval(NamedTuple):
 
 
 def growth_interval(
-    draws: Float[np.ndarray, " samples"], width: float, moment: float, alpha: float, eta: float
+    draws: Float[np.ndarray, " samples"], weight: float, moment: float, alpha: float, eta: float
 ) -> GrowthInterval:
-    r"""Proposition 2 of arXiv 2608.13520 from independent `draws` of $Q$ on $(p, q)$, of `width` $q - p$.
+    r"""Proposition 2 of arXiv 2608.13520 from independent `draws` of $Q$, of weights of sum `weight` $w$.
 
     With $x = \frac{7 \log(4/\eta)}{3(m-1)}$ and $B$ (`moment`) at least
     $\mathbb{E}[(\sum_i \mathrm{KL})^{\alpha/2}]^{2/\alpha}$ at every pair of times:
-    $\hat H = \frac2m \sum \min(Q, \tau)$, $\tau = (q-p) B x^{-2/\alpha}$,
-    $\hat r = \sqrt{2 \hat V \log(4/\eta)/m} + 4 (q-p) B x^{1 - 2/\alpha}$, $\hat V$ the variance of
-    $2 \min(Q, \tau)$ (Eq. 33-34). It is a theorem for a `moment` that was known before the draws, as
-    `moment_bound`; `sample_moment` makes it an estimate.
+    $\hat H = \frac2m \sum \min(Q, \tau)$, $\tau = w B x^{-2/\alpha}$,
+    $\hat r = \sqrt{2 \hat V \log(4/\eta)/m} + 4 w B x^{1 - 2/\alpha}$, $\hat V$ the variance of
+    $2 \min(Q, \tau)$ (Eq. 33-34, where $w = q - p$). It is a theorem for a `moment` that was known before
+    the draws, as `moment_bound`; `sample_moment` makes it an estimate.
 
     Raises:
         InvalidInputError: fewer than 2 draws, `alpha < 4`, `eta` not in (0, 1), a negative `moment`.
@@ -74,7 +78,7 @@ def growth_interval(
         refuse("samples", size, "at least 2", "a variance needs them")
     check_number("eta", eta, "a probability in (0, 1)", lambda x: 0 < x < 1)
     check_number("moment", moment, "finite nats >= 0", lambda x: x >= 0)
-    scale, spread = width * moment, 7 * math.log(4 / eta) / (3 * (size - 1))
+    scale, spread = weight * moment, 7 * math.log(4 / eta) / (3 * (size - 1))
     truncation = scale * spread ** (-2 / alpha)
     cut = 2 * np.minimum(draws, truncation)
     noise = math.sqrt(2 * float(np.var(cut, ddof=1)) * math.log(4 / eta) / size)

@@ -32,14 +32,19 @@ class GrowthDraws(NamedTuple):
     divergences: Float[np.ndarray, "samples intervals"]
     calls: int
 
+    @property
+    def weights(self) -> Float[np.ndarray, " intervals"]:
+        """$v_j (1 - v_{j+1})$."""
+        return self.times[:-1] * (1 - self.times[1:])
+
     def totals(self) -> Float[np.ndarray, "samples blocks"]:
-        """$Q$ of each sequence and block (Eq. 32b)."""
-        weighted = self.divergences * np.diff(self.times)
+        """$Q$ of each sequence and block (see `information.growth`)."""
+        weighted = self.divergences * self.weights
         return np.stack([weighted[:, self.block == k].sum(1) for k in np.unique(self.block)], axis=1)
 
-    def widths(self) -> Float[np.ndarray, " blocks"]:
-        """$q - p$ of each block."""
-        return np.bincount(self.block, np.diff(self.times))
+    def block_weights(self) -> Float[np.ndarray, " blocks"]:
+        """The sum of the weights of each block: $q - p$ where its odds double."""
+        return np.bincount(self.block, self.weights)
 
 
 def growth_draws(

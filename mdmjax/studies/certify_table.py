@@ -30,8 +30,8 @@ NAMES = {
 
 KINDS = (
     "theorem: proved in its paper. ours: the paper has orders only; plan and constants are ours, with a "
-    "proof. prediction: in the limit of many steps, no bound. estimate: a theorem but for a bound B that is "
-    "itself estimated. rule: promises nothing; the fewest steps that are good enough in truth, if any are."
+    "proof. prediction: in the limit of many steps, no bound. estimate: a theorem but for a bound B that "
+    "is itself estimated. rule: promises nothing; the fewest steps that are good enough in truth, if any."
 )
 TRUTH = (
     "true: expected KL(data || sampler) in nats of that very plan, the mean over random partitions, exact "

@@ -71,11 +71,11 @@ def growth_sample(
     size, blocks = draws.divergences.shape[0], len(edges) - 1
     alpha = best_alpha(n, q, size, eta / blocks) if moment is None else 4.0
     moment = moment_bound(n, q, alpha) if moment is None else moment
-    totals, widths = draws.totals(), draws.widths()
+    totals, weights = draws.totals(), draws.block_weights()
     own = [sample_moment(draws.divergences[:, draws.block == k], 4.0) for k in range(blocks)]
 
     def interval(k: int, bound: float, order: float) -> GrowthInterval:
-        return growth_interval(totals[:, k], float(widths[k]), bound, order, eta / blocks)
+        return growth_interval(totals[:, k], float(weights[k]), bound, order, eta / blocks)
 
     known = [interval(k, moment, alpha) for k in range(blocks)]
     plugged = [interval(k, own[k], 4.0) for k in range(blocks)]
