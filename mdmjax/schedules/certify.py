@@ -96,14 +96,14 @@ def promises(curve: AbstractCurve, epsilon: float) -> list[Promise]:
     (3, 21, 0.479)
     """
     check_number("epsilon", epsilon, "a finite number of nats > 0", lambda x: x > 0)
-    known = known_of(curve)
+    check_curve(curve)
     heights = np.asarray(curve.heights)
     if np.any(np.diff(heights) < -64 * np.finfo(heights.dtype).eps * np.ptp(heights)):
         refuse("curve", "falling somewhere", "one that never falls", "fit a monotone one: isotonic, spline")
-    least = 2**10 * float(np.finfo(heights.dtype).eps) * known.total_correlation
+    least = 2**10 * float(np.finfo(heights.dtype).eps * np.sum(heights - heights[0]))
     if epsilon < least:
         refuse("epsilon", epsilon, f"at least {least:.2g} nats", "less is lost in rounding the curve")
-    best = fewest_steps(curve, epsilon)
+    known, best = known_of(curve), fewest_steps(curve, epsilon)
     found = [
         Promise("optimum", "exact", "2511.04647, Thm 4", best.steps, float(step_gap(curve, best)), best)
     ]
