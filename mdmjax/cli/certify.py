@@ -94,7 +94,9 @@ def _of_model(chosen: Chosen, values: dict[str, Any], key: Any) -> tuple[Any, An
     losses = mj.masked_losses(masking, network, sequences, rounds=rounds, batch=options["batch"])
     curve, facts = curve_and_facts(mj.loss_means(losses.rows()), options["fit"] or "spline")
     facts |= {"length_given": True}
-    sample = growth_sample_study(growing, network, sequences, network.q, **_how(values))
+    sample = growth_sample_study(
+        growing, network, sequences, network.q, **_how(values), batch=options["batch"]
+    )
     method = f"measured on {sequences.shape[0]} sequences"
     source = {"name": "model", **options}
     return curve, Subject(judged.subject.title, source, method, network.q, facts), sample

@@ -17,7 +17,7 @@ from .._errors import check_bytes, refuse
 from .._types import Array, Float, Int, Key, Tokens
 from ..information.growth import dyadic_logits
 
-CALLS = 256  # of the conditionals at once (our choice)
+BATCH = 256  # calls of the conditionals at once (our choice)
 MAX_BYTES = 2**31  # of the draws
 
 
@@ -55,15 +55,17 @@ def growth_draws(
     *,
     q: int,
     positions: int | None = None,
+    batch: int = BATCH,
 ) -> GrowthDraws:
     r"""What the growth masses of the blocks between the logits `edges` are estimated by (Eq. 32).
 
     `conditionals` are log-probabilities given tokens with the mask `q`, as a denoiser's. With `positions`
     $c < n$, each sequence has $c$ random ones in place of all $n$, times $n/c$: means and `moment_bound`
-    are the same, calls fewer (ours). A sequence takes $c$ calls for each time.
+    are the same, calls fewer (ours). A sequence takes $c$ calls for each time, all at once; about `batch`
+    calls are made at once.
 
     Raises:
-        InvalidInputError: sequences that are none, `positions` outside `1..n`; a divergence that is not
+        InvalidInputError: sequences that are none, `positions` outside `1..n`, `batch` below 1; a divergence that is not
             finite, as of conditionals that rule out what they later allow.
 
     >>> from mdmjax import Oracle, noisy_repeated_bit
@@ -83,8 +85,8 @@ def growth_draws(
     times = 1 / (1 + np.exp(-logits))
     need = 8 * size * times.size
     check_bytes(need, MAX_BYTES, f"draws of {size} sequences", "use fewer samples or blocks")
-    batch = max(1, min(size, CALLS // (positions * times.size)))
-    found = _divergences(key, conditionals, sequences, jnp.asarray(times), q, positions, batch)
+    together = max(1, min(size, check_integer("batch", batch, 1) // (positions * times.size)))
+    found = _divergences(key, conditionals, sequences, jnp.asarray(times), q, positions, together)
     found = np.asarray(found, np.float64)
     if not np.all(np.isfinite(found)):
         refuse("conditionals", "of an infinite divergence", "ones that allow what more tokens allow")

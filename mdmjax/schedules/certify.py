@@ -84,10 +84,10 @@ def known_of(curve: AbstractCurve) -> Known:
     return Known(curve.n, tc, dual, float(effective_total_correlation(curve)), profile)
 
 
-def promises(curve: AbstractCurve, epsilon: float) -> list[Promise]:
+def promises(curve: AbstractCurve, epsilon: float, known: Known | None = None) -> list[Promise]:
     r"""What every theory promises of a curve for a KL of at most `epsilon` nats, the optimum first.
 
-    Refuses a curve of fewer than 3 positions or one that falls, and an `epsilon` not above 0 or lost in
+    `known` is `known_of(curve)`.     Refuses a curve of fewer than 3 positions or one that falls, and an `epsilon` not above 0 or lost in
     rounding.
 
     >>> from mdmjax import noisy_bit_curve
@@ -103,7 +103,7 @@ def promises(curve: AbstractCurve, epsilon: float) -> list[Promise]:
     least = 2**10 * float(np.finfo(heights.dtype).eps * np.sum(heights - heights[0]))
     if epsilon < least:
         refuse("epsilon", epsilon, f"at least {least:.2g} nats", "less is lost in rounding the curve")
-    known, best = known_of(curve), fewest_steps(curve, epsilon)
+    known, best = known or known_of(curve), fewest_steps(curve, epsilon)
     found = [
         Promise("optimum", "exact", "2511.04647, Thm 4", best.steps, float(step_gap(curve, best)), best)
     ]

@@ -5,16 +5,17 @@ from typing import Any, ClassVar
 
 from ..information.curve import AbstractCurve, InformationCurve
 from ..schedules.certify import Known, Promise, known_of, promises, true_kl
-from ..schedules.optimal import frontier, optimal_schedule
-from ..schedules.schedule import Schedule, step_gap
+from ..schedules.optimal import frontier
+from ..schedules.schedule import Schedule
 from .certify_table import parts_of
 from .growth_sample import GrowthSample, true_masses
 from .report import AbstractReport, Subject
-from .schedule import FRONTIER_WORK
 from .table import Part
 
 TRUE = ("calls", "true", "kept", "optimum", "ratio")
 """What is known of a promise that has a plan."""
+
+OPTIMUM_WORK = 2**21  # steps times n, of the optimum beside the plans (our choice)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -22,7 +23,7 @@ class CertifyReport(AbstractReport):
     r"""Promises for an expected KL of at most `epsilon` nats, beside what their plans truly cost.
 
     Of a `LossCurve` a cost is the excess over one token at a time: the sampling error of the model, without
-    its own error. `optimum` is the least cost by number of calls.
+    its own error. `optimum` is the least cost by number of calls, where it takes no long to find.
     """
 
     schema: ClassVar[str] = "mdmjax.report.certificate"
@@ -47,8 +48,8 @@ class CertifyReport(AbstractReport):
         if plan is None:
             return found
         calls = plan.steps if isinstance(plan, Schedule) else plan.calls(n)
-        true, best = true_kl(self.curve, plan), self.optimum[min(n, round(calls))]
-        ratio = true / best if min(true, best) > 1e-12 * self.known.both else None
+        true, best = true_kl(self.curve, plan), self.optimum.get(min(n, round(calls)))
+        ratio = true / best if best and min(true, best) > 1e-12 * self.known.both else None
         kept = bool(true <= self.epsilon * (1 + 1e-12))
         found |= dict(zip(TRUE, (calls, true, kept, best, ratio), strict=True))
         return found | ({"counts": plan.counts} if isinstance(plan, Schedule) else {"times": plan.times})
@@ -107,20 +108,18 @@ def certify_study(
     >>> report.rows[0].steps, round(report.fields()["growth_ratio"], 3)
     (3, 4.511)
     """
-    rows = promises(curve, epsilon)
+    known = known_of(curve)
+    rows = promises(curve, epsilon, known)
     if sample is not None:
         rows += sample.promises(curve.n, epsilon)
     n, plans = curve.n, [one.plan for one in rows if one.plan is not None]
     calls = {min(n, round(plan.steps if isinstance(plan, Schedule) else plan.calls(n))) for plan in plans}
     about, best = subject or Subject.of(curve), _optimum(curve, calls)
-    return CertifyReport(about, curve, epsilon, known_of(curve), tuple(rows), best, sample)
+    return CertifyReport(about, curve, epsilon, known, tuple(rows), best, sample)
 
 
 def _optimum(curve: AbstractCurve, calls: set[int]) -> dict[int, float]:
-    """The least cost of each of these numbers of calls."""
-    inside = [k for k in calls if k < curve.n]
-    found = dict.fromkeys(calls, 0.0)
-    if inside and max(inside) * curve.n <= FRONTIER_WORK:
-        gaps = frontier(curve, max(inside)).gaps
-        return found | {k: max(float(gaps[k - 1]), 0.0) for k in inside}
-    return found | {k: max(float(step_gap(curve, optimal_schedule(curve, k))), 0.0) for k in inside}
+    """The least cost of each of these numbers of calls, of as many as take no long."""
+    longest = min(max(calls), max(OPTIMUM_WORK // curve.n, min(calls)))
+    gaps = frontier(curve, longest).gaps
+    return {k: max(float(gaps[k - 1]), 0.0) for k in calls if k <= longest} | {curve.n: 0.0}

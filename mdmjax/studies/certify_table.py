@@ -11,7 +11,7 @@ NAMES = {
     "optimum": "optimum",
     "theorem9_tc": "CCL Theorem 9, TC",
     "theorem9_dtc": "CCL Theorem 9, DTC",
-    "austin": "Austin: singles, equal steps",
+    "austin": "Austin: singles, equal",
     "li_cai": "Li-Cai: equal steps",
     "square_root": "square-root rule",
     "equal_entropy": "equal entropy (EDS)",
@@ -22,9 +22,9 @@ NAMES = {
     "effective_tc": "DHW effective TC",
     "random_sizes_tc": "random sizes, TC",
     "random_sizes_dtc": "random sizes, DTC",
-    "root_mass": "UGC Theorem 3, square root",
-    "ugc_samples": "UGC Theorem 2, from draws",
-    "ugc_samples_plugged": "UGC from draws, B plugged in",
+    "root_mass": "UGC Theorem 3, root",
+    "ugc_samples": "UGC Theorem 2, draws",
+    "ugc_samples_plugged": "UGC draws, B plugged in",
 }
 """What a promise is called in the table, by its name in JSON."""
 
@@ -35,8 +35,8 @@ KINDS = (
 )
 TRUTH = (
     "true: expected KL(data || sampler) in nats of that very plan, the mean over random partitions, exact "
-    "for a perfect denoiser; best: the least of as many calls; more: calls over those of the optimum. "
-    "fixed sizes: a step reveals a fixed number of tokens. random: a step reveals each masked token with "
+    "for a perfect denoiser; best: the least of as many calls (-: not sought); more: calls over those of "
+    "the optimum. fixed sizes: a step reveals a fixed number of tokens. random: a step reveals each masked token with "
     "one probability; the few tokens outside the grid go one at a time, and calls are the mean number. "
     "-: more calls than tokens, where one token at a time is exact."
 )

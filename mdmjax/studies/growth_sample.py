@@ -3,11 +3,13 @@
 import dataclasses
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
 
 from .._checks import check_integer, check_number
+from .._errors import check_bytes
 from .._types import Array, Float, Int, Key, Tokens
 from ..denoisers.base import Oracle
 from ..distributions.base import AbstractDistribution
@@ -19,13 +21,14 @@ from ..information.growth import (
     moment_bound,
     sample_moment,
 )
-from ..losses.growth import GrowthDraws, growth_draws
+from ..losses.growth import BATCH, GrowthDraws, growth_draws
 from ..schedules.bernoulli import blocks_grid
 from ..schedules.certify import Promise
 from ..schedules.growth_blocks import Blocks, block_edges, prop1_steps
 
 SAMPLES, BLOCKS, ETA = 1000, 4, 0.05  # unless others are asked for (our choices)
-MAX_SAMPLE_WORK = 2**33  # calls times n q, of samples that are not asked for
+MAX_SAMPLE_WORK = 2**27  # calls times numbers in each, of samples that are not asked for
+MAX_CALL_BYTES = 2**31  # of the calls of a sequence
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -92,6 +95,7 @@ def growth_sample_study(
     eta: float = ETA,
     moment: float | None = None,
     positions: int | None = 1,
+    batch: int = BATCH,
 ) -> GrowthSample:
     r"""Draws of `growth_draws` in `blocks` equal blocks of the logit axis, and their `growth_sample`.
 
@@ -111,7 +115,7 @@ def growth_sample_study(
     check_integer("blocks", blocks, 1)
     check_number("eta", eta, "a probability in (0, 1)", lambda x: 0 < x < 1)
     edges = block_edges(check_integer("n", sequences.shape[1], 3), blocks)
-    draws = growth_draws(key, conditionals, sequences, edges, q=q, positions=positions)
+    draws = growth_draws(key, conditionals, sequences, edges, q=q, positions=positions, batch=batch)
     return growth_sample(draws, edges, sequences.shape[1], q, eta=eta, moment=moment)
 
 
@@ -127,17 +131,21 @@ def distribution_sample(
     """`growth_sample_study` of independent draws and the true conditionals of a distribution.
 
     Without `samples` there are `SAMPLES`, or None where that is more than `MAX_SAMPLE_WORK`. Refuses fewer
-    than two, and what the study does.
+    than two, what the study does, and a table so large that a sequence takes over `MAX_CALL_BYTES`.
     """
     n, q = distribution.n, distribution.q
     size = SAMPLES if samples is None else check_integer("samples", samples, 2)
     edges = block_edges(check_integer("n", n, 3), check_integer("blocks", blocks, 1))
     times = sum(dyadic_logits(a, b).size for a, b in itertools.pairwise(edges))
-    if samples is None and size * times * n * q > MAX_SAMPLE_WORK:
+    numbers = n * q + sum(leaf.size for leaf in jax.tree.leaves(distribution))
+    if samples is None and size * times * numbers > MAX_SAMPLE_WORK:
         return None
+    need = 32 * times * numbers  # a few arrays of 8 bytes
+    check_bytes(need, MAX_CALL_BYTES, "conditionals", "leave them out: 0", samples=size)
     drawing, growing = jax.random.split(key)
     sequences = jax.vmap(distribution.sample)(jax.random.split(drawing, size))
-    how = {"blocks": blocks, "eta": eta, "moment": moment}
+    how: dict[str, Any] = {"blocks": blocks, "eta": eta, "moment": moment}
+    how["batch"] = max(1, min(BATCH, MAX_CALL_BYTES // (32 * numbers)))
     return growth_sample_study(growing, Oracle(distribution), sequences, q, **how)
 
 
