@@ -65,8 +65,8 @@ def growth_draws(
     calls are made at once.
 
     Raises:
-        InvalidInputError: sequences that are none, `positions` outside `1..n`, `batch` below 1; a divergence that is not
-            finite, as of conditionals that rule out what they later allow.
+        InvalidInputError: sequences that are none, `positions` outside `1..n`, `batch` below 1; a
+            divergence that is not finite, as of conditionals that rule out what they later allow.
 
     >>> from mdmjax import Oracle, noisy_repeated_bit
     >>> bit = noisy_repeated_bit(4, 0.1)

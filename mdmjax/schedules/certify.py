@@ -87,8 +87,8 @@ def known_of(curve: AbstractCurve) -> Known:
 def promises(curve: AbstractCurve, epsilon: float, known: Known | None = None) -> list[Promise]:
     r"""What every theory promises of a curve for a KL of at most `epsilon` nats, the optimum first.
 
-    `known` is `known_of(curve)`.     Refuses a curve of fewer than 3 positions or one that falls, and an `epsilon` not above 0 or lost in
-    rounding.
+    `known` is `known_of(curve)`. Refuses a curve of fewer than 3 positions or one that falls, and an
+    `epsilon` not above 0 or lost in rounding.
 
     >>> from mdmjax import noisy_bit_curve
     >>> found = {one.name: one for one in promises(noisy_bit_curve(128, 0.01), 0.5)}

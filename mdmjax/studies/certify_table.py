@@ -36,9 +36,9 @@ KINDS = (
 TRUTH = (
     "true: expected KL(data || sampler) in nats of that very plan, the mean over random partitions, exact "
     "for a perfect denoiser; best: the least of as many calls (-: not sought); more: calls over those of "
-    "the optimum. fixed sizes: a step reveals a fixed number of tokens. random: a step reveals each masked token with "
-    "one probability; the few tokens outside the grid go one at a time, and calls are the mean number. "
-    "-: more calls than tokens, where one token at a time is exact."
+    "the optimum. fixed sizes: a step reveals a fixed number of tokens. random: a step reveals each masked "
+    "token with one probability; the few tokens outside the grid go one at a time, and calls are the mean "
+    "number. true -: more calls than tokens, where one token at a time is exact."
 )
 PAPERS = (
     "CCL and Austin: arXiv 2511.04647. UGC: 2608.13520. DHW: 2602.15008. Li-Cai: 2505.21400. EDS: "

@@ -25,7 +25,7 @@ def sampled(distribution, count, seed=0):
     return jax.vmap(distribution.sample)(jax.random.split(jax.random.key(seed), count))
 
 
-@pytest.mark.parametrize("positions", [None, 1])
+@pytest.mark.parametrize("positions", [pytest.param(None, marks=pytest.mark.slow), 1])
 def test_means_are_those_of_the_definition(positions):
     table = np.random.default_rng(0).dirichlet(np.full(8, 0.3)).reshape(2, 2, 2)
     joint = Joint(jnp.asarray(table))

@@ -35,7 +35,7 @@ def test_equals_the_enumeration_of_who_is_revealed_when(table, times):
 @pytest.mark.parametrize("times", GRIDS)
 def test_equals_the_quadrature_of_its_integral(times):
     # Gamma(p, q) = int (q - u) h'(u) du (Eq. 50a).
-    heights = np.cumsum([0.0, 0.5, 0.0, 2.0, 0.1, 0.0, 1.0])
+    heights = np.cumsum([0.0, 0.5, 0.0, 2.0])
     whole = sum(
         quad(lambda u, q=q: (q - u) * slow.slope(heights, u), p, q, epsabs=0, epsrel=1e-12)[0]
         for p, q in zip(times[:-1], times[1:], strict=True)
@@ -45,7 +45,7 @@ def test_equals_the_quadrature_of_its_integral(times):
     np.testing.assert_allclose(bernoulli_kl(as_losses, TimeGrid(times)), whole, 1e-12)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(nondecreasing_curves(12), st.integers(1, 40))
 def test_each_grid_keeps_its_inequality(heights, steps):
     curve, n = InformationCurve(heights, float(heights[-1])), 12
@@ -75,6 +75,7 @@ def test_exponential_then_constant_takes_no_longer_steps(first, last, kappa):
     assert np.all(s[:-1] - s[1:] <= kappa * np.minimum(1, s[1:]) * (1 + 1e-12))
 
 
+@pytest.mark.slow
 def test_equal_root_mass_reaches_theorem_3():
     # N times the error tends to P / 2, and no other grid of as many steps does better (Eq. 41).
     curve = noisy_bit_curve(64, 0.3)

@@ -46,7 +46,7 @@ def test_more_blocks_cost_less_and_the_root_least():
     assert costs[-1] >= float(profile.costs.fine)  # (Eq. 41a)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(nondecreasing_curves(12), st.sampled_from([0.05, 0.5, 5.0]), st.integers(1, 4))
 def test_proposition_1_holds(heights, epsilon, count):
     curve, edges = InformationCurve(heights, float(heights[-1])), block_edges(12, count)
