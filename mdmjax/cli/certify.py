@@ -49,13 +49,15 @@ def _how(values: dict[str, Any]) -> dict[str, Any]:
 
 def _of_distribution(chosen: Chosen, values: dict[str, Any], key: Any) -> tuple[Any, Any, Any]:
     """A curve, what it is of, and draws where there are not too many tokens."""
+    from ..schedules.certify import check_certifiable
     from ..studies.growth_sample import distribution_sample
     from .inputs import source_of
     from .output import track
 
     source, samples = source_of(chosen, "curve"), values["samples"]
     curve, subject = source.curve(track)
-    if samples == 0 or curve.n < 3:
+    check_certifiable(curve, values["epsilon"])
+    if samples == 0:
         return curve, subject, None
     distribution, _ = source.distribution(track)
     return curve, subject, distribution_sample(key, distribution, samples, **_how(values))
@@ -130,7 +132,7 @@ COMMAND = Command(
             "Sequences that growth masses are estimated from; 0 for none. 1000 where that is little work, "
             "64 of a model, whose losses are measured on them too.",
         ),
-        Option("parts", int, 4, "Equal blocks of the logit axis that they are estimated in."),
+        Option("parts", int, 1, "Equal blocks of the logit axis that they are estimated in."),
         Option("confidence", float, 0.95, "Probability with which all of their intervals hold."),
         Option(
             "moment",

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from .._checks import check_number
+from .._checks import check_integer, check_number
 from .._errors import refuse
 from ..information.curve import AbstractCurve, check_curve
 from ..information.ugc import GrowthProfile, effective_total_correlation, growth_profile
@@ -84,6 +84,19 @@ def known_of(curve: AbstractCurve) -> Known:
     return Known(curve.n, tc, dual, float(effective_total_correlation(curve)), profile)
 
 
+def check_certifiable(curve: AbstractCurve, epsilon: float) -> None:
+    """Refuse, before any work, what `promises` does, with the least `epsilon` that can be asked for."""
+    check_number("epsilon", epsilon, "a finite number of nats > 0", lambda x: x > 0)
+    check_curve(curve)
+    check_integer("n", curve.n, 3)
+    heights = np.asarray(curve.heights)
+    if np.any(np.diff(heights) < -64 * np.finfo(heights.dtype).eps * np.ptp(heights)):
+        refuse("curve", "falling somewhere", "one that never falls", "fit a monotone one: isotonic, spline")
+    least = 2**10 * float(np.finfo(heights.dtype).eps * np.sum(heights - heights[0]))
+    if epsilon < least:
+        refuse("epsilon", epsilon, f"at least {least:.2g} nats", "less is lost in rounding the curve")
+
+
 def promises(curve: AbstractCurve, epsilon: float, known: Known | None = None) -> list[Promise]:
     r"""What every theory promises of a curve for a KL of at most `epsilon` nats, the optimum first.
 
@@ -95,14 +108,7 @@ def promises(curve: AbstractCurve, epsilon: float, known: Known | None = None) -
     >>> found["optimum"].steps, found["ugc_geometric"].steps, round(found["ugc_geometric"].promised, 3)
     (3, 21, 0.479)
     """
-    check_number("epsilon", epsilon, "a finite number of nats > 0", lambda x: x > 0)
-    check_curve(curve)
-    heights = np.asarray(curve.heights)
-    if np.any(np.diff(heights) < -64 * np.finfo(heights.dtype).eps * np.ptp(heights)):
-        refuse("curve", "falling somewhere", "one that never falls", "fit a monotone one: isotonic, spline")
-    least = 2**10 * float(np.finfo(heights.dtype).eps * np.sum(heights - heights[0]))
-    if epsilon < least:
-        refuse("epsilon", epsilon, f"at least {least:.2g} nats", "less is lost in rounding the curve")
+    check_certifiable(curve, epsilon)
     known, best = known or known_of(curve), fewest_steps(curve, epsilon)
     found = [
         Promise("optimum", "exact", "2511.04647, Thm 4", best.steps, float(step_gap(curve, best)), best)

@@ -26,7 +26,7 @@ from ..schedules.bernoulli import blocks_grid
 from ..schedules.certify import Promise
 from ..schedules.growth_blocks import Blocks, block_edges, prop1_steps
 
-SAMPLES, BLOCKS, ETA = 1000, 4, 0.05  # unless others are asked for (our choices)
+SAMPLES, BLOCKS, ETA = 1000, 1, 0.05  # unless others are asked for (our choices)
 MAX_SAMPLE_WORK = 2**27  # calls times numbers in each, of samples that are not asked for
 MAX_CALL_BYTES = 2**31  # of the calls of a sequence
 

@@ -65,7 +65,7 @@ def test_every_row_is_scored_again_from_its_plan(capsys):
         assert row["kept"] or row["kind"] in ("prediction", "estimate", "rule")
     sample = found["sample"]
     assert sample["samples"] == 50
-    assert len(sample["known"]) == len(sample["mass"]) == len(sample["edges"]) - 1 == 4
+    assert len(sample["known"]) == len(sample["mass"]) == len(sample["edges"]) - 1 == 1
     assert sum(sample["mass"]) == pytest.approx(found["growth_mass"], rel=1e-3)
     again = run_json(capsys, *words)
     assert again["sample"] == sample
@@ -133,7 +133,7 @@ MISTAKES = {
     "none": (["noisy-bit"], "--epsilon is not given"),
     "zero": (["noisy-bit", "--epsilon", "0"], "--epsilon is 0.0: want a positive number of nats"),
     "rounding": (["parity", "--epsilon", "1e-16"], "--epsilon is 1e-16: want at least 1.6e-13 nats"),
-    "one": (["noisy-bit", "--n", "2", "--epsilon", "1"], "--n is 2: want a curve of at least 3 positions"),
+    "one": (["noisy-bit", "--n", "2", "--epsilon", "1"], "--n is 2: want an integer >= 3"),
     "samples": (["noisy-bit", "--epsilon", "1", "--samples", "1"], "--samples is 1"),
     "confidence": (["noisy-bit", "--epsilon", "1", "--confidence", "1"], "--confidence is 1.0"),
     "parts": (["noisy-bit", "--epsilon", "1", "--parts", "0"], "--parts is 0"),

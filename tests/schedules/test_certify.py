@@ -144,7 +144,7 @@ def test_refuses():
             promises(curve, epsilon)
     with pytest.raises(InvalidInputError, match="epsilon is 1e-15: want at least .*rounding"):
         promises(curve, 1e-15)
-    with pytest.raises(InvalidInputError, match="n is 2: want a curve of at least 3"):
+    with pytest.raises(InvalidInputError, match="n is 2: want an integer >= 3"):
         promises(repetition_curve(2, 2), 0.5)
     with pytest.raises(InvalidInputError, match="falling somewhere: want one that never falls"):
         promises(LossCurve([3.0, 1.0, 2.0]), 0.5)
