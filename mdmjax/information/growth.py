@@ -69,7 +69,7 @@ def growth_interval(
     Raises:
         InvalidInputError: fewer than 2 draws, `alpha < 4`, `eta` not in (0, 1), a negative `moment`.
 
-    >>> growth_interval(np.array([0.1, 0.2, 0.3]), 1.0, 0.5, 4.0, 0.5).mass
+    >>> round(growth_interval(np.array([0.1, 0.2, 0.3]), 1.0, 0.5, 4.0, 0.5).mass, 4)
     0.4
     """
     draws, alpha = np.asarray(draws, np.float64), check_number("alpha", alpha, ">= 4", lambda x: x >= 4)

@@ -38,6 +38,7 @@ def ugc_costs(curve: AbstractCurve) -> UgcCosts:
     of a sampler are equal in $\lambda$ for `coarse`, and equal in $\int \sqrt q$ for `fine`;
     `coarse >= fine` by Cauchy-Schwarz. Refuses `n < 3` (no interval), and `n` too large for the quadrature.
 
+    >>> from mdmjax import InformationCurve
     >>> bit = InformationCurve(jnp.array([0.0, 0.6931, 0.6931, 0.6931]), jnp.array(0.6931))
     >>> [round(float(cost), 3) for cost in ugc_costs(bit)]
     [0.564, 0.52]
@@ -68,6 +69,7 @@ def growth_profile(curve: AbstractCurve, cells: int = 512) -> GrowthProfile:
     $H(p, q)$ (arXiv 2608.13520, Eq. 2c) of two of the `logits` is a difference of `mass`: it is additive.
     Refuses what `ugc_costs` does.
 
+    >>> from mdmjax import InformationCurve
     >>> bit = InformationCurve(jnp.array([0.0, 0.6931, 0.6931, 0.6931]), jnp.array(0.6931))
     >>> profile = growth_profile(bit, 8)
     >>> profile.logits.shape, round(float(profile.mass[-1]), 3)
@@ -113,6 +115,7 @@ def effective_total_correlation(curve: AbstractCurve) -> Float[Array, ""]:
     $H(0,1) \le D \le \frac{e}{e-1} H(0,1)$ with $H(0,1)$ the `ugc_mass` (arXiv 2608.13520). Refuses `n` too
     large for the quadrature.
 
+    >>> from mdmjax import InformationCurve
     >>> bit = InformationCurve(jnp.array([0.0, 0.6931]), jnp.array(0.6931))
     >>> round(float(effective_total_correlation(bit)), 4)
     0.2996

@@ -115,7 +115,7 @@ def square_root_rule(curve: AbstractCurve, steps: int) -> Schedule:
     """
     roots = _root_increments(curve, steps)
     # The last step ends at n, past the last increment: the slope there is taken to go on.
-    return _equal_shares(np.append(roots, roots[-1:]), steps)
+    return _equal_shares(np.append(roots, roots[-1] if roots.size else 0.0), steps)
 
 
 def equal_entropy(curve: AbstractCurve, steps: int) -> Schedule:

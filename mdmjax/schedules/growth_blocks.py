@@ -74,7 +74,7 @@ def prop1_steps(blocks: Blocks, epsilon: float) -> Steps:
     their place it is Theorem 2 (Eq. 37).
 
     >>> prop1_steps(Blocks([-1.0, 0.0, 1.0], [0.01, 0.25]), 0.1)
-    Steps(steps=15, each=[2, 3], edges=[-1.0, 0.0, 1.0], promised=0.096)
+    Steps(steps=15, each=[2, 4], edges=[-1.0, 0.0, 1.0], promised=0.096)
     """
     count, length = len(blocks.mass), blocks.edges[-1] - blocks.edges[0]
     steps = max(math.ceil(4 * blocks.cost / epsilon), math.ceil(2 * (count + 2 * length)))

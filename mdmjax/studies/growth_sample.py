@@ -23,7 +23,7 @@ from ..information.growth import (
 )
 from ..losses.growth import BATCH, GrowthDraws, growth_draws
 from ..schedules.bernoulli import blocks_grid
-from ..schedules.certify import Promise
+from ..schedules.certify import Kind, Promise
 from ..schedules.growth_blocks import Blocks, block_edges, prop1_steps
 
 SAMPLES, BLOCKS, ETA = 1000, 1, 0.05  # unless others are asked for (our choices)
@@ -52,11 +52,12 @@ class GrowthSample:
 
     def promises(self, n: int, epsilon: float) -> list[Promise]:
         """Theorem 2 of arXiv 2608.13520 with either bound."""
-        rows = []
-        for name, kind, intervals in (
+        rows: list[Promise] = []
+        both: list[tuple[str, Kind, list[GrowthInterval]]] = [
             ("ugc_samples", "theorem", self.known),
             ("ugc_samples_plugged", "estimate", self.plugged),
-        ):
+        ]
+        for name, kind, intervals in both:
             found = prop1_steps(Blocks(self.edges, [one.upper for one in intervals]), epsilon)
             plan = blocks_grid(found.edges, found.each) if found.steps <= n else None
             steps = found.steps if plan is None else plan.steps

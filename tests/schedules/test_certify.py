@@ -30,7 +30,7 @@ def check(curve, epsilon):
     for one in found.values():
         if one.plan is None:
             assert one.steps > curve.n
-            assert one.promised is None or one.promised <= epsilon
+            assert one.promised is None or one.promised <= epsilon * (1 + 1e-12)
             continue
         true = true_kl(curve, one.plan)
         assert true >= -slack
@@ -51,7 +51,7 @@ def test_promises_are_kept_on_any_curve(heights, epsilon):
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(nondecreasing_curves(12), st.floats(1e-6, 100))
 def test_promises_are_kept_on_very_many_curves(heights, epsilon):
     check(InformationCurve(heights, float(heights[-1])), epsilon)
