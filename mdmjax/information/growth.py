@@ -5,9 +5,9 @@ $Q = \sum_j v_j (1 - v_{j+1}) \sum_i \mathrm{KL}(\pi_{i,v_{j+1}} \| \pi_{i,v_j})
 most double (Lemma 1): $\mathbb{E} Q \le H \le 2\, \mathbb{E} Q$. Here $\pi_{i,t}$ is the law of token
 $i$, itself masked, given the tokens of times at most $t$; the later law comes first.
 
-The weight in Eq. 32b, as we read it, is $v_{j+1} - v_j$: the same where odds double, but too small for the last
-interval, where they grow by less. There $H \le 2\, \mathbb{E} Q$ would fail: $\frac{1+c}{c}$ of Lemma 1 is
-more than 2 for $c < 1$.
+The weight in Eq. 32b, as we read it, is $v_{j+1} - v_j$: the same where odds double, but too small for
+the last interval, where they grow by less. There $H \le 2\, \mathbb{E} Q$ would fail: $\frac{1+c}{c}$ of
+Lemma 1 is more than 2 for $c < 1$.
 """
 
 import math
