@@ -141,6 +141,7 @@ JSON_COMMANDS = {
     "mdmjax.report.assigned": "schedule loss-curve loss.csv --with small.csv:0.5 --length 8 --budget 2",
     "mdmjax.report.law": "law markov random --n 3 --steps 2 --regret",
     "mdmjax.report.comparison": "law noisy-bit --n 2",
+    "mdmjax.report.certificate": "certify permutation --n 12 --epsilon 0.5 --samples 20",
 }
 
 

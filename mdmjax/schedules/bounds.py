@@ -115,12 +115,31 @@ def square_root_rule(curve: AbstractCurve, steps: int) -> Schedule:
     """
     roots = _root_increments(curve, steps)
     # The last step ends at n, past the last increment: the slope there is taken to go on.
-    mass = np.concatenate([[0.0], np.cumsum(np.append(roots, roots[-1:]))])
+    return _equal_shares(np.append(roots, roots[-1] if roots.size else 0.0), steps)
+
+
+def equal_entropy(curve: AbstractCurve, steps: int) -> Schedule:
+    r"""Steps that share the entropy $\sum_m c(m)$ of the tokens equally (EDS, arXiv 2602.06849).
+
+    Its source equalises the rate of entropy in continuous time, and its abstract promises no KL; rounded as
+    the `square_root_rule` (our choices). Where tokens are independent it still spends its steps evenly.
+
+    >>> equal_entropy(InformationCurve([0.0, 0.5, 0.5, 0.5], 1.0), 2).counts.tolist()
+    [2, 2]
+    """
+    check_curve(curve)
+    check_steps(curve.n, steps)
+    return _equal_shares(np.maximum(np.asarray(curve.loss, np.float64), 0.0), steps)
+
+
+def _equal_shares(density: Float[np.ndarray, " n"], steps: int) -> Schedule:
+    """Boundaries where the cumulated density passes each share, to nearest; without empty steps."""
+    n, mass = density.size, np.concatenate([[0.0], np.cumsum(density)])
     if mass[-1] == 0:
-        return Schedule([curve.n])
+        return Schedule([n])
     shares = np.arange(1, steps) / steps * mass[-1]
-    inner = np.floor(np.interp(shares, mass, np.arange(mass.size)) + 0.5).astype(int)
-    return Schedule(np.diff(np.unique([0, *inner.tolist(), curve.n])))
+    inner = np.floor(np.interp(shares, mass, np.arange(n + 1)) + 0.5).astype(int)
+    return Schedule(np.diff(np.unique([0, *inner.tolist(), n])))
 
 
 def square_root_rule_error(curve: AbstractCurve, steps: int) -> float:

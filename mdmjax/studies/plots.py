@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..information.curve import InformationCurve
+from .certify import CertifyReport
+from .certify_table import NAMES
 from .law_report import ComparisonReport, LawReport
 from .likelihood_report import LikelihoodReport
 from .schedule import ScheduleReport
@@ -17,7 +19,7 @@ LONG = 4096  # positions, or sequences the most probable first, that are drawn a
 MARKERS = "osD^v<>Pp*hX"
 
 
-Drawn = ScheduleReport | LawReport | ComparisonReport | LikelihoodReport
+Drawn = ScheduleReport | LawReport | ComparisonReport | LikelihoodReport | CertifyReport
 
 
 def picture(report: Drawn, kind: str) -> bytes:
@@ -26,7 +28,7 @@ def picture(report: Drawn, kind: str) -> bytes:
     from matplotlib.figure import Figure
 
     draw = {ScheduleReport: _draw_schedule, LawReport: _draw_law, ComparisonReport: _draw_comparison}
-    draw |= {LikelihoodReport: _draw_frontier}
+    draw |= {LikelihoodReport: _draw_frontier, CertifyReport: _draw_promises}
     size = (6.4, 4.0) if isinstance(report, ScheduleReport) else (8.0, 4.5)
     figure, stream = Figure(figsize=size, layout="constrained"), io.BytesIO()
     FigureCanvasAgg(figure)
@@ -145,6 +147,31 @@ def _draw_frontier(figure: "Figure", report: LikelihoodReport) -> None:
     panels[0].set_ylabel(f"NLL of held-out data, nats a sequence of {report.n}")
     where = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
     panels[-1].legend(frameon=False, fontsize="x-small", **where)
+    figure.suptitle(report.subject.title, fontsize="medium")
+
+
+def _draw_promises(figure: "Figure", report: CertifyReport) -> None:
+    """What each theory promises (hollow) and what its plan truly costs (filled), against calls."""
+    axes, found = figure.subplots(), report.fields()
+    rows = [row for row in found["promises"] if row["calls"] is not None]
+    for number, row in enumerate(rows):
+        how: dict[str, Any] = {"color": f"C{number % 10}", "markersize": 6, "clip_on": False, "zorder": 3}
+        marker, calls = MARKERS[number % len(MARKERS)], row["calls"]
+        axes.plot(calls, row["true"], marker, label=NAMES[row["name"]], **how)
+        if row["promised"] is not None:
+            axes.plot(
+                [calls, calls], [row["true"], row["promised"]], "-", color=how["color"], linewidth=0.8
+            )
+            axes.plot(calls, row["promised"], marker, markerfacecolor="white", **how)
+    axes.axhline(report.epsilon, color="0.5", linewidth=0.8, linestyle="--")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_yscale("symlog", linthresh=1e-6)
+    axes.set_ylim(bottom=0)
+    what = "expected KL" if report.exact else "excess over one token a step"
+    axes.set(xlabel="calls of the denoiser (NFE)", ylabel=f"{what}, nats: promised hollow, true filled")
+    axes.legend(frameon=False, fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(report.subject.title, fontsize="medium")
 
 
