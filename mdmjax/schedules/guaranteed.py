@@ -148,7 +148,7 @@ def _check_epsilon(epsilon: float) -> None:
         refuse("epsilon", epsilon, "finite nats > 0", "ask for a positive error")
 
 
-def _large_steps(n: int, zeta: int, most: float = math.inf) -> list[int]:
+def _large_steps(n: int, zeta: int, most: float | int = math.inf) -> list[int]:
     """The steps of more than one token, or the first `most` of them."""
     left, counts = n, []
     while left >= 2 * zeta and len(counts) < most:

@@ -59,13 +59,13 @@ def test_the_gradient_of_a_gap_is_that_of_its_schedule():
 
 
 def test_float32_gaps_are_good_to_its_own_rounding():
-    rows = curves(40)[:14]
+    rows = jnp.asarray(curves(40)[:14])
     exact = np.asarray(jax.vmap(every_schedule)(rows).gaps)
     single = jax.jit(jax.vmap(every_schedule))(jnp.asarray(rows, jnp.float32))
     assert single.gaps.dtype == jnp.float32
-    tolerance = 8 * 40 * np.finfo(np.float32).eps * np.ptp(rows, axis=1, keepdims=True)
+    tolerance = 8 * 40 * np.finfo(np.float32).eps * np.ptp(np.asarray(rows), axis=1, keepdims=True)
     assert np.all(np.abs(np.asarray(single.gaps) - exact) <= tolerance)
-    for values, row, gaps in zip(rows, np.asarray(single.boundaries), exact, strict=True):
+    for values, row, gaps in zip(np.asarray(rows), np.asarray(single.boundaries), exact, strict=True):
         for steps in (2, 11, 39):
             counts = np.diff(row[steps - 1, : steps + 1])
             assert step_gap_by_loops(values, counts) - gaps[steps - 1] <= tolerance.max()
