@@ -15,6 +15,7 @@ from mdmjax import (
     optimal_schedule,
     permutation_curve,
 )
+from mdmjax.schedules.every import every_schedule
 
 from ._timing import Row, once, seconds
 
@@ -42,6 +43,17 @@ def whole_frontier(n: int = 4096) -> Row:
     theirs = once(lambda: numpy_layers(host, 8)) / 8 * n
     note = "NumPy: 8 layers of the O(n^2) programme, scaled"
     return Row(f"optimum for every k <= n = {n}", ours, compile_time, "NumPy programme", theirs, 0.0, note)
+
+
+def every(n: int = 128, batch: int = 4096, loops: int = 16) -> Row:
+    """All optimal schedules of many curves. NumPy is without the way back to the schedules."""
+    curves = np.sort(np.random.default_rng(0).random((batch, n)), axis=1)
+    many, on_device = jax.jit(jax.vmap(every_schedule)), jnp.asarray(curves)
+    ours, compile_time = seconds(lambda: many(on_device), runs=3)
+    theirs = once(lambda: [numpy_layers(row, n) for row in curves[:loops]]) / loops * batch
+    note = f"{batch / ours:.3g} curves/s; NumPy: {loops} curves, scaled, without its schedules"
+    name = f"all optimal schedules of {batch} curves, n = {n}"
+    return Row(name, ours, compile_time, "NumPy programme", theirs, 100.0, note)
 
 
 def numpy_layers(values: np.ndarray, layers: int) -> np.ndarray:
@@ -91,6 +103,7 @@ def run() -> list[Row]:
         optimum("permutation", permutation_curve(N)),
         optimum("sorted noise", InformationCurve(noise, noise[-1])),
         whole_frontier(),
+        every(),
         honest(),
         evaluations(),
     ]

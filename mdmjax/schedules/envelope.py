@@ -105,32 +105,3 @@ def solve_layers(
     _, inner = jax.lax.scan(back, jnp.zeros(max_steps - 1, jnp.int32), (last, parents, row), reverse=True)
     of_one_step = ((1, 0), (0, 1))  # a row of `n`, and the `n` at the end of every row
     return jnp.pad(jnp.pad(inner.T, of_one_step, constant_values=n), ((0, 0), (1, 0)))
-
-
-@functools.partial(jax.jit, static_argnames="width")
-def solve_windows(values: Float[Array, " n"], low: Int[Array, " inner"], width: int) -> Array:
-    """The best boundaries of a nondecreasing curve with inner ones in `low[t] .. low[t] + width - 1`."""
-    # The windows hold an optimal schedule of the whole problem, or the result is no more than a good one.
-    # Costs one envelope of `width` lines a step, and `4 width` bytes of memory.
-    n = values.shape[0]
-    offsets = jnp.minimum(jnp.arange(padded_lines(width), dtype=jnp.int32), width - 1)
-
-    def window(low):
-        at = jnp.minimum(low + offsets, n)
-        return at, at.astype(values.dtype), (values - values[0])[jnp.minimum(at, n - 1)]
-
-    def lines(gain, low):
-        at, x, z = window(low)
-        return jnp.where(at < n, gain - x * z, -jnp.inf), z
-
-    def layer(gain, pair):
-        here, after = pair
-        return upper_envelope(*lines(gain, here), window(after)[1])
-
-    gain, parents = jax.lax.scan(layer, jnp.zeros(offsets.shape, values.dtype), (low[:-1], low[1:]))
-    intercepts, slopes = lines(gain, low[-1])
-    last = jnp.argmax(intercepts + n * slopes).astype(jnp.int32)
-    first, path = jax.lax.scan(lambda i, parent: (parent[i], i), last, parents, reverse=True)
-    inner = jnp.minimum(low + offsets[jnp.concatenate([first[None], path])], n)
-    # Equal gains may leave a start beyond the next one; to raise the next one to it costs nothing.
-    return jnp.pad(jnp.pad(jax.lax.cummax(inner), (1, 0)), (0, 1), constant_values=n)

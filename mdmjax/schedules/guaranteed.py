@@ -56,7 +56,8 @@ def theorem9_tc_for_steps(n: int, steps: int) -> Schedule:
     [5, 3, 2, 2, 1, 1, 1, 1]
     """
     check_steps(n, steps)
-    steps_of = lambda zeta: n - sum(count - 1 for count in _large_steps(n, zeta))
+    # A step more than `steps` settles it.
+    steps_of = lambda zeta: n - sum(count - 1 for count in _large_steps(n, zeta, steps + 1))
     return _shrinking(n, 1 + bisect.bisect_right(range(2, n + 1), steps, key=steps_of))
 
 
@@ -147,10 +148,10 @@ def _check_epsilon(epsilon: float) -> None:
         refuse("epsilon", epsilon, "finite nats > 0", "ask for a positive error")
 
 
-def _large_steps(n: int, zeta: int) -> list[int]:
-    """The steps of more than one token."""
+def _large_steps(n: int, zeta: int, most: float | int = math.inf) -> list[int]:
+    """The steps of more than one token, or the first `most` of them."""
     left, counts = n, []
-    while left >= 2 * zeta:
+    while left >= 2 * zeta and len(counts) < most:
         counts.append(left // zeta)
         left -= counts[-1]
     return counts

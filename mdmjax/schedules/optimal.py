@@ -5,11 +5,11 @@ exceeds all before it. A best schedule of no more steps than there are records s
 to move each start back to the last record lowers the value of no reveal, and nor does one more record as a
 start. So there are three exact methods, chosen by the data alone (`m` records):
 
-| curve                                 | method                    | cost                             |
-|---------------------------------------|---------------------------|----------------------------------|
-| nondecreasing, or at most `m` steps   | `envelope` of the records | `O(K m log m)`, all `1..K` steps |
-| the same and long, one `k`            | `refine`: coarse to fine  | `O(n + k log n)` for smooth ones |
-| any other (many steps of a noisy one) | dense programme           | `O(K n^2)`                       |
+| curve                                 | method                      | cost                             |
+|---------------------------------------|-----------------------------|----------------------------------|
+| nondecreasing, or at most `m` steps   | `envelope` of the records   | `O(K m log m)`, all `1..K` steps |
+| the same, one `k` or one loss         | `priced`: a price of a step | `O(m)` a price, about ten prices |
+| any other (many steps of a noisy one) | dense programme             | `O(K n^2)`                       |
 
 A curve that decreases by no more than rounding (`64 eps` of its range) counts as nondecreasing. Schedules
 are compared by gains, sums of at most `n (max - min)` of the values, so an optimum is exact to a few `eps`
@@ -22,17 +22,15 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import InvalidInputError, check_bytes, refuse
+from .._errors import check_bytes, refuse
 from .._types import Float, Int
 from ..information.curve import AbstractCurve, check_curve
-from .envelope import padded_lines, solve_layers, solve_windows
-from .refine import refine
+from . import priced
+from .envelope import padded_lines, solve_layers
 from .schedule import Schedule
 
 MAX_BYTES = 2**31  # that a solve may take without being asked
 MAX_DENSE_WORK = 2**38  # steps times n^2 of the dense programme (minutes on two cores)
-REFINE_BLOCKS = 128  # a boundary, for the coarse-to-fine search (our choice)
-SMALL = 2**24  # steps times candidate starts up to which one schedule is by the envelope (our choice)
 
 
 class Frontier(eqx.Module):
@@ -87,12 +85,12 @@ def optimal_schedule(curve: AbstractCurve, steps: int) -> Schedule:
     """
     host = check_heights(curve, steps, "steps")
     n, records = host.shape[0], _records(host)
-    if steps > records.size and not is_sorted(host):
-        best = _solve_any(host, steps)[-1]
-    elif steps * records.size > SMALL and 2 <= steps < n:
-        best = _refined(host, records, steps)
+    if steps < records.size:
+        best = _exactly(priced.of_steps(host, records, steps), steps, records, n)
+    elif steps == records.size or is_sorted(host):
+        best = _exactly(np.append(records, n), steps, records, n)
     else:
-        best = _exactly(_solve_records(host, records, steps)[-1], steps, records, n)
+        best = _solve_any(host, steps)[-1]
     return Schedule(np.diff(best))
 
 
@@ -107,22 +105,8 @@ def fewest_steps(curve: AbstractCurve, epsilon: float) -> Schedule:
     """
     if not (np.isfinite(epsilon) and epsilon > 0):
         refuse("epsilon", epsilon, "a positive number of nats")
-    most = _records(
-        check_heights(curve, 1, "steps")
-    ).size  # with every record a start, the gap is 0 or less
-    max_steps = min(16, most)
-    while True:
-        try:
-            best = frontier(curve, max_steps)
-        except InvalidInputError:
-            if max_steps <= 16:
-                raise
-            reached = f"at least {best.gaps[-1]:.4g} nats, which {max_steps // 2} steps reach"
-            refuse("epsilon", epsilon, reached, "more steps need too much memory: name a number of steps")
-        enough = np.flatnonzero(best.gaps <= epsilon)
-        if enough.size or max_steps == most:
-            return best.schedule(int(enough[0]) + 1 if enough.size else most)
-        max_steps = min(2 * max_steps, most)
+    host = check_heights(curve, 1, "steps")
+    return Schedule(np.diff(priced.of_loss(host, _records(host), epsilon)))
 
 
 def check_heights(curve: AbstractCurve, steps: int, name: str) -> np.ndarray:
@@ -155,19 +139,6 @@ def _solve_records(values: np.ndarray, records: np.ndarray, max_steps: int) -> n
     _check_bytes(4 * rows * (lines + 2 * rows), max_steps, n)
     padded = np.pad(records, (0, lines - m))
     return np.asarray(solve_layers(*map(jnp.asarray, (padded, values[padded], m, n)), rows))
-
-
-def _refined(values: np.ndarray, records: np.ndarray, steps: int) -> np.ndarray:
-    """Boundaries of one optimum by coarse-to-fine search, ended inside its windows if need be."""
-    n, rising = values.shape[0], jnp.asarray(np.maximum.accumulate(values))
-    found = refine(rising, steps, REFINE_BLOCKS)
-    rows = [np.asarray(found.boundaries)]
-    if not bool(found.certified):
-        width = padded_lines(int(jnp.max(found.high - found.low)) + 1)
-        _check_bytes(4 * steps * width, steps, n)
-        rows.append(np.asarray(solve_windows(rising, found.low, width)))
-    exact = [_exactly(row, steps, records, n) for row in rows]
-    return min(exact, key=lambda boundaries: _gap(values, boundaries))
 
 
 def _exactly(boundaries: np.ndarray, steps: int, records: np.ndarray, n: int) -> np.ndarray:

@@ -78,7 +78,11 @@ class AbstractReport(abc.ABC):
 
 def to_plain(value: Any) -> Any:
     """`value` as JSON has it: arrays are lists, dataclasses and NamedTuples are objects of their fields."""
-    value = value.tolist() if hasattr(value, "tolist") else value
+    if hasattr(value, "tolist"):
+        is_row = value.ndim == 1 and value.dtype.kind in "biuf"
+        value = value.tolist()
+        if is_row and all(map(math.isfinite, value)):  # a million numbers, as they are
+            return value
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     if value is None or isinstance(value, str | int | float):

@@ -24,9 +24,8 @@ from mdmjax import (
     permutation_curve,
 )
 from mdmjax.information.closed_form import mds_curve
-from mdmjax.schedules import optimal
+from mdmjax.schedules import optimal, priced
 from mdmjax.schedules.envelope import RADIX, padded_lines, solve_layers, upper_envelope
-from mdmjax.schedules.refine import refine
 from mdmjax.schedules.schedule import step_gap
 
 
@@ -101,49 +100,82 @@ def test_envelope_agrees_with_the_dense_programme(name):
 
 
 @pytest.mark.parametrize("name", long_curves(2).keys())
-@pytest.mark.parametrize("blocks", [16, 128])
-def test_coarse_to_fine_search_is_exact(monkeypatch, name, blocks):
-    monkeypatch.setattr(optimal, "SMALL", 0)
-    monkeypatch.setattr(optimal, "REFINE_BLOCKS", blocks)
+def test_priced_steps_are_the_layers_of_the_envelope(monkeypatch, name):
+    """From thinned starts to all, against another method; of curves with ties as of smooth ones."""
+    monkeypatch.setattr(priced, "FEWEST", 8)
     values = long_curves(3000)[name]
     exact = frontier(curve_of(values), 40)
-    for steps in (2, 7, 40):
+    for steps in (1, 2, 7, 21, 39, 40):
         found = optimal_schedule(curve_of(values), steps)
         assert found.steps == steps
         gap = step_gap_by_loops(values, found.counts)
         assert abs(gap - exact.gaps[steps - 1]) <= sum_tolerance(values)
 
 
-@pytest.mark.parametrize("name", long_curves(2).keys())
-def test_refinement_keeps_every_optimum_in_its_windows(name):
-    values = long_curves(3000)[name]
-    steps = 12
-    found = refine(jnp.asarray(values), steps, 32)
-    exact = frontier(curve_of(values), steps)
-    gap = step_gap_by_loops(values, np.diff(np.asarray(found.boundaries)))
-    if found.certified:
-        assert gap <= exact.gaps[-1] + sum_tolerance(values)
-    elif gap > exact.gaps[-1] + sum_tolerance(values):
-        inner = exact.boundaries[-1, 1:steps]
-        assert np.all((np.asarray(found.low) <= inner) & (inner <= np.asarray(found.high)))
+@settings(deadline=None, max_examples=100)
+@given(nondecreasing_curves(9))
+def test_priced_steps_of_every_number(values):
+    """Small integers and plateaus: prices jump over most numbers of steps."""
+    for steps in range(1, 10):
+        brute = min(step_gap_by_loops(values, c) for c in all_compositions(9, steps))
+        found = optimal_schedule(curve_of(values), steps)
+        assert found.steps == steps
+        assert step_gap_by_loops(values, found.counts) <= brute + sum_tolerance(values)
 
 
-@pytest.mark.slow
-def test_refinement_of_few_blocks_certifies_only_optima():
-    """Once blocks are dropped, a bound that leaves out the starts beyond a target is no bound."""
-    rng, wrong = np.random.default_rng(0), 0
-    for draw in range(2000):
-        values = np.sort(rng.random(16)) if draw % 2 else np.cumsum(rng.integers(0, 3, 16)) * 1.0
-        found = refine(jnp.asarray(values), 6, 8)
-        if found.certified:
-            gap = step_gap_by_loops(values, np.diff(np.unique(np.asarray(found.boundaries))))
-            wrong += gap > frontier(curve_of(values), 6).gaps[-1] + sum_tolerance(values)
-    assert wrong == 0
+def least_priced(values, price):
+    """The least loss plus `price` a step, from the definition."""
+    n, sums = values.size, np.append(0.0, np.cumsum(values - values[0]))
+    least = np.append(0.0, np.full(n, np.inf))
+    for end in range(1, n + 1):
+        starts = np.arange(end)
+        costs = sums[end] - sums[:end] - (end - starts) * (values[:end] - values[0])
+        least[end] = np.min(least[:end] + costs) + price
+    return least[n]
 
 
-def test_smooth_curves_are_certified_by_the_refinement_alone():
-    values = jnp.asarray(long_curves(20_000)["root"])
-    assert bool(refine(values, 16, 128).certified)
+@pytest.mark.parametrize("name", ["linear", "permutation", "saturated", "sorted noise", "heavy noise"])
+@pytest.mark.parametrize("steps", [64, 700])
+def test_a_price_proves_the_optimum(name, steps):
+    """The dual bound of the price at which the optimum gains least from one step more or less."""
+    values = long_curves(2000)[name]
+    found = [optimal_schedule(curve_of(values), k) for k in (steps - 1, steps, steps + 1)]
+    less, gap, more = (step_gap_by_loops(values, schedule.counts) for schedule in found)
+    bound = least_priced(values, (less - more) / 2) - steps * (less - more) / 2
+    assert abs(gap - bound) <= sum_tolerance(values)
+
+
+@settings(deadline=None, max_examples=30)
+@given(nondecreasing_curves(30), st.floats(0.0, 3.0))
+def test_no_price_says_more_than_the_optimum(values, price):
+    for steps in (1, 4, 17, 30):
+        gap = step_gap_by_loops(values, optimal_schedule(curve_of(values), steps).counts)
+        assert least_priced(values, price) - price * steps <= gap + sum_tolerance(values)
+
+
+def test_values_that_differ_by_rounding_alone_or_not_after_the_first_is_taken_off():
+    rng, eps = np.random.default_rng(0), np.finfo(float).eps
+    near = np.sort(1 + eps * rng.integers(0, 900, 600))
+    tiny = np.append(-1.0, np.sort(rng.random(599)) * 1e-18)
+    for values in (near, tiny):
+        exact = frontier(curve_of(values), 30).gaps
+        for steps in (2, 3, 9, 30):
+            found = optimal_schedule(curve_of(values), steps)
+            assert found.steps == steps
+            gap = step_gap_by_loops(values, found.counts)
+            assert abs(gap - exact[steps - 1]) <= sum_tolerance(values - values[0])
+
+
+def test_one_schedule_compiles_nothing():
+    curve, events = permutation_curve(300), []
+    optimal_schedule(curve, 2)
+    jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: events.append(event))
+    for steps in (1, 3, 50, 299):
+        optimal_schedule(curve, steps)
+        fewest_steps(curve, 1 / steps)
+    assert not events
+    jax.jit(lambda x: x * 2.125)(1.0)
+    assert any("compile" in event for event in events)
 
 
 @pytest.mark.parametrize(("n", "steps"), [(2000, 9), (128, 16), (12, 5)])
@@ -239,14 +271,13 @@ def test_records_give_the_optimum_of_a_curve_that_falls():
         assert abs(step_gap_by_loops(values, schedule.counts) - best) <= sum_tolerance(values)
 
 
-def test_long_curve_that_falls_is_exact_by_refinement(monkeypatch):
+def test_a_long_curve_that_falls(monkeypatch):
     values = noisy_curve(2000)
-    exact = optimal_schedule(curve_of(values), 8)
-    monkeypatch.setattr(optimal, "SMALL", 0)
-    monkeypatch.setattr(optimal, "REFINE_BLOCKS", 16)
-    found = optimal_schedule(curve_of(values), 8)
-    gaps = [step_gap_by_loops(values, schedule.counts) for schedule in (found, exact)]
-    assert found.steps == 8
+    exact = np.diff(optimal._solve_any(values, 8)[-1])
+    monkeypatch.setattr(priced, "FEWEST", 2)
+    found = optimal_schedule(curve_of(values), 8).counts
+    gaps = [step_gap_by_loops(values, counts) for counts in (found, exact)]
+    assert len(found) == 8
     assert abs(gaps[0] - gaps[1]) <= sum_tolerance(values)
 
 
@@ -273,12 +304,37 @@ def test_fewest_steps_is_the_first_that_suffices():
         assert schedule.steps == 1 or gaps[schedule.steps - 2] > epsilon
 
 
-def test_fewest_steps_past_memory_names_epsilon(monkeypatch):
-    curve = permutation_curve(200)
-    reached = f"{frontier(curve, 16).gaps[-1]:.4g} nats, which 16 steps reach"
-    monkeypatch.setattr(optimal, "MAX_BYTES", 2**15)
-    with pytest.raises(InvalidInputError, match=f"epsilon is 1e-09: want at least {reached}"):
-        fewest_steps(curve, 1e-9)
+@pytest.mark.parametrize("name", long_curves(2).keys())
+def test_fewest_steps_of_long_curves(monkeypatch, name):
+    monkeypatch.setattr(priced, "FEWEST", 8)
+    values = long_curves(2000)[name]
+    gaps = frontier(curve_of(values), 60).gaps
+    for epsilon in (0.7 * gaps[0] + 1e-9, 1.01 * gaps[6] + 1e-9, 0.5 * (gaps[29] + gaps[30]) + 1e-9):
+        found = fewest_steps(curve_of(values), epsilon)
+        assert step_gap_by_loops(values, found.counts) <= epsilon
+        assert found.steps == 1 or gaps[found.steps - 2] > epsilon
+
+
+@settings(deadline=None, max_examples=60)
+@given(nondecreasing_curves(12), st.floats(1e-6, 4.0))
+def test_fewest_steps_are_those_of_the_frontier(values, epsilon):
+    gaps = frontier(curve_of(values), 12).gaps
+    steps = fewest_steps(curve_of(values), epsilon).steps
+    assert gaps[steps - 1] <= epsilon + sum_tolerance(values)
+    assert steps == 1 or gaps[steps - 2] > epsilon - sum_tolerance(values)
+
+
+def test_any_error_can_be_reached():
+    curve = permutation_curve(30_000)
+    for epsilon in (1e-3, 1e-300):
+        assert float(step_gap(curve, fewest_steps(curve, epsilon))) <= epsilon
+
+
+def test_a_curve_too_long_for_memory_is_refused(monkeypatch):
+    monkeypatch.setattr(priced, "MAX_BYTES", 2**15)
+    for call in (lambda c: optimal_schedule(c, 8), lambda c: fewest_steps(c, 1.0)):
+        with pytest.raises(InvalidInputError, match="a solve for n = 200 is of 39.1 KiB: want at most 32"):
+            call(permutation_curve(200))
 
 
 def test_rounding_does_not_make_a_curve_unsorted():
@@ -301,6 +357,8 @@ def test_a_million_positions():
     found = optimal_schedule(curve_of(values), 8)
     exact = frontier(curve_of(values), 8).schedule(8)
     assert abs(float(step_gap(curve_of(values), found)) - float(step_gap(curve_of(values), exact))) <= 1e-6
+    gap = float(step_gap(curve_of(values), optimal_schedule(curve_of(values), 512)))
+    assert gap == pytest.approx(3876.58386146)  # as the search from coarse to fine and all its layers found
 
 
 @pytest.mark.parametrize(
