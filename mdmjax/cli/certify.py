@@ -8,7 +8,7 @@ from typing import Any
 import mdmjax as mj
 
 from .._errors import refuse
-from .choices import JSON, LOSS_CURVE, MEASURING, MODEL_FOLDER, NOISE, TABLE, families, text_choice
+from .choices import LOSS_CURVE, MEASURING, MODEL_FOLDER, NOISE, SHOWN, TABLE, families, text_choice
 from .options import Choice, Chosen, Command, Option, Parsed, Slot
 
 FIT = dataclasses.replace(
@@ -141,7 +141,7 @@ COMMAND = Command(
             "A bound B of order 4 that is known of the data; else the one that holds for all data.",
         ),
         Option("seed", int, 0, "Seed of the draws, and of what is measured."),
-        JSON,
+        *SHOWN,
         Option("plot", Path, None, "Draw promised and true KL against calls into this .png or .pdf."),
     ),
     examples=(
