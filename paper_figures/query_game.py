@@ -45,7 +45,7 @@ def _budgets(axes: Axes, arrays: dict[str, np.ndarray]) -> None:
         axes.plot(n, row, color=str(shade), marker=marker)
         axes.annotate(str(label), (n[-1], row[-1]), (6, apart), textcoords="offset points", va="center")
     axes.set_ylim(-0.03, 1.05)
-    panel_label(axes, "random sizes: seen, least over $k$")
+    panel_label(axes, "random: seen, least over $k$")
 
 
 def _needed(axes: Axes, arrays: dict[str, np.ndarray]) -> None:
@@ -55,11 +55,11 @@ def _needed(axes: Axes, arrays: dict[str, np.ndarray]) -> None:
     axes.plot(n, arrays["uniform_output_queries"], **LOOKS["bound"])
     axes.plot(n, arrays["least_queries"], color="0.45", linestyle=":", marker="x")
     axes.plot(n, np.log2(n), color="0.75")
-    axes.text(n[2], arrays["least_queries"][1], "dotted: bound of any output", fontsize=7)
-    axes.text(n[-1], np.log2(n[-1]) * 1.2, "log$_2 n$", ha="right", fontsize=7)
+    axes.text(n[-1], 14, "dotted: bound\nof any output", ha="right", fontsize=7)
+    axes.text(n[-1], np.log2(n[-1]) * 0.85, "$\\log_2 n$", ha="right", va="top", fontsize=7)
     axes.set_yscale("log", base=2)
     axes.set_ylabel("queries")
-    panel_label(axes, "queries for TV 1/16 on every target")
+    panel_label(axes, "queries until TV $\\leq$ 1/16")
 
 
 def draw(arrays: dict[str, np.ndarray]) -> Figure:
