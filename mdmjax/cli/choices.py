@@ -37,8 +37,11 @@ TEMPERATURE = Option(
 )
 
 
-def families(use: Use) -> tuple[Choice, ...]:
-    """Every family with its parameters, of which one not given has the default of the use; and files."""
+def families(use: Use, estimating: tuple[Option, ...] = ()) -> tuple[Choice, ...]:
+    """Every family with its parameters, of which one not given has the default of the use; and files.
+
+    Hidden Markov models take the options of `estimating` as well.
+    """
     found = []
     for family in FAMILIES.values():
         options = []
@@ -48,9 +51,9 @@ def families(use: Use) -> tuple[Choice, ...]:
                 default += f"; for mean-field and verified {parameter.paper}"
             name = parameter.name.replace("_", "-")
             options.append(Option(name, parameter.kind, None, f"{parameter.help} [{default}]"))
-        options += ESTIMATING if use == "curve" and family.name == "block-hmm" else ()
+        options += estimating if family.name == "block-hmm" else ()
         found.append(Choice(family.name, family.help, tuple(options)))
-    hmm = dataclasses.replace(HMM, options=(*HMM.options, *ESTIMATING)) if use == "curve" else HMM
+    hmm = dataclasses.replace(HMM, options=(*HMM.options, *estimating))
     return (*found, JOINT, hmm)
 
 

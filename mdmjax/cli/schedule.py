@@ -10,7 +10,7 @@ import mdmjax as mj
 
 from .._errors import refuse
 from . import assigned
-from .choices import LOSS_CURVE, MODEL, SHOWN, families, text_choice
+from .choices import ESTIMATING, LOSS_CURVE, MODEL, SHOWN, families, text_choice
 from .options import Chosen, Command, Option, Parsed, Slot
 
 OWN_LAW = "forward-kl"
@@ -203,7 +203,7 @@ COMMAND = Command(
     "schedule",
     "Best unmasking schedule of a distribution, a text, or a model's loss curve.",
     run,
-    slots=(Slot("source", (*families("curve"), text_choice(12), WITH_OTHERS, MODEL)),),
+    slots=(Slot("source", (*families("curve", ESTIMATING), text_choice(12), WITH_OTHERS, MODEL)),),
     options=(
         Option("steps", int, None, "Number of steps. Without it and --epsilon: the best of every number."),
         Option(
