@@ -11,6 +11,7 @@ from the mean of these laws, the uniform one.
 import jax
 import numpy as np
 
+from .._checks import check_integer
 from .._types import Array, Float, Int, Key
 from ..distributions.codes import LinearCode
 from .query_game import History
@@ -59,12 +60,14 @@ def tv_bound(n: int, q: int, queries: int) -> float:
     \lambda_1 = \frac{q}{(n-1)(q-1)+1}, \quad \lambda_k = \lambda_1\Big(1 - \frac1q\Big)$$
 
     The weights sum to 1, and any one query sees $\sum_{k \le s} \lambda_k q^{-(s-k)} = \lambda_1$ of them:
-    so $\sum_k \lambda_k D_k \le T \lambda_1$. The best single query has equality. (Ours; the theorem says
-    that of the order of $n$ queries are needed, and `least_queries` allows any output.)
+    so $\sum_k \lambda_k D_k \le T \lambda_1$. For $q \ge n$ the best single query has equality. (Ours; the
+    theorem says that of the order of $n$ queries are needed, and `least_queries` allows any output.)
+    Refuses `n` and `q` below 2.
 
     >>> [round(tv_bound(256, 256, queries), 4) for queries in (1, 238, 239)]
     [0.996, 0.063, 0.0591]
     """
+    n, q = check_integer("n", n, 2), check_integer("q", q, 2)
     shares = np.full(n - 1, (q - 1) / ((n - 1) * (q - 1) + 1))
     shares[0] *= q / (q - 1)
     return max(0.0, float((1 - queries * shares[0]) / np.sum(shares / _apart(n, q))))

@@ -8,6 +8,7 @@ from _oracles import reed_solomon_words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mdmjax import InvalidInputError
 from mdmjax.distributions.codes import reed_solomon_code
 from mdmjax.policies.query_game import asked, detection, doubling, least_queries, random_detection
 from mdmjax.policies.query_outputs import output, output_tv, queries_to_reach, tv_bound
@@ -92,3 +93,8 @@ def test_random_sizes_need_at_most_a_query_more_than_any_strategy(n):
     assert least_queries(n, n) <= enough <= n - 1
     sizes = asked(doubling(n), n, most=n)
     assert queries_to_reach(output_tv(detection(sizes, n, n), n)) is None
+
+
+def test_a_game_of_one_token_is_refused():
+    with pytest.raises(InvalidInputError, match="n is 1: want an integer >= 2"):
+        tv_bound(1, 4, 1)
