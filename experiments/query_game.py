@@ -2,16 +2,17 @@ r"""Theorems 24 and 25 of arXiv 2511.04647, run: $o(n)$ queries of the oracle do
 
 Of a Reed-Solomon code of unknown dimension $k$, $0 < k < n = q$, or of none, a strategy sees only answers
 to its queries (`mdmjax.policies.query_game`). All numbers are exact: the probability that some answer is
-not uniform, as its mean and as its least over $k$. An unseen code is sampled as the uniform distribution.
+not uniform, as its mean and as its least over $k$, and the largest total variation over $k$ from the law of
+what is output at last to the code. An unseen code is sampled as the uniform distribution.
 """
 
 import dataclasses
 
 import numpy as np
 
+from mdmjax.policies.query_best import best_sizes, best_strategy
 from mdmjax.policies.query_game import (
     asked,
-    best_sizes,
     bisecting,
     detection,
     detection_bound,
@@ -19,6 +20,7 @@ from mdmjax.policies.query_game import (
     least_queries,
     random_detection,
 )
+from mdmjax.policies.query_outputs import output_tv, queries_to_reach, tv_bound
 
 from ._run import Progress
 
@@ -51,17 +53,28 @@ def success(n: int) -> dict[str, np.ndarray]:
     return found
 
 
+def distances(found: dict[str, np.ndarray], n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of each strategy the largest total variation over k, and the bound of any, after 1..n-1 queries."""
+    largest = np.stack([output_tv(rows, n).max(1) for rows in found.values()])
+    return largest, np.array([tv_bound(n, n, queries) for queries in range(1, n)])
+
+
 def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
-    """Mean over k at two lengths, and the least over k of random sizes for budgets that grow with n."""
+    """Means and extremes over k at two lengths; for every length, what budgets reach and what is needed."""
     lengths = [2**m for m in config.log2_n]
     least = np.zeros((len(BUDGETS), len(lengths)))
+    enough, needed = np.zeros((2, len(lengths)), int)
     for j, n in enumerate(progress(lengths, "lengths")):
         rows = random_detection(n, n)
         for i, budget in enumerate(BUDGETS.values()):
             least[i, j] = rows[int(np.ceil(budget(n))) - 1].min()
+        enough[j] = queries_to_reach(output_tv(rows, n))
+        needed[j] = next(t for t in range(1, n) if tv_bound(n, n, t) <= 1 / 16)
     large, small = success(lengths[-1]), success(config.small_n)
     queries = range(1, config.small_n)
     best = [best_sizes(config.small_n, config.small_n, number) for number in queries]
+    tv, bound = distances(large, lengths[-1])
+    small_tv, small_tv_bound = distances(small, config.small_n)
     return {
         "strategy": np.array(list(large)),
         "n": np.array(lengths),
@@ -77,5 +90,14 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
             [detection(sizes, config.small_n, config.small_n)[-1].mean() for sizes in best]
         ),
         "small_bound": np.array([detection_bound(config.small_n, config.small_n, t) for t in queries]),
+        "largest_tv": tv,
+        "largest_tv_bound": bound,
+        "small_largest_tv": small_tv,
+        "small_largest_tv_bound": small_tv_bound,
+        "small_best_largest_tv": np.array(
+            [best_strategy(config.small_n, config.small_n, number).tv for number in queries]
+        ),
+        "random_queries": enough,
+        "uniform_output_queries": needed,
         "least_queries": np.array([least_queries(n, n) for n in lengths]),
     }

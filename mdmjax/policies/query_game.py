@@ -11,7 +11,6 @@ query the probability above whatever is asked. A strategy thus chooses sizes.
 Until an answer is not uniform, all histories are alike: an adaptive strategy asks one fixed row of sizes.
 """
 
-import itertools
 import math
 from collections.abc import Callable
 
@@ -21,9 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_integer
-from .._errors import check_bytes, refuse
+from .._errors import refuse
 from .._types import Array, Float, Int, Key
-from ..distributions.base import MAX_TABLE_BYTES
 from ..distributions.codes import LinearCode
 
 History = tuple[tuple[int, bool], ...]
@@ -96,6 +94,18 @@ def play(key: Key[Array, ""], strategy: Strategy, code: LinearCode, *, most: int
     return history
 
 
+def one_query(
+    sizes: Int[np.ndarray, " queries"], n: int, q: int
+) -> Float[np.ndarray, "queries dimensions"]:
+    r"""Probability $[s \ge k]\, q^{-(s-k)}$ that a query of each size sees each $k = 1..n-1$, by itself.
+
+    >>> one_query(np.array([2, 4]), 5, 5).tolist()
+    [[0.2, 1.0, 0.0, 0.0], [0.008, 0.04, 0.2, 1.0]]
+    """
+    gap = np.asarray(sizes)[:, None] - np.arange(1, n)
+    return np.where(gap >= 0, float(q) ** -np.maximum(gap, 0), 0.0)
+
+
 def detection(
     sizes: Int[np.ndarray, " queries"], n: int, q: int
 ) -> Float[np.ndarray, "queries dimensions"]:
@@ -106,8 +116,7 @@ def detection(
     >>> detection(np.array([2, 4]), 5, 5).round(3).tolist()
     [[0.2, 1.0, 0.0, 0.0], [0.206, 1.0, 0.2, 1.0]]
     """
-    gap = np.asarray(sizes)[:, None] - np.arange(1, n)
-    hit = np.where(gap >= 0, float(q) ** -np.maximum(gap, 0), 0.0)
+    hit = one_query(sizes, n, q)
     sure = np.logical_or.accumulate(hit == 1)
     missed = np.cumsum(np.log1p(-np.where(hit < 1, hit, 0.0)), axis=0)
     return np.where(sure, 1.0, -np.expm1(missed))
@@ -155,26 +164,6 @@ def least_queries(n: int, q: int, distance: float = 1 / 16) -> int:
     [12, 54, 222]
     """
     return max(0, math.ceil((1 - 1 / q - 2 * distance) * (n - 1) * (q - 1) / q - 1e-9))
-
-
-def best_sizes(n: int, q: int, queries: int) -> Int[np.ndarray, " queries"]:
-    r"""The sizes of best mean `detection` over $k$, by trying all $\binom{n-2+T}{T}$ of them.
-
-    No strategy, random or not, reaches more than that mean on every $k$. Refuses more than 2 GiB.
-
-    >>> best_sizes(5, 5, 2).tolist()
-    [2, 4]
-    """
-    n, queries = check_integer("n", n, 2), check_integer("queries", queries, 1)
-    number = math.comb(n - 2 + queries, queries)
-    check_bytes(64 * number * n, MAX_TABLE_BYTES, "all strategies", "ask less", n=n, queries=queries)
-    rows = np.array(list(itertools.combinations_with_replacement(range(1, n), queries)))
-    gap = np.arange(1, n)[:, None] - np.arange(1, n)
-    missed = 1 - np.where(gap >= 0, float(q) ** -np.maximum(gap, 0), 0.0)  # [size - 1, k - 1]
-    left = np.ones((number, n - 1))
-    for column in rows.T:
-        left *= missed[column - 1]
-    return rows[np.argmin(left.sum(1))]
 
 
 def _middle(history: History, n: int) -> int | None:

@@ -16,6 +16,7 @@ from rich.console import Console
 from experiments import (
     _run,
     divergence_families,
+    hard_curve,
     kl_against_steps,
     n128_k16,
     own_law,
@@ -255,6 +256,17 @@ def test_theorem_9_lies_between_the_optimum_and_its_bound():
     assert np.all(steps["optimum"] <= steps["austin"])
     assert np.all(steps["optimum"] <= steps["uniform"])
     assert arrays["correlation_is_tc"][:2].tolist() == [[1, 1], [0, 0]]
+
+
+def test_the_hard_curve_needs_its_logarithm():
+    """A step of b blocks costs b - 1 parts where log n / 8 are allowed each: 1/9 of those that cost."""
+    arrays = hard_curve.run(hard_curve.Config(log2_n=(4, 12, 16), epsilons=(0.01,)), _run.silent)
+    length, steps = np.log(arrays["n"]), arrays["fewest_steps"][0] * 0.01
+    assert np.all(steps * 100 <= arrays["theorem9_bound"][0])
+    assert np.all(arrays["dtc_nats"] <= 1.01 / 4 * (1 + 1 / length))
+    # Of the length L (in log n) a constant costs nothing: steps = E^2 / (E + 8 L) for E = L - constant.
+    costly = steps / 2 + np.sqrt(steps**2 / 4 + 8 * length * steps)
+    assert np.diff(costly)[1] == pytest.approx(np.diff(length)[1], rel=0.03)
 
 
 def test_families_of_pairs_have_their_closed_forms():

@@ -1,4 +1,3 @@
-import functools
 import itertools
 
 import jax
@@ -12,7 +11,6 @@ from mdmjax import InvalidInputError
 from mdmjax.distributions.codes import reed_solomon_code
 from mdmjax.policies.query_game import (
     asked,
-    best_sizes,
     bisecting,
     detection,
     detection_bound,
@@ -55,32 +53,6 @@ def test_games_with_the_real_oracle(dim):
         wins += any(seen for _, seen in history)
     exact = detection(np.array(sizes), n, q)[-1, dim - 1]
     assert abs(wins - games * exact) <= 5 * np.sqrt(games * exact * (1 - exact))
-
-
-def best_tree(n, q, queries):
-    """The best mean detection by trying all that can be asked after every history."""
-    rows = [[float(q) ** -(size - k) if size >= k else 0.0 for k in range(1, n)] for size in range(n)]
-
-    @functools.cache
-    def best(left, belief):
-        if left == 0:
-            return 0.0
-        found = 0.0
-        for row in rows:
-            hits = sum(b * p for b, p in zip(belief, row, strict=True))
-            after = tuple(b * (1 - p) for b, p in zip(belief, row, strict=True))
-            found = max(found, hits + best(left - 1, after))
-        return found
-
-    return best(queries, (1 / (n - 1),) * (n - 1))
-
-
-@pytest.mark.parametrize(("n", "q", "queries"), [(3, 3, 1), (5, 5, 2), (6, 7, 3), (4, 4, 5)])
-def test_the_best_sizes_are_those_of_the_best_tree(n, q, queries):
-    sizes = best_sizes(n, q, queries)
-    best = best_tree(n, q, queries)
-    np.testing.assert_allclose(detection(sizes, n, q)[-1].mean(), best, rtol=1e-13)
-    assert best <= detection_bound(n, q, queries) + 1e-12
 
 
 @pytest.mark.parametrize(("n", "q"), [(2, 2), (6, 7)])
@@ -139,8 +111,3 @@ def test_a_strategy_outside_the_rules_is_refused(size):
         asked(lambda history: size, 5, most=3)
     with pytest.raises(InvalidInputError, match=said):
         play(jax.random.key(0), lambda history: size, reed_solomon_code(5, 2, 5), most=3)
-
-
-def test_too_many_strategies_are_refused():
-    with pytest.raises(InvalidInputError, match="n, queries is 256, 9: want all strategies of at most"):
-        best_sizes(256, 256, 9)
