@@ -713,7 +713,7 @@ def test_a_mistake_is_one_line_and_nothing_is_written(capsys, monkeypatch, bad_f
 
 def test_no_command_is_a_mistake_too(capsys):
     assert main([]) == 2
-    assert "command is not given: want one of schedule, law" in capsys.readouterr().err
+    assert "command is not given: want one of schedule, certify, law" in capsys.readouterr().err
 
 
 def test_matplotlib_is_asked_for_before_any_work(capsys, monkeypatch):

@@ -111,6 +111,7 @@ def test_the_noisy_bit_of_a_slow_program(n, counts, mean, own):
         assert abs(float(expected_kl(noisy_bit_curve(n, 0.1), Schedule(counts))) - mean) < 5e-5
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(deadline=None, max_examples=30)
 def test_the_own_law_is_no_further_than_the_mean(data):

@@ -98,6 +98,7 @@ MANY = {
     "tempered",
     "low-confidence of two",
     "maskgit",
+    "low-confidence",
     "entropy-sum",
 }  # programs that compile long
 

@@ -189,6 +189,7 @@ def test_low_confidence_draws_what_its_branches_say(key):
     assert np.all(np.abs(seen - wanted) <= 5 * np.sqrt(wanted * (1 - wanted) / 20000))
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(deadline=None, max_examples=12)
 def test_low_confidence_at_temperature_zero_is_ranked_by_confidence(data):

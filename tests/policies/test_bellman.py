@@ -122,6 +122,7 @@ def dense_denoiser(n, q, seed, zeros):
         return TableDenoiser(jnp.asarray(np.log(rows)))
 
 
+@pytest.mark.slow
 @given(st.data(), SEEDS, st.sampled_from([0.0, 0.3]))
 @settings(deadline=None, max_examples=25)
 def test_it_ends_in_as_many_calls_as_asked_for_everywhere(data, seed, zeros):
