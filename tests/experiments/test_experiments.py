@@ -118,6 +118,8 @@ LONG = {
     "antibody",
     "honest_gain",
     "policy_frontier",
+    "own_law",
+    "growth_coverage",
 }  # minutes
 
 
