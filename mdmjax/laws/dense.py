@@ -30,8 +30,8 @@ def dense_law(denoiser: AbstractDenoiser, decoder: AbstractDecoder) -> Law:
 
     Everything is of the float type of the truth (or the default one). In float32 a KL is within
     `1e-9 + 2e-6 KL` of that in float64 (200 joints of 32 sequences, in the tests), if no choice hangs on a
-    rounding. Map over many laws in batches of about 16, `jax.lax.map(..., batch_size=16)`, whose arrays
-    stay in the cache. A tree compiles for about a third of a second a level.
+    rounding. Map over many random orders in batches of about 16, `jax.lax.map(..., batch_size=16)`, whose
+    arrays stay in the cache, over many trees at once. A tree compiles for half a second a level.
 
     What depends on values is not refused but NaN: a denoiser that is NaN where it is reached or whose rows
     do not sum to one, and a rule that chooses nothing.
