@@ -108,8 +108,14 @@ def read_hmm(path: Path, n: int | None = None, *, limit: int = MAX_TABLE_BYTES) 
         if n is None or n != int(n):
             refuse("n", f"{shown(arrays['n'])} in {path}", "an integer >= 1")
         n = int(n)
-    initial, transition, emission = (_rows(name, arrays[name]) for name in names)
-    return HMM(initial, transition, emission, n)
+    try:
+        initial, transition, emission = (_rows(name, arrays[name]) for name in names)
+        return HMM(initial, transition, emission, n)
+    except InvalidInputError as error:
+        if error.argument not in names:
+            raise
+        found = f"{path.name}, whose {error.argument} is {error.value}"
+        refuse("file", found, error.wanted, error.remedy)
 
 
 def _rows(name: str, values: np.ndarray) -> np.ndarray:

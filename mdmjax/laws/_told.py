@@ -6,7 +6,7 @@ from .._types import Array, Float, Int, Key, LogProbs, Tokens
 from ..denoisers.base import AbstractDenoiser, Oracle
 from ..denoisers.perturbed import AbstractPerturbed
 from ..distributions.base import AbstractDistribution
-from ..distributions.joint import Joint, tabulate
+from ..distributions.joint import tabulate
 
 
 class _Told(AbstractDistribution):
@@ -26,14 +26,17 @@ class _Told(AbstractDistribution):
         return self.rows
 
 
-def truth_of(denoiser: AbstractDenoiser) -> Float[Array, "..."] | None:
-    """The table `[q]*n` of whose oracle the denoiser is a function, state by state; `None` of any other."""
+def known_truth(denoiser: AbstractDenoiser) -> AbstractDistribution | None:
+    """That of whose oracle the denoiser is a function, state by state; `None` of any other."""
     while isinstance(denoiser, AbstractPerturbed):
         denoiser = denoiser.denoiser
-    if not isinstance(denoiser, Oracle):
-        return None
-    known = denoiser.distribution
-    return known.probs if isinstance(known, Joint) else tabulate(known).probs
+    return denoiser.distribution if isinstance(denoiser, Oracle) else None
+
+
+def truth_of(denoiser: AbstractDenoiser) -> Float[Array, "..."] | None:
+    """The table `[q]*n` of `known_truth`."""
+    known = known_truth(denoiser)
+    return None if known is None else tabulate(known).probs
 
 
 def told(denoiser: AbstractDenoiser, rows: LogProbs) -> AbstractDenoiser:

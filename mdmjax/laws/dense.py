@@ -12,7 +12,7 @@ from ..decoders.reveal import AtTemperature, Reveal, tempered_denoiser
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import Joint
 from ._rows import has_table
-from ._told import truth_of
+from ._told import known_truth
 from .law import Law, Plan
 from .levels import level_law
 from .random_order import schedule_of
@@ -65,12 +65,12 @@ def dense_law(denoiser: AbstractDenoiser, decoder: AbstractDecoder) -> Law:
 
 
 def plan(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None) -> Plan | None:
-    """`tree_law`, for a truth whose marginals have no room: it needs none. Else it compiles for longer."""
+    """`tree_law`, for a table whose marginals have no room: it needs none. Else it compiles for longer."""
     if not isinstance(decoder, Reveal) or decoder.rule.is_random or decoder.judge is not None:
         return None
-    truth = truth_of(denoiser)
+    truth = known_truth(denoiser)
     steps = denoiser.n if max_steps is None else max_steps
-    if truth is None or has_table(Joint(truth)) or steps < denoiser.n:
+    if not isinstance(truth, Joint) or has_table(truth) or steps < denoiser.n:
         return None
     check_tree(denoiser.n, denoiser.q)
     return partial(_whole_law, denoiser, decoder)

@@ -593,7 +593,10 @@ MISTAKES = [
     ("block-hmm --blocks 3 --objective forward-kl --steps 2", "want expected-kl; the own law is a table"),
     ("hmm", "--file is not given"),
     ("hmm --file missing.npz", "--file is missing.npz: want a file; no such file"),
-    ("hmm --file sum.json", "transition is of sum 1.1: want a sum of 1; divide by the sum"),
+    (
+        "hmm --file sum.json",
+        "--file is sum.json, whose transition is of sum 1.1: want a sum of 1; divide by the sum",
+    ),
     ("hmm --file shape.json", "emission is of shape (1, 2): want shape (states, q) = (2, 2)"),
     ("hmm --file words.json", "with transition often: want numbers: arrays initial (K,)"),
     ("hmm --file ragged.json", "want numbers: arrays initial (K,), transition (K, K)"),

@@ -302,6 +302,8 @@ def test_it_is_taken_where_marginals_have_no_room(monkeypatch):
         np.testing.assert_allclose(getattr(law, name), getattr(other, name), rtol=0, atol=1e-14)
     assert exact_law(denoiser, decoder, max_steps=1).way == "frontier"
     assert exact_law(tabulate_denoiser(denoiser), decoder).way == "frontier"
+    chain = Oracle(noisy_repeated_bit(4, 0.1))  # conditionals of its own, and no table
+    assert exact_law(chain, decoder).way == "frontier"
     with pytest.raises(InvalidInputError, match=r"the denoiser or its rule is NaN or chooses nothing"):
         exact_law(denoiser, Reveal(Idle()))
 
