@@ -141,7 +141,7 @@ def test_smoke(name, tmp_path):
     assert set(stored["arrays"]) == set(arrays)
     for key, array in arrays.items():
         assert array.size > 0, key
-        assert array.dtype.kind in "fiuU", key
+        assert array.dtype.kind in "bfiuU", key
 
 
 def test_resume_keeps_what_is_current(tmp_path, capsys):

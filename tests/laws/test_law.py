@@ -204,4 +204,4 @@ def test_a_joint_without_marginals_is_read_so_often_and_no_more():
     """At 2^18 its marginals are not tabulated: the general way stops before it reads for minutes."""
     large = Joint(jnp.full((2,) * 18, 2.0**-18))
     with pytest.raises(InvalidInputError, match=r"the law is of \d+ calls on a table of 2\^18"):
-        exact_law(Oracle(large), Reveal(Ranked(confidence, Schedule([15, 3]))))
+        exact_law(Oracle(large), Reveal(Ranked(confidence, Schedule([15, 3])), judge=Oracle(large)))
