@@ -165,7 +165,8 @@ def _sum_of_vectors(
     matrix: Float[Array, "states states"], state: Float[Array, "states size"]
 ) -> Float[Array, "states size"]:
     """Their product."""
-    return sum(matrix[:, place, None] * state[place][None, :] for place in range(state.shape[0]))
+    terms = [matrix[:, place, None] * state[place][None, :] for place in range(state.shape[0])]
+    return functools.reduce(jnp.add, terms)
 
 
 def _least(state: Float[Array, "states size"]) -> Float[Array, " size"]:

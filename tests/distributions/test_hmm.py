@@ -14,6 +14,7 @@ from mdmjax.distributions._forward_backward import BLOCK
 from mdmjax.distributions.hmm import HMM, hmm_of_blocks
 from mdmjax.distributions.markov import MarkovChain
 
+SLOW = pytest.mark.slow
 DYNAMAX = pathlib.Path(__file__).parent / "dynamax_hmm.npz"
 
 
@@ -37,7 +38,13 @@ def masked(rng, shape, q, share=0.5):
 
 @pytest.mark.parametrize(
     ("states", "q", "n", "steps", "zeros"),
-    [(3, 2, 4, False, 0.0), (2, 3, 4, True, 0.4), (3, 3, 3, False, 0.5), (1, 2, 2, False, 0.0)],
+    [
+        pytest.param(3, 2, 4, False, 0.0, marks=SLOW),
+        (2, 3, 4, True, 0.4),
+        pytest.param(3, 3, 3, False, 0.5, marks=SLOW),
+        (5, 2, 3, False, 0.3),
+        (1, 2, 2, False, 0.0),
+    ],
 )
 def test_every_context_against_the_sum_over_paths(states, q, n, steps, zeros):
     arrays = random_arrays(states, q, n, seed=1, steps=steps, zeros=zeros)
@@ -91,9 +98,6 @@ def test_long_chains_against_the_smoother_of_dynamax():
     found = np.exp(conditionals(model, contexts))
     np.testing.assert_allclose(found[hidden], rows[hidden], rtol=1e-12)
     np.testing.assert_allclose(marginals(model, contexts), log_evidence, rtol=1e-13)
-
-
-SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize("eta", [1e-8, pytest.param(0.0, marks=SLOW), pytest.param(0.3, marks=SLOW)])
