@@ -72,6 +72,7 @@ def test_what_is_estimated(tmp_path):
     assert hidden_markov(FamilySource("block-hmm", block | {"blocks": 9}))[0].initial.size == 8
 
 
+@pytest.mark.slow
 def test_the_interval_is_students():
     model = small()
     _, curve, subject = Estimation(sequences=6).curve(model, Subject("small"))
