@@ -8,7 +8,17 @@ from typing import Any
 import mdmjax as mj
 
 from .._errors import refuse
-from .choices import LOSS_CURVE, MEASURING, MODEL_FOLDER, NOISE, SHOWN, TABLE, families, text_choice
+from .choices import (
+    ESTIMATING,
+    LOSS_CURVE,
+    MEASURING,
+    MODEL_FOLDER,
+    NOISE,
+    SHOWN,
+    TABLE,
+    families,
+    text_choice,
+)
 from .options import Choice, Chosen, Command, Option, Parsed, Slot
 
 FIT = dataclasses.replace(
@@ -51,11 +61,14 @@ def _of_distribution(chosen: Chosen, values: dict[str, Any], key: Any) -> tuple[
     """A curve, what it is of, and draws where there are not too many tokens."""
     from ..schedules.certify import check_certifiable
     from ..studies.growth_sample import distribution_sample
-    from .inputs import source_of
+    from .inputs import estimated, source_of
     from .output import track
 
     source, samples = source_of(chosen, "curve"), values["samples"]
-    curve, subject = source.curve(track)
+    if "losses" in chosen.values:  # a hidden Markov model
+        curve, subject = estimated(source, chosen.values | {"seed": values["seed"]})[2:]
+    else:
+        curve, subject = source.curve(track)
     check_certifiable(curve, values["epsilon"])
     if samples == 0:
         return curve, subject, None
@@ -104,6 +117,9 @@ def _of_model(chosen: Chosen, values: dict[str, Any], key: Any) -> tuple[Any, An
     return curve, Subject(judged.subject.title, source, method, network.q, facts), sample
 
 
+HIDDEN = (*ESTIMATING[:3], FIT)
+"""What else is asked of a hidden Markov model, whose curve may be estimated."""
+
 LOSSES = dataclasses.replace(LOSS_CURVE, options=(*TABLE, FIT))
 MODEL = Choice(
     "model",
@@ -120,7 +136,7 @@ COMMAND = Command(
     "certify",
     "What each theory promises for an error: its steps, its bound, and what is true of them.",
     run,
-    slots=(Slot("source", (*families("curve"), text_choice(12), LOSSES, MODEL)),),
+    slots=(Slot("source", (*families("curve", HIDDEN), text_choice(12), LOSSES, MODEL)),),
     options=(
         Option(
             "epsilon", float, None, "Expected KL (or excess loss) in nats that may be left.", required=True

@@ -33,6 +33,23 @@ def source_of(chosen: Chosen, use: Use) -> Any:  # a `Source` that gives what th
     return sources.FamilySource(chosen.name, family.values(use, **known))
 
 
+def estimated(source: Any, options: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
+    """A hidden Markov model, its losses, curve and subject; without the first two where it is exact."""
+    from ..studies.estimated import Estimation, hidden_markov
+    from .output import track
+
+    names = ("sequences", "batch", "seed", "fit")
+    how = Estimation(**{name: options[name] for name in names}, path=options["losses"])
+    found = hidden_markov(source)
+    if found is None:
+        left_out(options, ("sequences", "losses", "fit"), "left out", "this curve is exact")
+        return None, None, *source.curve(track)
+    model, subject = found
+    if how.path is not None:
+        check_suffix("losses", how.path, ".csv")
+    return model, *how.curve(model, subject, track)
+
+
 def key_of(seed: int) -> Any:
     """The key of a seed; refused if it is none."""
     import jax

@@ -80,7 +80,8 @@ def check(values: dict[str, Any]) -> None:
 
 def _report(values: dict[str, Any], chosen: Chosen, key: Any) -> Any:
     """The report of the source, with a plan where one is exported."""
-    from .inputs import left_out, source_of
+    from ..studies.estimated import estimated_schedule_study, hidden_markov, streams
+    from .inputs import estimated, left_out, source_of
     from .output import track
 
     options, means, source, hidden = chosen.values, None, None, None
@@ -97,7 +98,11 @@ def _report(values: dict[str, Any], chosen: Chosen, key: Any) -> Any:
             left_out(values, ("block_length", "lengths"), "left out", "the table says what the blocks are")
             return report.with_plan(infill=infill) if values["export"] else report
         if chosen.name in ESTIMATED:
-            hidden, means, curve, subject = _estimated(source, options, own)
+            if own and (found := hidden_markov(source)):
+                size = f"{OWN_LAW} of {found[0].n} positions"
+                refuse("objective", size, "expected-kl", "the own law is a table of all sequences")
+            hidden, means, curve, subject = estimated(source, options)
+            key = streams(options["seed"]).halving
         else:
             curve, subject = source.curve(track)
         if chosen.name == "loss-curve":
@@ -110,35 +115,12 @@ def _report(values: dict[str, Any], chosen: Chosen, key: Any) -> Any:
     if means is not None:
         report = report.with_gains(key, means, subject.facts["fit"], repetitions=options["repetitions"])
     if hidden is not None:
-        from ..studies.estimated import estimated_schedule_study
-
         how = {"draws": subject.facts["draws"], "batch": options["batch"], "track": track}
-        report = estimated_schedule_study(key, report, hidden, **how)
+        report = estimated_schedule_study(streams(options["seed"]).judging, report, hidden, **how)
     if not values["export"]:
         return report
     others = _lengths(chosen, _numbers("lengths", values["lengths"]) or (), asked, curve.n)
     return report.with_plan(infill=infill, block_length=values["block_length"], lengths=others)
-
-
-def _estimated(source: Any, options: dict[str, Any], own: bool) -> tuple[Any, Any, Any, Any]:
-    """A hidden Markov model, its losses, curve and subject; without the first two where it is exact."""
-    from ..studies.estimated import Estimation, hidden_markov
-    from .inputs import check_suffix, left_out
-    from .output import track
-
-    names = ("sequences", "batch", "seed", "fit")
-    how = Estimation(**{name: options[name] for name in names}, path=options["losses"])
-    found = hidden_markov(source)
-    if found is None:
-        left_out(options, ("sequences", "losses", "fit"), "left out", "this curve is exact")
-        return None, None, *source.curve(track)
-    model, subject = found
-    if own:
-        size = f"{OWN_LAW} of {options.get('n') or model.n} positions"
-        refuse("objective", size, "expected-kl", "the own law is a table of all sequences")
-    if how.path is not None:
-        check_suffix("losses", how.path, ".csv")
-    return model, *how.curve(model, subject, track)
 
 
 def _numbers(name: str, text: str | None) -> list[int] | None:

@@ -4,6 +4,7 @@ Once scaled, for many sequences at once, which is fast; and once in the log doma
 underflow. Both take what is seen from the left and what is seen from the right, tokens with the mask `q`.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -16,6 +17,12 @@ from .base import known_rows
 
 RESCALE, WIDE = 4, 128
 """Positions between two rescalings where a step has as many numbers; every one otherwise (measured)."""
+
+FEW, NARROW = 4, 512
+"""States, and numbers of a step, up to which a product is a sum of vectors: no call (measured)."""
+
+BLOCK = 2048
+"""Numbers of a step, at most, on a CPU: messages of more sequences at once leave its caches (measured)."""
 
 Found = tuple[Array, Array]
 """Log-evidence of what is seen from the left, and rows of log-probabilities, of one or more sequences."""
@@ -49,7 +56,13 @@ def rows_of_context(known: bool) -> Callable[[Array, Array, Array, Tokens, Token
 
 def _checked(initial: Array, transition: Array, emission: Array, left: Array, right: Array, known: bool):
     """By the scaled pass; in the log domain where that could have lost something."""
-    *found, sound = _scaled(initial, transition, emission, left, right, known)
+    (size, _), states = left.shape, initial.shape[0]
+    whole = functools.partial(_scaled, initial, transition, emission, known=known, blocks=1)
+    if size * states <= BLOCK:
+        *found, sound = whole(left, right)
+    else:
+        parts = functools.partial(whole, blocks=-(-size * states // BLOCK))
+        *found, sound = jax.lax.platform_dependent(left, right, cpu=parts, default=whole)
 
     def again(state):
         done, log_evidence, rows = state
@@ -62,8 +75,17 @@ def _checked(initial: Array, transition: Array, emission: Array, left: Array, ri
     return jax.lax.while_loop(lambda state: ~jnp.all(state[0]), again, (sound, *found))[1:]
 
 
-def _scaled(initial: Array, transition: Array, emission: Array, left: Array, right: Array, known: bool):
-    r"""Log-evidence and rows of sequences `[size, n]`, and which of them are sound.
+def _scaled(
+    initial: Array,
+    transition: Array,
+    emission: Array,
+    left: Array,
+    right: Array,
+    *,
+    known: bool,
+    blocks: int,
+):
+    r"""Log-evidence and rows of sequences `[size, n]`, and which of them are sound; in so many `blocks`.
 
     With $a$ and $e$ the least positive transition and emission, and $r$ positions between two rescalings,
     messages that have just been rescaled must have positive entries of at least $f = \sqrt{t / (a e)^r}$,
@@ -72,11 +94,12 @@ def _scaled(initial: Array, transition: Array, emission: Array, left: Array, rig
     $f (a e)^j f (a e)^{r-1-j} e \ge t$.
     """
     (size, n), states, q, dtype = left.shape, initial.shape[0], emission.shape[-1], initial.dtype
-    fixed = transition.ndim == emission.ndim == 2
-    every = RESCALE if fixed and size * states >= WIDE else 1
+    fixed, block = transition.ndim == emission.ndim == 2, -(-size // blocks)
+    every = RESCALE if fixed and block * states >= WIDE else 1
     turns = -(-n // every)
-    padded = lambda x: jnp.pad(x.astype(jnp.int32), ((0, 0), (0, turns * every - n)), constant_values=q)
-    chunks = lambda x: padded(x).T.reshape(turns, every, size)
+    padding = ((0, blocks * block - size), (0, turns * every - n))
+    padded = lambda x: jnp.pad(x.astype(jnp.int32), padding, constant_values=q)
+    chunks = lambda x: jnp.moveaxis(padded(x).reshape(blocks, block, turns, every), 1, 3)
     shown = jnp.concatenate([emission, jnp.ones_like(emission[..., :1])], axis=-1)  # what a mask shows: 1
     still = jnp.eye(states, dtype=dtype)[None]
     moves = transition if transition.ndim == 2 else None
@@ -86,6 +109,7 @@ def _scaled(initial: Array, transition: Array, emission: Array, left: Array, rig
     given = lambda one, own: one if own is None else own
     seen = lambda state, own, tokens: state * given(shown, own).at[:, tokens].get(mode="clip")
     times = lambda a, b: jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+    step = _sum_of_vectors if states <= FEW and block * states <= NARROW else times
     scaled = lambda state, total: state * (1 / jnp.where(total > 0, total, 1.0))[None, :]
 
     def forward(state, inputs):
@@ -93,41 +117,56 @@ def _scaled(initial: Array, transition: Array, emission: Array, left: Array, rig
         found = []
         for place in range(every):
             found.append(state)
-            state = times(given(moves, move).T, seen(state, own, tokens[place]))
+            state = step(given(moves, move).T, seen(state, own, tokens[place]))
         total = jnp.sum(state, axis=0)
         return scaled(state, total), (jnp.stack(found), total)
 
-    first = jnp.broadcast_to(initial[:, None], (states, size))
-    before, totals = jax.lax.scan(forward, first, (chunks(left), after_it, own))[1]
-    log_evidence = jnp.sum(safe_log(totals), axis=0)
-    possible = log_evidence > -jnp.inf
+    def both_ways(table, inputs):
+        """Those of a block, whose rows are written into the table of all."""
+        number, left, right = inputs
+        first = jnp.broadcast_to(initial[:, None], (states, block))
+        before, totals = jax.lax.scan(forward, first, (left, after_it, own))[1]
+        log_evidence = jnp.sum(safe_log(totals), axis=0)
+        possible = log_evidence > -jnp.inf
 
-    def backward(carry, inputs):
-        state, least, table = carry
-        turn, tokens, shown_here, before, move, own = inputs
-        rows = []
-        least = jnp.minimum(least, jnp.minimum(_least(state), _least(before[0])))
-        for place in range(every - 1, -1, -1):
-            weights = before[place] * state
-            posterior = scaled(weights, jnp.sum(weights, axis=0))
-            rows.append(times(posterior.T, emission if own is None else own[:, :q]))
-            state = times(given(moves, move), seen(state, own, tokens[place]))
-        rows = fast_log(jnp.stack(rows[::-1], axis=1))
-        if known:
-            theirs = shown_here.T[:, :, None]
-            certain = jnp.where(theirs == jnp.arange(q, dtype=theirs.dtype)[None, None, :], 0.0, -jnp.inf)
-            rows = jnp.where(theirs == q, rows, certain.astype(dtype))
-        rows = jnp.where(possible[:, None, None], rows, jnp.nan)
-        table = jax.lax.dynamic_update_slice(table, rows, (0, turn * every, 0))
-        return (scaled(state, jnp.sum(state, axis=0)), least, table), None
+        def backward(carry, inputs):
+            state, least, table = carry
+            turn, tokens, shown_here, before, move, own = inputs
+            rows = []
+            least = jnp.minimum(least, jnp.minimum(_least(state), _least(before[0])))
+            for place in range(every - 1, -1, -1):
+                weights = before[place] * state
+                posterior = scaled(weights, jnp.sum(weights, axis=0))
+                rows.append(times(posterior.T, emission if own is None else own[:, :q]))
+                state = step(given(moves, move), seen(state, own, tokens[place]))
+            rows = fast_log(jnp.stack(rows[::-1], axis=1))
+            if known:
+                theirs = shown_here.T[:, :, None]
+                certain = theirs == jnp.arange(q, dtype=theirs.dtype)[None, None, :]
+                rows = jnp.where(theirs == q, rows, jnp.where(certain, 0.0, -jnp.inf).astype(dtype))
+            rows = jnp.where(possible[:, None, None], rows, jnp.nan)
+            table = jax.lax.dynamic_update_slice(table, rows, (number * block, turn * every, 0))
+            return (scaled(state, jnp.sum(state, axis=0)), least, table), None
 
-    table = jnp.zeros((size, turns * every, q), dtype)
-    start = (jnp.ones((states, size), dtype), jnp.ones(size, dtype), table)
-    inputs = (jnp.arange(turns), chunks(right), chunks(left), before, before_it, own)
-    (_, least, table), _ = jax.lax.scan(backward, start, inputs, reverse=True)
+        start = (jnp.ones((states, block), dtype), jnp.ones(block, dtype), table)
+        inputs = (jnp.arange(turns), right, left, before, before_it, own)
+        (_, least, table), _ = jax.lax.scan(backward, start, inputs, reverse=True)
+        return table, (log_evidence, least)
+
+    table = jnp.zeros((blocks * block, turns * every, q), dtype)
+    table, found = jax.lax.scan(both_ways, table, (jnp.arange(blocks), chunks(left), chunks(right)))
+    log_evidence, least = (x.reshape(-1)[:size] for x in found)
     positive = lambda values: jnp.min(jnp.where(values > 0, values, 1.0))
     floor = jnp.sqrt(jnp.finfo(dtype).tiny / (positive(transition) * positive(emission)) ** every)
-    return log_evidence, table[:, :n], least >= floor
+    return log_evidence, table[:size, :n], least >= floor
+
+
+def _sum_of_vectors(
+    matrix: Float[Array, "states states"], state: Float[Array, "states size"]
+) -> Float[Array, "states size"]:
+    """Their product."""
+    terms = [matrix[:, place, None] * state[place][None, :] for place in range(state.shape[0])]
+    return functools.reduce(jnp.add, terms)
 
 
 def _least(state: Float[Array, "states size"]) -> Float[Array, " size"]:

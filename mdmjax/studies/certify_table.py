@@ -48,6 +48,10 @@ MODEL = (
     "Of a model it is its sampling error only: true is what the plan loses against one token at a time, "
     "by the losses that were measured. What the model itself does not know is in no number here."
 )
+ESTIMATED = (
+    "The curve is estimated, so that true is the estimate of the expected KL by it: `mdmjax schedule` of "
+    "this source judges a schedule on other draws, with an interval."
+)
 SAMPLE = (
     "Growth mass H of each block of times from {samples} sequences ({calls} calls): with probability "
     "{level:.4g} all are inside. known B: a bound of moments that holds before the draws (alpha "
@@ -85,8 +89,9 @@ def parts_of(found: dict[str, Any]) -> list[Part]:
     if (sample := found["sample"]) is not None:
         how = {key: sample[key] for key in ("samples", "calls", "alpha", "moment")}
         parts += [SAMPLE.format(**how, level=1 - sample["eta"]), _sample(sample)]
-        parts += [] if found["exact"] else [NETWORK]
-    return [*parts, TRUTH, KINDS, PAPERS, *([] if found["exact"] else [MODEL])]
+        parts += [] if found["exact"] or "draws" in found else [NETWORK]
+    about = ESTIMATED if "draws" in found else MODEL  # draws: of a hidden Markov model
+    return [*parts, TRUTH, KINDS, PAPERS, *([] if found["exact"] else [about])]
 
 
 def _promises(found: dict[str, Any]) -> Table:

@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -58,6 +58,27 @@ def hidden_markov(source: Source) -> tuple[HMM, Subject] | None:
     return None
 
 
+class Streams(NamedTuple):
+    """Keys of the draws that choose a schedule, of their halves, and of the draws that judge it."""
+
+    drawing: Key[Array, ""]
+    halving: Key[Array, ""]
+    judging: Key[Array, ""]
+
+
+def streams(seed: int) -> Streams:
+    """The keys of a seed, which share no draw.
+
+    The draws that judge are `fold_in(judging, i)` and those that choose `split(drawing, ..)[i]`: of one key
+    in both places these would be the same keys.
+
+    >>> one = streams(0).judging
+    >>> bool(jax.random.fold_in(one, 3) == jax.random.split(one, 8)[3])
+    True
+    """
+    return Streams(*jax.random.split(jax.random.key(seed), 3))
+
+
 @dataclasses.dataclass(frozen=True)
 class Estimation:
     """How a curve is estimated: the `seed`, how many `sequences`, of them `batch` at once, and the `fit`.
@@ -83,7 +104,7 @@ class Estimation:
 
     def losses(self, model: HMM, track: Track = untracked) -> MaskedLosses:
         """The rows of the curve."""
-        keys = jax.random.split(jax.random.key(self.seed), self.draws)
+        keys = jax.random.split(streams(self.seed).drawing, self.draws)
         data = np.asarray(_sampled(keys, model))
         how: dict[str, Any] = {"batch": self.batch, "track": track}
         if self.path is None:
@@ -149,6 +170,8 @@ def estimated_schedule_study(
 ) -> EstimatedReport:
     """The report of an estimated curve with the KL of its schedule, by `partition_kls` of fresh draws.
 
+    The `key` is another than that of the draws that chose, as `streams(seed).judging`.
+
     Raises:
         InvalidInputError: fewer than two draws; as `partition_kls`.
 
@@ -157,7 +180,7 @@ def estimated_schedule_study(
     >>> sticky = HMM([0.5, 0.5], [[0.9, 0.1], [0.1, 0.9]], [[0.8, 0.2], [0.2, 0.8]], 100)
     >>> means, curve, subject = Estimation(sequences=8).curve(sticky, Subject("sticky"))
     >>> report = schedule_study(curve, steps=4, subject=subject)
-    >>> found = estimated_schedule_study(jax.random.key(1), report, sticky, draws=8)
+    >>> found = estimated_schedule_study(streams(0).judging, report, sticky, draws=8)
     >>> found.interval[0] < found.kl.mean < found.interval[1]
     True
     """

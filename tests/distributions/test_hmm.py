@@ -10,9 +10,11 @@ from _distribution_checks import assert_matches_table, assert_samples, condition
 from _oracles import hmm_table
 
 from mdmjax import BlockHMM, InvalidInputError, tabulate
+from mdmjax.distributions._forward_backward import BLOCK
 from mdmjax.distributions.hmm import HMM, hmm_of_blocks
 from mdmjax.distributions.markov import MarkovChain
 
+SLOW = pytest.mark.slow
 DYNAMAX = pathlib.Path(__file__).parent / "dynamax_hmm.npz"
 
 
@@ -36,7 +38,13 @@ def masked(rng, shape, q, share=0.5):
 
 @pytest.mark.parametrize(
     ("states", "q", "n", "steps", "zeros"),
-    [(3, 2, 4, False, 0.0), (2, 3, 4, True, 0.4), (3, 3, 3, False, 0.5), (1, 2, 2, False, 0.0)],
+    [
+        pytest.param(3, 2, 4, False, 0.0, marks=SLOW),
+        (2, 3, 4, True, 0.4),
+        pytest.param(3, 3, 3, False, 0.5, marks=SLOW),
+        (5, 2, 3, False, 0.3),
+        (1, 2, 2, False, 0.0),
+    ],
 )
 def test_every_context_against_the_sum_over_paths(states, q, n, steps, zeros):
     arrays = random_arrays(states, q, n, seed=1, steps=steps, zeros=zeros)
@@ -90,9 +98,6 @@ def test_long_chains_against_the_smoother_of_dynamax():
     found = np.exp(conditionals(model, contexts))
     np.testing.assert_allclose(found[hidden], rows[hidden], rtol=1e-12)
     np.testing.assert_allclose(marginals(model, contexts), log_evidence, rtol=1e-13)
-
-
-SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize("eta", [1e-8, pytest.param(0.0, marks=SLOW), pytest.param(0.3, marks=SLOW)])
@@ -253,3 +258,21 @@ def test_what_is_no_hmm_is_refused(change, words):
         HMM(**whole)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_many_sequences_are_those_of_a_few():
+    """In blocks on a CPU, of which the last is filled up; one of them is done in the log domain."""
+    model, rng = (
+        HMM([0.5, 0.5], np.eye(2), [[0.9, 0.1, 0.0], [1e-17, 0.5, 0.5]], 26),
+        np.random.default_rng(0),
+    )
+    contexts = rng.choice(4, (1031, 26), p=[0.05, 0.25, 0.2, 0.5])
+    contexts[700] = [0] * 24 + [2, 3]  # the second state has 10^-406 of the mass, and then all of it
+    assert len(contexts) * 2 > BLOCK
+    found = conditionals(model, jnp.asarray(contexts))
+    starts = (0, 508, 696, 1023)
+    few = np.concatenate([conditionals(model, jnp.asarray(contexts[at : at + 8])) for at in starts])
+    places = np.concatenate([np.arange(at, at + 8) for at in starts])
+    np.testing.assert_allclose(np.exp(found)[places], np.exp(few), rtol=1e-13)
+    np.testing.assert_allclose(np.exp(found)[700, 25], [1e-17, 0.5, 0.5], rtol=1e-13)
+    assert not np.isnan(found).any()

@@ -10,7 +10,8 @@ from mdmjax import expected_kl, information_curve, schedule_study, tabulate
 from mdmjax.cli import main
 from mdmjax.distributions.hmm import HMM
 from mdmjax.files.measurement import partial_path
-from mdmjax.studies.estimated import DRAWS, Estimation, estimated_schedule_study, hidden_markov
+from mdmjax.studies import estimated
+from mdmjax.studies.estimated import DRAWS, Estimation, estimated_schedule_study, hidden_markov, streams
 from mdmjax.studies.report import Subject
 from mdmjax.studies.sources import FamilySource, HMMSource, source_from_json
 from mdmjax.studies.table_sources import markov_transition
@@ -71,6 +72,7 @@ def test_what_is_estimated(tmp_path):
     assert hidden_markov(FamilySource("block-hmm", block | {"blocks": 9}))[0].initial.size == 8
 
 
+@pytest.mark.slow
 def test_the_interval_is_students():
     model = small()
     _, curve, subject = Estimation(sequences=6).curve(model, Subject("small"))
@@ -104,10 +106,29 @@ def test_an_estimation_that_is_stopped_goes_on(tmp_path, monkeypatch):
     assert not partial_path(stopped).exists()
 
 
+def words_of(key):
+    return tuple(np.asarray(jax.random.key_data(key)).tolist())
+
+
+def test_what_judges_is_not_what_chose():
+    """No key of a draw that judges, nor one split off it, is one of a draw that chose or of a half."""
+    drawing, halving, judging = streams(7)
+    chose = [*jax.random.split(drawing, 64), *jax.random.split(halving, 64)]
+    judge = [jax.random.fold_in(judging, i) for i in range(64)]
+    both = [{words_of(k) for key in keys for k in (key, *jax.random.split(key))} for keys in (chose, judge)]
+    assert [len(one) for one in both] == [3 * 128, 3 * 64]
+    assert not both[0] & both[1]
+    assert words_of(streams(8).judging) not in both[1] | {words_of(judging)}
+
+
 def test_the_command(tmp_path, monkeypatch, capsys):
-    """A long model: its curve goes into a file, and the KL has its interval."""
+    """A long model: its curve goes into a file, the KL has its interval, and certify takes the curve."""
     monkeypatch.chdir(tmp_path)
     written("hmm.npz", n=None)
+    used, kls = [], estimated.partition_kls
+    monkeypatch.setattr(
+        estimated, "partition_kls", lambda key, *a, **b: (used.append(key), kls(key, *a, **b))[1]
+    )
     words = "schedule hmm --file hmm.npz --n 70 --steps 3 --sequences 4 --repetitions 2 --losses curve.csv"
     assert main([*words.split(), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -118,3 +139,17 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert found["method"] == "curve estimated on 4 draws: mean entropies of exact conditionals"
     assert (tmp_path / "curve.csv").read_text().startswith("n_masked,loss,count,sequence\n")
     assert DRAWS == 32
+    assert [words_of(key) for key in used] == [words_of(streams(0).judging)]
+
+    words = ["hmm", "--file", "hmm.npz", "--n", "70", "--sequences", "4", "--fit", "spline"]
+    own, table = (certified(capsys, *source) for source in (words, ["loss-curve", "curve.csv"]))
+    assert (own["exact"], own["draws"]) == (False, 4)
+    assert own["promises"] == table["promises"]
+    assert own["promises"][0]["true"] <= 2.0
+    assert main(["certify", *words[:3], "--n", "6", *words[5:], "--epsilon", "2"]) == 2
+    assert "--sequences is 4: want left out; this curve is exact" in capsys.readouterr().err
+
+
+def certified(capsys, *source):
+    assert main(["certify", *source, "--epsilon", "2", "--samples", "0", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
