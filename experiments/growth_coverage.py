@@ -57,8 +57,7 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
         data = jax.jit(jax.vmap(distribution.sample))(keys)
         for j, blocks in enumerate(config.blocks):
             edges = block_edges(distribution.n, blocks)
-            how = {"q": distribution.q, "positions": 1, "batch": 4096}
-            draws = growth_draws(growing, Oracle(distribution), data, edges, **how)
+            draws = growth_draws(growing, Oracle(distribution), data, edges, positions=1, batch=4096)
             upper = {"known": [], "plugged": []}
             for part in np.split(draws.divergences, config.repetitions):
                 one = draws._replace(divergences=part)

@@ -4,7 +4,7 @@ The forced-mask coupling of arXiv 2608.13520, section 4: token $l$ of a sequence
 time $U_l$ on, and token $i$, whose law is asked for, never.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -14,7 +14,8 @@ import numpy as np
 
 from .._checks import check_integer
 from .._errors import check_bytes, refuse
-from .._types import Array, Float, Int, Key, Tokens
+from .._types import Array, Float, Int, Key
+from ..denoisers.base import AbstractDenoiser
 from ..information.growth import dyadic_logits
 
 BATCH = 256  # calls of the conditionals at once (our choice)
@@ -49,29 +50,29 @@ class GrowthDraws(NamedTuple):
 
 def growth_draws(
     key: Key[Array, ""],
-    conditionals: Callable[[Tokens], Float[Array, "n q"]],
+    denoiser: AbstractDenoiser | Sequence[AbstractDenoiser],
     sequences: Int[Array, "samples n"],
     edges: Sequence[float],
     *,
-    q: int,
     positions: int | None = None,
     batch: int = BATCH,
 ) -> GrowthDraws:
     r"""What the growth masses of the blocks between the logits `edges` are estimated by (Eq. 32).
 
-    `conditionals` are log-probabilities given tokens with the mask `q`, as a denoiser's. With `positions`
-    $c < n$, each sequence has $c$ random ones in place of all $n$, times $n/c$: means and `moment_bound`
-    are the same, calls fewer (ours). A sequence takes $c$ calls for each time, all at once; about `batch`
-    calls are made at once.
+    The conditionals are the denoiser's; where there are several, each sequence has its own, as behind a
+    prompt of its own. With `positions` $c < n$, each sequence has $c$ random ones in place of all $n$,
+    times $n/c$: means and `moment_bound` are the same, calls fewer (ours). A sequence takes $c$ calls for
+    each time, all at once; about `batch` calls are made at once.
 
     Raises:
-        InvalidInputError: sequences that are none, `positions` outside `1..n`, `batch` below 1; a
-            divergence that is not finite, as of conditionals that rule out what they later allow.
+        InvalidInputError: sequences that are none, not one denoiser for each, `positions` outside `1..n`,
+            `batch` below 1; a divergence that is not finite, as of conditionals that rule out what they
+            later allow.
 
     >>> from mdmjax import Oracle, noisy_repeated_bit
     >>> bit = noisy_repeated_bit(4, 0.1)
     >>> sequences = jax.vmap(bit.sample)(jax.random.split(jax.random.key(0), 3))
-    >>> growth_draws(jax.random.key(1), Oracle(bit), sequences, [-1.0, 0.0, 1.0], q=2).totals().shape
+    >>> growth_draws(jax.random.key(1), Oracle(bit), sequences, [-1.0, 0.0, 1.0]).totals().shape
     (3, 2)
     """
     if sequences.ndim != 2 or 0 in sequences.shape:
@@ -85,9 +86,16 @@ def growth_draws(
     times = 1 / (1 + np.exp(-logits))
     need = 8 * size * times.size
     check_bytes(need, MAX_BYTES, f"draws of {size} sequences", "use fewer samples or blocks")
-    together = max(1, min(size, check_integer("batch", batch, 1) // (positions * times.size)))
-    found = _divergences(key, conditionals, sequences, jnp.asarray(times), q, positions, together)
-    found = np.asarray(found, np.float64)
+    together = check_integer("batch", batch, 1) // (positions * times.size)
+    one = isinstance(denoiser, AbstractDenoiser)
+    if not one and len(denoiser) != size:
+        refuse("denoisers", len(denoiser), f"one for all sequences, or {size}")
+    parts = (
+        [(denoiser, slice(None))] if one else [(each, slice(k, k + 1)) for k, each in enumerate(denoiser)]
+    )
+    keys, how = jax.random.split(key, size), (positions, max(1, min(size if one else 1, together)))
+    drawn = [_divergences(keys[at], each, sequences[at], jnp.asarray(times), *how) for each, at in parts]
+    found = np.concatenate([np.asarray(part, np.float64) for part in drawn])
     if not np.all(np.isfinite(found)):
         refuse("conditionals", "of an infinite divergence", "ones that allow what more tokens allow")
     block = np.repeat(np.arange(len(grids)), [grid.size - 1 for grid in grids])
@@ -95,8 +103,8 @@ def growth_draws(
 
 
 @eqx.filter_jit
-def _divergences(key, conditionals, sequences, times, q: int, positions: int, batch: int):
-    n = sequences.shape[1]
+def _divergences(keys, denoiser, sequences, times, positions: int, batch: int):
+    n, q = denoiser.n, denoiser.q
     times = times.astype(jnp.result_type(float))
 
     def of(row):
@@ -108,12 +116,11 @@ def _divergences(key, conditionals, sequences, times, q: int, positions: int, ba
         def of_position(i):
             known = revealed & (jnp.arange(n) != i)[None, :]
             states = jnp.where(known, tokens[None, :], jnp.asarray(q, tokens.dtype))
-            rows = jax.vmap(conditionals)(states)[:, i].astype(times.dtype)
+            rows = jax.vmap(denoiser.row, (0, None))(states, i).astype(times.dtype)
             later, earlier = rows[1:], rows[:-1]
             p = jnp.exp(later)
             return jnp.sum(jnp.where(p > 0, p * (later - earlier), 0.0), axis=-1)
 
         return jnp.sum(jax.vmap(of_position)(chosen), axis=0) * (n / positions)
 
-    keys = jax.random.split(key, sequences.shape[0])
     return jax.lax.map(of, (keys, sequences), batch_size=batch)

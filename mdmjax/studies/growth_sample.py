@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -10,8 +10,8 @@ import numpy as np
 
 from .._checks import check_integer, check_number
 from .._errors import check_bytes
-from .._types import Array, Float, Int, Key, Tokens
-from ..denoisers.base import Oracle
+from .._types import Array, Float, Int, Key
+from ..denoisers.base import AbstractDenoiser, Oracle
 from ..distributions.base import AbstractDistribution
 from ..information.growth import (
     GrowthInterval,
@@ -88,9 +88,8 @@ def growth_sample(
 
 def growth_sample_study(
     key: Key[Array, ""],
-    conditionals: Callable[[Tokens], Float[Array, "n q"]],
+    denoiser: AbstractDenoiser | Sequence[AbstractDenoiser],
     sequences: Int[Array, "samples n"],
-    q: int,
     *,
     blocks: int = BLOCKS,
     eta: float = ETA,
@@ -109,14 +108,15 @@ def growth_sample_study(
     >>> from mdmjax import Oracle, noisy_repeated_bit
     >>> bit = noisy_repeated_bit(8, 0.1)
     >>> sequences = jax.vmap(bit.sample)(jax.random.split(jax.random.key(0), 100))
-    >>> found = growth_sample_study(jax.random.key(1), Oracle(bit), sequences, 2, blocks=1)
+    >>> found = growth_sample_study(jax.random.key(1), Oracle(bit), sequences, blocks=1)
     >>> found.calls, found.plugged[0].lower < 0.28 < found.plugged[0].upper
     (700, True)
     """
     check_integer("blocks", blocks, 1)
     check_number("eta", eta, "a probability in (0, 1)", lambda x: 0 < x < 1)
     edges = block_edges(check_integer("n", sequences.shape[1], 3), blocks)
-    draws = growth_draws(key, conditionals, sequences, edges, q=q, positions=positions, batch=batch)
+    q = denoiser.q if isinstance(denoiser, AbstractDenoiser) else denoiser[0].q
+    draws = growth_draws(key, denoiser, sequences, edges, positions=positions, batch=batch)
     return growth_sample(draws, edges, sequences.shape[1], q, eta=eta, moment=moment)
 
 
@@ -147,7 +147,7 @@ def distribution_sample(
     sequences = jax.vmap(distribution.sample)(jax.random.split(drawing, size))
     how: dict[str, Any] = {"blocks": blocks, "eta": eta, "moment": moment}
     how["batch"] = max(1, min(BATCH, MAX_CALL_BYTES // (32 * numbers)))
-    return growth_sample_study(growing, Oracle(distribution), sequences, q, **how)
+    return growth_sample_study(growing, Oracle(distribution), sequences, **how)
 
 
 def true_masses(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mdmjax._errors import InvalidInputError
-from mdmjax.denoisers.base import Oracle
+from mdmjax.denoisers.base import AbstractDenoiser, Oracle
 from mdmjax.distributions.codes import parity_code
 from mdmjax.distributions.joint import Joint
 from mdmjax.distributions.mixtures import noisy_repeated_bit
@@ -21,6 +21,17 @@ from mdmjax.studies.growth_sample import distribution_sample, growth_sample, tru
 EDGES = [-1.5, 0.2, 1.0]
 
 
+class Sure(AbstractDenoiser):
+    """Certain of a 0 while two tokens are masked, and of nothing when more is known."""
+
+    n: int = 3
+    q: int = 2
+
+    def __call__(self, tokens):
+        row = jnp.where(jnp.sum(tokens == 2) > 1, jnp.log(jnp.eye(2)[0]), jnp.log(0.5))
+        return jnp.broadcast_to(row, (3, 2))
+
+
 def sampled(distribution, count, seed=0):
     return jax.vmap(distribution.sample)(jax.random.split(jax.random.key(seed), count))
 
@@ -30,7 +41,7 @@ def test_means_are_those_of_the_definition(positions):
     table = np.random.default_rng(0).dirichlet(np.full(8, 0.3)).reshape(2, 2, 2)
     joint = Joint(jnp.asarray(table))
     data = sampled(joint, 4000)
-    found = growth_draws(jax.random.key(1), Oracle(joint), data, EDGES, q=2, positions=positions)
+    found = growth_draws(jax.random.key(1), Oracle(joint), data, EDGES, positions=positions)
     for j, (p, q) in enumerate(itertools.pairwise(found.times)):
         values, weights = slow.divergence_law(table, p, q)
         each = found.divergences[:, j]
@@ -40,7 +51,7 @@ def test_means_are_those_of_the_definition(positions):
 
 def test_totals_are_the_weighted_sums_of_their_blocks():
     bit = noisy_repeated_bit(5, 0.1)
-    found = growth_draws(jax.random.key(0), Oracle(bit), sampled(bit, 6), EDGES, q=2)
+    found = growth_draws(jax.random.key(0), Oracle(bit), sampled(bit, 6), EDGES)
     odds = found.times / (1 - found.times)
     np.testing.assert_allclose(np.log(odds[[0, 3, 5]]), EDGES, atol=1e-12)
     assert found.block.tolist() == [0, 0, 0, 1, 1]
@@ -51,12 +62,20 @@ def test_totals_are_the_weighted_sums_of_their_blocks():
     np.testing.assert_allclose(weights[0], found.times[1] - found.times[0], 1e-12)  # odds double
 
 
+def test_a_denoiser_a_sequence_has_the_draws_of_one_for_all():
+    bit, key = noisy_repeated_bit(4, 0.1), jax.random.key(3)
+    data = sampled(bit, 3)
+    one, many = (growth_draws(key, x, data, EDGES, positions=1) for x in (Oracle(bit), [Oracle(bit)] * 3))
+    np.testing.assert_allclose(one.divergences, many.divergences, rtol=0, atol=1e-14)
+    assert one.calls == many.calls
+
+
 def coverage(flip, n, size, repetitions, eta=0.1, blocks=2):
     """Shares of the repetitions in which all intervals hold: with the known moments, and plugged in."""
     bit, curve = noisy_repeated_bit(n, flip), noisy_bit_curve(n, flip)
     edges = np.linspace(-np.log(n - 1), np.log(n - 1), blocks + 1).tolist()
     data = sampled(bit, size * repetitions)
-    whole = growth_draws(jax.random.key(1), Oracle(bit), data, edges, q=2, positions=1)
+    whole = growth_draws(jax.random.key(1), Oracle(bit), data, edges, positions=1)
     profile, held = growth_profile(curve), {"known": 0, "plugged": 0}
     for part in np.split(whole.divergences, repetitions):
         sample = growth_sample(whole._replace(divergences=part), edges, n, 2, eta=eta)
@@ -91,13 +110,13 @@ def test_refuses():
     code = parity_code(3, 2)
     data, key = sampled(code, 4), jax.random.key(0)
     with pytest.raises(InvalidInputError, match="positions is 4: want an integer in 1..3"):
-        growth_draws(key, Oracle(code), data, EDGES, q=2, positions=4)
+        growth_draws(key, Oracle(code), data, EDGES, positions=4)
     with pytest.raises(InvalidInputError, match="sequences is of shape"):
-        growth_draws(key, Oracle(code), data[:0], EDGES, q=2)
-    sure = lambda tokens: jnp.where(jnp.sum(tokens == 2) > 1, jnp.log(jnp.eye(2)[0]), jnp.log(0.5))
-    wrong = lambda tokens: jnp.broadcast_to(sure(tokens), (3, 2))
+        growth_draws(key, Oracle(code), data[:0], EDGES)
     with pytest.raises(InvalidInputError, match="conditionals is of an infinite divergence"):
-        growth_draws(key, wrong, data, EDGES, q=2)
+        growth_draws(key, Sure(), data, EDGES)
+    with pytest.raises(InvalidInputError, match="denoisers is 3: want one for all sequences, or 4"):
+        growth_draws(key, [Oracle(code)] * 3, data, EDGES)
     for bad in ({"blocks": 0}, {"eta": 1.0}, {"samples": 1}):
         with pytest.raises(InvalidInputError, match=f"{next(iter(bad))} is"):
             distribution_sample(key, code, **bad)
