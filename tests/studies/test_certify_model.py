@@ -32,10 +32,11 @@ def logits_fn(ids):
 
 def judged(count, prompts=False):
     """As many draws of the bit behind a symbol; with `prompts`, behind two, the second not always so."""
-    drawn = jax.vmap(noisy_repeated_bit(N, FLIP).sample)(jax.random.split(jax.random.key(0), count))
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(2, size=(count, 1)) ^ (rng.random((count, N)) < FLIP)
     before = np.full((count, 2 if prompts else 1), START)
     before[1::2, -1] = ZERO if prompts else START
-    data = np.concatenate([before, ZERO + np.asarray(drawn)], axis=1)
+    data = np.concatenate([before, ZERO + drawn], axis=1)
     regions = np.broadcast_to(np.arange(data.shape[1]) >= before.shape[1], data.shape)
     options = {"forbidden": (START,), "pad_id": None, "regions": regions}
     subject = Measurable(logits_fn, data, MASK, options=options)
