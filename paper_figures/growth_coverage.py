@@ -9,6 +9,7 @@ EXPERIMENT = "growth_coverage"
 
 KINDS = {
     "known": {**LOOKS["optimum"], "linestyle": "", "label": "bound of moments known before the draws"},
+    "entropy": {**LOOKS["cosine"], "linestyle": "", "label": "entropies: no moments needed"},
     "plugged": {**LOOKS["uniform"], "linestyle": "", "label": "moments of the draws plugged in"},
 }
 
@@ -35,5 +36,5 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
     right.set_xscale("log")
     right.set_xlabel("upper end over the truth")
     panel_label(right, "median width")
-    legend_below(figure, left, 2)
+    legend_below(figure, left, 3)
     return figure

@@ -25,12 +25,14 @@ MAX_BYTES = 2**31  # of the draws
 class GrowthDraws(NamedTuple):
     r"""$\sum_i \mathrm{KL}(\pi_{i,v_{j+1}} \| \pi_{i,v_j})$ in nats, by sequence and interval of `times`.
 
-    `block[j]` is the block in which interval `j` lies; `calls` were made in all.
+    `entropies` are $\sum_i \mathrm{H}(\pi_{i,v_j})$ by sequence and time. `block[j]` is the block in which
+    interval `j` lies; `calls` were made in all.
     """
 
     times: Float[np.ndarray, " intervals_and_one"]
     block: Int[np.ndarray, " intervals"]
     divergences: Float[np.ndarray, "samples intervals"]
+    entropies: Float[np.ndarray, "samples intervals_and_one"]
     calls: int
 
     @property
@@ -42,6 +44,19 @@ class GrowthDraws(NamedTuple):
         """$Q$ of each sequence and block (see `information.growth`)."""
         weighted = self.divergences * self.weights
         return np.stack([weighted[:, self.block == k].sum(1) for k in np.unique(self.block)], axis=1)
+
+    def of_block(self, block: int) -> tuple[np.ndarray, np.ndarray]:
+        """The `entropies` of a block, and its times."""
+        inside = np.flatnonzero(self.block == block)
+        at = slice(inside[0], inside[-1] + 2)
+        return self.entropies[:, at], self.times[at]
+
+    def parts(self, count: int) -> "list[GrowthDraws]":
+        """The draws of as many equal parts of the sequences."""
+        pairs = zip(*(np.split(one, count) for one in (self.divergences, self.entropies)), strict=True)
+        return [
+            self._replace(divergences=one, entropies=two, calls=self.calls // count) for one, two in pairs
+        ]
 
     def block_weights(self) -> Float[np.ndarray, " blocks"]:
         """The sum of the weights of each block: $q - p$ where its odds double."""
@@ -95,11 +110,12 @@ def growth_draws(
     )
     keys, how = jax.random.split(key, size), (positions, max(1, min(size if one else 1, together)))
     drawn = [_divergences(keys[at], each, sequences[at], jnp.asarray(times), *how) for each, at in parts]
-    found = np.concatenate([np.asarray(part, np.float64) for part in drawn])
+    found, entropies = (np.concatenate(part).astype(np.float64) for part in zip(*drawn, strict=True))
     if not np.all(np.isfinite(found)):
         refuse("conditionals", "of an infinite divergence", "ones that allow what more tokens allow")
     block = np.repeat(np.arange(len(grids)), [grid.size - 1 for grid in grids])
-    return GrowthDraws(times, block, np.maximum(found, 0.0), size * positions * times.size)
+    calls = size * positions * times.size
+    return GrowthDraws(times, block, np.maximum(found, 0.0), np.maximum(entropies, 0.0), calls)
 
 
 @eqx.filter_jit
@@ -117,10 +133,11 @@ def _divergences(keys, denoiser, sequences, times, positions: int, batch: int):
             known = revealed & (jnp.arange(n) != i)[None, :]
             states = jnp.where(known, tokens[None, :], jnp.asarray(q, tokens.dtype))
             rows = jax.vmap(denoiser.row, (0, None))(states, i).astype(times.dtype)
-            later, earlier = rows[1:], rows[:-1]
-            p = jnp.exp(later)
-            return jnp.sum(jnp.where(p > 0, p * (later - earlier), 0.0), axis=-1)
+            p = jnp.exp(rows)
+            entropies = -jnp.sum(jnp.where(p > 0, p * rows, 0.0), axis=-1)
+            terms = jnp.where(p[1:] > 0, p[1:] * (rows[1:] - rows[:-1]), 0.0)
+            return jnp.sum(terms, axis=-1), entropies
 
-        return jnp.sum(jax.vmap(of_position)(chosen), axis=0) * (n / positions)
+        return [jnp.sum(each, axis=0) * (n / positions) for each in jax.vmap(of_position)(chosen)]
 
     return jax.lax.map(of, (keys, sequences), batch_size=batch)

@@ -82,6 +82,7 @@ class CertifyReport(AbstractReport):
                 **vars(sample),
                 "mass": true_masses(sample, profile.logits, profile.mass),
                 "known": [ends(one) for one in sample.known],
+                "entropy": [one._asdict() for one in sample.entropy],
                 "plugged": [ends(one) for one in sample.plugged],
             }
         return found

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,9 +15,11 @@ from .._types import Array, Float, Int, Key
 from ..denoisers.base import AbstractDenoiser, Oracle
 from ..distributions.base import AbstractDistribution
 from ..information.growth import (
+    EntropyInterval,
     GrowthInterval,
     best_alpha,
     dyadic_logits,
+    entropy_interval,
     growth_interval,
     moment_bound,
     sample_moment,
@@ -36,8 +39,9 @@ class GrowthSample:
     r"""Growth masses of the blocks between logit `edges`, with two bounds $B$ of their moments.
 
     `known` are the intervals of Proposition 2 for a `moment` that was known before the draws, `alpha` its
-    order; `plugged` those for the moments of the draws themselves, of order 4 (`sample_moment` is their
-    largest), which are no theorem. All `known` hold with probability $1 - \eta$.
+    order; `entropy` those of `entropy_interval`, which need none; `plugged` those for the moments of the
+    draws themselves, of order 4 (`sample_moment` is their largest), which are no theorem. All `known` hold
+    with probability $1 - \eta$, and so do all of `entropy`.
     """
 
     samples: int
@@ -48,17 +52,19 @@ class GrowthSample:
     moment: float
     sample_moment: float
     known: list[GrowthInterval]
+    entropy: list[EntropyInterval]
     plugged: list[GrowthInterval]
 
     def promises(self, n: int, epsilon: float) -> list[Promise]:
-        """Theorem 2 of arXiv 2608.13520 with either bound."""
+        """Theorem 2 of arXiv 2608.13520 with the upper bounds of each kind."""
         rows: list[Promise] = []
-        both: list[tuple[str, Kind, list[GrowthInterval]]] = [
-            ("ugc_samples", "theorem", self.known),
-            ("ugc_samples_plugged", "estimate", self.plugged),
+        kinds: list[tuple[str, Kind, list[float]]] = [
+            ("ugc_samples", "theorem", [one.upper for one in self.known]),
+            ("ugc_samples_entropy", "ours", [one.upper for one in self.entropy]),
+            ("ugc_samples_plugged", "estimate", [one.upper for one in self.plugged]),
         ]
-        for name, kind, intervals in both:
-            found = prop1_steps(Blocks(self.edges, [one.upper for one in intervals]), epsilon)
+        for name, kind, upper in kinds:
+            found = prop1_steps(Blocks(self.edges, upper), epsilon)
             plan = blocks_grid(found.edges, found.each) if found.steps <= n else None
             steps = found.steps if plan is None else plan.steps
             rows.append(Promise(name, kind, "2608.13520, Thm 2", steps, found.promised, plan))
@@ -68,7 +74,9 @@ class GrowthSample:
 def growth_sample(
     draws: GrowthDraws, edges: list[float], n: int, q: int, *, eta: float = ETA, moment: float | None = None
 ) -> GrowthSample:
-    r"""Proposition 2 in every block of the `edges`, each at $\eta/K$: all hold with probability $1 - \eta$.
+    r"""The intervals of every block of the `edges`, each at $\eta/K$: all hold with probability $1 - \eta$.
+
+    The `edges` must be chosen without the draws: then this is a union bound over the blocks.
 
     A `moment` is a bound of $B_4$ that is known of the data; without it, `moment_bound` of the best order.
     """
@@ -83,7 +91,8 @@ def growth_sample(
 
     known = [interval(k, moment, alpha) for k in range(blocks)]
     plugged = [interval(k, own[k], 4.0) for k in range(blocks)]
-    return GrowthSample(size, draws.calls, eta, edges, alpha, moment, max(own), known, plugged)
+    entropy = [entropy_interval(*draws.of_block(k), n * math.log(q), eta / blocks) for k in range(blocks)]
+    return GrowthSample(size, draws.calls, eta, edges, alpha, moment, max(own), known, entropy, plugged)
 
 
 def growth_sample_study(
