@@ -8,9 +8,9 @@ from ._style import LOOKS, legend_below, new_figure, panel_label
 EXPERIMENT = "growth_coverage"
 
 KINDS = {
-    "known": {**LOOKS["optimum"], "linestyle": "", "label": "bound of moments known before the draws"},
-    "entropy": {**LOOKS["cosine"], "linestyle": "", "label": "entropies: no moments needed"},
-    "plugged": {**LOOKS["uniform"], "linestyle": "", "label": "moments of the draws plugged in"},
+    "known": {**LOOKS["optimum"], "linestyle": "", "label": "moments bounded beforehand"},
+    "entropy": {**LOOKS["cosine"], "linestyle": "", "label": "entropies, no moments"},
+    "plugged": {**LOOKS["uniform"], "linestyle": "", "label": "moments plugged in"},
 }
 
 

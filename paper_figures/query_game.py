@@ -20,6 +20,7 @@ STRATEGIES = {
     },
 }
 BEST = {**LOOKS["optimum"], "label": "best of all strategies (left)"}
+BOUND = {**LOOKS["bound"], "label": "bound of any strategy (below: with our output)"}
 ANY_OUTPUT = {"color": "0.45", "linestyle": ":", "label": "bound of any strategy, any output"}
 MARKERS = "osv^D"
 
@@ -30,9 +31,7 @@ def _against_queries(axes: Axes, names: np.ndarray, rows: np.ndarray, bound: np.
     every = max(1, queries.size // 8)
     for name, row in zip(names, rows, strict=True):
         axes.plot(queries, row, markevery=every, **STRATEGIES[str(name)])
-    axes.plot(
-        queries, bound, **{**LOOKS["bound"], "label": "bound of any strategy (below: with our output)"}
-    )
+    axes.plot(queries, bound, **BOUND)
     axes.set_xlabel("queries")
     axes.set_ylim(-0.03, 1.05)
 
