@@ -26,8 +26,8 @@ from ..information.growth import (
 )
 from ..losses.growth import BATCH, GrowthDraws, growth_draws
 from ..schedules.bernoulli import blocks_grid
-from ..schedules.certify import Kind, Promise
 from ..schedules.growth_blocks import Blocks, block_edges, prop1_steps
+from ..schedules.promise import Kind, Promise
 
 SAMPLES, BLOCKS, ETA = 1000, 1, 0.05  # unless others are asked for (our choices)
 MAX_SAMPLE_WORK = 2**27  # calls times numbers in each, of samples that are not asked for
