@@ -8,8 +8,9 @@ from ._style import LOOKS, legend_below, new_figure, panel_label
 EXPERIMENT = "growth_coverage"
 
 KINDS = {
-    "known": {**LOOKS["optimum"], "linestyle": "", "label": "bound of moments known before the draws"},
-    "plugged": {**LOOKS["uniform"], "linestyle": "", "label": "moments of the draws plugged in"},
+    "known": {**LOOKS["optimum"], "linestyle": "", "label": "moments bounded beforehand"},
+    "entropy": {**LOOKS["cosine"], "linestyle": "", "label": "entropies, no moments"},
+    "plugged": {**LOOKS["uniform"], "linestyle": "", "label": "moments plugged in"},
 }
 
 
@@ -35,5 +36,5 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
     right.set_xscale("log")
     right.set_xlabel("upper end over the truth")
     panel_label(right, "median width")
-    legend_below(figure, left, 2)
+    legend_below(figure, left, 3)
     return figure

@@ -8,17 +8,8 @@ from typing import Any
 import mdmjax as mj
 
 from .._errors import refuse
-from .choices import (
-    ESTIMATING,
-    LOSS_CURVE,
-    MEASURING,
-    MODEL_FOLDER,
-    NOISE,
-    SHOWN,
-    TABLE,
-    families,
-    text_choice,
-)
+from .choices import ESTIMATING, LOSS_CURVE, MEASURING, NOISE, SHOWN, TABLE, families, text_choice
+from .models import EITHER, FOR_HUGGING_FACE, judged_of
 from .options import Choice, Chosen, Command, Option, Parsed, Slot
 
 FIT = dataclasses.replace(
@@ -33,7 +24,6 @@ SEQUENCES = 64  # of a model, unless others are asked for (our choice)
 
 def run(parsed: Parsed) -> None:
     """Compute, draw where it is asked for, and show."""
-    from ..studies.certify import certify_study
     from .inputs import check_picture, key_of, write_picture
     from .output import show
 
@@ -42,8 +32,7 @@ def run(parsed: Parsed) -> None:
         refuse("epsilon", values["epsilon"], "a positive number of nats")
     check_picture(values["plot"])
     found = {"loss-curve": _of_losses, "model": _of_model}.get(chosen.name, _of_distribution)
-    curve, subject, sample = found(chosen, values, key_of(values["seed"]))
-    report = certify_study(curve, values["epsilon"], sample=sample, subject=subject)
+    report = found(chosen, values, key_of(values["seed"]))
     write_picture(values["plot"], report)
     show(report, json=values["json"])
 
@@ -57,9 +46,10 @@ def _how(values: dict[str, Any]) -> dict[str, Any]:
     return {"blocks": blocks, "eta": 1 - values["confidence"], "moment": values["moment"]}
 
 
-def _of_distribution(chosen: Chosen, values: dict[str, Any], key: Any) -> tuple[Any, Any, Any]:
-    """A curve, what it is of, and draws where there are not too many tokens."""
+def _of_distribution(chosen: Chosen, values: dict[str, Any], key: Any) -> Any:
+    """Of a curve, and of draws where there are not too many tokens."""
     from ..schedules.certify import check_certifiable
+    from ..studies.certify import certify_study
     from ..studies.growth_sample import distribution_sample
     from .inputs import estimated, source_of
     from .output import track
@@ -70,14 +60,15 @@ def _of_distribution(chosen: Chosen, values: dict[str, Any], key: Any) -> tuple[
     else:
         curve, subject = source.curve(track)
     check_certifiable(curve, values["epsilon"])
-    if samples == 0:
-        return curve, subject, None
-    distribution, _ = source.distribution(track)
-    return curve, subject, distribution_sample(key, distribution, samples, **_how(values))
+    sample = None
+    if samples != 0:
+        sample = distribution_sample(key, source.distribution(track)[0], samples, **_how(values))
+    return certify_study(curve, values["epsilon"], sample=sample, subject=subject)
 
 
-def _of_losses(chosen: Chosen, values: dict[str, Any], key: Any) -> tuple[Any, Any, Any]:
-    """The curve of a loss table, made to never rise."""
+def _of_losses(chosen: Chosen, values: dict[str, Any], key: Any) -> Any:
+    """Of the curve of a loss table, made to never rise."""
+    from ..studies.certify import certify_study
     from .inputs import source_of
 
     if values["samples"]:
@@ -86,35 +77,26 @@ def _of_losses(chosen: Chosen, values: dict[str, Any], key: Any) -> tuple[Any, A
     if source.fit is None:
         fit = "isotonic" if mj.loss_means(source.table()).stderr is None else "spline"
         source = dataclasses.replace(source, fit=fit)
-    return *source.curve(), None
+    curve, subject = source.curve()
+    return certify_study(curve, values["epsilon"], subject=subject)
 
 
-def _of_model(chosen: Chosen, values: dict[str, Any], key: Any) -> tuple[Any, Any, Any]:
-    """The losses of a model on sequences, measured now, and draws of the same sequences."""
+def _of_model(chosen: Chosen, values: dict[str, Any], key: Any) -> Any:
+    """Of the losses of a model on sequences, measured now, and of draws of the same sequences."""
     import jax
 
-    from ..studies.growth_sample import growth_sample_study
-    from ..studies.judged import of_trained
-    from ..studies.report import Subject
-    from ..studies.table_notes import curve_and_facts
+    from ..studies.certify_model import certify_model_study
     from .output import track
 
     options, count = chosen.values, SEQUENCES if values["samples"] is None else values["samples"]
     if count < 2:
         refuse("samples", count, "an integer >= 2 of a model", "its losses are measured on them")
-    trained, (choosing, masking, growing) = mj.open_model(options["folder"]), jax.random.split(key, 3)
-    judged = of_trained(choosing, trained, count, text=options["data"], track=track)
-    sequences, network = judged.sequences, trained.network
-    rounds = max(1, -(-4096 // sequences.shape[0]))
-    losses = mj.masked_losses(masking, network, sequences, rounds=rounds, batch=options["batch"])
-    curve, facts = curve_and_facts(mj.loss_means(losses.rows()), options["fit"] or "spline")
-    facts |= {"length_given": True}
-    sample = growth_sample_study(
-        growing, network, sequences, network.q, **_how(values), batch=options["batch"]
-    )
-    method = f"measured on {sequences.shape[0]} sequences"
-    source = {"name": "model", **options}
-    return curve, Subject(judged.subject.title, source, method, network.q, facts), sample
+    choosing, measuring = jax.random.split(key)
+    judged = judged_of(str(options["folder"]), options, choosing, count)
+    subject = dataclasses.replace(judged.subject, source={"name": "model", **options})
+    judged = dataclasses.replace(judged, subject=subject)
+    how = {**_how(values), "fit": options["fit"] or "spline", "batch": options["batch"]}
+    return certify_model_study(measuring, judged, values["epsilon"], **how, track=track)
 
 
 HIDDEN = (*ESTIMATING[:3], FIT)
@@ -123,13 +105,14 @@ HIDDEN = (*ESTIMATING[:3], FIT)
 LOSSES = dataclasses.replace(LOSS_CURVE, options=(*TABLE, FIT))
 MODEL = Choice(
     "model",
-    "Model that `mdmjax train` wrote: its sampling error, by losses measured now.",
+    "Trained model: its sampling error, by losses measured now; not what it does not know itself.",
     (
-        Option("data", Path, None, "Text; else what `mdmjax train` held out.", "FILE"),
+        Option("data", Path, None, "Text, .fasta or .jsonl; else what `mdmjax train` held out.", "FILE"),
         FIT,
         MEASURING[1],
+        *FOR_HUGGING_FACE,
     ),
-    (MODEL_FOLDER,),
+    (EITHER,),
 )
 
 COMMAND = Command(
@@ -165,5 +148,6 @@ COMMAND = Command(
         ("mdmjax certify markov --n 64 --epsilon 1 --samples 100000", "more draws, narrower intervals"),
         ("mdmjax certify loss-curve loss.csv --length 256 --epsilon 2", "your model's losses"),
         ("mdmjax certify model model --epsilon 1", "measured now"),
+        ("mdmjax certify model hf:esm2 --data proteins.fasta --epsilon 1", "pip install 'mdmjax[hf]'"),
     ),
 )

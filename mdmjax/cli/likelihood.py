@@ -9,7 +9,7 @@ from .._errors import refuse
 from ..studies.named_decoders import COMPARED, DECODERS
 from .choices import SHOWN
 from .decoder_words import named_word, parsed_word
-from .loss_curve import FOR_HUGGING_FACE as OUTSIDE
+from .models import EITHER, FOR_HUGGING_FACE, judged_of
 from .options import Command, Option, Parsed, Positional
 
 MODES = ("budget", "frontier", "schedules")
@@ -30,7 +30,7 @@ def run(parsed: Parsed) -> None:
     import jax
 
     drawing, scoring = jax.random.split(key)
-    judged = _judged(values, drawing)
+    judged = judged_of(str(values["folder"]), values, drawing, values["sequences"], losses=values["losses"])
     n = judged.sequences.shape[1]
     curve: list[Any] = []
 
@@ -72,29 +72,6 @@ def run(parsed: Parsed) -> None:
         report = likelihood.likelihood_study(scoring, judged.denoiser, good, sequences, **about)
     write_picture(values["plot"], report)
     show(report, json=values["json"])
-
-
-def _judged(values: dict[str, Any], key: Any) -> Any:
-    """The model, and the sequences that it is judged on."""
-    from ..studies import judged
-    from .loss_curve import HUGGING_FACE, opened
-    from .output import track
-
-    model = str(values["folder"])
-    how = {"losses": values["losses"]}
-    if not model.startswith(HUGGING_FACE):
-        for option in OUTSIDE:
-            if values[option.key] != option.default:
-                refuse(option.name, values[option.key], "left out", f"it is for {HUGGING_FACE}FOLDER")
-        how |= {"text": values["data"], "track": track}
-        return judged.of_trained(key, mj.open_model(Path(model)), values["sequences"], **how)
-    if values["data"] is None:
-        refuse("data", "not given", "a text, .fasta or .jsonl file", "sequences that the model never saw")
-    folder = Path(model.removeprefix(HUGGING_FACE))
-    model = opened(folder, values)
-    return judged.of_hugging_face(
-        model, values["data"], values["sequences"], length=values["length"], **how
-    )
 
 
 def check(values: dict[str, Any]) -> None:
@@ -163,7 +140,7 @@ COMMAND = Command(
     "Likelihood of held-out data under the decoders of a trained model: which is best, at what calls?",
     run,
     positionals=(
-        Positional("folder", "Folder of `mdmjax train`, or hf:FOLDER of Hugging Face.", "MODEL"),
+        EITHER,
         Positional(
             "decoders",
             "Decoders, as confidence or threshold:0.9 or random:schedule=best,steps=8; all without any.",
@@ -200,7 +177,7 @@ COMMAND = Command(
         Option("plot", Path, None, "Draw the frontier into this .png or .pdf."),
         Option("batch", int, 64, "Sequences that the model sees at once: bounds the memory."),
         Option("seed", int, 0, "Seed of the sequences and of random orders."),
-        *OUTSIDE,
+        *FOR_HUGGING_FACE,
         *SHOWN,
     ),
     examples=(

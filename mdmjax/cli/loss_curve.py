@@ -8,9 +8,8 @@ import mdmjax as mj
 
 from .._errors import refuse
 from .choices import MEASURING, SHOWN
-from .options import Command, Option, Parsed, Positional
-
-HUGGING_FACE = "hf:"
+from .models import EITHER, FOR_HUGGING_FACE, is_hugging_face, opened
+from .options import Command, Option, Parsed
 
 
 def run(parsed: Parsed) -> None:
@@ -32,12 +31,12 @@ def run(parsed: Parsed) -> None:
         return
     if not model:
         refuse("MODEL", "not given", "a folder of `mdmjax train`, or hf:FOLDER of Hugging Face")
-    is_hf = model.startswith(HUGGING_FACE)
+    is_hf = is_hugging_face(model, values, OUTSIDE)
     name = "loss_curve.csv" if values["block_length"] is None else "block_losses.csv"
     path = values["out"] or (Path() if is_hf else Path(model)) / name
     if is_hf:
         check_suffix("out", path, ".csv")
-        report = _hugging_face(values, Path(model.removeprefix(HUGGING_FACE)), path)
+        report = _hugging_face(values, model, path)
     else:
         report = _trained(values, Path(model), path)
     show(dataclasses.replace(report, model=model, file=str(path)), json=values["json"])
@@ -50,9 +49,6 @@ def _trained(values: dict[str, Any], folder: Path, path: Path) -> Any:
     from .inputs import check_suffix, key_of
     from .output import track
 
-    for option in OUTSIDE:
-        if values[option.key] != option.default:
-            refuse(option.name, values[option.key], "left out", f"it is for {HUGGING_FACE}FOLDER")
     key, trained = key_of(values["seed"]), mj.open_model(folder)
     check_suffix("out", path, ".csv")
     sizes = {name: values[name] for name in ("sequences", "block_length", "batch")}
@@ -60,54 +56,18 @@ def _trained(values: dict[str, Any], folder: Path, path: Path) -> Any:
     return mj.loss_curve_study(key, trained.network, trained.held_out(track), path, **how)
 
 
-def _hugging_face(values: dict[str, Any], folder: Path, path: Path) -> Any:
+def _hugging_face(values: dict[str, Any], model: str, path: Path) -> Any:
     """The report of a folder of Hugging Face on the sequences of a file."""
     from ..studies.measure import measure_study
     from .inputs import key_of
     from .output import track
 
     key_of(values["seed"])
-    if values["data"] is None:
-        refuse(
-            "data",
-            "not given",
-            "a text, .fasta or .jsonl file",
-            "sequences that the model was not trained on",
-        )
-    model = opened(folder, values)
-    measurable = model.measurable(values["data"], length=values["length"], most=values["sequences"])
+    opened_model = opened(model, values)
+    measurable = opened_model.measurable(values["data"], length=values["length"], most=values["sequences"])
     how = {name: values[name] for name in ("block_length", "masks", "cfg_scale", "batch")}
     return measure_study(values["seed"], measurable, path, **how, track=track)
 
-
-def opened(folder: Path, values: dict[str, Any]) -> Any:
-    """The model of a folder of Hugging Face: by torch, or natively in JAX."""
-    reading = {name: values[name] for name in ("dtype", "shift", "mask_id")}
-    if not values["native"]:
-        from ..studies.hugging_face import open_hugging_face
-
-        return open_hugging_face(folder, **reading, **{name: values[name] for name in OF_TORCH})
-    from ..studies.native import open_native
-
-    for name, default in OF_TORCH.items():
-        if values[name] != default:
-            refuse(name, values[name], "left out with --native", "it is torch's: JAX has the network")
-    if values["dtype"] == "float16":
-        refuse("dtype", "float16", "float32 or bfloat16 with --native")
-    return open_native(folder, **reading)
-
-
-OF_TORCH = {"device": None, "trust_remote_code": False}
-FOR_HUGGING_FACE = (
-    Option("length", int, None, "With hf: a text is cut into windows of this many tokens."),
-    Option("native", bool, False, "With hf: LLaDA or Dream in JAX, without torch or code of the folder."),
-    Option("device", str, None, "With hf: torch's device; cuda if there is one, else cpu."),
-    Option("dtype", str, "float32", "With hf: of the weights.", choices=("float32", "bfloat16", "float16")),
-    Option("trust-remote-code", bool, False, "With hf: run the folder's code, as LLaDA and Dream need."),
-    Option("shift", int, None, "With hf: 1 where output i - 1 predicts position i; 1 for Dream, else 0."),
-    Option("mask-id", int, None, "With hf: the mask, where neither tokenizer nor configuration has one."),
-)  # fmt: skip
-"""How a folder of Hugging Face is opened, and its data are cut."""
 
 OUTSIDE = (
     Option("data", Path, None, "With hf: sequences; .fasta, .jsonl of `text` or of `prompt` and `answer`, "
@@ -122,9 +82,7 @@ COMMAND = Command(
     "loss-curve",
     "Masked-loss curve of a model by number of masked tokens, on data it was not trained on.",
     run,
-    positionals=(
-        Positional("folder", "Folder of `mdmjax train`, or hf:FOLDER of Hugging Face.", "MODEL", False),
-    ),
+    positionals=(dataclasses.replace(EITHER, required=False),),
     options=(
         Option("out", Path, None, "Where it goes; MODEL/loss_curve.csv, for `mdmjax decode`; with hf here. "
                "Of blocks it is block_losses.csv.", "FILE.csv"),

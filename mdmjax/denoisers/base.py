@@ -2,7 +2,7 @@
 
 import abc
 
-from .._types import AbstractSized, Array, Float, Tokens
+from .._types import AbstractSized, Array, Float, Int, Tokens
 from ..distributions.base import AbstractDistribution
 
 
@@ -28,6 +28,10 @@ class AbstractDenoiser(AbstractSized):
     @abc.abstractmethod
     def __call__(self, tokens: Tokens) -> Float[Array, "n q"]:
         """Log-probabilities of every symbol at every position."""
+
+    def row(self, tokens: Tokens, position: Int[Array, ""]) -> Float[Array, " q"]:
+        """Log-probabilities of every symbol at one position: of large vocabularies the others are much."""
+        return self(tokens)[position]
 
 
 class Oracle(AbstractDenoiser):

@@ -87,13 +87,20 @@ class Infilling(AbstractDenoiser):
 
     def __call__(self, tokens: Tokens) -> Float[Array, "n q"]:
         """Log-probabilities of every symbol at every position."""
+        return self._rows(tokens, jnp.arange(self.n))
+
+    def row(self, tokens: Tokens, position: Int[Array, ""]) -> Float[Array, " q"]:
+        """Those of one position: no other rows are made of the logits."""
+        return self._rows(tokens, position[None])[0]
+
+    def _rows(self, tokens: Tokens, at: Int[Array, " rows"]) -> Float[Array, "rows q"]:
         symbols = self.symbols
         ids = jnp.asarray(np.append(symbols, self.mask_id), self.template.dtype)[tokens]
         whole = self.template.at[self.positions].set(ids)
-        places = jnp.maximum(self.positions - self.shift, 0)
+        places, asked = jnp.maximum(self.positions[at] - self.shift, 0), tokens[at]
         if isinstance(self.logits_fn, External):
             rows = self.logits_fn.rows(whole, places, symbols)
         else:
             rows = jax.nn.log_softmax(self.logits_fn(whole)[places][:, symbols])
             rows = rows.astype(jnp.result_type(float))  # as the host's are: draws depend on the type
-        return jnp.where((tokens == self.q)[:, None], rows, known_rows(tokens, self.q).astype(rows.dtype))
+        return jnp.where((asked == self.q)[:, None], rows, known_rows(asked, self.q).astype(rows.dtype))

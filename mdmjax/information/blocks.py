@@ -65,26 +65,30 @@ def _seen_by_mates(block: Float[Array, " size"], n: int) -> Float[Array, " n"]:
     return mean_from_ratios(block, mode, ratio_up, ratio_down)
 
 
-def mean_from_ratios(values: Array, mode: Array, ratio_up: Callable, ratio_down: Callable) -> Array:
+def mean_from_ratios(
+    values: Array, mode: Array, ratio_up: Callable, ratio_down: Callable, reach: int | None = None
+) -> Array:
     r"""$\mathbb{E}\, v_L$ under many laws $p$ on `0..m` at once, one for each entry of `mode`.
 
     `ratio_up(l)` is $p(l+1)/p(l)$ and `ratio_down(l)` is $p(l-1)/p(l)$, finite, and 0 where they leave the
     support. They are multiplied outwards from `mode`, any outcome of positive probability near the mode of
     each law: a few roundings a factor, and underflow only where nothing matters, where binomial
-    coefficients by log-gamma would lose the digits of a large logarithm.
+    coefficients by log-gamma would lose the digits of a large logarithm. What is further from the mode
+    than `reach` counts as impossible.
     """
-    nothing = jnp.zeros_like(mode)
+    last = values.shape[0] - 1
+    reach = last if reach is None else min(reach, last)
 
-    def follow(sums, ratio, reverse):
-        def step(state, row):
-            (before, total, mean), (outcome, value) = state, row
-            weight = jnp.where(outcome == mode, 1.0, before)
-            counted = before if reverse else weight  # the mode is counted on the way up
-            return (weight * ratio(outcome), total + counted, mean + counted * value), None
+    def follow(state, ratio, offsets):
+        def step(state, offset):
+            weight, total, mean = state
+            outcome = mode + offset
+            value = values[jnp.clip(outcome, 0, last).astype(jnp.int32)]
+            return (weight * ratio(outcome), total + weight, mean + weight * value), None
 
-        rows = jnp.arange(values.shape[0], dtype=values.dtype), values
-        return jax.lax.scan(step, (nothing, *sums), rows, reverse=reverse)[0][1:]
+        return jax.lax.scan(step, state, offsets)[0]
 
-    upwards = follow((nothing, nothing), ratio_up, reverse=False)
-    total, mean = follow(upwards, ratio_down, reverse=True)
+    offsets, nothing = jnp.arange(reach + 1, dtype=mode.dtype), jnp.zeros_like(mode)
+    _, *sums = follow((nothing + 1, nothing, nothing), ratio_up, offsets)
+    _, total, mean = follow((ratio_down(mode), *sums), ratio_down, -offsets[1:])
     return mean / total

@@ -11,7 +11,6 @@ query the probability above whatever is asked. A strategy thus chooses sizes.
 Until an answer is not uniform, all histories are alike: an adaptive strategy asks one fixed row of sizes.
 """
 
-import math
 from collections.abc import Callable
 
 import equinox as eqx
@@ -150,20 +149,6 @@ def detection_bound(n: int, q: int, queries: int) -> float:
     0.44
     """
     return min(1.0, queries * q / ((n - 1) * (q - 1)))
-
-
-def least_queries(n: int, q: int, distance: float = 1 / 16) -> int:
-    r"""Queries without which no algorithm samples every target to this total variation: linear in $n$.
-
-    If all answers are uniform, its output on the code is not told from that on $\mathbb F_q^n$, of which
-    the code has mass $q^{k-n} \le 1/q$. With $\delta$ the distance on both and $D_k$ the `detection`,
-    $1 - D_k - 1/q \le 2\delta$, so that $T \ge (1 - 1/q - 2\delta)(n-1)(q-1)/q$ (the constant is ours;
-    Theorem 24 says $\Omega(n)$ for $\delta = 1/16$).
-
-    >>> [least_queries(n, n) for n in (16, 64, 256)]
-    [12, 54, 222]
-    """
-    return max(0, math.ceil((1 - 1 / q - 2 * distance) * (n - 1) * (q - 1) / q - 1e-9))
 
 
 def _middle(history: History, n: int) -> int | None:

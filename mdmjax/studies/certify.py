@@ -4,8 +4,9 @@ import dataclasses
 from typing import Any, ClassVar
 
 from ..information.curve import AbstractCurve, InformationCurve
-from ..schedules.certify import Known, Promise, known_of, promises, true_kl
+from ..schedules.certify import promises, true_kl
 from ..schedules.optimal import frontier
+from ..schedules.promise import Known, Promise, known_of
 from ..schedules.schedule import Schedule
 from .certify_table import parts_of
 from .growth_sample import GrowthSample, true_masses
@@ -82,6 +83,7 @@ class CertifyReport(AbstractReport):
                 **vars(sample),
                 "mass": true_masses(sample, profile.logits, profile.mass),
                 "known": [ends(one) for one in sample.known],
+                "entropy": [one._asdict() for one in sample.entropy],
                 "plugged": [ends(one) for one in sample.plugged],
             }
         return found

@@ -24,6 +24,7 @@ NAMES = {
     "random_sizes_dtc": "random sizes, DTC",
     "root_mass": "UGC Theorem 3, root",
     "ugc_samples": "UGC Theorem 2, draws",
+    "ugc_samples_entropy": "UGC draws, entropies",
     "ugc_samples_plugged": "UGC draws, B plugged in",
 }
 """What a promise is called in the table, by its name in JSON."""
@@ -55,8 +56,8 @@ ESTIMATED = (
 SAMPLE = (
     "Growth mass H of each block of times from {samples} sequences ({calls} calls): with probability "
     "{level:.4g} all are inside. known B: a bound of moments that holds before the draws (alpha "
-    "{alpha:.3g}, B {moment:.4g}), Proposition 2; plugged in: the moments of these draws, which is no "
-    "theorem."
+    "{alpha:.3g}, B {moment:.4g}), Proposition 2; entropies: differences of entropies, which are bounded, "
+    "in place of divergences (ours); plugged in: the moments of these draws, which is no theorem."
 )
 NETWORK = (
     "They are theorems for conditionals of the law that the sequences are of; a network's are near at best."
@@ -128,7 +129,8 @@ def _promises(found: dict[str, Any]) -> Table:
 def _sample(sample: dict[str, Any]) -> Table:
     """The intervals of every block."""
     ends = (sample["edges"][:-1], sample["edges"][1:])
-    rows = zip(*ends, sample["mass"], sample["known"], sample["plugged"], strict=True)
+    kinds = (sample[kind] for kind in ("known", "entropy", "plugged"))
+    rows = zip(*ends, sample["mass"], *kinds, strict=True)
 
     def time(place: int) -> Callable[[Any], str]:
         return lambda row: f"{1 / (1 + math.exp(-row[place])):.4f}"
@@ -141,6 +143,7 @@ def _sample(sample: dict[str, Any]) -> Table:
         Column("to", time(1)),
         Column("H", lambda row: four_decimals(float(row[2]))),
         Column("known B", interval(3)),
-        Column("B plugged in", interval(4)),
+        Column("entropies", interval(4)),
+        Column("B plugged in", interval(5)),
     ]
     return Table(columns, list(rows))

@@ -2,7 +2,8 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -10,21 +11,23 @@ import numpy as np
 
 from .._checks import check_integer, check_number
 from .._errors import check_bytes
-from .._types import Array, Float, Int, Key, Tokens
-from ..denoisers.base import Oracle
+from .._types import Array, Float, Int, Key
+from ..denoisers.base import AbstractDenoiser, Oracle
 from ..distributions.base import AbstractDistribution
 from ..information.growth import (
+    EntropyInterval,
     GrowthInterval,
     best_alpha,
     dyadic_logits,
+    entropy_interval,
     growth_interval,
     moment_bound,
     sample_moment,
 )
 from ..losses.growth import BATCH, GrowthDraws, growth_draws
 from ..schedules.bernoulli import blocks_grid
-from ..schedules.certify import Kind, Promise
 from ..schedules.growth_blocks import Blocks, block_edges, prop1_steps
+from ..schedules.promise import Kind, Promise
 
 SAMPLES, BLOCKS, ETA = 1000, 1, 0.05  # unless others are asked for (our choices)
 MAX_SAMPLE_WORK = 2**27  # calls times numbers in each, of samples that are not asked for
@@ -36,8 +39,9 @@ class GrowthSample:
     r"""Growth masses of the blocks between logit `edges`, with two bounds $B$ of their moments.
 
     `known` are the intervals of Proposition 2 for a `moment` that was known before the draws, `alpha` its
-    order; `plugged` those for the moments of the draws themselves, of order 4 (`sample_moment` is their
-    largest), which are no theorem. All `known` hold with probability $1 - \eta$.
+    order; `entropy` those of `entropy_interval`, which need none; `plugged` those for the moments of the
+    draws themselves, of order 4 (`sample_moment` is their largest), which are no theorem. All `known` hold
+    with probability $1 - \eta$, and so do all of `entropy`.
     """
 
     samples: int
@@ -48,17 +52,19 @@ class GrowthSample:
     moment: float
     sample_moment: float
     known: list[GrowthInterval]
+    entropy: list[EntropyInterval]
     plugged: list[GrowthInterval]
 
     def promises(self, n: int, epsilon: float) -> list[Promise]:
-        """Theorem 2 of arXiv 2608.13520 with either bound."""
+        """Theorem 2 of arXiv 2608.13520 with the upper bounds of each kind."""
         rows: list[Promise] = []
-        both: list[tuple[str, Kind, list[GrowthInterval]]] = [
-            ("ugc_samples", "theorem", self.known),
-            ("ugc_samples_plugged", "estimate", self.plugged),
+        kinds: list[tuple[str, Kind, list[float]]] = [
+            ("ugc_samples", "theorem", [one.upper for one in self.known]),
+            ("ugc_samples_entropy", "ours", [one.upper for one in self.entropy]),
+            ("ugc_samples_plugged", "estimate", [one.upper for one in self.plugged]),
         ]
-        for name, kind, intervals in both:
-            found = prop1_steps(Blocks(self.edges, [one.upper for one in intervals]), epsilon)
+        for name, kind, upper in kinds:
+            found = prop1_steps(Blocks(self.edges, upper), epsilon)
             plan = blocks_grid(found.edges, found.each) if found.steps <= n else None
             steps = found.steps if plan is None else plan.steps
             rows.append(Promise(name, kind, "2608.13520, Thm 2", steps, found.promised, plan))
@@ -68,7 +74,9 @@ class GrowthSample:
 def growth_sample(
     draws: GrowthDraws, edges: list[float], n: int, q: int, *, eta: float = ETA, moment: float | None = None
 ) -> GrowthSample:
-    r"""Proposition 2 in every block of the `edges`, each at $\eta/K$: all hold with probability $1 - \eta$.
+    r"""The intervals of every block of the `edges`, each at $\eta/K$: all hold with probability $1 - \eta$.
+
+    The `edges` must be chosen without the draws: then this is a union bound over the blocks.
 
     A `moment` is a bound of $B_4$ that is known of the data; without it, `moment_bound` of the best order.
     """
@@ -83,14 +91,14 @@ def growth_sample(
 
     known = [interval(k, moment, alpha) for k in range(blocks)]
     plugged = [interval(k, own[k], 4.0) for k in range(blocks)]
-    return GrowthSample(size, draws.calls, eta, edges, alpha, moment, max(own), known, plugged)
+    entropy = [entropy_interval(*draws.of_block(k), n * math.log(q), eta / blocks) for k in range(blocks)]
+    return GrowthSample(size, draws.calls, eta, edges, alpha, moment, max(own), known, entropy, plugged)
 
 
 def growth_sample_study(
     key: Key[Array, ""],
-    conditionals: Callable[[Tokens], Float[Array, "n q"]],
+    denoiser: AbstractDenoiser | Sequence[AbstractDenoiser],
     sequences: Int[Array, "samples n"],
-    q: int,
     *,
     blocks: int = BLOCKS,
     eta: float = ETA,
@@ -109,14 +117,15 @@ def growth_sample_study(
     >>> from mdmjax import Oracle, noisy_repeated_bit
     >>> bit = noisy_repeated_bit(8, 0.1)
     >>> sequences = jax.vmap(bit.sample)(jax.random.split(jax.random.key(0), 100))
-    >>> found = growth_sample_study(jax.random.key(1), Oracle(bit), sequences, 2, blocks=1)
+    >>> found = growth_sample_study(jax.random.key(1), Oracle(bit), sequences, blocks=1)
     >>> found.calls, found.plugged[0].lower < 0.28 < found.plugged[0].upper
     (700, True)
     """
     check_integer("blocks", blocks, 1)
     check_number("eta", eta, "a probability in (0, 1)", lambda x: 0 < x < 1)
     edges = block_edges(check_integer("n", sequences.shape[1], 3), blocks)
-    draws = growth_draws(key, conditionals, sequences, edges, q=q, positions=positions, batch=batch)
+    q = denoiser.q if isinstance(denoiser, AbstractDenoiser) else denoiser[0].q
+    draws = growth_draws(key, denoiser, sequences, edges, positions=positions, batch=batch)
     return growth_sample(draws, edges, sequences.shape[1], q, eta=eta, moment=moment)
 
 
@@ -147,7 +156,7 @@ def distribution_sample(
     sequences = jax.vmap(distribution.sample)(jax.random.split(drawing, size))
     how: dict[str, Any] = {"blocks": blocks, "eta": eta, "moment": moment}
     how["batch"] = max(1, min(BATCH, MAX_CALL_BYTES // (32 * numbers)))
-    return growth_sample_study(growing, Oracle(distribution), sequences, q, **how)
+    return growth_sample_study(growing, Oracle(distribution), sequences, **how)
 
 
 def true_masses(

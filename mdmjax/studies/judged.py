@@ -17,7 +17,7 @@ from ..information.loss_curve import LossCurve
 from ..information.loss_means import loss_means
 from ..training.data import Windows, draw_apart
 from .folders import AbstractFolder
-from .measure import Measurable
+from .measure import Measurable, logits_of
 from .report import Subject, Track, untracked
 from .sources import LossTableSource
 from .table_notes import curve_and_facts
@@ -26,11 +26,15 @@ from .trained import Trained
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Judged:
-    """A denoiser, or one for each of the sequences; `curve` is what the best schedule is chosen on."""
+    """A denoiser, or one for each of the sequences; `curve` is what the best schedule is chosen on.
+
+    `measurable` is the same model on the same sequences, as losses are measured (`measure_study`).
+    """
 
     denoiser: AbstractDenoiser | Sequence[AbstractDenoiser]
     sequences: Int[Array, "samples n"]
     subject: Subject
+    measurable: Measurable
     curve: Callable[[], LossCurve]
 
     @property
@@ -67,7 +71,8 @@ def of_trained(
     )
     sequences = _windows(key, trained, count, text, track)
     curve = (lambda: trained.curve(track)[0]) if losses is None else _curve_of(losses, trained.network.n)
-    return Judged(trained.network, sequences, subject, curve)
+    measurable = Measurable(logits_of(trained.network), np.asarray(sequences), trained.network.q)
+    return Judged(trained.network, sequences, subject, measurable, curve)
 
 
 def of_hugging_face(
@@ -84,7 +89,7 @@ def of_hugging_face(
     q = denoiser.q if isinstance(denoiser, AbstractDenoiser) else denoiser[0].q
     title = f"model hf:{model.folder} on {measurable.what}"
     subject = Subject(title, None, q=q, facts={"model": f"hf:{model.folder}", **measurable.facts})
-    return Judged(denoiser, sequences, subject, _curve_of(losses, n))
+    return Judged(denoiser, sequences, subject, measurable, _curve_of(losses, n))
 
 
 def externals(

@@ -134,13 +134,13 @@ def loss_curve_study(
     drawing, masking = jax.random.split(key)
     drawn = np.asarray(draw_apart(drawing, data, size))
     seed = int(jax.random.bits(masking, dtype=np.uint32))
-    subject = Measurable(_logits_of(denoiser), drawn, q, "held-out sequences", facts=facts or {})
+    subject = Measurable(logits_of(denoiser), drawn, q, "held-out sequences", facts=facts or {})
     batch = min(batch, size * calls)
     return measure_study(seed, subject, path, block_length=block_length, batch=batch, track=track)
 
 
-def _logits_of(denoiser: AbstractDenoiser) -> LogitsFn:
-    """Its log-probabilities, with a column for the mask, which is no answer."""
+def logits_of(denoiser: AbstractDenoiser) -> LogitsFn:
+    """The log-probabilities of a denoiser, with a column for the mask, which is no answer."""
     return lambda tokens: _rows_of(denoiser, jnp.asarray(tokens, jnp.int32))
 
 

@@ -1,6 +1,9 @@
 """The interval of Proposition 2: its formula, its moments, its coverage, and a public fault."""
 
+import itertools
 import math
+import statistics
+from itertools import pairwise as pairs
 
 import _growth_oracles as slow
 import numpy as np
@@ -14,6 +17,7 @@ from mdmjax._errors import InvalidInputError
 from mdmjax.information.growth import (
     best_alpha,
     dyadic_logits,
+    entropy_interval,
     growth_interval,
     moment_bound,
     sample_moment,
@@ -43,6 +47,39 @@ def test_equals_the_formula(draws, alpha, eta):
     assert found.radius == pytest.approx(radius, rel=1e-9)
     assert found.upper == found.mass + found.radius
     assert found.lower == max(0.0, (found.mass - found.radius) / 2)
+
+
+@settings(deadline=None)
+@given(data=st.data(), eta=st.sampled_from([0.01, 0.5]), most=st.sampled_from([1.0, 7.5]))
+def test_the_interval_from_entropies_equals_the_formula(data, eta, most):
+    times = np.array([0.1, 0.25, 0.7, 0.9])
+    row = st.lists(st.floats(0, most), min_size=4, max_size=4)
+    rows = data.draw(st.lists(row, min_size=2, max_size=12))
+    bounds = []
+    for sign, weigh in ((-1, lambda p, q: p * (1 - q)), (1, lambda p, q: q * (1 - p))):
+        weights = [weigh(p, q) for p, q in pairs(times)]
+        total = lambda e, weights=weights: sum(
+            w * (a - b) for w, (a, b) in zip(weights, pairs(e), strict=True)
+        )
+        draws = [total(row) for row in rows]
+        ends = [total(corner) for corner in itertools.product((0.0, most), repeat=4)]  # all that it can be
+        log, m = math.log(4 / eta), len(draws)
+        radius = math.sqrt(2 * statistics.variance(draws) * log / m)
+        radius += 7 * (max(ends) - min(ends)) * log / (3 * (m - 1))
+        bounds.append(max(statistics.mean(draws) + sign * radius, 0.0))
+    found = entropy_interval(np.array(rows), times, most, eta)
+    np.testing.assert_allclose(found, bounds, 1e-9, 1e-12)
+
+
+@settings(deadline=None, max_examples=20)
+@given(nondecreasing_curves(8))
+def test_the_mass_is_between_the_sums_of_entropies(heights):
+    # Without noise: entropies are their means, h(0) - h(t) but for a constant.
+    times = np.array([0.05, 0.3, 0.5, 0.95])
+    mass = quad(lambda t: t * (1 - t) * slow.slope(heights, t), times[0], times[-1], limit=200)[0]
+    means = np.array([slow.level(heights, 1.0) - slow.level(heights, t) for t in times])
+    found = entropy_interval(np.tile(means, (10**4, 1)), times, 0.0, 0.5)
+    assert found.lower <= mass + 1e-9 <= found.upper + 2e-9
 
 
 @settings(deadline=None, max_examples=15)

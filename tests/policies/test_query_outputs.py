@@ -7,11 +7,20 @@ import pytest
 from _oracles import reed_solomon_words
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 
 from mdmjax import InvalidInputError
 from mdmjax.distributions.codes import reed_solomon_code
-from mdmjax.policies.query_game import asked, detection, doubling, least_queries, random_detection
-from mdmjax.policies.query_outputs import output, output_tv, queries_to_reach, tv_bound
+from mdmjax.policies.query_best import best_strategy
+from mdmjax.policies.query_game import asked, detection, doubling, random_detection
+from mdmjax.policies.query_outputs import (
+    any_output_bound,
+    least_queries,
+    output,
+    output_tv,
+    queries_to_reach,
+    tv_bound,
+)
 
 
 def words_of(n, dim, q):
@@ -84,6 +93,76 @@ def test_no_strategy_beats_the_bound_of_its_distance(data, n, extra):
     for queries, row in enumerate(output_tv(seen, q), 1):
         assert row.max() >= tv_bound(n, q, queries) - 1e-12
         assert np.all(row <= 1)
+
+
+def value_of_any_output(n, q, queries):
+    """The least largest distance of all random adaptive strategies with all outputs: a linear programme.
+
+    Random symbols at s places are those of a code of the lowest dimension g, and of all above: it is known
+    to the strategy, and the answer is seen if g <= k <= s. What is output counts by layers C_k \\ C_{k-1}:
+    the mean over a layer of any law is nowhere further.
+    """
+    chance = lambda g, s: float(q) ** (g - s) * (1 - 1 / q if g > 1 else 1.0)
+    pairs = [(s, g) for s in range(1, n) for g in range(1, s + 1)]
+    leaves = list(itertools.product(pairs, repeat=queries))
+    share = lambda j, k: float(q) ** (j - k) * (1 - 1 / q if j > 1 else 1.0)  # of layer j in code k
+    kept = {leaf: [k for k in range(1, n + 1) if not any(g <= k <= s for s, g in leaf)] for leaf in leaves}
+    # Variables: output of each layer after each history; missing of layer j in code k; the largest.
+    out = {key: i for i, key in enumerate(itertools.product(leaves, range(1, n + 1)))}
+    layers = [(k, j) for k in range(1, n + 1) for j in range(1, k + 1)]
+    missing = {key: len(out) + i for i, key in enumerate(layers)}
+    size = len(out) + len(missing) + 1
+    above, equal, right = [], [], []
+    for k, j in layers:
+        row = np.zeros(size)
+        for leaf in leaves:
+            if k in kept[leaf]:
+                for i in range(1, n + 1):
+                    row[out[leaf, i]] += share(j, k)
+                row[out[leaf, j]] -= 1.0
+        row[missing[k, j]] = -1.0
+        above.append(row)
+    for k in range(1, n + 1):
+        row = np.zeros(size)
+        row[[missing[k, j] for j in range(1, k + 1)]], row[-1] = 1.0, -1.0
+        above.append(row)
+    whole = np.zeros(size)
+    whole[: len(out)] = 1.0
+    # The chance of g, given what came before and s, is what it is.
+    for t in range(queries):
+        for head in {leaf[: t + 1] for leaf in leaves}:
+            row, (s, g) = np.zeros(size), head[t]
+            for leaf in leaves:
+                if leaf[:t] == head[:t] and leaf[t][0] == s:
+                    for i in range(1, n + 1):
+                        row[out[leaf, i]] = (leaf[t][1] == g) - chance(g, s)
+            equal.append(row)
+            right.append(0.0)
+    found = linprog(
+        np.append(np.zeros(size - 1), 1.0),
+        A_ub=np.array(above),
+        b_ub=np.zeros(len(above)),
+        A_eq=np.array([whole, *equal]),
+        b_eq=[1.0, *right],
+    )
+    return found.fun
+
+
+@pytest.mark.parametrize(
+    ("n", "q", "queries"), [(3, 3, 1), (5, 5, 1), (7, 7, 1), pytest.param(5, 5, 2, marks=pytest.mark.slow)]
+)
+def test_no_output_does_better_than_its_bound(n, q, queries):
+    value = value_of_any_output(n, q, queries)
+    assert any_output_bound(n, q, queries) <= value + 1e-9
+    assert value <= best_strategy(n, q, queries).tv + 1e-9
+
+
+@pytest.mark.parametrize("n", [8, 16, 64, 256])
+def test_no_output_saves_more_than_a_few_queries(n):
+    least = least_queries(n, n)
+    assert any_output_bound(n, n, least) <= 1 / 16 < any_output_bound(n, n, least - 1)
+    needed = next(t for t in range(1, n) if tv_bound(n, n, t) <= 1 / 16)
+    assert least <= needed <= least + 3
 
 
 @pytest.mark.parametrize("n", [8, 16, 64, 256])

@@ -312,3 +312,19 @@ def test_likelihood_of_a_folder_is_that_of_its_rows(folder, fasta, capsys):
     assert main(words) == 0
     (found,) = json.loads(capsys.readouterr().out)["decoders"]
     assert found["exact_nll"]["mean"] == pytest.approx(spent.mean(), rel=1e-5)
+
+
+def test_certificates_of_a_folder(folder, fasta, capsys):
+    words = ["certify", "model", f"hf:{folder}", "--data", str(fasta), "--epsilon", "0.5"]
+    assert main([*words, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    found = json.loads(out)
+    assert (found["n"], found["q"], found["exact"], found["sample"]["samples"]) == (8, 7, False, 3)
+    assert (found["mask_id"], found["device"]) == (4, "cpu")
+    assert main(words) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Of a model it is its sampling error only" in text
+    assert "a network's are near at best" in text
+    assert main([*words[:3], *words[5:]]) == 2
+    assert "--data is not given" in capsys.readouterr().err
