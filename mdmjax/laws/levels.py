@@ -18,6 +18,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from .._contexts import marginal_table, place_values, states_with
 from .._errors import check_bytes
@@ -39,7 +40,7 @@ def schedule_law(denoiser: AbstractDenoiser, ends: Int[Array, " n"]) -> Law:
     Where they are known, it is compiled for them; where they are traced, calls and steps are padded to `n`.
     """
     steps = [*itertools.combinations(range(denoiser.n + 1), 2)]
-    if not isinstance(ends, jax.core.Tracer):
+    if not isinstance(ends, Tracer):
         reached = np.unique(np.concatenate([[0], np.asarray(ends)])).tolist()
         steps = [*itertools.pairwise(reached)]
     check_levels(denoiser.n, denoiser.q, steps)
@@ -79,7 +80,7 @@ def step_after(
         jnp.asarray(x.astype(np.int32))
         for x in (sets.T, np.indices((q,) * end).reshape(end, -1), _ranks(n))
     )
-    place_value = q ** jnp.arange(start - 1, -1, -1, dtype=rank.dtype)
+    place_value = jnp.asarray(q ** np.arange(start - 1, -1, -1), rank.dtype)
     chances = rows.reshape(-1)
 
     @jax.checkpoint  # else the derivative keeps every product
@@ -90,7 +91,9 @@ def step_after(
         word = jnp.sum(_at(digit, old) * place_value[:, None], axis=0, dtype=rank.dtype)
         source = before[:, None] * q**start + word[None, :]
         entry = _at(position, new)[:, :, None] * q + _at(digit, new)[:, None, :]
-        chance = math.prod(_at(chances, source * (n * q) + entry[i]) for i in range(drawn))
+        chance = _at(chances, source * (n * q) + entry[0])
+        for one in range(1, drawn):
+            chance *= _at(chances, source * (n * q) + entry[one])
         return total + _at(mass, source) * chance[:, :, None], None
 
     empty = jnp.zeros((sets.shape[0], q**end, mass.shape[1]), mass.dtype)
