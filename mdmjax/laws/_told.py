@@ -4,7 +4,7 @@ import equinox as eqx
 
 from .._types import Array, Float, Int, Key, LogProbs, Tokens
 from ..denoisers.base import AbstractDenoiser, Oracle
-from ..denoisers.perturbed import AbstractPerturbed
+from ..denoisers.perturbed import AbstractPerturbed, Fallback
 from ..distributions.base import AbstractDistribution
 from ..distributions.joint import tabulate
 
@@ -37,6 +37,15 @@ def truth_of(denoiser: AbstractDenoiser) -> Float[Array, "..."] | None:
     """The table `[q]*n` of `known_truth`."""
     known = known_truth(denoiser)
     return None if known is None else tabulate(known).probs
+
+
+def answers_all(denoiser: AbstractDenoiser) -> bool:
+    """Whether it may have rows where its oracle has none: a `Fallback` is a part of it."""
+    while isinstance(denoiser, AbstractPerturbed):
+        if isinstance(denoiser, Fallback):
+            return True
+        denoiser = denoiser.denoiser
+    return False
 
 
 def told(denoiser: AbstractDenoiser, rows: LogProbs) -> AbstractDenoiser:

@@ -1,171 +1,183 @@
-r"""The law of random order as a pure function of arrays: level by level, all sets of positions at once.
+r"""Random orders as pure functions of arrays: level by level, all sets of positions at once.
 
-The masses of a level are an axis of sets, and an axis for each revealed token in the order of positions. A
-way to place the new tokens among the old is a broadcast: nothing is looked up but whole sets.
+A step from $a$ to $b$ revealed tokens is a linear map of the masses of states,
+
+$$m'(x') = \binom{n-a}{b-a}^{-1} \sum_{B \subset S',\, |B| = b-a} m(x'_{S' \setminus B})
+\prod_{i \in B} \hat p(x'_i \mid x'_{S' \setminus B}),$$
+
+the same for all schedules that take it: `step_after`. The states of a level are sets of positions, then
+their words. A law needs the steps that its schedule takes. Where the schedule is traced, all steps are
+made, $(2q+1)^n$ products, and those that it does not take carry no mass: one program for all schedules.
 """
 
 import itertools
 import math
-from collections.abc import Callable
+from functools import lru_cache
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
-from .._contexts import states_with
+from .._contexts import marginal_table, place_values, states_with
+from .._errors import check_bytes
 from .._numerics import safe_log
 from .._types import Array, Bool, Float, Int
 from ..denoisers.base import AbstractDenoiser, Oracle
 from ..distributions.base import known_rows
-from ..schedules.schedule import Schedule, check_total
-from ._told import told, truth_of
+from ..distributions.joint import MAX_TABLE_BYTES, check_table_size
+from ._told import answers_all, told, truth_of
 from .law import Law
-from .random_order import check_size
+from .random_order import check_terms
 
 TOLERANCE = {8: 1e-9, 4: 1e-4}  # of the sum of a row, by the bytes of its numbers
 
-Rows = Callable[[np.ndarray, np.ndarray], Array]
-"""From states' sets and a masked position of each to their rows: `[sets, q, ..., q]`, one axis a token and
-one for the position, all in the order of positions."""
+
+def schedule_law(denoiser: AbstractDenoiser, ends: Int[Array, " n"]) -> Law:
+    """The mixture over all ordered partitions of a schedule, by its `ends_of`, known or traced.
+
+    Where they are known, it is compiled for them; where they are traced, calls and steps are padded to `n`.
+    """
+    steps = [*itertools.combinations(range(denoiser.n + 1), 2)]
+    if not isinstance(ends, Tracer):
+        reached = np.unique(np.concatenate([[0], np.asarray(ends)])).tolist()
+        steps = [*itertools.pairwise(reached)]
+    check_levels(denoiser.n, denoiser.q, steps)
+    return _schedule_law(denoiser, ends, tuple(steps))
 
 
 @eqx.filter_jit
-def level_law(denoiser: AbstractDenoiser, counts: tuple[int, ...]) -> Law:
-    r"""The mixture over all ordered partitions with these counts, by the sum of `random_order_law`.
-
-    $\binom{n}{N} \binom{n-N}{s} q^{N+s}$ products a step. The $\binom{N+s}{s}$ ways to place its tokens are
-    unrolled, so that many of them compile long: steps of few tokens, or few positions. See `dense_law`.
-    """
-    n, q, schedule = denoiser.n, denoiser.q, Schedule(counts)
-    check_total(schedule, n)
-    check_size(n, q, schedule)
-    truth = truth_of(denoiser)
-    marginals = None if truth is None else marginal_levels(truth)
-    dtype = jnp.result_type(float) if truth is None else truth.dtype
-    mass = jnp.ones((1,), dtype)
-    for start, count in zip(schedule.boundaries[:-1].tolist(), counts, strict=True):
-        if marginals is not None and isinstance(denoiser, Oracle):
-            rows = _truth_rows(marginals, mass, start)
-        else:
-            rows = _denoised_rows(denoiser, marginals, mass, start)
-        mass = _after(rows, mass, n, q, start, count)
-    calls = jnp.zeros((schedule.steps + 1,), dtype).at[-1].set(1.0)
-    finalised = jnp.asarray(np.tile(schedule.counts / n, (n, 1)), dtype)
-    return Law(mass.reshape((q,) * n), calls, finalised, jnp.zeros((), dtype), "levels")
-
-
-def _after(rows: Rows, mass: Array, n: int, q: int, start: int, count: int) -> Array:
-    """The masses after a step."""
-    end = start + count
-    after, number = _sets(n, end), _numbers(n, start)
-    mass = mass / math.comb(n - start, count)
-    total = jnp.zeros((len(after),) + (q,) * end, mass.dtype)
-    for places in itertools.combinations(range(end), count):
-        drawn = after[:, places]
-        source = number[(1 << after).sum(1) - (1 << drawn).sum(1)]
-        term = jnp.expand_dims(_of_sets(mass, source), [1 + place for place in places])
-        for place, position in zip(places, drawn.T, strict=True):
-            others = [1 + other for other in places if other != place]
-            term = term * jnp.expand_dims(rows(source, position), others)
-        total += term
-    return total
-
-
-def marginal_levels(probs: Float[Array, "..."]) -> list[Array]:
-    """$p(x_S)$ by the size of $S$: `[sets, q, ..., q]`, an axis a token in the order of positions."""
-    n, levels = probs.ndim, [probs[None]]
-    for size in range(n - 1, -1, -1):
-        sets, number = _sets(n, size), _numbers(n, size + 1)
-        first = np.argmin(_member(sets, n), axis=1)  # missing: all before it are there, so it is its axis
-        bits, parts = (1 << sets).sum(1), []
-        for axis in np.unique(first).tolist():
-            larger = _of_sets(levels[-1], number[bits[first == axis] + (1 << axis)])
-            parts.append(jnp.sum(larger, axis=1 + axis))
-        levels.append(_of_sets(jnp.concatenate(parts), np.argsort(np.argsort(first, kind="stable"))))
-    return levels[::-1]
-
-
-def _truth_rows(marginals: list[Array], mass: Array, start: int) -> Rows:
-    """The rows of the truth: a marginal of one more token, divided by that of the state."""
-    n = len(marginals) - 1
-    sets, number, here = _sets(n, start), _numbers(n, start + 1), marginals[start]
-    possible = here > 0
-    scale = jnp.where(possible, 1 / jnp.where(possible, here, 1.0), jnp.where(mass == 0, 0.0, jnp.nan))
-
-    def rows(source, position):
-        more = _of_sets(marginals[start + 1], number[(1 << sets[source]).sum(1) + (1 << position)])
-        return more * jnp.expand_dims(_of_sets(scale, source), 1 + _place(sets, source, position))
-
-    return rows
-
-
-def _place(sets: np.ndarray, source: np.ndarray, position: np.ndarray) -> int:
-    """The axis that the positions have among those of their sets, which is one for all."""
-    return int(np.sum(sets[source[0]] < position[0]))
-
-
-def _denoised_rows(
-    denoiser: AbstractDenoiser, marginals: list[Array] | None, mass: Array, start: int
-) -> Rows:
-    """The rows of any denoiser: it is called at every state of the level."""
+def _schedule_law(
+    denoiser: AbstractDenoiser, ends: Int[Array, " n"], steps: tuple[tuple[int, int], ...]
+) -> Law:
     n, q = denoiser.n, denoiser.q
-    sets, states = _sets(n, start), jnp.asarray(states_with(start, n, q))
-    masked = states == q
+    truth = truth_of(denoiser)
+    dtype = jnp.result_type(float) if truth is None else truth.dtype
+    marginals = None if truth is None else marginal_table(truth).reshape(-1)
+    masses = {0: jnp.ones((1, 1), dtype)}
+    for start, some in itertools.groupby(steps, lambda step: step[0]):
+        rows, right = _rows(denoiser, marginals, start, dtype)
+        mass = nan_unless(right, masses.pop(start))
+        for _, end in some:
+            taken = mass * (ends[start] == end).astype(dtype)
+            masses[end] = masses.get(end, 0.0) + step_after(rows, taken, start, end)
+    step = jnp.cumsum(jnp.concatenate([jnp.zeros((1,), bool), ends[1:] != ends[:-1]]))
+    most = len({start for start, _ in steps})  # steps
+    sizes = jnp.sum((step[:, None] == jnp.arange(most)[None, :]).astype(dtype), axis=0)
+    calls = (jnp.arange(most + 1) == step[-1] + 1).astype(dtype)
+    finalised = jnp.tile(sizes / n, (n, 1))
+    return Law(masses[n].reshape((q,) * n), calls, finalised, jnp.zeros((), dtype), "levels")
+
+
+def step_after(
+    rows: Float[Array, "states n q"], mass: Float[Array, "states many"], start: int, end: int
+) -> Float[Array, "after many"]:
+    """The masses after a step: of as many ways to begin as there are, of the same rows."""
+    n, q = rows.shape[1:]
+    sets, drawn = sets_of(n, end), end - start
+    position, digit, rank = (
+        jnp.asarray(x.astype(np.int32))
+        for x in (sets.T, np.indices((q,) * end).reshape(end, -1), _ranks(n))
+    )
+    place_value = jnp.asarray(q ** np.arange(start - 1, -1, -1), rank.dtype)
+    chances = rows.reshape(-1)
+
+    @jax.checkpoint  # else the derivative keeps every product
+    def place(total: Array, which: tuple[Array, Array]) -> tuple[Array, None]:
+        """Adds what comes of one way to place the new tokens among the old."""
+        new, old = which
+        before = _at(rank, jnp.sum(1 << _at(position, old), axis=0, dtype=rank.dtype))
+        word = jnp.sum(_at(digit, old) * place_value[:, None], axis=0, dtype=rank.dtype)
+        source = before[:, None] * q**start + word[None, :]
+        entry = _at(position, new)[:, :, None] * q + _at(digit, new)[:, None, :]
+        chance = _at(chances, source * (n * q) + entry[0])
+        for one in range(1, drawn):
+            chance *= _at(chances, source * (n * q) + entry[one])
+        return total + _at(mass, source) * chance[:, :, None], None
+
+    empty = jnp.zeros((sets.shape[0], q**end, mass.shape[1]), mass.dtype)
+    old = sets_of(end, start)[::-1]  # of the lexicographic order the complements are the reverse
+    places = tuple(jnp.asarray(x.astype(np.int32)) for x in (sets_of(end, drawn), old))
+    total = jax.lax.scan(place, empty, places)[0] / math.comb(n - start, drawn)
+    return total.reshape(-1, mass.shape[1])
+
+
+def fit_rows(
+    probs: Float[Array, "states n q"], revealed: int, dtype: jnp.dtype
+) -> tuple[Float[Array, "states n q"], Bool[Array, " states"]]:
+    """The rows of masked positions with sum one, and which states have them: others have rows of zeros."""
+    n, q = probs.shape[1:]
+    masked = jnp.asarray(states_with(revealed, n, q) == q)
+    near = jnp.abs(jnp.sum(probs, axis=2) - 1) <= TOLERANCE[probs.dtype.itemsize]
+    right = jnp.all(near | ~masked, axis=1)
+    used = (right[:, None] & masked)[:, :, None]
+    rows = jnp.where(used, probs, 0.0).astype(dtype)
+    return rows / jnp.where(used, jnp.sum(rows, axis=2, keepdims=True), 1.0), right
+
+
+def nan_unless(right: Bool[Array, " states"], mass: Float[Array, "states many"]) -> Array:
+    """The masses, NaN where a state is reached and is not right."""
+    return jnp.where(right[:, None] | (mass == 0), mass, jnp.nan)
+
+
+def probs_of(log_rows: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Probabilities, 0 where the rows are NaN: derivatives stay finite."""
+    return jnp.exp(jnp.where(jnp.isnan(log_rows), -jnp.inf, log_rows))
+
+
+def _rows(
+    denoiser: AbstractDenoiser, marginals: Array | None, revealed: int, dtype: jnp.dtype
+) -> tuple[Float[Array, "states n q"], Bool[Array, " states"]]:
+    """What the denoiser says of every state of a level, as `fit_rows` has it."""
+    n, q = denoiser.n, denoiser.q
+    tokens, place = states_with(revealed, n, q), place_values(n, q)
+    states, code, masked = jnp.asarray(tokens), tokens @ place, (tokens == q)[:, :, None]
     if marginals is None:
-        log_probs = jax.vmap(denoiser)(states)
-    else:
-        truth = _truth_rows(marginals, jnp.ones_like(mass), start)
-        member, parts, pairs = _member(sets, n), [], []
-        for place in range(start + 1):  # positions with so many tokens before them: one axis for all
-            source, position = np.nonzero(~member & (np.cumsum(member, axis=1) == place))
-            rows = jnp.moveaxis(truth(source, position), 1 + place, -1)
-            parts.append(rows.reshape(source.size, -1, q))
-            pairs.append(source * n + position)
-        found = np.zeros(member.size, int)  # revealed positions take any: they are not used
-        found[np.concatenate(pairs)] = np.arange(sum(part.shape[0] for part in parts))
-        probs = _of_sets(jnp.concatenate(parts), found).reshape(len(sets), n, -1, q)
-        probs = jnp.moveaxis(probs, 1, 2).reshape(-1, n, q)
-        log_probs = jnp.where(jnp.isnan(probs), probs, safe_log(probs))
-        known = jax.vmap(lambda state: known_rows(state, q))(states)
-        log_probs = jnp.where(masked[:, :, None], log_probs, known.astype(mass.dtype))
-        log_probs = jax.vmap(lambda state, rows: told(denoiser, rows)(state))(states, log_probs)
-    probs = _checked(jnp.exp(log_probs).astype(mass.dtype), mass.reshape(-1), masked)
-    probs = jnp.moveaxis(probs.reshape(len(sets), -1, n, q), 2, 0).reshape(-1, *mass.shape[1:], q)
-
-    def found_rows(source: np.ndarray, position: np.ndarray) -> Array:
-        row = _of_sets(probs, position * len(sets) + source)
-        return jnp.moveaxis(row, -1, 1 + _place(sets, source, position))
-
-    return found_rows
+        return fit_rows(probs_of(jax.vmap(denoiser)(states)), revealed, dtype)
+    here = _at(marginals, code)[:, None, None]
+    written = code[:, None, None] + np.where(masked, place[:, None] * (np.arange(q) - q), 0)
+    probs = _at(marginals, written) / jnp.where(here > 0, here, 1.0)
+    if isinstance(denoiser, Oracle):  # of sum one already; what revealed positions have is not used
+        return probs, here[:, 0, 0] > 0
+    # Any other denoiser is NaN there too: what it is told instead keeps its derivatives finite.
+    missing = jnp.nan if answers_all(denoiser) else -math.log(q)
+    log_rows = jnp.where(here > 0, safe_log(probs), missing)
+    known = jax.vmap(lambda state: known_rows(state, q))(states).astype(probs.dtype)
+    log_rows = jnp.where(jnp.asarray(masked), log_rows, known)
+    log_rows = jax.vmap(lambda state, rows: told(denoiser, rows)(state))(states, log_rows)
+    if not answers_all(denoiser):
+        log_rows = jnp.where(here > 0, log_rows, jnp.nan)
+    return fit_rows(probs_of(log_rows), revealed, dtype)
 
 
-def _checked(probs: Array, mass: Array, masked: Array) -> Array:
-    """Rows of sum one: 0 where no mass is, NaN where they are no probabilities."""
-    sums, reached = jnp.sum(probs, axis=-1, keepdims=True), (mass != 0)[:, None, None]
-    right = jnp.all((jnp.abs(sums[..., 0] - 1) <= TOLERANCE[probs.dtype.itemsize]) | ~masked, axis=1)
-    good = reached & right[:, None, None]
-    filled = jnp.where(good, probs, 0.0) / jnp.where(good, sums, 1.0)
-    return jnp.where(reached & ~good, jnp.nan, filled)
-
-
-def _sets(n: int, count: int) -> Int[np.ndarray, "sets count"]:
+def sets_of(n: int, count: int) -> Int[np.ndarray, "sets count"]:
     """All sets of `count` positions, in order."""
-    return np.array([*itertools.combinations(range(n), count)], int).reshape(math.comb(n, count), count)
+    sets = [*itertools.combinations(range(n), count)]
+    return np.array(sets, int).reshape(len(sets), count)
 
 
-def _of_sets(table: Array, which: Int[np.ndarray, " m"]) -> Array:
-    """The rows `which` of a table: known to be there, so that whole rows are copied."""
+@lru_cache(maxsize=8)
+def _ranks(n: int) -> Int[np.ndarray, " bits"]:
+    """Where a set, as bits, stands among those of its size."""
+    rank = np.zeros(2**n, int)
+    for count in range(n + 1):
+        sets = sets_of(n, count)
+        rank[(1 << sets).sum(1)] = np.arange(sets.shape[0])
+    return rank
+
+
+def _at(table: Array, which: Array | np.ndarray) -> Array:
+    """The entries `which` of a table, known to be there."""
     return table.at[which.astype(np.int32)].get(mode="promise_in_bounds")
 
 
-def _member(sets: Int[np.ndarray, "sets count"], n: int) -> Bool[np.ndarray, "sets n"]:
-    """Whether each position is in each set."""
-    return np.any(sets[:, :, None] == np.arange(n), axis=1)
-
-
-def _numbers(n: int, count: int) -> Int[np.ndarray, " bits"]:
-    """The number of each set of `count` positions, by its bits."""
-    sets, number = _sets(n, count), np.zeros(2**n, int)
-    number[(1 << sets).sum(1)] = np.arange(len(sets))
-    return number
+def check_levels(n: int, q: int, steps: list[tuple[int, int]]) -> None:
+    """Refuse steps of too many products, calls or bytes, before they are tried."""
+    check_table_size(n, q)
+    states = [math.comb(n, m) * q**m for m in range(n + 1)]
+    # Marginals, then the states, the denoised rows and the fit rows of a level, and four arrays of a step.
+    need = 3 * (q + 1) ** n + max(states[a] * n * (4 * q + 1) + 4 * states[b] for a, b in steps)
+    remedy = "use fewer positions, or exact_law"
+    check_bytes(8 * need, MAX_TABLE_BYTES, "the levels of a random order", remedy, n=n, q=q)
+    check_terms(n, q, steps)

@@ -45,8 +45,13 @@ def check_size(n: int, q: int, schedule: Schedule) -> None:
     need = max(_bytes(n, q, start, count) for start, count in steps)
     remedy = "use fewer positions, or steps of other sizes"
     check_bytes(need, MAX_TABLE_BYTES, "the random-order law", remedy)
-    terms = sum(math.comb(n, m) * math.comb(n - m, s) * q ** (m + s) for m, s in steps)
-    calls = sum(math.comb(n, m) * q**m for m, _ in steps)
+    check_terms(n, q, [*itertools.pairwise(schedule.boundaries.tolist())])
+
+
+def check_terms(n: int, q: int, steps: list[tuple[int, int]]) -> None:
+    """Refuse steps, from so many revealed tokens to so many, of too many products or calls."""
+    terms = sum(math.comb(n, end) * math.comb(end, start) * q**end for start, end in steps)
+    calls = sum(math.comb(n, start) * q**start for start in {start for start, _ in steps})
     if terms + A_CALL * calls > MAX_TERMS:
         found = f"of {terms:.3g} products and {calls:.3g} calls of the denoiser"
         wanted = f"at most {MAX_TERMS:.3g} products, a call counted as {A_CALL}"

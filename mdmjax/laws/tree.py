@@ -127,9 +127,11 @@ def _written(nodes: _Nodes, left: int) -> _Nodes:
 
 def _cut(table: Array, place: Int[Array, "nodes 1"], q: int, left: int) -> Array:
     """The table of each symbol at one of the `left` positions, a node each."""
-    width = jnp.asarray(q ** np.arange(left - 1, -1, -1))[place][:, :, None]
-    symbol, rest = jnp.arange(q)[None, :, None], jnp.arange(q ** (left - 1))[None, None, :]
-    source = (rest // width * q + symbol) * width + rest % width
+    rest = jnp.arange(q ** (left - 1), dtype=jnp.int32)
+    widths = (q ** np.arange(left - 1, -1, -1)).tolist()
+    first = jnp.stack([rest // width * (q * width) + rest % width for width in widths])  # of symbol 0
+    symbol = jnp.arange(q, dtype=jnp.int32)[None, :, None]
+    source = first[place] + symbol * jnp.asarray(widths, jnp.int32)[place][:, :, None]
     cut = jnp.take_along_axis(table, source.reshape(table.shape[0], -1), axis=1)
     return cut.reshape(table.shape[0] * q, -1)
 

@@ -1,20 +1,16 @@
 r"""Schedules of random-order decoding judged by the KL to its own law: the mixture over partitions.
 
 That KL is at most `expected_kl` (Jensen) and no sum over steps, so that its best schedule may be another
-one, and all are tried. A step from $a$ to $b$ revealed tokens is a linear map of the masses of states,
-
-$$m'(x') = \binom{n-a}{b-a}^{-1} \sum_{B \subset S',\, |B| = b-a} m(x'_{S' \setminus B})
-\prod_{i \in B} \hat p(x'_i \mid x'_{S' \setminus B}),$$
-
-the same for all schedules that take it. Its $\binom{n}{b} \binom{b}{a} q^b$ products are made once,
-$(2q+1)^n$ in all, and applied to the masses of all beginnings at once, which schedules share that begin
-alike: $(3q+1)^n / 2$ terms for all schedules.
+one, and all are tried. A step from $a$ to $b$ revealed tokens is the same linear map for all schedules that
+take it (`step_after`). Its $\binom{n}{b} \binom{b}{a} q^b$ products are made once, $(2q+1)^n$ in all, and
+applied to the masses of all beginnings at once, which schedules share that begin alike: $(3q+1)^n / 2$
+terms for all schedules.
 """
 
 import itertools
 import math
 from collections.abc import Iterable
-from functools import lru_cache, partial
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -24,12 +20,13 @@ import numpy as np
 from .._contexts import place_values, states_with
 from .._errors import check_bytes, refuse
 from .._numerics import comparable, kl_terms
-from .._types import Array, Float, Int
+from .._types import Array, Float
 from ..decoders.verification import check_fits
 from ..denoisers.base import AbstractDenoiser
 from ..denoisers.table import tabulate_denoiser
 from ..distributions.joint import Joint
 from ..laws._rows import with_tables
+from ..laws.levels import fit_rows, nan_unless, probs_of, step_after
 from ..laws.random_order import MAX_TERMS
 from ..schedules.schedule import Schedule, check_total
 from .optimal import check_steps
@@ -99,7 +96,7 @@ def mixture_schedules(
     check_mixture_size(n, joint.q, steps, max_terms)
     codes = all_codes(n, steps)
     rows = tabulate_denoiser(with_tables(denoiser, whole=True)).log_probs
-    kls = mixture_kls(joint.probs, rows.astype(joint.probs.dtype), codes)
+    kls = mixture_kls(joint.probs, rows, codes)
     if np.isnan(np.asarray(kls)).any():
         remedy = "the sampler draws a context that the data never have; take Fallback(denoiser)"
         refuse("the denoiser's row of a context that is reached", "NaN", "probabilities", remedy)
@@ -114,7 +111,8 @@ def mixture_kls(
 
     `probs` has shape `[q]*n`, and `log_rows` are those of a `TableDenoiser`. To be vmapped over joints,
     over denoisers, or both (`jax.lax.map` with `batch_size` bounds the memory), and differentiated. NaN
-    where a schedule reaches a context whose row is NaN. Compiled once for each shape and set of schedules.
+    where a schedule reaches a context whose row is NaN or does not sum to one. Compiled once for each shape
+    and set of schedules; `dense_law` is compiled once for all, but shares no beginnings.
 
     >>> probs = jnp.array([[[0.5, 0.0], [0.0, 0.5]], [[0.25, 0.25], [0.25, 0.25]]])
     >>> fair = jnp.full((9, 2, 2), -jnp.log(2.0))
@@ -122,14 +120,18 @@ def mixture_kls(
     [[0.6931, 0.6931], [0.0, 0.0]]
     """
     n, q = probs.ndim, probs.shape[0]
-    nodes, masses = _nodes(codes, n), {0: jnp.ones((1, 1), probs.dtype)}
-    for end in range(1, n + 1):
-        if nodes[end]:
+    nodes, masses, rows = _nodes(codes, n), {0: jnp.ones((1, 1), probs.dtype)}, {}
+    for end, found in enumerate(nodes):
+        if end and found:
             parts = [
-                _stepped(log_rows, masses[start][:, np.array(parents)], start, end, n, q)
+                step_after(rows[start], masses[start][:, np.array(parents)], start, end)
                 for start, parents in _parents(nodes, end)
             ]
             masses[end] = jnp.concatenate(parts, axis=1)
+        if end < n and found:
+            said = probs_of(log_rows[states_with(end, n, q) @ place_values(n, q)])
+            rows[end], right = fit_rows(said, end, probs.dtype)
+            masses[end] = nan_unless(right, masses[end])
     order = np.searchsorted(np.array(nodes[n]), np.array(codes))
     return jnp.sum(kl_terms(probs.reshape(-1)[:, None], masses[n]), axis=0)[order]
 
@@ -148,48 +150,6 @@ def _parents(nodes: list[list[int]], end: int) -> list[tuple[int, list[int]]]:
         places = {node: place for place, node in enumerate(nodes[start])}
         found.append((start, [places[node & ~(1 << start >> 1)] for node in group]))
     return found
-
-
-def _stepped(log_rows: Array, mass: Array, start: int, end: int, n: int, q: int) -> Array:
-    """The masses `[states, beginnings]` after a step; states are sets of positions, then their words."""
-    level, drawn = _level(n, end), end - start
-    bits, rank = jnp.asarray(2**level), jnp.asarray(_ranks(n))
-    codes = states_with(start, n, q) @ place_values(n, q)
-    rows = jnp.exp(log_rows[codes]).reshape(-1)
-    symbols = np.indices((q,) * end).reshape(end, -1)
-    places = _level(end, drawn)
-    others = _level(end, start)[::-1]  # of the lexicographic order the complements are the reverse
-    powers = q ** np.arange(start - 1, -1, -1)
-
-    def place(total, which):
-        new, old = which
-        sets = rank[jnp.sum(bits[:, old], axis=1)]
-        words = jnp.sum(jnp.asarray(symbols)[old] * powers[:, None], axis=0, dtype=int)
-        source = (sets[:, None] * q**start + words[None, :]).reshape(-1)
-        entry = jnp.asarray(level)[:, new].T[:, :, None] * q + jnp.asarray(symbols)[new][:, None, :]
-        chance = jnp.prod(rows[source[None, :] * (n * q) + entry.reshape(drawn, -1)], axis=0)
-        before = mass[source]
-        return total + jnp.where(before > 0, before * chance[:, None], 0.0), None
-
-    empty = jnp.zeros((level.shape[0] * q**end, mass.shape[1]), mass.dtype)
-    total = jax.lax.scan(place, empty, (jnp.asarray(places), jnp.asarray(others)))[0]
-    return total / math.comb(n - start, drawn)
-
-
-def _level(n: int, revealed: int) -> Int[np.ndarray, "sets revealed"]:
-    """The sets of so many positions."""
-    sets = [*itertools.combinations(range(n), revealed)]
-    return np.array(sets, int).reshape(len(sets), revealed)
-
-
-@lru_cache(maxsize=8)
-def _ranks(n: int) -> Int[np.ndarray, " sets"]:
-    """Where a set, as bits, stands among those of its size."""
-    rank = np.zeros(2**n, int)
-    for revealed in range(n + 1):
-        sets = _level(n, revealed)
-        rank[(2**sets).sum(1, dtype=int)] = np.arange(sets.shape[0])
-    return rank
 
 
 def check_mixture_size(n: int, q: int, steps: int | None = None, max_terms: int = MAX_TERMS) -> None:

@@ -3,12 +3,12 @@
 import itertools
 import math
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from _oracles import (
+    all_compositions,
     best_first,
     decoder_traces,
     entropy_by_loop,
@@ -47,7 +47,6 @@ from mdmjax.denoisers.perturbed import Fallback
 from mdmjax.denoisers.table import TableDenoiser
 from mdmjax.laws import dense, frontier
 from mdmjax.laws.dense import dense_law
-from mdmjax.laws.levels import marginal_levels
 from mdmjax.laws.random_order import random_order_law
 
 SIZES = [1, 2]
@@ -127,15 +126,6 @@ def test_levels_are_the_mixture_over_partitions(data):
     assert float(law.expected_calls) == len(counts)
 
 
-@pytest.mark.parametrize(("n", "q"), [(1, 3), (4, 2), (3, 3)])
-def test_marginals_by_levels(n, q):
-    table = tables(1, n, q)[0]
-    for size, level in enumerate(marginal_levels(jnp.asarray(table))):
-        for known, found in zip(itertools.combinations(range(n), size), level, strict=True):
-            others = tuple(i for i in range(n) if i not in known)
-            np.testing.assert_allclose(found, table.sum(others), rtol=1e-14)
-
-
 @pytest.mark.parametrize("name", DECODERS)
 def test_mapped_is_looped(name):
     """Over joints, over the errors of their denoisers and over temperatures, at once."""
@@ -183,6 +173,76 @@ def test_the_general_way_compiles_once_for_all_parameters():
     assert law.way == "frontier"
     assert calls[0] > 0
     assert calls == calls[:1] * 3
+
+
+def random_orders(n):
+    """A random order for every schedule, as one decoder with a first axis."""
+    schedules = [Schedule(counts) for steps in range(1, n + 1) for counts in all_compositions(n, steps)]
+    decoders = [Reveal(RandomSubset(schedule)) for schedule in schedules]
+    return schedules, decoders, jax.tree.map(lambda *leaves: jnp.stack(leaves), *decoders)
+
+
+def test_one_program_for_all_schedules():
+    """Traced counts: mapped as looped, as the mean of all partitions' laws, compiled once a float type."""
+    traced = []
+
+    def law_of(table, decoder):
+        traced.append(1)
+        return dense_law(Oracle(Joint(table)), decoder)
+
+    table = tables(1, seed=7, concentration=1.0)[0]
+    schedules, decoders, stacked = random_orders(3)
+    one, many = jax.jit(law_of), jax.jit(jax.vmap(law_of, (None, 0)))
+    alone = [one(jnp.asarray(table), decoder) for decoder in decoders]
+    assert len(traced) == 1
+    together, single = (many(jnp.asarray(table, dtype), stacked) for dtype in (jnp.float64, jnp.float32))
+    assert single.probs.dtype == jnp.float32
+    for which, schedule in enumerate(schedules):
+        laws = [
+            partition_law(table, some) for some in partitions_of_sizes(range(3), schedule.counts.tolist())
+        ]
+        np.testing.assert_allclose(alone[which].probs, np.mean(laws, axis=0), rtol=0, atol=1e-14)
+        padded = np.pad(schedule.counts / 3, (0, 3 - schedule.steps))
+        np.testing.assert_allclose(alone[which].finalised, np.tile(padded, (3, 1)), rtol=1e-15)
+        assert alone[which].calls.tolist() == [steps == schedule.steps for steps in range(4)]
+        for name in ("probs", "calls", "finalised"):
+            expected = getattr(alone[which], name)
+            np.testing.assert_allclose(getattr(together, name)[which], expected, rtol=0, atol=1e-13)
+            np.testing.assert_allclose(getattr(single, name)[which], expected, rtol=0, atol=1e-6)
+
+
+def test_counts_of_ranked_rules_are_mapped_too():
+    table = jnp.asarray(tables(1, n=2, seed=8)[0])
+    decoders = [Reveal(Ranked(negative_entropy, Schedule(counts))) for counts in ([2], [1, 1])]
+    numbers = lambda decoder: (lambda law: (law.kl(table), law.expected_calls))(
+        dense_law(Oracle(Joint(table)), decoder)
+    )
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *decoders)
+    together = jax.jit(jax.vmap(numbers))(stacked)
+    for which, decoder in enumerate(decoders):
+        law = exact_law(Oracle(Joint(table)), decoder)
+        alone = law.kl(table), law.expected_calls
+        np.testing.assert_allclose([part[which] for part in together], alone, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize(("fill", "counts"), [(True, [1, 1]), (False, [2])])
+def test_slopes_where_words_are_missing(fill, counts):
+    """Of traced counts, in the truth and an error: a context that no step asks about does no harm."""
+
+    def kl(at, decoder):
+        truth = jnp.array([[0.6, 0.4], [0.0, 0.0]]) + at[0] * jnp.array([[0.3, -0.3], [0.0, 0.0]])
+        oracle = Oracle(Joint(truth))
+        return dense_law(Mixed(Fallback(oracle) if fill else oracle, at[1]), decoder).kl(truth)
+
+    run, at = jax.jit(jax.value_and_grad(kl)), jnp.array([0.1, 0.2])
+    decoder = Reveal(RandomSubset(Schedule(counts)))
+    slopes = run(at, decoder)[1]
+    for slope, move in zip(slopes, 1e-5 * jnp.eye(2), strict=True):
+        difference = float(run(at + move, decoder)[0] - run(at - move, decoder)[0]) / 2e-5
+        assert abs(difference) > 1e-3
+        assert float(slope) == pytest.approx(difference, rel=1e-6)
+    if not fill:  # the first of two steps may write 1_, which the truth never has
+        assert jnp.isnan(run(at, Reveal(RandomSubset(Schedule([1, 1]))))[0])
 
 
 @pytest.mark.parametrize("name", DECODERS)
@@ -283,12 +343,9 @@ def test_refusals():
     many = Oracle(noisy_repeated_bit(30, 0.1))
     with pytest.raises(InvalidInputError, match="30, 2"):
         dense_law(many, Reveal(left_to_right(Schedule([30]))))
-    with pytest.raises(InvalidInputError, match="counts is traced: want known"):
-        jax.jit(lambda ends: dense_law(coin, _with_ends(ends)))(jnp.array([1]))
-
-
-def _with_ends(ends):
-    return eqx.tree_at(lambda one: one.rule.ends, Reveal(RandomSubset(Schedule([1]))), ends)
+    wide = Oracle(Joint(jnp.full((2,) * 14, 2.0**-14)))
+    with pytest.raises(InvalidInputError, match="the random-order law is of 6.1e\\+09 products"):
+        jax.jit(lambda decoder: dense_law(wide, decoder))(Reveal(RandomSubset(Schedule([14]))))
 
 
 def test_it_is_taken_where_marginals_have_no_room(monkeypatch):
