@@ -58,7 +58,13 @@ def every(n: int = 128, batch: int = 4096, loops: int = 16) -> list[Row]:
         theirs = once(lambda: [peer(curve, n) for curve in curves[:loops]]) / loops * batch
         note = f"{batch / ours:.3g} curves/s; NumPy: {loops} curves, scaled"
         return Row(
-            f"{what} of {batch} curves, n = {n}, all k", ours, compile_time, "NumPy programme", theirs, 100.0, note
+            f"{what} of {batch} curves, n = {n}, all k",
+            ours,
+            compile_time,
+            "NumPy programme",
+            theirs,
+            100.0,
+            note,
         )
 
     return [

@@ -79,7 +79,9 @@ def direction(table: LossTable) -> Direction:
     if means.loss.size < 2 or total <= 1e-24 * float((means.loss**2).sum()):
         return Direction(False, False)
     right, wrong = (
-        1 - float(((means.loss - scipy.optimize.isotonic_regression(means.loss, increasing=up).x) ** 2).sum()) / total
+        1
+        - float(((means.loss - scipy.optimize.isotonic_regression(means.loss, increasing=up).x) ** 2).sum())
+        / total
         for up in (True, False)
     )
     if right > ALONE or wrong < FAR:
