@@ -36,7 +36,7 @@ class Multiset(AbstractDistribution):
         return jax.random.permutation(key, every)
 
     def log_marginal(self, tokens: Tokens) -> Float[Array, ""]:
-        r"""$\log \prod_a (r_a)_{s_a} / (n)_m$ in nats for $s_a$ of $m$ symbols; $-\infty$ if too many are one."""
+        r"""$\log \prod_a (r_a)_{s_a} / (n)_m$ in nats for $s_a$ of $m$ symbols; $-\infty$ if too many."""
         left, log_factorial = self._left(tokens), lambda number: gammaln(number + 1)
         ways = log_factorial(jnp.asarray(self.repeats, left.dtype)) - log_factorial(jnp.maximum(left, 0))
         every = log_factorial(jnp.asarray(self.n, left.dtype)) - log_factorial(jnp.sum(left))

@@ -106,7 +106,7 @@ def read_hmm(path: Path, n: int | None = None, *, limit: int = MAX_TABLE_BYTES) 
 def read_mixture(
     path: Path, n: int | None = None, *, limit: int = MAX_TABLE_BYTES
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Checked arrays `weights` and `probs`, `[parts]` and `[parts, q]`, of a file as `read_hmm`'s, and `n`."""
+    """Checked arrays `weights` (parts,) and `probs` (parts, q) of a file as `read_hmm` takes, and `n`."""
     wanted = "arrays weights (parts,) and probs (parts, q), and a number n"
     arrays, n = _rows_and_n(path, ("weights", "probs"), n, wanted, limit)
     with _of_file(path, ("weights", "probs")):
@@ -123,7 +123,7 @@ def read_mixture(
 def _rows_and_n(
     path: Path, names: Sequence[str], n: int | None, wanted: str, limit: int
 ) -> tuple[dict[str, np.ndarray], int]:
-    """Arrays of an `.npz` file or a JSON object by name, and the number of positions: `n`, or that of the file."""
+    """Arrays of an `.npz` file or a JSON object by name; the number of positions, or that of the file."""
     is_json = path.suffix.lower() == ".json"
     arrays = _json_arrays(path, (*names, "n"), wanted) if is_json else read_npz("file", path, limit=limit)
     if missing := [name for name in names if name not in arrays]:
