@@ -26,6 +26,8 @@ BLOCKS = "block,n_masked,loss\n0,1,1.0\n0,2,1.5\n0,3,2.0\n0,4,4.0\n1,1,1.0\n1,2,
 LOSSES = "mask_ratio,loss\n0.05,1.31\n0.2,1.52\n0.4,1.98\n0.6,2.71\n0.8,3.82\n1.0,5.47\n"
 HIDDEN = """{"initial": [0.5, 0.5], "transition": [[0.9, 0.1], [0.1, 0.9]],
 "emission": [[0.9, 0.1], [0.2, 0.8]], "n": 8}"""
+DICE = """{"weights": [0.5, 0.25, 0.25],
+"probs": [[0.9, 0.05, 0.05], [0.05, 0.9, 0.05], [0.05, 0.05, 0.9]]}"""
 SMALL = "mask_ratio,loss\n0.05,1.71\n0.2,1.89\n0.4,2.27\n0.6,2.87\n0.8,3.86\n1.0,5.47\n"
 
 
@@ -63,6 +65,7 @@ def test_a_command_gives_what_is_shown(command, output, tmp_path, monkeypatch, c
     (tmp_path / "blocks.csv").write_text(BLOCKS)
     (tmp_path / "small.csv").write_text(SMALL)
     (tmp_path / "hmm.json").write_text(HIDDEN)
+    (tmp_path / "dice.json").write_text(DICE)
     monkeypatch.chdir(tmp_path)
     assert main(words) == 0
     printed = set(folded(capsys.readouterr().out))

@@ -54,7 +54,7 @@ def families(use: Use, estimating: tuple[Option, ...] = ()) -> tuple[Choice, ...
         options += estimating if family.name == "block-hmm" else ()
         found.append(Choice(family.name, family.help, tuple(options)))
     hmm = dataclasses.replace(HMM, options=(*HMM.options, *estimating))
-    return (*found, JOINT, hmm)
+    return (*found, MIXTURE, MULTISET, JOINT, hmm)
 
 
 def text_choice(window: int) -> Choice:
@@ -87,6 +87,21 @@ HMM = Choice(
         Option("file", Path, help="Arrays by name.", metavar="FILE.npz|.json", required=True),
         Option("n", int, None, "Number of positions. [n of the file]"),
     ),
+)
+
+MIXTURE = Choice(
+    "mixture",
+    "Independent draws of one hidden part of a mixture, from a file: `weights` (M,), `probs` (M, q), `n`.",
+    (
+        Option("file", Path, help="Arrays by name.", metavar="FILE.npz|.json", required=True),
+        Option("n", int, None, "Number of positions. [n of the file]"),
+    ),
+)
+
+MULTISET = Choice(
+    "multiset",
+    "A uniform order of symbols of which each comes as often as is said.",
+    (Option("repeats", int, help="Of each symbol.", metavar="R1 R2 ...", repeated=True, required=True),),
 )
 
 DECODER_CHOICES = tuple(

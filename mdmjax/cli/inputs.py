@@ -23,6 +23,10 @@ def source_of(chosen: Chosen, use: Use) -> Any:  # a `Source` that gives what th
         return sources.JointSource(values["file"])
     if chosen.name == "hmm":
         return sources.HMMSource(values["file"], values["n"])
+    if chosen.name == "mixture":
+        return sources.MixtureSource(values["file"], values["n"])
+    if chosen.name == "multiset":
+        return sources.MultisetSource(values["repeats"])
     if chosen.name == "text":
         return (sources.TextSource if "window" in values else sources.CorpusSource)(**values)
     if chosen.name == "loss-curve":

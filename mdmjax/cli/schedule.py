@@ -36,7 +36,8 @@ def run(parsed: Parsed) -> None:
     options = chosen.values
     check(values)
     check_picture(values["plot"])
-    key, repetitions = key_of(options.get("seed", 0)), options.get("repetitions", 2)
+    key = key_of(options["seed"]) if "seed" in options else None
+    repetitions = options.get("repetitions", 2)
     if repetitions < 2:
         refuse("repetitions", repetitions, "an integer >= 2", "20 or more give steady gains")
     if options.get("with") or options.get("budget") is not None:

@@ -4,16 +4,17 @@ import contextlib
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_rows
+from .._checks import check_rows, check_shape
 from .._errors import InvalidInputError, readable_bytes, refuse, shown
 from ..distributions.hmm import HMM
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
+from ..information.curve import check_positions
 
 MAX_TEXT_BYTES = 2**28
 """The largest file of text that is read as one (our choice)."""
@@ -95,9 +96,36 @@ def read_hmm(path: Path, n: int | None = None, *, limit: int = MAX_TABLE_BYTES) 
     The number of positions is `n`, or else that of the file, a number `n`.
     """
     wanted = "arrays initial (K,), transition (K, K) and emission (K, q), and a number n"
-    is_json = path.suffix.lower() == ".json"
-    arrays = _json_arrays(path, wanted) if is_json else read_npz("file", path, limit=limit)
     names = ("initial", "transition", "emission")
+    arrays, n = _rows_and_n(path, names, n, wanted, limit)
+    with _of_file(path, names):
+        initial, transition, emission = (_rows(name, arrays[name]) for name in names)
+        return HMM(initial, transition, emission, n)
+
+
+def read_mixture(
+    path: Path, n: int | None = None, *, limit: int = MAX_TABLE_BYTES
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Checked arrays `weights` (parts,) and `probs` (parts, q) of a file as `read_hmm` takes, and `n`."""
+    wanted = "arrays weights (parts,) and probs (parts, q), and a number n"
+    arrays, n = _rows_and_n(path, ("weights", "probs"), n, wanted, limit)
+    with _of_file(path, ("weights", "probs")):
+        weights, probs = arrays["weights"], arrays["probs"]
+        if probs.ndim != 2 or 0 in probs.shape:
+            refuse("probs", f"of shape {probs.shape}", "shape (parts, q)")
+        check_shape("weights", weights, probs.shape[:1], "(parts,)")
+        weights, probs = _rows("weights", weights), _rows("probs", probs)
+        check_rows("weights", jnp.asarray(weights))
+        check_rows("probs", jnp.asarray(probs))
+    return weights, probs, check_positions(n)
+
+
+def _rows_and_n(
+    path: Path, names: Sequence[str], n: int | None, wanted: str, limit: int
+) -> tuple[dict[str, np.ndarray], int]:
+    """Arrays of an `.npz` file or a JSON object by name; the number of positions, or that of the file."""
+    is_json = path.suffix.lower() == ".json"
+    arrays = _json_arrays(path, (*names, "n"), wanted) if is_json else read_npz("file", path, limit=limit)
     if missing := [name for name in names if name not in arrays]:
         found = shown(", ".join(sorted(arrays)) or "none")
         refuse("file", f"{path} with {found}", wanted, f"{missing[0]} is missing")
@@ -108,9 +136,14 @@ def read_hmm(path: Path, n: int | None = None, *, limit: int = MAX_TABLE_BYTES) 
         if n is None or n != int(n):
             refuse("n", f"{shown(arrays['n'])} in {path}", "an integer >= 1")
         n = int(n)
+    return arrays, n
+
+
+@contextlib.contextmanager
+def _of_file(path: Path, names: Sequence[str]) -> Iterator[None]:
+    """What is refused of one of the arrays is refused of the file."""
     try:
-        initial, transition, emission = (_rows(name, arrays[name]) for name in names)
-        return HMM(initial, transition, emission, n)
+        yield
     except InvalidInputError as error:
         if error.argument not in names:
             raise
@@ -127,7 +160,7 @@ def _rows(name: str, values: np.ndarray) -> np.ndarray:
     return wide / wide.sum(axis=-1, keepdims=True)
 
 
-def _json_arrays(path: Path, wanted: str) -> dict[str, np.ndarray]:
+def _json_arrays(path: Path, names: Sequence[str], wanted: str) -> dict[str, np.ndarray]:
     """The numbers and lists of numbers of a JSON object, by name."""
     try:
         document = json.loads(read_text("file", path))
@@ -138,7 +171,7 @@ def _json_arrays(path: Path, wanted: str) -> dict[str, np.ndarray]:
     if not isinstance(document, dict):
         refuse("file", f"{path}, no JSON object", wanted)
     arrays = {}
-    for name in ("initial", "transition", "emission", "n"):
+    for name in names:
         if name not in document:
             continue
         try:

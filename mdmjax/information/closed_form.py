@@ -52,7 +52,7 @@ def mds_curve(n: int, dim: int, q: int) -> InformationCurve:
     if dim > n:
         refuse("dim", dim, f"an integer in 1..{n}")
     log_q = math.log(q)
-    return InformationCurve(jnp.where(jnp.arange(n) < dim, 0.0, log_q), log_q)
+    return InformationCurve(np.where(np.arange(n) < dim, 0.0, log_q), log_q)
 
 
 def repetition_curve(n: int, q: int) -> InformationCurve:
@@ -80,9 +80,9 @@ def permutation_curve(n: int) -> InformationCurve:
     [0.0, 0.4055, 1.0986]
     """
     n = check_positions(n)
-    revealed = jnp.arange(n, dtype=float)
+    revealed = np.arange(n, dtype=float)
     # log n/(n-k) = log1p(k/(n-k)) has condition number at most 1; log1p(-k/n) does not near k = n.
-    return InformationCurve(jnp.log1p(revealed / (n - revealed)), math.log(n))
+    return InformationCurve(np.log1p(revealed / (n - revealed)), math.log(n))
 
 
 def pairs_curve(n: int, q: int) -> InformationCurve:
@@ -97,7 +97,7 @@ def pairs_curve(n: int, q: int) -> InformationCurve:
     if n % 2:
         refuse("n", n, "an even integer", "pairs take two positions each")
     log_q = math.log(q)
-    return InformationCurve(jnp.arange(n, dtype=float) / (n - 1) * log_q, log_q)
+    return InformationCurve(np.arange(n, dtype=float) / (n - 1) * log_q, log_q)
 
 
 def dual_curve(curve: InformationCurve) -> InformationCurve:

@@ -6,8 +6,7 @@ Conditional entropies do not rise as more is revealed (Han): a rise is noise, or
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_solve_banded, cholesky_banded
-from scipy.optimize import isotonic_regression
+import scipy
 
 from .._errors import refuse
 from .._types import Float
@@ -108,10 +107,10 @@ def smoothed(x: Points, y: Points, stderr: Points) -> Points:
     best, answer = np.inf, np.zeros_like(rough)
     for tau in spread / (x[-1] - x[0]) ** 3 * ROUGHNESS:
         try:
-            root = cholesky_banded(tau * prior + noise)
-        except LinAlgError:  # too smooth for rounding
+            root = scipy.linalg.cholesky_banded(tau * prior + noise)
+        except np.linalg.LinAlgError:  # too smooth for rounding
             continue
-        solved = cho_solve_banded((root, False), rough)
+        solved = scipy.linalg.cho_solve_banded((root, False), rough)
         cost = 2 * np.sum(np.log(root[2])) + rough @ solved  # -2 log likelihood, up to a constant
         if cost < best:
             best, answer = cost, solved
@@ -128,7 +127,7 @@ def _second_differences(q: Float[np.ndarray, "3 inner"], y: Points) -> Float[np.
 
 def _falling(loss: Points, weights: Points) -> Points:
     """The nonincreasing values nearest to `loss`."""
-    return isotonic_regression(loss, weights=weights, increasing=False).x
+    return scipy.optimize.isotonic_regression(loss, weights=weights, increasing=False).x
 
 
 def _refitted(curve: LossCurve, loss: Points) -> LossCurve:

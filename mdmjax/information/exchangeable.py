@@ -2,6 +2,8 @@ r"""Information curves of mixtures of products of identical coordinates, from co
 
 import bisect
 import math
+from collections.abc import Sequence
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -11,7 +13,9 @@ import numpy as np
 from .._checks import Numbers, as_floats, check_rows, probability
 from .._errors import readable_bytes, refuse
 from .._numerics import dot, entropy, kl_terms
-from .._types import Array
+from .._types import Array, Float, Int
+from ..distributions.multiset import check_repeats
+from .counts import log_choose
 from .curve import InformationCurve, check_positions
 
 MAX_COUNT_BYTES = 2**31  # the largest table of count probabilities that is made unasked
@@ -63,6 +67,48 @@ def identical_mixture_curve(weights: Numbers, probs: Numbers, n: int) -> Informa
     information = _predictive_information(weights, probs, widths, jnp.asarray(shifts))
     information = jnp.pad(information.at[0].set(0.0), (0, n - 1 - reveals), constant_values=limit)
     return InformationCurve(jax.lax.cummax(information), entropy(marginal))
+
+
+def multiset_curve(repeats: Sequence[int]) -> InformationCurve:
+    r"""The curve of a uniform order of a multiset that has symbol `a` $r_a$ = `repeats[a]` times.
+
+    Of the $L = n - k$ that are left after $k$ are revealed $R_a$ are `a`, a hypergeometric number:
+
+    $$Z_{k+1} = \sum_a \mathbb{E} \left[\tfrac{R_a}{L} \log \tfrac{R_a / L}{r_a / n}
+    - \tfrac{R_a}{L} + \tfrac{r_a}{n}\right],$$
+
+    a sum of non-negative terms, `n` times the most repeated one's number for each different number.
+    Refuses what `Multiset` does, and a size that takes too long (`MAX_COUNT_WORK`).
+
+    >>> [round(z, 4) for z in multiset_curve([2, 1]).information.tolist()]
+    [0.0, 0.1744, 0.6365]
+    """
+    repeats = check_repeats(repeats)
+    n = check_positions(sum(repeats), argument="repeats")
+    numbers, times = np.unique([count for count in repeats if count], return_counts=True)
+    if (work := n * int(np.sum(numbers + 1))) > MAX_COUNT_WORK:
+        refuse("repeats", f"{n} in all", f"at most {MAX_COUNT_WORK:.0e} terms", f"{work:.1e} are needed")
+    left = jnp.arange(n, 0, -1)
+    terms = sum(
+        float(of) * _of_symbol(n, int(count), left) for count, of in zip(numbers, times, strict=True)
+    )
+    shares = np.repeat(numbers, times) / n
+    return InformationCurve(jax.lax.cummax(jnp.asarray(terms).at[0].set(0.0)), entropy(jnp.asarray(shares)))
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _of_symbol(n: int, count: int, left: Int[Array, " n"]) -> Float[Array, " n"]:
+    """The terms of `multiset_curve` of one symbol that is there `count` times."""
+    kept = jnp.arange(count + 1)
+    log_all = log_choose(count, kept)
+
+    def one(left: Array) -> Array:
+        log_law = log_all + log_choose(n - count, left - kept)
+        law = jnp.exp(log_law - jnp.max(log_law))
+        share = jnp.minimum(kept / left, 1.0)
+        return jnp.sum(law * kl_terms(share, jnp.full_like(share, count / n))) / jnp.sum(law)
+
+    return jax.lax.map(one, left, batch_size=max(1, 2**20 // (count + 1)))
 
 
 def noisy_bit_curve(n: int, flip: Numbers) -> InformationCurve:

@@ -3,7 +3,7 @@ r"""The masked-loss curve of a trained model: the one function of a model that d
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from scipy.interpolate import PchipInterpolator
+import scipy
 
 from .._checks import Numbers, as_floats, check_shape
 from .._errors import refuse
@@ -178,7 +178,7 @@ def between_rows(n: int, at: Int[np.ndarray, " measured"], loss: Rows) -> Float[
     if at.size == 1:
         return np.full(n, loss[0])
     inside = np.clip(np.arange(n), at[0], at[-1])
-    return PchipInterpolator(log_odds(at, n), loss)(log_odds(inside, n))
+    return scipy.interpolate.PchipInterpolator(log_odds(at, n), loss)(log_odds(inside, n))
 
 
 def masked_from_ratio(ratio: Rows, n: int) -> Counts:

@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import isotonic_regression
+import scipy
 
 from .._errors import refuse
 from .loss_curve import Counts, LossTable, Rows
@@ -79,7 +79,9 @@ def direction(table: LossTable) -> Direction:
     if means.loss.size < 2 or total <= 1e-24 * float((means.loss**2).sum()):
         return Direction(False, False)
     right, wrong = (
-        1 - float(((means.loss - isotonic_regression(means.loss, increasing=up).x) ** 2).sum()) / total
+        1
+        - float(((means.loss - scipy.optimize.isotonic_regression(means.loss, increasing=up).x) ** 2).sum())
+        / total
         for up in (True, False)
     )
     if right > ALONE or wrong < FAR:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from scipy.sparse import csr_array
-from scipy.special import stdtrit
 
 from .._checks import check_integer
 from .._types import Array, Float, Int, Key
@@ -120,7 +120,7 @@ def judged_gains(
     of_pairs = gains.mean(axis=1)
     drawing = of_pairs.var(axis=0, ddof=1) / pairs if pairs > 1 else 0.0
     errors = np.sqrt(variances.mean(axis=(0, 1)) + drawing)
-    reach = stdtrit(means.degrees, (1 + LEVEL) / 2)
+    reach = scipy.special.stdtrit(means.degrees, (1 + LEVEL) / 2)
     found = zip(names, of_pairs.mean(axis=0).tolist(), errors.tolist(), strict=True)
     return {name: _gain(gain, error, float(reach)) for name, gain, error in found}
 

@@ -72,7 +72,7 @@ def frontier(curve: AbstractCurve, max_steps: int) -> Frontier:
             boundaries[steps - 1, : steps + 1] = _exactly(row, steps, records, n)
     else:
         boundaries = _solve_any(host, max_steps)
-    gaps = [_gap(host, row[: steps + 1]) for steps, row in enumerate(boundaries, 1)]
+    gaps = [priced.loss_of(host, row[: steps + 1]) for steps, row in enumerate(boundaries, 1)]
     return Frontier(np.array(gaps), boundaries)
 
 
@@ -163,11 +163,6 @@ def _exactly(boundaries: np.ndarray, steps: int, records: np.ndarray, n: int) ->
     piece = np.arange(steps) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     starts = np.repeat(used[:-1], pieces) + piece * np.repeat(sizes, pieces) // np.repeat(pieces, pieces)
     return np.append(starts, n)
-
-
-def _gap(values: np.ndarray, boundaries: np.ndarray) -> np.floating:
-    """`step_gap` on the host."""
-    return np.sum(values - np.repeat(values[boundaries[:-1]], np.diff(boundaries)))
 
 
 def _solve_any(values: np.ndarray, max_steps: int) -> np.ndarray:

@@ -8,7 +8,6 @@ from .._errors import InvalidInputError, refuse
 from ..denoisers.base import Oracle
 from ..denoisers.perturbed import Fallback
 from ..distributions.joint import Joint, tabulate
-from ..families import FAMILIES
 from ..information.curve import AbstractCurve, InformationCurve
 from ..laws.exchangeable import ExchangeableLaw
 from ..laws.pairs import PairsLaw
@@ -19,7 +18,7 @@ from ..schedules.bounds import dtc_bound, tc_bound
 from ..schedules.schedule import Schedule, expected_kl
 from .report import four_decimals, run_lengths
 from .schedule import ScheduleReport
-from .sources import FamilySource, HMMSource, JointSource, Source, TextSource
+from .sources import DistributionSource, FamilySource, MixtureSource, MultisetSource, Source, TextSource
 from .table import Column, Part, Table
 
 WORDS = (
@@ -29,8 +28,8 @@ WORDS = (
 )
 
 KNOWN = (
-    "the own law is known at length of noisy-bit, repetition, parity, reed-solomon, permutation and pairs, "
-    "of others where all schedules of so many steps can be tried"
+    "the own law is known at length of noisy-bit, mixture, multiset, repetition, parity, reed-solomon, "
+    "permutation and pairs, of others where all schedules of so many steps can be tried"
 )
 
 
@@ -148,17 +147,17 @@ def _search(method: str, tried: int, optimal: bool = True, local: bool = True) -
 
 def _law(source: Source) -> SchedulePrices | None:
     """The law of a family that is known at length."""
-    if not isinstance(source, FamilySource):
+    if not isinstance(source, FamilySource | MixtureSource | MultisetSource):
         return None
-    if source.name == "pairs":
+    if isinstance(source, FamilySource) and source.name == "pairs":
         return PairsLaw(**source.values)
     counts = source.counts()
-    return None if counts is None else ExchangeableLaw.of(counts, FAMILIES[source.name].q(**source.values))
+    return None if counts is None else ExchangeableLaw.of(*counts)
 
 
 def _table(source: Source, steps: int) -> Joint:
     """The table of a distribution; refused where there is none, or its schedules are too many."""
-    if not isinstance(source, FamilySource | JointSource | HMMSource | TextSource):
+    if not isinstance(source, DistributionSource | TextSource):
         refuse("objective", f"forward-kl of {source.name}", "expected-kl", KNOWN)
     distribution, _ = source.distribution()
     try:

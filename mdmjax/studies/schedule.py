@@ -1,9 +1,11 @@
 """The best schedule of a curve, beside those in use: what `mdmjax schedule` shows."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+import equinox as eqx
 import numpy as np
 
 from .._errors import refuse
@@ -17,7 +19,8 @@ from ..schedules.honest import LEVEL, HonestGain, honest_gains
 from ..schedules.named import NAMED
 from ..schedules.optimal import Frontier, fewest_steps, frontier, optimal_schedule
 from ..schedules.plan import Plan
-from ..schedules.schedule import Schedule, expected_kl, nll
+from ..schedules.priced import loss_of
+from ..schedules.schedule import Schedule, check_total
 from .plan import plan_json, plan_study
 from .report import AbstractReport, Subject
 from .schedule_table import parts_of
@@ -64,10 +67,15 @@ class ScheduleReport(AbstractReport):
         return isinstance(self.curve, InformationCurve)
 
     def score(self, schedule: Schedule) -> float:
-        """What a schedule costs in nats."""
-        curve = self.curve
-        cost = expected_kl(curve, schedule) if isinstance(curve, InformationCurve) else nll(curve, schedule)
-        return float(cost)
+        """What a schedule costs in nats: `expected_kl`, or `nll`, on the host."""
+        check_total(schedule, self.curve.n)
+        if self.exact:
+            return loss_of(self._values, schedule.boundaries)
+        return float(np.dot(schedule.weights, self._values))
+
+    @functools.cached_property
+    def _values(self) -> np.ndarray:
+        return np.asarray(self.curve.heights if self.exact else self.curve.loss)
 
     def beyond(self, schedule: Schedule, less: Schedule | None = None) -> tuple[float, float]:
         """How far below and above its NLL (less another's) can be, for losses in the curve's `bracket`."""
@@ -211,7 +219,8 @@ def _of_curve(curve: AbstractCurve) -> dict[str, Any]:
     """What is known of the distribution; the same keys for a loss curve, where most is not."""
     if isinstance(curve, InformationCurve):
         names = ("total_correlation", "dual_total_correlation", "entropy", "marginal_entropy")
-        return {"information_curve": curve.information} | {name: getattr(curve, name) for name in names}
+        known = eqx.filter_jit(lambda curve: {name: getattr(curve, name) for name in names})(curve)
+        return {"information_curve": curve.information} | known
     return {
         **dict.fromkeys(("information_curve", "total_correlation", "dual_total_correlation")),
         "loss_curve": curve.loss,

@@ -33,6 +33,8 @@ from .table_sources import (
     AbstractSource,
     HMMSource,
     JointSource,
+    MixtureSource,
+    MultisetSource,
     check_enumerable,
     enumerated,
     samples_of,
@@ -67,10 +69,10 @@ class FamilySource:
             return enumerated(*self.distribution(), sizes)
         return family.curve(**self.values), self._subject("closed form")
 
-    def counts(self) -> Array | None:
-        """The log-probability of each type, where words are exchangeable."""
-        counts = FAMILIES[self.name].counts
-        return None if counts is None else counts(**self.values)
+    def counts(self) -> tuple[Array, int] | None:
+        """The log-probability of each type, and `q`, where words are exchangeable."""
+        family = FAMILIES[self.name]
+        return None if family.counts is None else (family.counts(**self.values), family.q(**self.values))
 
     def one_law(self) -> bool:
         """Whether every ordered partition makes a word with the same probability (`Family`)."""
@@ -201,10 +203,22 @@ class LossTableSource(AbstractSource):
         return read
 
 
-Source = FamilySource | JointSource | HMMSource | TextSource | CorpusSource | LossTableSource
+DistributionSource = FamilySource | JointSource | HMMSource | MixtureSource | MultisetSource
+Source = DistributionSource | TextSource | CorpusSource | LossTableSource
 
-WRITTEN = {Path: str, Path | None: str | None, tuple[str, ...]: list}
+WRITTEN = {Path: str, Path | None: str | None, tuple[str, ...]: list, tuple[int, ...]: list}
 """What JSON has where a field of a source is of another type."""
+
+
+FILES = (
+    JointSource,
+    HMMSource,
+    MixtureSource,
+    MultisetSource,
+    TextSource,
+    CorpusSource,
+    LossTableSource,
+)
 
 
 def source_from_json(document: Any) -> Source:
@@ -213,14 +227,19 @@ def source_from_json(document: Any) -> Source:
     name = options.pop("name", None)
     if isinstance(name, str) and name in FAMILIES:
         return FamilySource(name, options)
-    for kind in (JointSource, HMMSource, TextSource, CorpusSource, LossTableSource):
+    for kind in FILES:
         types = {field.name: WRITTEN.get(field.type, field.type) for field in dataclasses.fields(kind)}
         if kind.name == name and options.keys() == types.keys():
             for key, value in options.items():
                 good = isinstance(value, types[key])
                 if not good or (key == "classes" and not all(isinstance(one, str) for one in value)):
                     refuse(key, repr(value)[:80], f"what the source {name} writes")
-            change = {"file": Path, "path": lambda path: path and Path(path), "classes": tuple}
+            change = {
+                "file": Path,
+                "path": lambda path: path and Path(path),
+                "classes": tuple,
+                "repeats": tuple,
+            }
             return kind(**{key: change.get(key, lambda v: v)(value) for key, value in options.items()})
     return refuse("source", repr(document)[:80], "a name and its options", "no source has written this")
 

@@ -1,6 +1,7 @@
 """Distributions that users bring as arrays in a file: a table of probabilities, a hidden Markov model."""
 
 import dataclasses
+import functools
 import hashlib
 from pathlib import Path
 from typing import Any, ClassVar
@@ -8,12 +9,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._errors import InvalidInputError, refuse
-from ..distributions.base import AbstractDistribution
+from .._types import Array
+from ..distributions.base import AbstractDistribution, check_sequence
 from ..distributions.hmm import HMM
 from ..distributions.joint import Joint, tabulate
-from ..files.arrays import read_hmm, read_joint, reading
+from ..distributions.mixtures import MixtureOfProducts
+from ..distributions.multiset import Multiset, check_repeats
+from ..files.arrays import read_hmm, read_joint, read_mixture, reading
+from ..information.counts import mixture_counts, multiset_counts
 from ..information.curve import InformationCurve
 from ..information.enumeration import check_entropy_size, information_curve
+from ..information.exchangeable import identical_mixture_curve, multiset_curve
 from ..information.markov import markov_curve, stationary_distribution
 from .examples import Examples, distribution_examples
 from .report import Subject, Track, to_plain, untracked
@@ -83,6 +89,78 @@ class HMMSource(AbstractSource):
         return file_samples(self)
 
 
+@dataclasses.dataclass(frozen=True)
+class MixtureSource(AbstractSource):
+    """Independent draws of one hidden part, from an `.npz` or `.json` file: `weights`, `probs`, `n`.
+
+    `n` is the number of positions, where it is not that of the file.
+    """
+
+    name: ClassVar[str] = "mixture"
+    file: Path
+    n: int | None = None
+
+    def distribution(self, track: Track = untracked) -> tuple[MixtureOfProducts, Subject]:
+        """The mixture."""
+        weights, probs, n = self._file
+        check_sequence(n, probs.size, n=n)  # of every part
+        rows = np.broadcast_to(probs[:, None], (probs.shape[0], n, probs.shape[1]))
+        return MixtureOfProducts(weights, rows), self._subject()
+
+    def curve(self, track: Track = untracked) -> tuple[InformationCurve, Subject]:
+        """Exactly, by the counts of the symbols that are revealed."""
+        return identical_mixture_curve(*self._file), self._subject("counts of the symbols revealed")
+
+    def counts(self) -> tuple[Array, int]:
+        """The log-probability of each type, and `q`."""
+        weights, probs, n = self._file
+        return mixture_counts(weights, probs, n), probs.shape[1]
+
+    def examples(self, track: Track = untracked) -> Examples:
+        """Samples."""
+        return file_samples(self)
+
+    @functools.cached_property
+    def _file(self) -> tuple[np.ndarray, np.ndarray, int]:
+        return read_mixture(self.file, self.n)
+
+    def _subject(self, method: str = "") -> Subject:
+        parts, q = self._file[1].shape
+        title = f"mixture {self.file.name} of {parts} part{'s' * (parts > 1)}"
+        return Subject(title, self.to_json(), method, q)
+
+
+@dataclasses.dataclass(frozen=True)
+class MultisetSource(AbstractSource):
+    """A uniform order of a multiset, that has symbol `a` `repeats[a]` times."""
+
+    name: ClassVar[str] = "multiset"
+    repeats: tuple[int, ...]
+
+    def __post_init__(self):
+        check_repeats(self.repeats)
+
+    def distribution(self, track: Track = untracked) -> tuple[Multiset, Subject]:
+        """The orders."""
+        return Multiset(self.repeats), self._subject()
+
+    def curve(self, track: Track = untracked) -> tuple[InformationCurve, Subject]:
+        """Exactly, by hypergeometric numbers."""
+        return multiset_curve(self.repeats), self._subject("closed form")
+
+    def counts(self) -> tuple[Array, int]:
+        """The log-probability of each type, and `q`."""
+        return multiset_counts(self.repeats), len(self.repeats)
+
+    def examples(self, track: Track = untracked) -> Examples:
+        """Samples."""
+        return samples_of(self)
+
+    def _subject(self, method: str = "") -> Subject:
+        shown = " ".join(map(str, self.repeats[:8])) + " ..." * (len(self.repeats) > 8)
+        return Subject(f"orders of a multiset, {shown}", self.to_json(), method, len(self.repeats))
+
+
 def markov_transition(model: HMM) -> np.ndarray | None:
     """The transition of the stationary Markov chain that a model is; None of any other."""
     emission, transition = np.asarray(model.emission), np.asarray(model.transition)
@@ -126,7 +204,7 @@ def samples_of(source: Any, **facts: str) -> Examples:
     return distribution_examples(distribution, subject.title, facts, curve)
 
 
-def file_samples(source: JointSource | HMMSource) -> Examples:
+def file_samples(source: JointSource | HMMSource | MixtureSource) -> Examples:
     """Samples of the distribution of a file, with what identifies the file."""
     with reading("file", source.file):
         return samples_of(source, fingerprint=hashlib.sha256(source.file.read_bytes()).hexdigest()[:16])

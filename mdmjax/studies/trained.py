@@ -18,7 +18,7 @@ from ..training.data import AbstractData
 from .examples import check_same_data
 from .measure import loss_curve_study
 from .report import Track, untracked
-from .sources import CorpusSource, FamilySource, HMMSource, JointSource, source_from_json
+from .sources import CorpusSource, DistributionSource, source_from_json
 from .table_notes import curve_and_facts
 
 LOSS_CURVE = "loss_curve.csv"  # the measured losses, in a model's folder
@@ -31,7 +31,7 @@ class Trained:
     folder: Path
     network: Transformer
     alphabet: AbstractAlphabet | None
-    source: FamilySource | JointSource | HMMSource | CorpusSource
+    source: DistributionSource | CorpusSource
     metadata: dict[str, Any]
 
     def held_out(self, track: Track = untracked) -> AbstractData:
@@ -82,7 +82,7 @@ def open_model(folder: Path | str) -> Trained:
         if not isinstance(data := metadata.get("data"), dict):
             refuse("data", "not there", "what the model was trained on")
         source = source_from_json(metadata.get("source"))
-        if not isinstance(source, FamilySource | JointSource | HMMSource | CorpusSource):
+        if not isinstance(source, DistributionSource | CorpusSource):
             refuse("source", source.name, "one that can be trained on")
         alphabet = alphabet_from_json(data["alphabet"]) if "alphabet" in data else None
     except InvalidInputError as error:

@@ -70,6 +70,8 @@ SOURCES = {
     "permutation": ["--n", "8"],
     "pairs": ["--n", "8", "--q", "3"],
     "noisy-bit": ["--n", "8", "--flip", "0.2"],
+    "mixture": ["--file", "mixture.json", "--n", "8"],
+    "multiset": ["--repeats", "4", "2", "2"],
     "joint": ["table.npz"],
     "hmm": ["--file", "hmm.json"],
     "text": ["text.txt", "--window", "4"],
@@ -91,6 +93,8 @@ def inputs(tmp_path):
     table = np.random.default_rng(0).dirichlet(np.ones(27)).reshape(3, 3, 3)
     np.savez(tmp_path / "table.npz", probs=table)
     (tmp_path / "hmm.json").write_text(json.dumps(HIDDEN))
+    mixture = {"weights": [0.4, 0.6], "probs": [[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]]}
+    (tmp_path / "mixture.json").write_text(json.dumps(mixture))
     (tmp_path / "text.txt").write_text("def f(x):\n    return x + 1\n" * 3)
     rows = [(k, 2 - 1.5 * (1 - k / 8) ** 0.5) for k in range(1, 9)]
     write_csv(tmp_path / "loss.csv", ("n_masked", "loss"), rows)
@@ -536,6 +540,9 @@ BAD_FILES = {
     "empty.py": "",
     "good.npz": {"probs": np.array([0.5, 0.5])},
     "lies.npz": lying_npz("(99999999999999999999, 2)"),
+    "parts.json": json.dumps({"weights": [0.5, 0.5], "probs": [[1, 0], [0, 1]]}),
+    "weights.json": json.dumps({"weights": [0.5, 0.6], "probs": [[1, 0], [0, 1]]}),
+    "flat.json": json.dumps({"weights": [0.5, 0.5], "probs": [1, 0]}),
     "header.npz": lying_npz("((("),
     "cell_size.csv": "n_masked,loss\n1," + "9" * 200_000,
     "deep.jsonl": "[" * 100_000,
@@ -610,6 +617,19 @@ MISTAKES = [
     ("hmm --file length.json --n 0", "--n is 0: want an integer >= 1"),
     ("hmm --file length.json --n 9999999999", "are needed; use fewer positions"),
     ("hmm --file half.json", "--n is 2.5 in half.json: want an integer >= 1"),
+    ("mixture", "--file is not given"),
+    ("mixture --file parts.json", "--n is not given: want the number of positions; --n N"),
+    ("mixture --file good.npz --n 4", "want arrays weights (parts,) and probs (parts, q), and a number n"),
+    ("mixture --file parts.json --n 0", "--n is 0: want an integer >= 1"),
+    (
+        "mixture --file weights.json --n 4",
+        "--file is weights.json, whose weights is of sum 1.1: want a sum of 1; divide by the sum",
+    ),
+    ("mixture --file flat.json --n 4", "whose probs is of shape (2,): want shape (parts, q)"),
+    ("multiset", "--repeats is not given: want an integer"),
+    ("multiset --repeats 0 0", "--repeats is [0, 0]: want integers >= 0 that are not all 0"),
+    ("multiset --repeats 3 -2", "--repeats is -2: want an integer >= 0"),
+    ("multiset --repeats 300000 300000", "--repeats is 600000 in all: want at most"),
     ("joint", "FILE.npz is not given"),
     ("joint missing.npz", "file is missing.npz: want a file; no such file"),
     ("joint nan.npz", "probs is nan: want a probability in [0, 1]"),

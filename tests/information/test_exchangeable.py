@@ -1,5 +1,6 @@
 """Curves of mixtures of identical products, against enumeration, dit, and their limits."""
 
+import itertools
 import math
 
 import _oracles
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 
 from mdmjax._errors import InvalidInputError
 from mdmjax.information import exchangeable
-from mdmjax.information.closed_form import repetition_curve
-from mdmjax.information.exchangeable import identical_mixture_curve, noisy_bit_curve
+from mdmjax.information.closed_form import permutation_curve, repetition_curve
+from mdmjax.information.exchangeable import identical_mixture_curve, multiset_curve, noisy_bit_curve
 
 EPS = np.finfo(float).eps
 DICE = [[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.0, 1.0, 0.0]]
@@ -51,6 +52,33 @@ def test_any_mixture_equals_enumeration_and_never_falls(weights, probs, n):
     tolerance = 64 * EPS / math.sqrt(max(exact[1], 1e-30))
     np.testing.assert_allclose(curve.information[1:], exact[1:], tolerance, 1e-18)  # the oracle itself
     assert np.all(np.diff(curve.information) >= 0)
+
+
+@pytest.mark.parametrize("repeats", [(3, 2, 1), (0, 4), (4, 5)], ids=str)
+def test_orders_of_a_multiset_equal_enumeration(repeats):
+    n, word = sum(repeats), np.repeat(np.arange(len(repeats)), repeats).tolist()
+    words = (
+        set(itertools.permutations(word))
+        if n < 7
+        else {
+            tuple(np.isin(np.arange(n), ones).astype(int))
+            for ones in itertools.combinations(range(n), repeats[1])
+        }
+    )
+    exact = _oracles.information_by_subsets(_oracles.uniform_table(sorted(words), n, len(repeats)))
+    curve = multiset_curve(repeats)
+    assert float(curve.information[0]) == 0
+    np.testing.assert_allclose(curve.information, exact.astype(float), 1e-12, 1e-15)
+
+
+def test_orders_of_a_multiset_at_length():
+    """A permutation; and $H(X) = \\log$ of the number of orders, of which each is as likely."""
+    np.testing.assert_allclose(
+        multiset_curve([1] * 300).information, permutation_curve(300).information, 1e-12
+    )
+    repeats = [400, 150, 50]
+    log_orders = math.lgamma(601) - sum(math.lgamma(count + 1) for count in repeats)
+    assert float(multiset_curve(repeats).entropy) == pytest.approx(log_orders, rel=1e-11)
 
 
 @pytest.mark.parametrize("flip", [0.01, 0.3])
@@ -118,6 +146,8 @@ def test_windows_and_early_end_change_nothing(monkeypatch):
         (lambda: identical_mixture_curve([0.5, 0.4], DICE[:2], 5), "weights is of sum 0.9"),
         (lambda: identical_mixture_curve([1.0], [[0.5, 0.6]], 5), "probs is of sum 1.1"),
         (lambda: identical_mixture_curve([1.0], DICE, 5), "weights, probs is of shapes"),
+        (lambda: multiset_curve([2, -1]), "repeats is -1"),
+        (lambda: multiset_curve([300_000] * 2), "repeats is 600000 in all: want at most 2e.09 terms"),
     ],
 )
 def test_refuses(make, words):

@@ -8,6 +8,7 @@ import pytest
 from _oracles import all_compositions, step_gap_by_loops
 
 from mdmjax import LossCurve, frontier
+from mdmjax.schedules import every
 from mdmjax.schedules.every import every_schedule
 
 
@@ -33,8 +34,9 @@ def test_every_schedule_is_the_best_of_all_compositions(n):
             assert abs(gaps[steps - 1] - best) <= 1e-13 * n
 
 
-def test_a_batch_is_a_loop_of_one_curve_and_both_are_the_frontier():
+def test_a_batch_is_a_loop_of_one_curve_and_both_are_the_frontier(monkeypatch):
     n = 37
+    monkeypatch.setattr(every, "LANES", 64)
     rows = jnp.asarray(curves(n, batch=30))
     assert rows.shape[0] == 91  # more than the curves side by side, and no multiple of them
     together = jax.jit(jax.vmap(every_schedule))(rows)
@@ -44,6 +46,18 @@ def test_a_batch_is_a_loop_of_one_curve_and_both_are_the_frontier():
         np.testing.assert_allclose(together.gaps[at], one.gaps, rtol=0, atol=1e-13)
         exact = frontier(LossCurve(-rows[at]), n).gaps
         np.testing.assert_allclose(one.gaps, exact, rtol=0, atol=1e-13 * n)
+
+
+@pytest.mark.parametrize("kind", [slice(0, 7), slice(0, 22)], ids=["rising", "any"])
+def test_windows_leave_out_nothing_that_a_reduction_of_all_starts_finds(kind):
+    n = 22
+    z = jnp.asarray(curves(n)[kind].T)
+    z = z - z[:1]
+    (gains, starts), (wanted, of_all) = every.windowed_layers(z), every.reduced_layers(z)
+    np.testing.assert_allclose(gains, wanted, rtol=0, atol=1e-14 * n)
+    reached = np.arange(1, n + 1) >= np.arange(2, n + 1)[:, None]
+    same = (np.asarray(starts) == np.asarray(of_all))[reached]
+    assert np.mean(same[:, :7]) > 0.99  # no ties but of rounding
 
 
 def test_the_gradient_of_a_gap_is_that_of_its_schedule():

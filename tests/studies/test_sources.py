@@ -10,10 +10,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mdmjax import InvalidInputError, Transformer, TransformerConfig, information_curve
+from mdmjax import (
+    InvalidInputError,
+    Oracle,
+    Schedule,
+    Transformer,
+    TransformerConfig,
+    information_curve,
+    schedule_study,
+    tabulate,
+)
+from mdmjax.denoisers.perturbed import Fallback
 from mdmjax.families import FAMILIES
 from mdmjax.files.model_folder import MODEL
 from mdmjax.files.safetensor_files import write_model
+from mdmjax.information.counts import types
+from mdmjax.laws.random_order import random_order_law
+from mdmjax.studies.own_schedule import own_schedule_study
 from mdmjax.studies.sources import (
     CorpusSource,
     FamilySource,
@@ -32,6 +45,8 @@ def _in_a_folder(tmp_path, monkeypatch):
     table = np.random.default_rng(0).dirichlet(np.ones(27)).reshape(3, 3, 3)
     np.savez("table.npz", probs=table)
     (tmp_path / "text.txt").write_text("def f(x):\n    return x + 1\n" * 10)
+    dice = {"weights": [0.5, 0.3, 0.2], "probs": [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0, 0.3, 0.7]]}
+    (tmp_path / "dice.json").write_text(json.dumps(dice))
     (tmp_path / "loss.csv").write_text("n_masked,loss,stderr\n8,2,.1\n4,2.5,.1\n1,1,.1\n")
 
 
@@ -46,6 +61,8 @@ def law_source(name, **given):
 SOURCES = {
     **{name: {"name": name, **family.values("law")} for name, family in FAMILIES.items()},
     "joint": {"name": "joint", "file": "table.npz"},
+    "mixture": {"name": "mixture", "file": "dice.json", "n": 5},
+    "multiset": {"name": "multiset", "repeats": [3, 2, 1]},
     "text": {"name": "text", "path": "text.txt", "window": 3, "classes": []},
     "classes": {"name": "text", "path": None, "window": 4, "classes": ["vowel=aeiou", "equal=="]},
     "corpus": {"name": "text", "path": "text.txt", "length": 8, "bytes": False},
@@ -71,6 +88,24 @@ def test_json_there_and_back(document):
     assert source.to_json() == document
     assert list(source.to_json()) == list(document)
     assert source_from_json(source.to_json()) == source
+
+
+@pytest.mark.parametrize("name", ["mixture", "multiset"])
+def test_exchangeable_words_are_one_distribution_by_every_way(name):
+    """The table that is tabulated, the exact curve, and the law of types; the own law by two ways."""
+    source = source_from_json(SOURCES[name])
+    joint, (curve, _), (log_counts, q) = tabulate(source.distribution()[0]), source.curve(), source.counts()
+    np.testing.assert_allclose(curve.information, information_curve(joint).information, 1e-10, 1e-14)
+    words = np.array(list(np.ndindex(joint.probs.shape)))
+    kinds = np.stack([np.sum(words == symbol, axis=1) for symbol in range(1, q)], axis=1)
+    by_types = [joint.probs.reshape(-1)[(kinds == kind).all(1)].sum() for kind in types(joint.n, q)]
+    np.testing.assert_allclose(jnp.exp(log_counts), by_types, 1e-12, 1e-15)
+    found = own_schedule_study(schedule_study(curve, steps=2), source)
+    for schedule in (found.schedule, found.shortest):
+        dense = random_order_law(Fallback(Oracle(joint)), schedule).kl(joint)
+        assert found.forward_kl(schedule) == pytest.approx(float(dense), rel=1e-10, abs=1e-13)
+    every = [Schedule([k, joint.n - k]) for k in range(1, joint.n)]
+    assert found.forward_kl(found.schedule) == pytest.approx(min(map(found.forward_kl, every)))
 
 
 def test_kinds_of_one_name_are_told_apart():
@@ -104,6 +139,8 @@ def test_kinds_of_one_name_are_told_apart():
         ({"name": "text", "path": None, "window": 3, "classes": [1]}, "classes is"),
         ({"name": "text", "path": None, "window": None, "classes": []}, "window is None"),
         ({"name": "markov", "n": 8, "q": 2}, "flip is not given"),
+        ({"name": "multiset", "repeats": "32"}, "repeats is '32'"),
+        ({"name": "multiset", "repeats": ["3", 2]}, "repeats is '3'"),
         ({"name": "markov", "n": "8", "q": 2, "flip": 0.1}, "n is '8'"),
     ],
 )
