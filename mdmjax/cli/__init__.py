@@ -7,14 +7,16 @@ from pathlib import Path
 
 from .._errors import InvalidInputError
 from ..studies.table import as_text
-from . import certify, decode, law, likelihood, loss_curve, schedule, train
+from . import certify, decode, law, likelihood, loss_curve, schedule, sweep, train
 from .help import page
 from .options import Command
 from .output import complain, write
 from .parser import as_typed, asks_for_help, parse
 from .signals import leave_on_ctrl_c
 
-COMMANDS = tuple(file.COMMAND for file in (schedule, certify, law, train, loss_curve, decode, likelihood))
+COMMANDS = tuple(
+    file.COMMAND for file in (schedule, certify, law, train, loss_curve, decode, likelihood, sweep)
+)
 
 
 def main(argv: Sequence[str] | None = None, commands: Sequence[Command] = COMMANDS) -> int:
