@@ -1,7 +1,10 @@
 """`mdmjax sweep CONFIG.toml --out DIR`: a thousand settings, stopped and resumed, in one data set."""
 
+import contextlib
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from .._errors import refuse
 from .choices import SHOWN
@@ -28,12 +31,36 @@ def run(parsed: Parsed) -> int:
         report = report_of(Store(folder, config)) if values["status"] else planned(config, folder)
         show(report, json=values["json"])
         return 0
-    with stop_on_signals() as stop:
-        report = run_sweep(
-            config, folder, retry_failed=values["retry_failed"], track=track, stopped=lambda: bool(stop)
-        )
+    with _measured(values) as measured, stop_on_signals() as stop:
+        how = {"track": track, "stopped": lambda: bool(stop), "measured": measured}
+        report = run_sweep(config, folder, retry_failed=values["retry_failed"], **how)
     show(report, json=values["json"])
     return stop.exit_code
+
+
+@contextlib.contextmanager
+def _measured(values: dict[str, Any]) -> Iterator[Any]:
+    """What chunks are measured with: this process, some of this machine, or those of a cluster."""
+    from .._checks import check_integer
+
+    if values["workers"] is None and values["cluster"] is None:
+        from ..sweeps.run import here
+
+        yield here
+        return
+    if values["workers"] is not None and values["cluster"] is not None:
+        refuse("workers, cluster", "given together", "one of them", "a cluster has workers of its own")
+    name = "cluster" if values["workers"] is None else "workers"
+    if importlib.util.find_spec("distributed") is None:
+        refuse(name, "not possible here", "Dask", "pip install 'mdmjax[cluster]'")
+    from ..sweeps import cluster
+
+    if name == "workers":
+        client = cluster.workers(check_integer("workers", values["workers"], 1))
+    else:
+        client = cluster.cluster(values["cluster"])
+    with client as one:
+        yield cluster.over(one)
 
 
 COMMAND = Command(
@@ -45,6 +72,8 @@ COMMAND = Command(
         Option(
             "out", Path, None, "Folder of the rows; one of this sweep goes on there.", "DIR", required=True
         ),
+        Option("workers", int, None, "Measure in so many processes of this machine, by Dask."),
+        Option("cluster", str, None, "Measure on the workers of this Dask scheduler.", "tcp://HOST:PORT"),
         Option("status", bool, False, "Say what is done, left and failed; measure nothing."),
         Option("dry-run", bool, False, "Say what it would take, from one timed chunk; write nothing."),
         Option("retry-failed", bool, False, "Measure chunks with a failed point again."),

@@ -1,8 +1,8 @@
 """The config of a sweep: which study, over which axes, and what is kept.
 
 A config is a TOML file. Its axes are a product, the last one fastest; axes of one list of `zip` go
-together. A value is a scalar, `{from, to, count}` (`scale = "log"` for a geometric one) stands for many, and
-of `source` and `decoder` also a table of a `name` and its parameters, whose lists are a product too:
+together. A value is a scalar, or `{from, to, count}` for many (`scale = "log"` for a geometric row of them);
+one of `source` and `decoder` may be a table of a `name` and its parameters, whose lists are a product too:
 
     study = "law"
     zip = [["source.n", "steps"]]
@@ -124,7 +124,8 @@ def read_config(path: Path) -> Config:
 def parse_config(document: Mapping[str, Any]) -> Config:
     """The sweep that the tables of a config describe; see `read_config`.
 
-    >>> axes = {"source": ["noisy-bit"], "source.n": [3, 4], "source.flip": {"from": 0.1, "to": 0.2, "count": 2}}
+    >>> flips = {"from": 0.1, "to": 0.2, "count": 2}
+    >>> axes = {"source": ["noisy-bit"], "source.n": [3, 4], "source.flip": flips}
     >>> sweep = parse_config({"study": "schedule", "axes": axes})
     >>> sweep.size, sweep.point(0)
     (4, {'source': 'noisy-bit', 'source.n': 3, 'source.flip': 0.1})

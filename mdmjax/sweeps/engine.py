@@ -1,9 +1,9 @@
 """The engine of a sweep: the rows of a chunk of points.
 
 Cases of one structure are stacked and their numbers are one program, mapped in tiles of `TILE` cases; the
-tiles are sharded over the local devices by the one axis of a mesh. What a device does with a tile is the same
-program wherever it runs, so that no number depends on how many devices there are. A case that fails is a
-row with its reason.
+tiles are sharded over the local devices by the one axis of a mesh. What a device does with a tile is the
+same program wherever it runs, so that no number depends on how many devices there are. A case that fails is
+a row with its reason.
 """
 
 from collections.abc import Callable, Mapping, Sequence

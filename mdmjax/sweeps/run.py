@@ -2,9 +2,9 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 
@@ -12,8 +12,31 @@ from .._errors import readable_bytes
 from ..studies.report import AbstractReport, Track, untracked
 from ..studies.table import Column, Part, Table
 from .config import Config
-from .engine import rows_of
+from .engine import Rows, cases_of, rows_of
 from .store import Store
+
+
+class Measured(NamedTuple):
+    """The rows of a chunk, and the seconds that they took."""
+
+    number: int
+    rows: Rows
+    seconds: float
+
+
+Chunks = Mapping[int, list[int]]
+
+
+def measure(config: Config, number: int, indices: list[int]) -> Measured:
+    """Measure a chunk in this process."""
+    start = time.perf_counter()
+    rows = rows_of(config, indices)
+    return Measured(number, rows, time.perf_counter() - start)
+
+
+def here(config: Config, chunks: Chunks) -> Iterator[Measured]:
+    """Measure chunks in this process, one after another."""
+    return (measure(config, number, indices) for number, indices in chunks.items())
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,13 +83,15 @@ def run_sweep(
     *,
     code: str = "",
     retry_failed: bool = False,
+    measured: Callable[[Config, Chunks], Iterator[Measured]] = here,
     track: Track = untracked,
     stopped: Callable[[], bool] = lambda: False,
 ) -> SweepReport:
     """Measure every chunk that is not in the folder yet, and write each as it is done.
 
     It goes on where a run that was stopped or killed has ended, and ends in the same rows. `stopped` is
-    asked before each chunk. `code` says which code this is, for the manifest.
+    asked after each chunk. `measured` gives the rows of chunks in any order: `here`, or
+    `sweeps.cluster.over(client)`. `code` says which code this is, for the manifest.
 
     Raises:
         InvalidInputError: another sweep is in the folder, or runs there; a disk without room.
@@ -81,12 +106,12 @@ def run_sweep(
     """
     store = Store(folder, config)
     with store.held(code):
-        for number in track(store.left(failed_too=retry_failed), "chunks"):
+        left = store.left(failed_too=retry_failed)
+        found = measured(config, {number: store.chunks[number] for number in left})
+        for _, one in zip(track(left, "chunks"), found, strict=True):
+            store.write(*one)
             if stopped():
                 break
-            start = time.perf_counter()
-            rows = rows_of(config, store.chunks[number])
-            store.write(number, rows, time.perf_counter() - start)
         return report_of(store)
 
 
@@ -123,7 +148,8 @@ def planned(config: Config, folder: Path) -> SweepReport:
     report, left = report_of(store), store.left()
     if not left:
         return report
-    first, again = (_timed(config, store.chunks[left[0]]) for _ in range(2))
+    chunk = store.chunks[left[0]]
+    first, again = (measure(config, left[0], chunk).seconds for _ in range(2))
     programs = min(config.programs, len(left))
     seconds = again * len(left) + max(0.0, first - again) * programs
     return dataclasses.replace(
@@ -131,16 +157,8 @@ def planned(config: Config, folder: Path) -> SweepReport:
     )
 
 
-def _timed(config: Config, indices: list[int]) -> float:
-    start = time.perf_counter()
-    rows_of(config, indices)
-    return time.perf_counter() - start
-
-
 def chunk_bytes(config: Config, store: Store, number: int) -> int:
     """The bytes of the arrays of a chunk's cases."""
-    from .engine import cases_of
-
     arrays: list[Any] = jax.tree.leaves(list(cases_of(config, store.chunks[number])[1].values()))
     return sum(getattr(leaf, "nbytes", 8) for leaf in arrays)
 

@@ -1,7 +1,8 @@
 """The folder of a sweep: a Parquet data set, one file a chunk and one row a point, and its manifest.
 
-`chunk-000017.parquet` is written whole or not at all. Names that begin with `_` are no part of a data set, so
-that `pandas.read_parquet(DIR)` reads the rows alone. One process writes: it holds a lock, which ends with it.
+`chunk-000017.parquet` is written whole or not at all. Names that begin with `_` are no part of a data set,
+so that `pandas.read_parquet(DIR)` reads the rows alone. One process writes: it holds a lock, which ends
+with it.
 """
 
 import contextlib
