@@ -50,15 +50,15 @@ def _measured(values: dict[str, Any]) -> Iterator[Any]:
         return
     if values["workers"] is not None and values["cluster"] is not None:
         refuse("workers, cluster", "given together", "one of them", "a cluster has workers of its own")
-    name = "cluster" if values["workers"] is None else "workers"
     if importlib.util.find_spec("distributed") is None:
+        name = "cluster" if values["workers"] is None else "workers"
         refuse(name, "not possible here", "Dask", "pip install 'mdmjax[cluster]'")
     from ..sweeps import cluster
 
-    if name == "workers":
-        client = cluster.workers(check_integer("workers", values["workers"], 1))
+    if (address := values["cluster"]) is not None:
+        client = cluster.cluster(address)
     else:
-        client = cluster.cluster(values["cluster"])
+        client = cluster.workers(check_integer("workers", values["workers"], 1))
     with client as one:
         yield cluster.over(one)
 

@@ -122,11 +122,10 @@ def complete_schedule(point: Point, seed: int) -> Point:
 def one_schedule(point: Point) -> dict[str, Any]:
     """The expected KL of a schedule, and what its curve says of the truth."""
     family, values = FAMILIES[point["source"]], _parameters(point, "source")
-    curve = (
-        mj.information_curve(family.distribution(**values))
-        if family.curve is None
-        else family.curve(**values)
-    )
+    if family.curve is None:
+        curve = mj.information_curve(mj.tabulate(family.distribution(**values)))
+    else:
+        curve = family.curve(**values)
     schedule = _schedule(point, curve.n, curve)
     return {
         "expected_kl": mj.expected_kl(curve, schedule),

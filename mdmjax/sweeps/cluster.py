@@ -26,8 +26,8 @@ def workers(count: int) -> Iterator[Client]:
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     with (
         dask_config.set({"distributed.scheduler.allowed-failures": LOSSES}),
-        LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster) as client,
+        LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address="localhost:0") as local,
+        Client(local) as client,
     ):
         if len(cores) >= count:
             client.register_plugin(Pinned({i: cores[i::count] for i in range(count)}))
@@ -61,7 +61,7 @@ def over(client: Client) -> Any:
     """What `run_sweep` measures chunks with: the workers of a client, in the order in which they end."""
 
     def measured(config: Config, chunks: Mapping[int, list[int]]) -> Iterator[Measured]:
-        double = bool(jax.config.jax_enable_x64)
+        double = jax.numpy.result_type(float) == jax.numpy.float64
         futures = {
             client.submit(_on_worker, config, number, indices, double, pure=False): number
             for number, indices in chunks.items()

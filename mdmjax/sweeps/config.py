@@ -2,7 +2,7 @@
 
 A config is a TOML file. Its axes are a product, the last one fastest; axes of one list of `zip` go
 together. A value is a scalar, or `{from, to, count}` for many (`scale = "log"` for a geometric row of them);
-one of `source` and `decoder` may be a table of a `name` and its parameters, whose lists are a product too:
+one of `source` and `decoder` may be a table of a name and parameters, whose lists are a product:
 
     study = "law"
     zip = [["source.n", "steps"]]
@@ -226,7 +226,8 @@ def _values(name: str, value: Any) -> Sequence[Any]:
     if not value.keys() <= RANGE or not value.keys() >= {"from", "to", "count"}:
         refuse(name, dict(value), "{ from, to, count }", 'and perhaps scale = "log"')
     start, end, count = value["from"], value["to"], value["count"]
-    check_integer(f"{name}.count", count, 1)
+    if check_integer(f"{name}.count", count, 1) > MOST:
+        refuse(f"{name}.count", count, f"at most {MOST}")
     scale = _one_of(f"{name}.scale", value.get("scale", "linear"), ("linear", "log"))
     if not all(isinstance(x, int | float) and math.isfinite(x) for x in (start, end)):
         refuse(name, dict(value), "numbers from and to")

@@ -22,11 +22,13 @@ from .config import Config, Point
 
 TILE = 16  # cases that are one vector, on every machine (our choice: their arrays stay in the cache)
 
+Device = Any  # a `jax.Device`, which type checkers take for a variable
+
 Rows = dict[str, list[Any]]
 """Columns: the `point`, its values, its numbers, and why it `failed`."""
 
 
-def rows_of(config: Config, indices: Sequence[int], devices: Sequence[jax.Device] | None = None) -> Rows:
+def rows_of(config: Config, indices: Sequence[int], devices: Sequence[Device] | None = None) -> Rows:
     """The rows of some points of a sweep.
 
     >>> from mdmjax.sweeps.config import parse_config
@@ -62,13 +64,13 @@ def cases_of(
 
 
 def _numbers(
-    study: Study, cases: Mapping[int, Any], failed: list[str | None], devices: Sequence[jax.Device]
+    study: Study, cases: Mapping[int, Any], failed: list[str | None], devices: Sequence[Device]
 ) -> dict[int, dict[str, float]]:
     """The numbers of cases: of those alike in one call if there is a pure function, else one by one."""
     found: dict[int, dict[str, float]] = {}
-    if study.numbers is not None:
+    if (numbers_of := study.numbers) is not None:
         for places, arrays, static in _alike(cases):
-            program = lambda arrays, static=static: study.numbers(eqx.combine(arrays, static))
+            program = lambda arrays, static=static: numbers_of(eqx.combine(arrays, static))
             try:
                 many = mapped(program, arrays, len(places), devices)
             except InvalidInputError:
@@ -108,7 +110,7 @@ def _shapes(arrays: Any) -> Any:
 
 
 def mapped(
-    program: Callable[[Any], Any], arrays: Any, count: int, devices: Sequence[jax.Device]
+    program: Callable[[Any], Any], arrays: Any, count: int, devices: Sequence[Device]
 ) -> dict[str, np.ndarray]:
     """The numbers of `count` cases, whose arrays have them as their first axis.
 
