@@ -22,7 +22,7 @@ LOSSES = 3  # workers that one chunk may cost (Dask's own choice)
 
 @contextlib.contextmanager
 def workers(count: int) -> Iterator[Client]:
-    """A client of so many processes of this machine, each with its share of the cores, one chunk at a time."""
+    """A client of so many processes of this machine, each with its share of the cores."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     with (
         dask_config.set({"distributed.scheduler.allowed-failures": LOSSES}),

@@ -1,8 +1,8 @@
 """The config of a sweep: which study, over which axes, and what is kept.
 
 A config is a TOML file. Its axes are a product, the last one fastest; axes of one list of `zip` go
-together. A value is a scalar, or `{from, to, count}` for many (`scale = "log"` for a geometric row of them);
-one of `source` and `decoder` may be a table of a name and parameters, whose lists are a product:
+together. A value is a scalar, or `{from, to, count}` for many (`scale = "log"` for a geometric row). One of
+`source` and `decoder` may be a table of a name and parameters, whose lists are a product as well:
 
     study = "law"
     zip = [["source.n", "steps"]]

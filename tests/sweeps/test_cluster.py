@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import tomllib
 
 import pytest
 
@@ -14,13 +17,15 @@ pytest.importorskip("distributed")
 
 from mdmjax.sweeps import cluster  # noqa: E402
 
-SWEEP = parse_config(
-    {
-        "study": "schedule",
-        "chunk": 1,
-        "axes": {"source": ["noisy-bit", "markov"], "source.n": [4, 5, 6], "steps": [2, 3]},
-    }
-)
+CONFIG = """
+study = "schedule"
+chunk = 1
+[axes]
+source = ["noisy-bit", "markov"]
+"source.n" = [4, 5, 6]
+steps = [2, 3]
+"""
+SWEEP = parse_config(tomllib.loads(CONFIG))
 
 
 def rows_in(folder):
@@ -30,7 +35,9 @@ def rows_in(folder):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_workers_give_the_rows_of_one_process_though_one_is_killed(tmp_path):
-    run_sweep(SWEEP, tmp_path / "one")
+    (tmp_path / "sweep.toml").write_text(CONFIG)  # by the command: programs that are compiled alike
+    words = [sys.executable, "-m", "mdmjax.cli", "sweep", "sweep.toml", "--out", "one"]
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
     with cluster.workers(2) as client:
         pids = list(client.run(os.getpid).values())
         killed = []

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from mdmjax._errors import InvalidInputError
-from mdmjax.sweeps.config import parse_config, read_config
+from mdmjax.sweeps.config import parse_config
 from mdmjax.sweeps.run import planned, report_of, run_sweep
 from mdmjax.sweeps.store import LOCK, MANIFEST, Store
 
@@ -138,12 +138,13 @@ steps = [2, 3, 4]
 @pytest.mark.slow
 def test_killed_at_random_moments_it_ends_the_same(tmp_path):
     (tmp_path / "sweep.toml").write_text(CONFIG)
-    config = read_config(tmp_path / "sweep.toml")
-    run_sweep(config, tmp_path / "whole")
-    words = [sys.executable, "-m", "mdmjax.cli", "sweep", "sweep.toml", "--out", "rows"]
+    words = [sys.executable, "-m", "mdmjax.cli", "sweep", "sweep.toml", "--out"]
+    subprocess.run([*words, "whole"], cwd=tmp_path, check=True, capture_output=True)
     chance, kills = random.Random(0), 0
     while True:
-        process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            [*words, "rows"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         with_time = chance.uniform(0.5, 4.0)
         try:
             out, err = process.communicate(timeout=with_time)
