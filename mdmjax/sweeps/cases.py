@@ -1,8 +1,8 @@
 """What a point of a sweep is made of, and which numbers are measured of it.
 
 A study `complete`s a point with its defaults, makes its `case`, a pytree, and gives the `numbers` of a
-case: as a pure function of arrays where there is one, which is mapped over cases of one structure, and else
-one by one. The names and the defaults are those of the commands.
+case: as a pure function of arrays where there is one, which is mapped over many cases of one structure, and
+else one by one. The names and the defaults are those of the commands.
 """
 
 import dataclasses

@@ -7,7 +7,6 @@ a row with its reason.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -22,14 +21,23 @@ from .config import Config, Point
 
 TILE = 16  # cases that are one vector, on every machine (our choice: their arrays stay in the cache)
 
+Numbers = Callable[[Any], Mapping[str, Any]]
 Device = Any  # a `jax.Device`, which type checkers take for a variable
+
+MAPPED = 128
+"""Cases below which a program is not worth its seconds of compiling: one law takes 10 ms (measured)."""
 
 Rows = dict[str, list[Any]]
 """Columns: the `point`, its values, its numbers, and why it `failed`."""
 
 
-def rows_of(config: Config, indices: Sequence[int], devices: Sequence[Device] | None = None) -> Rows:
-    """The rows of some points of a sweep.
+def rows_of(
+    config: Config,
+    indices: Sequence[int],
+    devices: Sequence[Device] | None = None,
+    mapped_from: int = MAPPED,
+) -> Rows:
+    """The rows of some points of a sweep; fewer than `mapped_from` are done one by one.
 
     >>> from mdmjax.sweeps.config import parse_config
     >>> axes = {"source": [{"name": "noisy-bit", "n": 3, "flip": [0.1, 0.2]}], "decoder": ["random"]}
@@ -39,7 +47,7 @@ def rows_of(config: Config, indices: Sequence[int], devices: Sequence[Device] | 
     """
     study = STUDIES[config.study]
     points, cases, failed = cases_of(config, indices)
-    found = _numbers(study, cases, failed, devices or jax.local_devices())
+    found = _numbers(study, cases, failed, devices or jax.local_devices(), mapped_from)
     names = config.keep or study.names
     values = {name: [found.get(place, {}).get(name) for place in range(len(points))] for name in names}
     columns = dict.fromkeys(key for point in points for key in point)
@@ -64,15 +72,18 @@ def cases_of(
 
 
 def _numbers(
-    study: Study, cases: Mapping[int, Any], failed: list[str | None], devices: Sequence[Device]
+    study: Study,
+    cases: Mapping[int, Any],
+    failed: list[str | None],
+    devices: Sequence[Device],
+    least: int,
 ) -> dict[int, dict[str, float]]:
     """The numbers of cases: of those alike in one call if there is a pure function, else one by one."""
     found: dict[int, dict[str, float]] = {}
-    if (numbers_of := study.numbers) is not None:
-        for places, arrays, static in _alike(cases):
-            program = lambda arrays, static=static: numbers_of(eqx.combine(arrays, static))
+    if study.numbers is not None and len(cases) >= least:
+        for places, stacked in _alike(cases):
             try:
-                many = mapped(program, arrays, len(places), devices)
+                many = mapped(study.numbers, stacked, len(places), devices)
             except InvalidInputError:
                 continue  # no function of arrays
             for place, *row in zip(places, *many.values(), strict=True):
@@ -87,8 +98,8 @@ def _numbers(
     return found
 
 
-def _alike(cases: Mapping[int, Any]) -> list[tuple[list[int], Any, Any]]:
-    """Cases of one structure, their arrays and floats stacked: where they are, the arrays, all else."""
+def _alike(cases: Mapping[int, Any]) -> list[tuple[list[int], Any]]:
+    """Cases of one structure, as one whose arrays and floats are stacked, and where they are."""
     groups: list[tuple[list[int], list[Any], Any]] = []
     for place, case in cases.items():
         arrays, static = eqx.partition(case, lambda leaf: eqx.is_array(leaf) or isinstance(leaf, float))
@@ -101,7 +112,9 @@ def _alike(cases: Mapping[int, Any]) -> list[tuple[list[int], Any, Any]]:
         else:
             groups.append(([place], [arrays], static))
     stack = lambda *leaves: jnp.stack(leaves)
-    return [(places, jax.tree.map(stack, *arrays), static) for places, arrays, static in groups]
+    return [
+        (places, eqx.combine(jax.tree.map(stack, *arrays), static)) for places, arrays, static in groups
+    ]
 
 
 def _shapes(arrays: Any) -> Any:
@@ -109,23 +122,22 @@ def _shapes(arrays: Any) -> Any:
     return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
 
 
-def mapped(
-    program: Callable[[Any], Any], arrays: Any, count: int, devices: Sequence[Device]
-) -> dict[str, np.ndarray]:
+def mapped(numbers: Numbers, cases: Any, count: int, devices: Sequence[Device]) -> dict[str, np.ndarray]:
     """The numbers of `count` cases, whose arrays have them as their first axis.
 
     They are padded to whole tiles for every device with the last one of them.
     """
     whole = TILE * len(devices)
     places = np.minimum(np.arange(-(-count // whole) * whole), count - 1)
-    padded = jax.tree.map(lambda leaf: leaf[places], arrays)
-    found = _sharded(program, padded, Mesh(np.array(devices), ("cases",)))
+    padded = jax.tree.map(lambda leaf: leaf[places] if eqx.is_array(leaf) else leaf, cases)
+    found = _sharded(numbers, padded, Mesh(np.array(devices), ("cases",)))
     return {name: np.asarray(value)[:count] for name, value in found.items()}
 
 
-@partial(jax.jit, static_argnums=(0, 2))
-def _sharded(program: Callable[[Any], Any], arrays: Any, mesh: Mesh) -> Any:
-    each = lambda tile: jax.vmap(program)(tile)
+@eqx.filter_jit
+def _sharded(numbers: Numbers, cases: Any, mesh: Mesh) -> Any:
+    arrays, static = eqx.partition(cases, eqx.is_array)
+    each = jax.vmap(lambda arrays: numbers(eqx.combine(arrays, static)))
 
     def shard(arrays: Any) -> Any:
         tiles = jax.tree.map(lambda leaf: leaf.reshape(-1, TILE, *leaf.shape[1:]), arrays)

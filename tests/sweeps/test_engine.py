@@ -27,11 +27,12 @@ def law_sweep(**axes):
 
 
 @pytest.mark.parametrize("decoder", ["random", "threshold", "low-confidence"])
-def test_rows_are_what_the_command_says(decoder):
-    """Random order and a threshold are one mapped program each, low confidence goes one by one."""
+@pytest.mark.parametrize("mapped_from", [1, 5])
+def test_rows_are_what_the_command_says(decoder, mapped_from):
+    """Mapped, random order and a threshold are one program each; low confidence goes one by one."""
     source = {"name": "noisy-bit", "n": 3, "flip": [0.1, 0.3]}
     sweep = law_sweep(source=[source], decoder=[decoder], steps=[2], mix=[0.0, 0.2])
-    rows = rows_of(sweep, range(sweep.size))
+    rows = rows_of(sweep, range(sweep.size), mapped_from=mapped_from)
     for place, (flip, mix) in enumerate([(0.1, 0.0), (0.1, 0.2), (0.3, 0.0), (0.3, 0.2)]):
         truth = tabulate(noisy_repeated_bit(3, flip))
         denoiser = Mixed(oracle_of(truth), mix)
@@ -46,7 +47,7 @@ def test_rows_are_what_the_command_says(decoder):
 
 def test_rows_do_not_depend_on_the_devices():
     sweep = law_sweep(source=[{"name": "markov", "n": 4, "flip": FLIPS}], decoder=["random"], steps=[2])
-    one, two = (rows_of(sweep, range(sweep.size), jax.devices()[:count]) for count in (1, 2))
+    one, two = (rows_of(sweep, range(sweep.size), jax.devices()[:count], 1) for count in (1, 2))
     assert one == two
 
 
