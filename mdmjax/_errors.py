@@ -1,7 +1,9 @@
 """The one way the package refuses an input: a single line that says what is wrong and what to do."""
 
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
+LONGEST = 60  # characters of a word for which a near one is looked for
 MOST = 300
 """Characters of a value that a message shows: a path has room in it, a cell of a file has `shown(cell)`."""
 
@@ -45,6 +47,19 @@ def shown(value: Any, most: int = 60) -> str:
 def printable(text: str, keep: str = "\n\t") -> str:
     """`text` with what could steer a terminal escaped, but for the characters of `keep`."""
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+def perhaps(word: str, near: Iterable[str]) -> str:
+    """`perhaps NAME` with the name that the word is near to, if there is one.
+
+    >>> perhaps("noisy-bt", ["markov", "noisy-bit"])
+    'perhaps noisy-bit'
+    """
+    from difflib import get_close_matches
+
+    bare = {name.lstrip("-"): name for name in near}
+    found = get_close_matches(word.lstrip("-"), bare, 1) if len(word) <= LONGEST else []
+    return "".join(f"perhaps {bare[name]}" for name in found)
 
 
 def readable_bytes(count: int) -> str:

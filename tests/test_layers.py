@@ -27,7 +27,7 @@ PURE = [
     "policies",
     "training",
 ]
-LAYERS = [*PURE, "files", "studies", "cli"]
+LAYERS = [*PURE, "files", "studies", "sweeps", "cli"]
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .._errors import InvalidInputError
 from ..studies.table import as_text
-from . import certify, conditionals, decode, law, likelihood, loss_curve, schedule, train
+from . import certify, conditionals, decode, law, likelihood, loss_curve, schedule, sweep, train
 from .help import page
 from .options import Command
 from .output import complain, write
@@ -15,7 +15,8 @@ from .parser import as_typed, asks_for_help, parse
 from .signals import leave_on_ctrl_c
 
 COMMANDS = tuple(
-    file.COMMAND for file in (schedule, certify, law, conditionals, train, loss_curve, decode, likelihood)
+    file.COMMAND
+    for file in (schedule, certify, law, conditionals, train, loss_curve, decode, likelihood, sweep)
 )
 
 

@@ -26,7 +26,7 @@ def parsed_word(word: str) -> tuple[str, dict[str, Any]]:
     """`NAME` or `NAME:KEY=VALUE,...`: a decoder with its parameters, its `steps` and its `schedule`."""
     name, _, rest = word.partition(":")
     if name not in DECODERS:
-        remedy = perhaps(name, DECODERS).removesuffix("; ")
+        remedy = perhaps(name, DECODERS)
         refuse("decoder", shown(name) or "''", f"one of {', '.join(DECODERS)}", remedy)
     if DECODERS[name].needs_truth:
         refuse("decoder", name, "one that does not need the true distribution")

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .._errors import InvalidInputError, refuse, shown
+from .._errors import InvalidInputError, perhaps, refuse, shown
 from .options import PROGRAM, WANTED, Choice, Chosen, Command, Option, Parsed, Positional, Slot
 
 HELP = ("--help", "-h")
-LONGEST = 60  # characters of a word for which a near one is looked for
 
 
 @dataclass(frozen=True)
@@ -86,17 +85,13 @@ def as_typed(error: InvalidInputError, parsed: Parsed) -> str:
     return ", ".join(names) + message.removeprefix(argument)
 
 
-def perhaps(word: str, near: Iterable[str]) -> str:
-    """`perhaps NAME; ` with the name that the word is near to, if there is one."""
-    from difflib import get_close_matches
-
-    bare = {name.lstrip("-"): name for name in near}
-    found = get_close_matches(word.lstrip("-"), bare, 1) if len(word) <= LONGEST else []
-    return "".join(f"perhaps {bare[name]}; " for name in found)
-
-
 def _refuse(argument: str, value: str, wanted: str, near: Iterable[str], place: str) -> NoReturn:
-    refuse(argument, shown(value) or "''", wanted, f"{perhaps(value, near)}see `{place} --help`")
+    refuse(
+        argument,
+        shown(value) or "''",
+        wanted,
+        "; ".join(filter(None, (perhaps(value, near), f"see `{place} --help`"))),
+    )
 
 
 def _split(line: Line, words: deque[str]) -> tuple[dict[str, list[str]], deque[str]]:

@@ -80,7 +80,7 @@ def law_study(
         writer = named.decoder.writer(denoiser)
         split = kl_split(joint, writer, schedule_of(named.decoder.rule))  # type: ignore[attr-defined]
     found = regret(joint, denoiser, named.decoder, law=law, hull=hull) if with_regret else None
-    divergences = _divergences(joint.probs, law.probs, block, epsilon)  # type: ignore[attr-defined]
+    divergences = divergences_of(joint.probs, law.probs, block, epsilon)  # type: ignore[attr-defined]
     return LawReport(*about, divergences, **known, split=split, regret=found)
 
 
@@ -186,7 +186,7 @@ def tabulated(denoiser: AbstractDenoiser) -> AbstractDenoiser:
 
 
 @eqx.filter_jit
-def _divergences(
+def divergences_of(
     truth: Float[Array, "..."], law: Float[Array, "..."], block: int | None, epsilon: float
 ) -> dict[str, Any]:
     """Everything that compares two tables, compiled once for all decoders; `block` is a Block-HMM's."""

@@ -1,0 +1,86 @@
+"""`mdmjax sweep CONFIG.toml --out DIR`: a thousand settings, stopped and resumed, in one data set."""
+
+import contextlib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .._errors import refuse
+from .choices import SHOWN
+from .options import Command, Option, Parsed, Positional
+
+
+def run(parsed: Parsed) -> int:
+    """Measure what is not there yet, or say how far it is, or what it would take."""
+    from .output import show, track
+    from .signals import stop_on_signals
+
+    values = parsed.values
+    given = [name for name in ("status", "dry_run", "retry_failed") if values[name]]
+    if len(given) > 1:
+        refuse(", ".join(given), "given together", "one of them")
+    if importlib.util.find_spec("pyarrow") is None:
+        refuse("sweep", "not possible here", "pyarrow", "pip install 'mdmjax[sweep]'")
+    from ..sweeps.config import read_config
+    from ..sweeps.run import planned, report_of, run_sweep
+    from ..sweeps.store import Store
+
+    config, folder = read_config(values["config"]), values["out"]
+    if values["status"] or values["dry_run"]:
+        report = report_of(Store(folder, config)) if values["status"] else planned(config, folder)
+        show(report, json=values["json"])
+        return 0
+    with _measured(values) as measured, stop_on_signals() as stop:
+        how = {"track": track, "stopped": lambda: bool(stop), "measured": measured}
+        report = run_sweep(config, folder, retry_failed=values["retry_failed"], **how)
+    show(report, json=values["json"])
+    return stop.exit_code
+
+
+@contextlib.contextmanager
+def _measured(values: dict[str, Any]) -> Iterator[Any]:
+    """What chunks are measured with: this process, some of this machine, or those of a cluster."""
+    from .._checks import check_integer
+
+    if values["workers"] is None and values["cluster"] is None:
+        from ..sweeps.run import here
+
+        yield here
+        return
+    if values["workers"] is not None and values["cluster"] is not None:
+        refuse("workers, cluster", "given together", "one of them", "a cluster has workers of its own")
+    if importlib.util.find_spec("distributed") is None:
+        name = "cluster" if values["workers"] is None else "workers"
+        refuse(name, "not possible here", "Dask", "pip install 'mdmjax[cluster]'")
+    from ..sweeps import cluster
+
+    if (address := values["cluster"]) is not None:
+        client = cluster.cluster(address)
+    else:
+        client = cluster.workers(check_integer("workers", values["workers"], 1))
+    with client as one:
+        yield cluster.over(one)
+
+
+COMMAND = Command(
+    "sweep",
+    "Many settings of a study at once: a config of axes, a Parquet data set of rows.",
+    run,
+    positionals=(Positional("config", "The axes, the study and what is kept.", "CONFIG.toml"),),
+    options=(
+        Option(
+            "out", Path, None, "Folder of the rows; one of this sweep goes on there.", "DIR", required=True
+        ),
+        Option("workers", int, None, "Measure in so many processes of this machine, by Dask."),
+        Option("cluster", str, None, "Measure on the workers of this Dask scheduler.", "tcp://HOST:PORT"),
+        Option("status", bool, False, "Say what is done, left and failed; measure nothing."),
+        Option("dry-run", bool, False, "Say what it would take, from one timed chunk; write nothing."),
+        Option("retry-failed", bool, False, "Measure chunks with a failed point again."),
+        *SHOWN,
+    ),
+    examples=(
+        ("mdmjax sweep sweep.toml --out rows", "pandas.read_parquet('rows') reads it"),
+        ("mdmjax sweep sweep.toml --out rows --dry-run", "how long it would take"),
+    ),
+)

@@ -1,0 +1,153 @@
+"""The engine of a sweep: the rows of a chunk of points.
+
+Cases of one structure are stacked and their numbers are one program, mapped in tiles of `TILE` cases; the
+tiles are sharded over the local devices by the one axis of a mesh. What a device does with a tile is the
+same program wherever it runs, so that no number depends on how many devices there are. A case that fails is
+a row with its reason.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+
+from .._errors import InvalidInputError
+from .cases import STUDIES, Study
+from .config import Config, Point
+
+TILE = 16  # cases that are one vector, on every machine (our choice: their arrays stay in the cache)
+
+Numbers = Callable[[Any], Mapping[str, Any]]
+Device = Any  # a `jax.Device`, which type checkers take for a variable
+
+MAPPED = 128
+"""Cases below which a program is not worth its seconds of compiling: one law takes 10 ms (measured)."""
+
+Rows = dict[str, list[Any]]
+"""Columns: the `point`, its values, its numbers, and why it `failed`."""
+
+
+def rows_of(
+    config: Config,
+    indices: Sequence[int],
+    devices: Sequence[Device] | None = None,
+    mapped_from: int = MAPPED,
+) -> Rows:
+    """The rows of some points of a sweep; fewer than `mapped_from` are done one by one.
+
+    >>> from mdmjax.sweeps.config import parse_config
+    >>> axes = {"source": [{"name": "noisy-bit", "n": 3, "flip": [0.1, 0.2]}], "decoder": ["random"]}
+    >>> rows = rows_of(parse_config({"study": "law", "axes": axes}), [0, 1])
+    >>> rows["point"], rows["source.flip"], rows["failed"]
+    ([0, 1], [0.1, 0.2], [None, None])
+    """
+    study = STUDIES[config.study]
+    points, cases, failed = cases_of(config, indices)
+    found = _numbers(study, cases, failed, devices or jax.local_devices(), mapped_from)
+    names = config.keep or study.names
+    values = {name: [found.get(place, {}).get(name) for place in range(len(points))] for name in names}
+    columns = dict.fromkeys(key for point in points for key in point)
+    given = {key: [point.get(key) for point in points] for key in columns}
+    return {"point": list(indices)} | given | values | {"failed": failed}
+
+
+def cases_of(
+    config: Config, indices: Sequence[int]
+) -> tuple[list[Point], dict[int, Any], list[str | None]]:
+    """Some points with their defaults, their cases by place, and why a point has none."""
+    study, points = STUDIES[config.study], [config.point(index) for index in indices]
+    cases: dict[int, Any] = {}
+    failed: list[str | None] = [None] * len(points)
+    for place, point in enumerate(points):
+        try:
+            points[place] = study.complete(point, config.seed)
+            cases[place] = study.case(points[place])
+        except Exception as error:
+            failed[place] = _reason(error)
+    return points, cases, failed
+
+
+def _numbers(
+    study: Study,
+    cases: Mapping[int, Any],
+    failed: list[str | None],
+    devices: Sequence[Device],
+    least: int,
+) -> dict[int, dict[str, float]]:
+    """The numbers of cases: of those alike in one call if there is a pure function, else one by one."""
+    found: dict[int, dict[str, float]] = {}
+    if study.numbers is not None and len(cases) >= least:
+        for places, stacked in _alike(cases):
+            try:
+                many = mapped(study.numbers, stacked, len(places), devices)
+            except InvalidInputError:
+                continue  # no function of arrays
+            for place, *row in zip(places, *many.values(), strict=True):
+                numbers = dict(zip(many, map(float, row), strict=True))
+                if not np.isnan(next(iter(numbers.values()))):  # else `one` says why, if it is wrong
+                    found[place] = numbers
+    for place in cases.keys() - found.keys():
+        try:
+            found[place] = {name: float(value) for name, value in study.one(cases[place]).items()}
+        except Exception as error:
+            failed[place] = _reason(error)
+    return found
+
+
+def _alike(cases: Mapping[int, Any]) -> list[tuple[list[int], Any]]:
+    """Cases of one structure, as one whose arrays and floats are stacked, and where they are."""
+    groups: list[tuple[list[int], list[Any], Any]] = []
+    for place, case in cases.items():
+        arrays, static = eqx.partition(case, lambda leaf: eqx.is_array(leaf) or isinstance(leaf, float))
+        arrays = jax.tree.map(jnp.asarray, arrays)
+        for places, others, known in groups:
+            if _shapes(arrays) == _shapes(others[0]) and eqx.tree_equal(static, known) is True:
+                places.append(place)
+                others.append(arrays)
+                break
+        else:
+            groups.append(([place], [arrays], static))
+    stack = lambda *leaves: jnp.stack(leaves)
+    return [
+        (places, eqx.combine(jax.tree.map(stack, *arrays), static)) for places, arrays, static in groups
+    ]
+
+
+def _shapes(arrays: Any) -> Any:
+    leaves, structure = jax.tree.flatten(arrays)
+    return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
+
+
+def mapped(numbers: Numbers, cases: Any, count: int, devices: Sequence[Device]) -> dict[str, np.ndarray]:
+    """The numbers of `count` cases, whose arrays have them as their first axis.
+
+    They are padded to whole tiles for every device with the last one of them.
+    """
+    whole = TILE * len(devices)
+    places = np.minimum(np.arange(-(-count // whole) * whole), count - 1)
+    padded = jax.tree.map(lambda leaf: leaf[places] if eqx.is_array(leaf) else leaf, cases)
+    found = _sharded(numbers, padded, Mesh(np.array(devices), ("cases",)))
+    return {name: np.asarray(value)[:count] for name, value in found.items()}
+
+
+@eqx.filter_jit
+def _sharded(numbers: Numbers, cases: Any, mesh: Mesh) -> Any:
+    arrays, static = eqx.partition(cases, eqx.is_array)
+    each = jax.vmap(lambda arrays: numbers(eqx.combine(arrays, static)))
+
+    def shard(arrays: Any) -> Any:
+        tiles = jax.tree.map(lambda leaf: leaf.reshape(-1, TILE, *leaf.shape[1:]), arrays)
+        found = jax.lax.map(each, tiles)
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
+
+    spec = PartitionSpec("cases")
+    return jax.shard_map(shard, mesh=mesh, in_specs=spec, out_specs=spec)(arrays)
+
+
+def _reason(error: Exception) -> str:
+    kind = "" if isinstance(error, InvalidInputError) else f"{type(error).__name__}: "
+    return f"{kind}{' '.join(str(error).split())}"[:500]
