@@ -29,7 +29,7 @@ class AbstractDenoiser(AbstractSized):
     def __call__(self, tokens: Tokens) -> Float[Array, "n q"]:
         """Log-probabilities of every symbol at every position."""
 
-    def row(self, tokens: Tokens, position: Int[Array, ""]) -> Float[Array, " q"]:
+    def log_probs_at(self, tokens: Tokens, position: Int[Array, ""]) -> Float[Array, " q"]:
         """Log-probabilities of every symbol at one position: of large vocabularies the others are much."""
         return self(tokens)[position]
 

@@ -89,7 +89,7 @@ class Infilling(AbstractDenoiser):
         """Log-probabilities of every symbol at every position."""
         return self._rows(tokens, jnp.arange(self.n))
 
-    def row(self, tokens: Tokens, position: Int[Array, ""]) -> Float[Array, " q"]:
+    def log_probs_at(self, tokens: Tokens, position: Int[Array, ""]) -> Float[Array, " q"]:
         """Those of one position: no other rows are made of the logits."""
         return self._rows(tokens, position[None])[0]
 

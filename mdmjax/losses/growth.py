@@ -132,7 +132,7 @@ def _divergences(keys, denoiser, sequences, times, positions: int, batch: int):
         def of_position(i):
             known = revealed & (jnp.arange(n) != i)[None, :]
             states = jnp.where(known, tokens[None, :], jnp.asarray(q, tokens.dtype))
-            rows = jax.vmap(denoiser.row, (0, None))(states, i).astype(times.dtype)
+            rows = jax.vmap(denoiser.log_probs_at, (0, None))(states, i).astype(times.dtype)
             p = jnp.exp(rows)
             entropies = -jnp.sum(jnp.where(p > 0, p * rows, 0.0), axis=-1)
             terms = jnp.where(p[1:] > 0, p[1:] * (rows[1:] - rows[:-1]), 0.0)

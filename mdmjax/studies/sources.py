@@ -209,6 +209,9 @@ Source = DistributionSource | TextSource | CorpusSource | LossTableSource
 WRITTEN = {Path: str, Path | None: str | None, tuple[str, ...]: list, tuple[int, ...]: list}
 """What JSON has where a field of a source is of another type."""
 
+PARTS = {"classes": str, "repeats": int}
+"""Of what the fields that are lists are lists."""
+
 
 FILES = (
     JointSource,
@@ -232,13 +235,12 @@ def source_from_json(document: Any) -> Source:
         if kind.name == name and options.keys() == types.keys():
             for key, value in options.items():
                 good = isinstance(value, types[key])
-                if not good or (key == "classes" and not all(isinstance(one, str) for one in value)):
+                if not good or (key in PARTS and not all(isinstance(one, PARTS[key]) for one in value)):
                     refuse(key, repr(value)[:80], f"what the source {name} writes")
             change = {
                 "file": Path,
                 "path": lambda path: path and Path(path),
-                "classes": tuple,
-                "repeats": tuple,
+                **dict.fromkeys(PARTS, tuple),
             }
             return kind(**{key: change.get(key, lambda v: v)(value) for key, value in options.items()})
     return refuse("source", repr(document)[:80], "a name and its options", "no source has written this")

@@ -1,12 +1,13 @@
 """The engine of a sweep: the rows of a chunk of points.
 
-Cases of one structure are stacked and their numbers are one program, mapped in tiles of `TILE` cases; the
-tiles are sharded over the local devices by the one axis of a mesh. What a device does with a tile is the
-same program wherever it runs, so that no number depends on how many devices there are. A case that fails is
-a row with its reason.
+Cases that differ in floats and keys alone are stacked and their numbers are one program, mapped in tiles
+of `TILE` cases; the tiles are sharded over the local devices by the one axis of a mesh. What a device does
+with a tile is the same program wherever it runs, so that no number depends on how many devices there are.
+A case that fails is a row with its reason.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -50,6 +51,7 @@ def rows_of(
     found = _numbers(study, cases, failed, devices or jax.local_devices(), mapped_from)
     names = config.keep or study.names
     values = {name: [found.get(place, {}).get(name) for place in range(len(points))] for name in names}
+    values = {name: [_known(value) for value in column] for name, column in values.items()}
     columns = dict.fromkeys(key for point in points for key in point)
     given = {key: [point.get(key) for point in points] for key in columns}
     return {"point": list(indices)} | given | values | {"failed": failed}
@@ -81,9 +83,9 @@ def _numbers(
     """The numbers of cases: of those alike in one call if there is a pure function, else one by one."""
     found: dict[int, dict[str, float]] = {}
     if study.numbers is not None and len(cases) >= least:
-        for places, stacked in _alike(cases):
+        for places, arrays, known in _alike(cases):
             try:
-                many = mapped(study.numbers, stacked, len(places), devices)
+                many = mapped(study.numbers, arrays, known, len(places), devices)
             except InvalidInputError:
                 continue  # no function of arrays
             for place, *row in zip(places, *many.values(), strict=True):
@@ -98,46 +100,66 @@ def _numbers(
     return found
 
 
-def _alike(cases: Mapping[int, Any]) -> list[tuple[list[int], Any]]:
-    """Cases of one structure, as one whose arrays and floats are stacked, and where they are."""
-    groups: list[tuple[list[int], list[Any], Any]] = []
+class Known:
+    """What cases of one program have in common: all but their floats and keys. Equal by value."""
+
+    def __init__(self, tree: Any):
+        self.tree = tree
+        leaves, structure = jax.tree.flatten(tree)
+        self.value = structure, tuple(map(_value, leaves))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Known) and self.value == other.value
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+
+def _value(leaf: Any) -> Any:
+    if not eqx.is_array(leaf):
+        return leaf
+    return str(leaf.dtype), leaf.shape, np.asarray(leaf).tobytes()
+
+
+def _alike(cases: Mapping[int, Any]) -> list[tuple[list[int], Any, Known]]:
+    """Cases of one program: where they are, what differs stacked, and what does not."""
+    groups: dict[Any, tuple[list[int], list[Any], Known]] = {}
     for place, case in cases.items():
-        arrays, static = eqx.partition(case, lambda leaf: eqx.is_array(leaf) or isinstance(leaf, float))
-        arrays = jax.tree.map(jnp.asarray, arrays)
-        for places, others, known in groups:
-            if _shapes(arrays) == _shapes(others[0]) and eqx.tree_equal(static, known) is True:
-                places.append(place)
-                others.append(arrays)
-                break
-        else:
-            groups.append(([place], [arrays], static))
+        differs, same = eqx.partition(case, _differs)
+        differs, known = jax.tree.map(jnp.asarray, differs), Known(same)
+        leaves, structure = jax.tree.flatten(differs)
+        shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
+        places, several, _ = groups.setdefault((known, structure, shapes), ([], [], known))
+        places.append(place)
+        several.append(differs)
     stack = lambda *leaves: jnp.stack(leaves)
-    return [
-        (places, eqx.combine(jax.tree.map(stack, *arrays), static)) for places, arrays, static in groups
-    ]
+    return [(places, jax.tree.map(stack, *several), known) for places, several, known in groups.values()]
 
 
-def _shapes(arrays: Any) -> Any:
-    leaves, structure = jax.tree.flatten(arrays)
-    return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
+def _differs(leaf: Any) -> bool:
+    """Whether a leaf may be another in each case of a program: a number with a point, or a key."""
+    if eqx.is_array(leaf):
+        return jnp.issubdtype(leaf.dtype, jnp.floating) or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return isinstance(leaf, float)
 
 
-def mapped(numbers: Numbers, cases: Any, count: int, devices: Sequence[Device]) -> dict[str, np.ndarray]:
+def mapped(
+    numbers: Numbers, arrays: Any, known: Known, count: int, devices: Sequence[Device]
+) -> dict[str, np.ndarray]:
     """The numbers of `count` cases, whose arrays have them as their first axis.
 
     They are padded to whole tiles for every device with the last one of them.
     """
     whole = TILE * len(devices)
     places = np.minimum(np.arange(-(-count // whole) * whole), count - 1)
-    padded = jax.tree.map(lambda leaf: leaf[places] if eqx.is_array(leaf) else leaf, cases)
-    found = _sharded(numbers, padded, Mesh(np.array(devices), ("cases",)))
+    padded = jax.tree.map(lambda leaf: leaf[places], arrays)
+    found = _sharded(numbers, padded, known, Mesh(np.array(devices), ("cases",)))
     return {name: np.asarray(value)[:count] for name, value in found.items()}
 
 
-@eqx.filter_jit
-def _sharded(numbers: Numbers, cases: Any, mesh: Mesh) -> Any:
-    arrays, static = eqx.partition(cases, eqx.is_array)
-    each = jax.vmap(lambda arrays: numbers(eqx.combine(arrays, static)))
+@partial(jax.jit, static_argnums=(0, 2, 3))
+def _sharded(numbers: Numbers, arrays: Any, known: Known, mesh: Mesh) -> Any:
+    each = jax.vmap(lambda arrays: numbers(eqx.combine(arrays, known.tree)))
 
     def shard(arrays: Any) -> Any:
         tiles = jax.tree.map(lambda leaf: leaf.reshape(-1, TILE, *leaf.shape[1:]), arrays)
@@ -145,7 +167,12 @@ def _sharded(numbers: Numbers, cases: Any, mesh: Mesh) -> Any:
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
 
     spec = PartitionSpec("cases")
-    return jax.shard_map(shard, mesh=mesh, in_specs=spec, out_specs=spec)(arrays)
+    return jax.shard_map(shard, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)(arrays)
+
+
+def _known(value: float | None) -> float | None:
+    """The number, `None` where it is undefined."""
+    return None if value is None or np.isnan(value) else value
 
 
 def _reason(error: Exception) -> str:

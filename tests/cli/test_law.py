@@ -66,6 +66,7 @@ def test_every_decoder(capsys, name):
         assert found["forward_kl"] == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_mean_field_alone_is_the_experiment_of_the_paper(capsys):
     found = law(capsys, "block-hmm", "mean-field")
     paper = block_decoding(BlockHMM(eta=1e-8))

@@ -228,6 +228,7 @@ def test_a_mistake_is_one_line(capsys, models, name):
 LIKELIHOOD = ("likelihood", "chain", "--sequences", "12", "--steps", "3", "--orders", "2")
 
 
+@pytest.mark.slow
 def test_every_decoder_is_scored(capsys):
     """Those that only reveal, at their own kind of number; the others are named with the reason."""
     found = result_of(capsys, *LIKELIHOOD)

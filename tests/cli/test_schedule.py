@@ -427,7 +427,7 @@ def test_the_objective_may_be_the_own_law(capsys, tmp_path):
     [
         ("noisy-bit --n 6", "--objective is forward-kl: want --steps K beside it"),
         ("markov --n 64 --steps 2", "--objective is forward-kl of markov of n = 64, q = 2"),
-        ("markov --n 64 --steps 2", "known at length of noisy-bit, repetition, parity, reed-solomon"),
+        ("markov --n 64 --steps 2", "known at length of noisy-bit, mixture, multiset, repetition, parity"),
         ("pairs --n 2000 --steps 2", "--n is 2000: want a step of the law of pairs of at most 1.0 GiB"),
         ("loss-curve none.csv --steps 2", "--objective is forward-kl of a loss-curve: want expected-kl"),
         ("noisy-bit --n 6 --steps 2 --lengths 4 --export out", "--lengths is 4: want left out with"),

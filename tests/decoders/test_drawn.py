@@ -56,6 +56,7 @@ def test_float32_draws_what_has_less_than_its_digits(monkeypatch, place):
         assert int(drawn_from(jax.random.key(0), row[None, :])[0]) == symbol
 
 
+@pytest.mark.slow
 def test_float32_law_of_a_large_vocabulary(key):
     """2^18 symbols of 2^-24 each beside one of the rest: both halves are drawn as often as they say.
 

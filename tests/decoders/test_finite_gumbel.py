@@ -82,9 +82,8 @@ def test_what_a_float32_draw_never_gives():
     assert law.probs[1:].sum() == pytest.approx(2.0**-24, rel=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("bits", "entropy"), [pytest.param(24, 3.202, marks=pytest.mark.slow), (23, 2.094)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("bits", "entropy"), [(24, 3.202), (23, 2.094)])
 def test_entropy_of_a_long_tail_falls(bits, entropy):
     """Our row of 4.59 nats on 2^22 symbols: one of 0.737, the others 1.05 2^-24 each, 16.28 below it."""
     size = 2**22

@@ -77,6 +77,7 @@ def assert_draws(found, law, n, q):
         )
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(deadline=None, max_examples=20)
 def test_drafts_write_what_greedy_decoding_writes(data):

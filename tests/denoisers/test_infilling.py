@@ -47,7 +47,7 @@ def test_it_is_the_oracle_that_it_wraps(shift, kind):
     found = np.exp(jax.jit(jax.vmap(model))(states))
     assert found == pytest.approx(np.exp(jax.vmap(mj.Oracle(JOINT))(states)), abs=1e-6)
     assert calls == [1, 4]  # one to see, and one for all
-    alone = [[np.exp(model.row(state, jnp.array(i))) for i in range(3)] for state in states[1:3]]
+    alone = [[np.exp(model.log_probs_at(state, jnp.array(i))) for i in range(3)] for state in states[1:3]]
     np.testing.assert_allclose(alone, found[1:3], rtol=0, atol=1e-12)
 
 

@@ -389,6 +389,7 @@ def test_noise_acts_on_every_position():
     np.testing.assert_allclose(same.probs, table, rtol=1e-14)
 
 
+@pytest.mark.slow
 def test_own_laws_of_the_best_schedules_by_loops():
     """Both numbers of both schedules; no schedule is nearer for the sampler than the one that is named."""
     config = own_law.SMOKE

@@ -524,6 +524,7 @@ def test_what_gzip_holds_is_bounded(tmp_path, monkeypatch):
         read_loss_table(TABLES / "trainer_state.json")
 
 
+@pytest.mark.slow
 def test_many_columns_are_read_quickly(tmp_path):
     names = [f"x{i}" for i in range(10**5)]
     path = text(

@@ -348,6 +348,7 @@ def test_refusals():
         jax.jit(lambda decoder: dense_law(wide, decoder))(Reveal(RandomSubset(Schedule([14]))))
 
 
+@pytest.mark.slow
 def test_it_is_taken_where_marginals_have_no_room(monkeypatch):
     monkeypatch.setattr(dense, "has_table", lambda truth: False)
     truth = tabulate(noisy_repeated_bit(4, 0.1))

@@ -61,7 +61,7 @@ def law_by_orders(n, counts, rows):
     return law
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 4])
+@pytest.mark.parametrize("n", [1, 2, 3, pytest.param(4, marks=pytest.mark.slow)])
 def test_any_denoiser_against_the_definition(n):
     """A perturbed table of conditionals, its word probabilities and its KL, of every schedule."""
     rng = np.random.default_rng(n)
@@ -135,6 +135,7 @@ def test_a_thousand_tokens_one_by_one_are_exact():
     np.testing.assert_allclose(law, log_p, rtol=0, atol=1e-10)  # far tails too: e^-290
 
 
+@pytest.mark.slow
 def test_codes_zeros_and_infinities():
     """Parity: exact if the last token is alone, else log 2; repetition: never made at once."""
     ones = jnp.arange(9)

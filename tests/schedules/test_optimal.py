@@ -213,7 +213,7 @@ def test_upper_envelope_is_the_pointwise_maximum(lines):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("lines", [256, 4096])
+@pytest.mark.parametrize("lines", [256, pytest.param(4096, marks=pytest.mark.slow)])
 def test_upper_envelope_of_lines_that_tie_to_rounding(dtype, lines):
     """Rounding makes the highest line jump back and forth from one query to the next."""
     rng, eps = np.random.default_rng(lines), np.finfo(dtype).eps

@@ -131,6 +131,7 @@ def test_families_are_tuned_from_one_call_to_one_token_a_call(name):
     assert calls[0] <= calls[1] <= 3 + slack
 
 
+@pytest.mark.slow
 def test_a_budget_tunes_on_one_half_and_judges_on_the_other():
     report = budget_study(jax.random.key(0), MODEL, WORDS, 3, schedules)
     assert report.sequences == 20

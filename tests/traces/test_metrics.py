@@ -59,6 +59,7 @@ def test_statistics_are_those_of_scipy(n):
         assert found.kendall_tau[row] == pytest.approx(tau, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_draws_are_those_of_one_by_one(table):
     decoder, key = Reveal(RandomSubset(llada_uniform(5, 2))), jax.random.key(3)
     many = decode_many(key, table, decoder, 5, batch=2)

@@ -367,6 +367,7 @@ def test_a_loss_that_is_not_finite_is_in_the_log(parity_data):
     assert np.isnan(log.loss).all()
 
 
+@pytest.mark.slow
 def test_one_sequence_is_learned_by_heart():
     """But for the first token: a network without absolute positions sees no difference between masks."""
     config = TransformerConfig(n=4, q=4, width=16, depth=1, heads=2, hidden=32)
