@@ -43,7 +43,7 @@ def _budgets(axes: Axes, arrays: dict[str, np.ndarray]) -> None:
     for label, row, marker, shade in zip(
         arrays["budget"], arrays["random_least_over_k"], MARKERS, shades, strict=True
     ):
-        apart = 5 * np.sign(row[-1] - 0.05) if row[-1] < 0.1 else 0  # the two lowest labels
+        apart = 0 if row[-1] >= 0.1 else 8 if row[-1] > 0.05 else -1  # the two lowest labels
         axes.plot(n, row, color=str(shade), marker=marker)
         axes.annotate(str(label), (n[-1], row[-1]), (6, apart), textcoords="offset points", va="center")
     axes.set_ylim(-0.03, 1.05)
@@ -65,7 +65,7 @@ def _needed(axes: Axes, arrays: dict[str, np.ndarray]) -> None:
 
 def draw(arrays: dict[str, np.ndarray]) -> Figure:
     """Above the codes that are seen, below what is output; the last column has the length as its axis."""
-    figure, grid = new_figure(2, 3, height=5.0)
+    figure, grid = new_figure(2, 3, height=5.2)
     small, n = int(arrays["small_n"]), arrays["n"]
     names = arrays["strategy"]
     for column, (prefix, length) in enumerate((("small_", small), ("", n[-1]))):
