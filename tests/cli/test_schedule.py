@@ -397,6 +397,7 @@ def test_a_picture_is_written(capsys, tmp_path, inputs, kind, source):
     assert len(content) > 5000
 
 
+@pytest.mark.slow
 def test_the_objective_may_be_the_own_law(capsys, tmp_path):
     """The numbers of the issue; and of tables, with contexts that the data never have, those of `law`."""
     own = ("--objective", "forward-kl", "--steps", "2")

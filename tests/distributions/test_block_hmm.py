@@ -161,6 +161,7 @@ def test_samples(key):
     assert_samples(model, block_hmm_table(*parameters(model), 2, 3), key)
 
 
+@pytest.mark.slow
 def test_rare_bits_in_float32_are_as_rare_as_they_should_be(key):
     """2^24 bits at 1e-9: 0.02 ones expected. Noise of 23 bits would give 2 (and 4 for this key)."""
     model = BlockHMM(1, 2**24, emission=np.array([1e-9, 1e-9], np.float32))

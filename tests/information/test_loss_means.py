@@ -97,6 +97,7 @@ def test_halves_of_repeated_rows_have_half_of_every_count(key):
     np.testing.assert_allclose(halves.sum(axis=1), 2 * 3.75)
 
 
+@pytest.mark.slow
 def test_halves_have_twice_the_variance_and_no_covariance(key):
     """Over the noise of a table with standard errors, and of its halves: within five errors."""
     generator, stderr, size = np.random.default_rng(1), np.array([0.5, 0.1]), 4000

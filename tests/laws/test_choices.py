@@ -105,6 +105,7 @@ def margin_of(row):
     return max(row) - max([0.0, *sorted(row)[:-1]])
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(deadline=None, max_examples=20)
 def test_laws_of_noisy_low_confidence(data):

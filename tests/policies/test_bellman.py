@@ -177,6 +177,7 @@ def test_given_sizes_are_the_least_of_all_trees_of_these_sizes(data, seed):
     np.testing.assert_allclose(every[steps - 1 :], slow, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_classes_are_ordered_and_the_sizes_are_those_of_a_schedule():
     """The best of all sizes is the best policy; without looking, random orders are schedules."""
     joint = Joint(jnp.asarray(SKEWED))

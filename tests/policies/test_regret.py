@@ -133,6 +133,7 @@ def test_every_kind_of_decoder_has_a_regret_in_every_class():
 TEMPERATURES = st.sampled_from([0.0, 0.3, 1.0, 2.0])
 
 
+@pytest.mark.slow
 @given(st.data(), SEEDS, TEMPERATURES, st.booleans())
 @settings(deadline=None, max_examples=30)
 def test_no_regret_is_negative_at_any_temperature(data, seed, temperature, judged):

@@ -121,6 +121,7 @@ def test_what_judges_is_not_what_chose():
     assert words_of(streams(8).judging) not in both[1] | {words_of(judging)}
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path, monkeypatch, capsys):
     """A long model: its curve goes into a file, the KL has its interval, and certify takes the curve."""
     monkeypatch.chdir(tmp_path)
