@@ -48,7 +48,7 @@ def test_equals_enumeration_to_1e_12(transition, n):
     )
 
 
-# The same chains each time: one was found, of a state of probability 0.0015, whose i(1) is 80 eps off, not 64.
+# The same chains each time: one is known, with a state of probability 0.0015, whose i(1) is 80 eps off.
 @settings(deadline=None, max_examples=40, derandomize=True)
 @given(_strategies.probabilities(3, 3, zeros=False), st.sampled_from([2, 5]))
 def test_any_positive_chain_equals_enumeration_and_never_falls(transition, n):
