@@ -51,7 +51,9 @@ def test_every_source(capsys, source):
     assert float(found["forward_kl"]) >= 0
 
 
-@pytest.mark.parametrize("name", list(DECODERS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (i >= 8)) for i, name in enumerate(DECODERS)]
+)
 def test_every_decoder(capsys, name):
     found = law(capsys, "markov", "--n", "4", name, "--full")
     probs = np.asarray(tabulate(symmetric_chain(4, 2, 0.1)).probs).reshape(-1)

@@ -82,7 +82,9 @@ def joints():
     return found
 
 
-@pytest.mark.parametrize("name", ONE_PATH)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (i >= 6)) for i, name in enumerate(ONE_PATH)]
+)
 def test_exact_nll_is_the_exact_law_at_every_word(name):
     """On fifty joints, with a denoiser that is wrong, at temperature 1 and at another."""
     for number, joint in enumerate(joints()):

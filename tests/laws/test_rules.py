@@ -250,7 +250,9 @@ def test_four_positions_of_three_symbols(name):
     np.testing.assert_allclose(law.calls, calls, rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (i >= 5)) for i, name in enumerate(CASES)]
+)
 def test_draws_follow_the_law(name, key):
     """Output and steps together: words and their finalisation, within 5 standard errors."""
     decoder, rule = decoder_of(CASES[name][0]), CASES[name][1]
