@@ -76,7 +76,9 @@ def kl_terms(p: Float[Array, "..."], r: Float[Array, "..."]) -> Float[Array, "..
     filled = jnp.where(positive, p, 1.0)
     u = jnp.where(positive, (r - p) / filled, 0.0)
     near = u > -0.5
-    log_ratio = jnp.where(near, jnp.log1p(jnp.where(near, u, 0.0)), 0.0)
+    small = u > -0.25  # XLA's log1p is 120 eps off at -0.41, on a CPU
+    log_ratio = jnp.log(jnp.where(near & ~small, 1 + u, 1.0))
+    log_ratio = jnp.where(small, jnp.log1p(jnp.where(small, u, 0.0)), log_ratio)
     far = positive & ~near  # there 1 + u would lose the digits of a small r
     log_ratio = jnp.where(far, safe_log(jnp.where(far, r, 1.0)) - jnp.log(filled), log_ratio)
     return jnp.where(p == 0, r, p * (u - log_ratio))

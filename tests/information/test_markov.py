@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mdmjax._errors import InvalidInputError
@@ -48,9 +48,13 @@ def test_equals_enumeration_to_1e_12(transition, n):
     )
 
 
-# The same chains each time: one is known, with a state of probability 0.0015, whose i(1) is 80 eps off.
-@settings(deadline=None, max_examples=40, derandomize=True)
+RARE = np.array([[0.3, 0.7, 0.001], [1.0, 0.001, 0.001], [1.0, 1.0, 1.0]])
+"""XLA's log1p was 120 eps off of one of its ratios."""
+
+
+@settings(deadline=None, max_examples=40)
 @given(_strategies.probabilities(3, 3, zeros=False), st.sampled_from([2, 5]))
+@example(RARE / RARE.sum(axis=1, keepdims=True), 2)
 def test_any_positive_chain_equals_enumeration_and_never_falls(transition, n):
     exact = _oracles.information_by_subsets(_oracles.markov_table(transition, n)).astype(float)
     curve = markov_curve(transition, n)
