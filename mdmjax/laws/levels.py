@@ -21,7 +21,7 @@ import numpy as np
 from jax.core import Tracer
 
 from .._contexts import marginal_table, place_values, states_with
-from .._errors import check_bytes
+from .._errors import check_bytes, refuse
 from .._numerics import safe_log
 from .._types import Array, Bool, Float, Int
 from ..denoisers.base import AbstractDenoiser, Oracle
@@ -39,6 +39,8 @@ def schedule_law(denoiser: AbstractDenoiser, ends: Int[Array, " n"]) -> Law:
 
     Where they are known, it is compiled for them; where they are traced, calls and steps are padded to `n`.
     """
+    if ends.shape[0] != denoiser.n:
+        refuse("counts", f"of sum {ends.shape[0]}", f"a sum of n = {denoiser.n}", "one for every token")
     steps = [*itertools.combinations(range(denoiser.n + 1), 2)]
     if not isinstance(ends, Tracer):
         reached = np.unique(np.concatenate([[0], np.asarray(ends)])).tolist()

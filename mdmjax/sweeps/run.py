@@ -81,7 +81,6 @@ def run_sweep(
     config: Config,
     folder: Path,
     *,
-    code: str = "",
     retry_failed: bool = False,
     measured: Callable[[Config, Chunks], Iterator[Measured]] = here,
     track: Track = untracked,
@@ -91,7 +90,7 @@ def run_sweep(
 
     It goes on where a run that was stopped or killed has ended, and ends in the same rows. `stopped` is
     asked after each chunk. `measured` gives the rows of chunks in any order: `here`, or
-    `sweeps.cluster.over(client)`. `code` says which code this is, for the manifest.
+    `sweeps.cluster.over(client)`.
 
     Raises:
         InvalidInputError: another sweep is in the folder, or runs there; a disk without room.
@@ -105,7 +104,7 @@ def run_sweep(
     (4, 0, 0)
     """
     store = Store(folder, config)
-    with store.held(code):
+    with store.held():
         left = store.left(failed_too=retry_failed)
         found = measured(config, {number: store.chunks[number] for number in left})
         for _, one in zip(track(left, "chunks"), found, strict=True):

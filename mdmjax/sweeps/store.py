@@ -126,22 +126,21 @@ class Store:
         return None
 
     @contextlib.contextmanager
-    def held(self, code: str) -> Iterator[None]:
+    def held(self) -> Iterator[None]:
         """Hold the folder, made if there is none, and its manifest; refused while another process does."""
         self.folder.mkdir(exist_ok=True)
         with open(self.folder / LOCK, "ab") as lock:
             _lock(lock.fileno(), self.folder)
             _check_same(self.folder, self.config)
-            self._write_manifest(code)
+            self._write_manifest()
             yield
 
-    def _write_manifest(self, code: str) -> None:
+    def _write_manifest(self) -> None:
         """The config, and a line for each run: when, with which versions, on which devices."""
         path = self.folder / MANIFEST
         known = json.loads(path.read_bytes()) if path.exists() else {"runs": []}
         run = {
             "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "code": code,
             "versions": {name: version(name) for name in ("mdmjax", "jax", "jaxlib", "numpy", "pyarrow")},
             "devices": [device.device_kind for device in jax.local_devices()],
             "float": str(jax.numpy.result_type(float)),

@@ -340,6 +340,9 @@ def test_refusals():
     coin = Oracle(Joint(jnp.array([0.5, 0.5])))
     with pytest.raises(InvalidInputError, match="decoder is LowConfidence: want Reveal"):
         dense_law(coin, LowConfidence(Schedule([1])))
+    for counts in ([2, 2], [1, 1]):
+        with pytest.raises(InvalidInputError, match="counts is of sum .: want a sum of n = 3"):
+            dense_law(Oracle(noisy_repeated_bit(3, 0.1)), Reveal(RandomSubset(Schedule(counts))))
     many = Oracle(noisy_repeated_bit(30, 0.1))
     with pytest.raises(InvalidInputError, match="30, 2"):
         dense_law(many, Reveal(left_to_right(Schedule([30]))))

@@ -101,7 +101,7 @@ def test_a_folder_of_another_sweep_or_of_something_else(tmp_path, config):
 
 def test_two_sweeps_in_one_folder_and_a_lock_that_a_dead_process_does_not_keep(tmp_path, config):
     store = Store(tmp_path / "rows", config)
-    with store.held(""), pytest.raises(InvalidInputError, match="no other sweep runs"):
+    with store.held(), pytest.raises(InvalidInputError, match="no other sweep runs"):
         run_sweep(config, tmp_path / "rows")
     assert (tmp_path / "rows" / LOCK).exists()
     assert run_sweep(config, tmp_path / "rows").left == 0
