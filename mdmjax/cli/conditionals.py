@@ -41,7 +41,9 @@ def run(parsed: Parsed) -> None:
 
 def _of_length(chosen: Chosen, n: int) -> Chosen:
     """With `n` positions, where the source has a number of them that was not given, nor is in its file."""
-    own = {key: n for key in ("n", "window") if chosen.values.get(key, n) is None and chosen.name != "hmm"}
+    if "file" in chosen.values:
+        return chosen
+    own = {key: n for key in ("n", "window") if chosen.values.get(key, n) is None}
     return dataclasses.replace(chosen, values=chosen.values | own)
 
 

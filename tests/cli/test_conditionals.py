@@ -124,3 +124,16 @@ def test_a_mistake_is_one_line(capsys, tmp_path, name):
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith("mdmjax: error: ")
     assert message in err
+
+
+def test_a_file_that_has_a_length_keeps_it(tmp_path, monkeypatch, capsys):
+    """A mixture of two coins by hand: after 0 and 1 the parts weigh .36 and .64."""
+    monkeypatch.chdir(tmp_path)
+    parts = {"weights": [0.5, 0.5], "probs": [[0.9, 0.1], [0.2, 0.8]], "n": 4}
+    (tmp_path / "m.json").write_text(json.dumps(parts))
+    words = ["conditionals", "mixture", "--file", "m.json", "--json", "--given"]
+    assert main([*words, "0 ? 1"]) == 2
+    assert "want n = 4 of the source" in capsys.readouterr().err
+    assert main([*words, "0 ? 1 ?"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["sequences"]
+    assert found["probabilities"][1] == pytest.approx([0.452, 0.548], abs=1e-12)
