@@ -18,7 +18,8 @@ from jax.sharding import Mesh, PartitionSpec
 
 from .._errors import InvalidInputError
 from .cases import Study
-from .config import Config, Point
+from .columns import Point
+from .config import Config
 from .known import Known
 from .studies import STUDIES
 
