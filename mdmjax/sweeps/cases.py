@@ -75,7 +75,8 @@ def source_of(point: Point) -> FamilySource | JointSource | HMMSource | MixtureS
         return FamilySource(name, FAMILIES[name].values("law", **given))
     if "file" not in given:
         refuse("source.file", "not given", f'a file: source = [{{ name = "{name}", file = "..." }}]')
-    return FILES[name](**given | {"file": Path(given["file"])})
+    more = {"n": given["n"]} if "n" in given else {}
+    return FILES[name](Path(given["file"]), **more)
 
 
 def complete_source(point: Point) -> Point:
