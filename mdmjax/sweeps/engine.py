@@ -105,8 +105,8 @@ def _numbers(
         for places, arrays, known in _alike(cases):
             try:
                 many = mapped(study.numbers, arrays, known, len(places), devices)
-            except InvalidInputError:
-                continue  # no function of arrays
+            except Exception:
+                continue  # no function of arrays, or no room for it: what is wrong with a case, `one` says
             for place, *row in zip(places, *many.values(), strict=True):
                 numbers: dict[str, Number] = dict(zip(many, map(float, row), strict=True))
                 if not np.isnan(row[0]):  # else `one` says why, if it is wrong

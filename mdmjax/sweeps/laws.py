@@ -23,8 +23,10 @@ from .law_cases import LawCase, LongCase, case_of, check, complete
 EPSILON = 1e-8  # a sequence of at most this probability is incoherent, as in `mdmjax law`
 
 
-def numbers(case: LawCase) -> dict[str, Any]:
+def numbers(case: LawCase | LongCase) -> dict[str, Any]:
     """The numbers of a law as a pure function of arrays; refused where `dense_law` has none."""
+    if isinstance(case, LongCase):
+        refuse("the law", "of a long Block-HMM", "a table")
     return _compared(case, dense_law(case.denoiser, case.decoder))
 
 
