@@ -5,7 +5,7 @@ the most, and the report says over which axes.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -16,12 +16,16 @@ from .._errors import perhaps, refuse
 from ..studies.report import AbstractReport
 from ..studies.table import Part
 from .cases import STUDIES
+from .codes import coded, coded_together, differing, is_numeric, joint, shown_value
 
 MOST = {"color": 9, "panel": 16}
 """Lines of a panel, and panels, that can be told apart (our choice)."""
 
 NUMBERS = {name for study in STUDIES.values() for name in study.names}
 """Columns that are measured; the others are a point's."""
+
+ROUNDING = 1e-12
+"""A number of at most this is 0 but for rounding, as in every table: a log axis would show little else."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,14 +72,13 @@ class LinesReport(AbstractReport):
     def notes(self) -> list[str]:
         """What a reader of the picture must know: of how many rows a mean is, and what is not drawn."""
         counts = [count for line in self.lines for count in line.rows if count]
-        found = []
-        if max(counts) > 1:
-            some = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
-            found.append(f"mean and range of {some} rows, over {', '.join(self.over)}")
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items())
-        left_out = f"; left out: {reasons}" if reasons else ""
-        found.append(f"{self.drawn} of {self.points} points{left_out}")
-        return found
+        some = f"{self.drawn} of {self.points} points drawn; left out: {reasons}"
+        drawn = some if reasons else f"all {self.points} points drawn"
+        if max(counts) == 1:
+            return [drawn]
+        several = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
+        return [f"mean and range of {several} rows, over {', '.join(self.over)}", drawn]
 
     def tables(self) -> list[Part]:
         """What is printed."""
@@ -96,99 +99,71 @@ def lines_of(rows: pa.Table, points: int, plot: Plot) -> LinesReport:
     """
     _check_columns(rows.schema, plot)
     if not len(rows):
-        refuse("plot", "of no row", "rows to draw", "run the sweep without --plot first")
-    reasons, usable = {"not measured yet": points - len(rows)}, np.ones(len(rows), bool)
+        refuse("plot", "of no row", "a sweep with rows", "run it without --plot first")
+    without_place, without_number = (_unfit(rows, getattr(plot, key), key in plot.log) for key in "xy")
+    failed = {"failed": _is_valid(rows["failed"])} if "failed" in rows.column_names else {}
+    reasons = failed | without_place | without_number
+    why = np.select([*reasons.values()], [*range(len(reasons))], len(reasons))
+    counts = np.bincount(why, minlength=len(reasons))
+    left_out = {"not measured yet": points - len(rows), **dict(zip(reasons, counts.tolist(), strict=False))}
+    left_out = {reason: count for reason, count in left_out.items() if count}
+    drawn = why == len(reasons)
+    if not drawn.any():
+        told = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+        refuse("plot", f"y={plot.y}", "a column with numbers to draw", f"of {points} points: {told}")
 
-    def leave_out(reason: str, which: np.ndarray) -> None:
-        reasons[reason] = int((which & usable).sum())
-        usable[which] = False
-
-    if "failed" in rows.column_names:
-        leave_out("failed", _is_valid(rows["failed"]))
-    has_x, numeric = _is_valid(rows[plot.x]), is_numeric(rows.schema.field(plot.x))
-    leave_out(f"without {plot.x}", ~has_x)
-    y = rows[plot.y].cast(pa.float64()).to_numpy(zero_copy_only=False)
-    leave_out("undefined", np.isnan(y))
-    leave_out("infinite", np.isinf(y))
-    x = rows[plot.x].cast(pa.float64()).to_numpy() if numeric else None
-    if x is not None:
-        leave_out("infinite", np.isinf(x))
-    for name, values in (("x", x), ("y", y)):
-        if name in plot.log and values is not None:
-            leave_out(f"{name} <= 0 on a log axis", values <= 0)
-    left_out = {reason: count for reason, count in reasons.items() if count}
-    if not usable.any():
-        why = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
-        refuse("plot", f"y={plot.y}", "a column with numbers to draw", f"of {points} points: {why}")
-
-    placed = has_x if x is None else has_x & np.isfinite(x) & ((x > 0) | ("x" not in plot.log))
-    rows, y, usable = rows.filter(pa.array(placed)), y[placed], usable[placed]
-    colors, panels = (_named(rows, kind, getattr(plot, kind)) for kind in MOST)
-    places, values = _codes(rows, plot.x)
-    group = _joint(_joint(panels.code, colors.code), places)
-    order = np.argsort(group, kind="stable")
-    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
-    seen, first = np.where(usable, y, np.nan)[order], order[starts]
-    count = np.add.reduceat(usable[order].astype(int), starts)
-    least, most = (f.reduceat(seen, starts) for f in (np.fmin, np.fmax))
-    total = np.add.reduceat(np.where(usable, y, 0.0)[order], starts)
-    mean = np.clip(np.where(count, total / np.maximum(count, 1), np.nan), least, most)
+    placed = ~np.any([*without_place.values()], axis=0)
+    rows, drawn = rows.filter(pa.array(placed)), drawn[placed]
+    colors, panels = (_names(rows, kind, getattr(plot, kind)) for kind in ("color", "panel"))
+    line, x = joint(panels[0], colors[0]), coded(rows, plot.x)
+    group = joint(line, x.code)
+    first = np.unique(group, return_index=True)[1]
+    found = _summed(rows[plot.y].cast(pa.float64()).to_numpy(), drawn, group)
     lines = []
-    for panel, color in sorted({(int(panels.code[i]), int(colors.code[i])) for i in first}):
-        mine = np.flatnonzero((panels.code[first] == panel) & (colors.code[first] == color))
-        mine = mine[np.argsort(places[first[mine]], kind="stable")]
-        columns = (part[mine].tolist() for part in (mean, least, most, count))
-        at = [values[place] for place in places[first[mine]]]
-        lines.append(Line(panels.names[panel], colors.names[color], at, *columns))
-    drawn = int(usable.sum())
-    over = _differing(rows.filter(pa.array(usable)), group[usable])
-    return LinesReport(plot, points, drawn, left_out, over, colors.names, panels.names, lines)
-
-
-def is_numeric(field: pa.Field) -> bool:
-    """Whether a column is one of numbers, which have places on an axis."""
-    return pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+    for places in np.split(np.arange(len(first)), np.flatnonzero(np.diff(line[first])) + 1):
+        row = first[places[0]]
+        columns = (part[places].tolist() for part in found)
+        at = [x.values[code] for code in x.code[first[places]]]
+        lines.append(Line(panels[1][panels[0][row]], colors[1][colors[0][row]], at, *columns))
+    axes = [name for name in rows.column_names if name not in NUMBERS | {"point", "failed"}]
+    over = differing(rows.filter(pa.array(drawn)), group[drawn], axes)
+    return LinesReport(plot, points, int(drawn.sum()), left_out, over, colors[1], panels[1], lines)
 
 
 def _check_columns(schema: pa.Schema, plot: Plot) -> None:
     """Refuse a column that is not there, or is one of names where numbers are needed."""
     known = [name for name in schema.names if name != "failed"]
     numbers = [name for name in known if is_numeric(schema.field(name))]
-    for key in ("x", "y", "color", "panel"):
-        given = getattr(plot, key)
-        for name in (given,) if isinstance(given, str) else given:
-            if name not in known:
-                refuse("plot", f"{key}={name}", f"a column, one of {', '.join(known)}", perhaps(name, known))
+    named = [("x", plot.x), ("y", plot.y)]
+    named += [(key, name) for key in ("color", "panel") for name in getattr(plot, key)]
+    for key, name in named:
+        if name not in known:
+            refuse("plot", f"{key}={name}", f"a column, one of {', '.join(known)}", perhaps(name, known))
     for key in ("y", *plot.log):
-        name = getattr(plot, key)
-        if name not in numbers:
+        if (name := getattr(plot, key)) not in numbers:
             refuse("plot", f"{key}={name}", f"a column of numbers, one of {', '.join(numbers)}")
 
 
-class _Named(NamedTuple):
-    """Which of several names each row has."""
+def _unfit(rows: pa.Table, name: str, log: bool) -> dict[str, np.ndarray]:
+    """The rows that have no place on an axis, by the reason."""
+    found = {f"without {name}": ~_is_valid(rows[name])}
+    if is_numeric(rows.schema.field(name)):
+        values = rows[name].cast(pa.float64()).to_numpy()
+        found[f"without {name}"] |= np.isnan(values)
+        found[f"with infinite {name}"] = np.isinf(values)
+        if log:
+            least = ROUNDING if name in NUMBERS else 0.0
+            found[f"with {name} <= {least:g} on a log axis"] = values <= least
+    return found
 
-    code: np.ndarray
-    names: list[str]
 
-
-def _named(rows: pa.Table, kind: str, columns: Sequence[str]) -> _Named:
-    """What the rows are told apart by: numbers in their order, all else in the order of the points."""
-    if not columns:
-        return _Named(np.zeros(len(rows), int), [""])
-    parts = [_codes(rows, name) for name in columns]
-    code = parts[0][0]
-    for other, _ in parts[1:]:
-        code = _joint(code, other)
-    _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
-    rank = np.arange(len(first)) if len(parts) == 1 else np.argsort(np.argsort(first))
-    if len(first) > MOST[kind]:
-        wanted = f"a column of at most {MOST[kind]} values"
-        refuse("plot", f"{kind}={'+'.join(columns)}", wanted, f"there are {len(first)}")
-    names = [""] * len(first)
-    for place, row in zip(rank, first, strict=True):
-        names[place] = ", ".join(_told(columns, [values[codes[row]] for codes, values in parts]))
-    return _Named(rank[inverse], names)
+def _names(rows: pa.Table, kind: str, columns: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """What the rows are told apart by: the code of each, and what the codes are called."""
+    found = coded_together(rows, columns)
+    if len(found.values) > MOST[kind]:
+        wanted = f"columns of at most {MOST[kind]} values"
+        refuse("plot", f"{kind}={'+'.join(columns)}", wanted, f"there are {len(found.values)}")
+    return found.code, [", ".join(_told(columns, values)) for values in found.values]
 
 
 def _told(columns: Sequence[str], values: Sequence[Any]) -> Iterator[str]:
@@ -197,49 +172,20 @@ def _told(columns: Sequence[str], values: Sequence[Any]) -> Iterator[str]:
         if len(columns) == 1:
             yield "none" if value is None else shown_value(value)
         elif value is not None:
-            name = column.rpartition(".")[2]
-            yield value if isinstance(value, str) else f"{name}={shown_value(value)}"
+            is_name = isinstance(value, str)
+            yield value if is_name else f"{column.rpartition('.')[2]}={shown_value(value)}"
 
 
-def shown_value(value: Any) -> str:
-    """A value as a tick or a legend has it."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _codes(rows: pa.Table, name: str) -> tuple[np.ndarray, list[Any]]:
-    """The values of a column, numbers sorted and all else as they come, and which one each row has."""
-    column = rows[name].combine_chunks()
-    if not (pa.types.is_string(column.type) or is_numeric(rows.schema.field(name))):
-        texts = [None if value is None else _listed(value) for value in column.to_pylist()]
-        column = pa.array(texts, pa.string())
-    encoded = column.dictionary_encode(null_encoding="encode")
-    codes, values = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
-    if pa.types.is_string(column.type):
-        return codes, values
-    rank = sorted(range(len(values)), key=lambda k: (values[k] is None, values[k] or 0))
-    return np.argsort(rank)[codes], [values[k] for k in rank]
-
-
-def _listed(value: Any) -> str:
-    return "/".join(map(shown_value, value)) if isinstance(value, Iterable) else str(value)
-
-
-def _joint(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Codes of pairs, from 0 on, in the order of the first and then of the second."""
-    return np.unique(one * (other.max(initial=0) + 1) + other, return_inverse=True)[1]
-
-
-def _differing(rows: pa.Table, group: np.ndarray) -> list[str]:
-    """The axes that tell rows of one group apart, in the order of the columns; none that follows."""
-    found, group = [], _joint(group, np.zeros_like(group))
-    for name in rows.column_names:
-        if name in NUMBERS or name in ("point", "failed"):
-            continue
-        finer = _joint(group, _codes(rows, name)[0])
-        if finer.max(initial=0) > group.max(initial=0):
-            found.append(name)
-            group = finer
-    return found
+def _summed(y: np.ndarray, drawn: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Mean, least and most of what is drawn of each group, and how many they are; NaN of none."""
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    seen = np.where(drawn, y, np.nan)[order]
+    least, most = np.fmin.reduceat(seen, starts), np.fmax.reduceat(seen, starts)
+    count = np.add.reduceat(drawn[order].astype(int), starts)
+    total = np.add.reduceat(np.where(drawn, y, 0.0)[order], starts)
+    mean = np.clip(total / np.maximum(count, 1), least, most)  # no further for rounding; NaN of none
+    return mean, least, most, count
 
 
 def _is_valid(column: pa.ChunkedArray) -> np.ndarray:

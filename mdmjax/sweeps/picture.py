@@ -1,5 +1,6 @@
-"""The picture of the lines of a sweep, drawn from the report alone."""
+"""The picture of the lines of a sweep, drawn from the report alone; to be read in greyscale too."""
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,22 +12,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLORS = (
-    "black",
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#e69f00",
-    "#56b4e9",
-    "0.5",
-    "#7f3c8d",
-)
+COLORS = ("black", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "0.5", "#7f3c8d")
 DASHES = ("-", "--", "-.", ":", (0, (4, 1)), (0, (6, 2)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (8, 3)))
-"""One look for each color, whose dashes and markers tell lines apart without it."""
+"""One look for each line; its dashes and its marker tell it apart without color."""
 
-SPREAD = 0.6  # of the room of a name, over which its colors are spread
+FEW = 4  # lines of a panel, above which ranges are bars, set apart, and no bands over each other
+APART = {"names": 0.6, "numbers": 0.3}
+"""Of the least distance on the axis, over how much lines with bars are set apart."""
 MARKED = 16  # values of x, above which not every one has a marker
+CHARACTERS = 15.0  # of small letters in an inch
 
 WORDS = {
     "forward_kl": "forward KL(p || law), nats",
@@ -45,13 +39,14 @@ WORDS = {
     "decoder.bound": "decoder.bound, nats",
     "decoder.price": "decoder.price, nats a call",
 }
-"""What an axis says of a column that is not called by its name alone."""
+"""What an axis says of a column that its name does not."""
 
 
 def figure_of(report: LinesReport) -> "Figure":
     """The lines of a report: a panel for each of its panels, with shared axes, and a legend beside them.
 
-    A band, or a bar, is from the least to the most of the rows that a mean is of.
+    A band, or a bar where there are many lines or names, is from the least to the most of the rows that a
+    mean is of.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -59,8 +54,9 @@ def figure_of(report: LinesReport) -> "Figure":
     count, plot = len(report.panels), report.plot
     columns = count if count <= 3 else min(4, int(np.ceil(np.sqrt(count))))
     lines = -(-count // columns)
-    size = (6.8, 4.2) if count == 1 else (1.6 + 2.5 * columns, 0.9 + 2.3 * lines)
-    figure = Figure(figsize=size, layout="constrained")
+    legend = 0.8 + max(map(len, report.colors)) / CHARACTERS if plot.color else 0.0
+    width, height = (5.6, 4.2) if count == 1 else (0.6 + 2.5 * columns, 0.9 + 2.3 * lines)
+    figure = Figure(figsize=(width + legend, height), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for place, axes in enumerate(grid.flat):
@@ -68,75 +64,85 @@ def figure_of(report: LinesReport) -> "Figure":
             axes.remove()
             continue
         name = report.panels[place]
-        _draw_panel(axes, report, [line for line in report.lines if line.panel == name])
-        axes.set_title(_titled(plot.panel, name), fontsize="small", loc="left")
+        _draw_panel(axes, report, {line.color: line for line in report.lines if line.panel == name})
+        axes.set_title(f"{plot.panel[0]} = {name}" if len(plot.panel) == 1 else name, fontsize="small")
         axes.tick_params(labelsize="small", labelbottom=place + columns >= count)
-    _set_axes(grid[0, 0], report)
-    for axis, label in ((figure.supxlabel, plot.x), (figure.supylabel, plot.y)):
-        axis(WORDS.get(label, label), fontsize="medium")
-    handles, names = grid[0, 0].get_legend_handles_labels()
+    _set_scales(grid[0, 0], report)
+    figure.supxlabel(WORDS.get(plot.x, plot.x), fontsize="medium")
+    figure.supylabel(WORDS.get(plot.y, plot.y), fontsize="medium")
     if plot.color:
-        where: dict[str, Any] = {"loc": "outside right center", "title": " + ".join(plot.color)}
-        figure.legend(handles, names, frameon=False, fontsize="small", title_fontsize="small", **where)
-    figure.suptitle("\n".join(report.notes()), fontsize="small")
+        title = plot.color[0] if len(plot.color) == 1 else None
+        how: dict[str, Any] = {"fontsize": "small", "title_fontsize": "small", "alignment": "left"}
+        how |= {"loc": "outside right center", "frameon": False, "title": title}
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), **how)
+    room = int(CHARACTERS * (width + legend))
+    figure.suptitle("\n".join(textwrap.fill(note, room) for note in report.notes()), fontsize="small")
     return figure
 
 
-def _draw_panel(axes: "Axes", report: LinesReport, lines: list[Line]) -> None:
-    """The lines of a panel; every color is in the legend, also where it has no line here."""
+def _draw_panel(axes: "Axes", report: LinesReport, lines: dict[str, Line]) -> None:
+    """The lines of a panel, by color; every color is in the legend, also where it has no line here."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="0.9", linewidth=0.5)
     axes.set_axisbelow(True)
-    found = {line.color: line for line in lines}
-    names = _names(report)
+    names, ranges = _names(report), any(max(line.rows) > 1 for line in report.lines)
+    bars = bool(names) or (ranges and len(report.colors) > FEW)
+    drawn = {line.color for line in report.lines if any(line.rows)}
     for place, color in enumerate(report.colors):
-        look: dict[str, Any] = {"color": COLORS[place], "markersize": 4.5, "linewidth": 1.3}
-        look |= {"linestyle": DASHES[place], "marker": MARKERS[place], "label": color}
+        share = place / len(report.colors)  # later lines are thinner, and show those that they cover
+        look: dict[str, Any] = {"color": COLORS[place], "linewidth": 1.9 - share, "zorder": 3}
+        look |= {"marker": MARKERS[place], "markersize": 6.5 - 2.5 * share, "linestyle": DASHES[place]}
         look["markerfacecolor"] = "white" if place % 2 else COLORS[place]
-        line = found.get(color)
+        look["label"] = color if color in drawn else f"{color} (not drawn)"
+        if names:
+            look["linestyle"] = "none"
+        line = lines.get(color)
         if line is None:
             axes.plot([], [], **look)
             continue
-        if names:
-            spread = SPREAD * ((place + 0.5) / len(report.colors) - 0.5)
-            x = np.array([names.index(value) + spread for value in line.x])
-            look["linestyle"] = "none"
-        else:
-            x = np.asarray(line.x, float)
-            look["markevery"] = max(1, len(x) // MARKED)
-        mean, least, most = (np.asarray(part, float) for part in (line.mean, line.least, line.most))
-        axes.plot(x, mean, **look)
+        x = np.array([names.index(one) for one in line.x] if names else line.x, float)
+        x = _set_apart(report, x, (place + 0.5) / len(report.colors) - 0.5) if bars else x
+        axes.plot(x, line.mean, markevery=max(1, len(x) // MARKED), **look)
         if max(line.rows) < 2:
             continue
-        if names or len(x) == 1:
-            axes.vlines(x, least, most, color=COLORS[place], linewidth=1.0)
+        if bars or len(x) == 1:
+            axes.vlines(x, line.least, line.most, color=COLORS[place], linewidth=1.0)
         else:
-            axes.fill_between(x, least, most, color=COLORS[place], alpha=0.15, linewidth=0)
+            axes.fill_between(x, line.least, line.most, color=COLORS[place], alpha=0.15, linewidth=0)
+
+
+def _set_apart(report: LinesReport, x: np.ndarray, share: float) -> np.ndarray:
+    """Places beside `x`, so that the bars of several lines do not lie on each other."""
+    if _names(report):
+        return x + APART["names"] * share
+    scale, back = (np.log, np.exp) if "x" in report.plot.log else (np.asarray, np.asarray)
+    gaps = np.diff(np.unique(scale([value for line in report.lines for value in line.x])))
+    return back(scale(x) + APART["numbers"] * share * gaps.min(initial=np.inf if gaps.size else 0.0))
 
 
 def _names(report: LinesReport) -> list[str]:
     """The names of an axis of names, in the order of the points; none of one of numbers."""
-    found = list(dict.fromkeys(value for line in report.lines for value in line.x))
-    return found if isinstance(found[0], str) else []
+    return [name for name in dict.fromkeys(_drawn_x(report)) if isinstance(name, str)]
 
 
-def _set_axes(axes: "Axes", report: LinesReport) -> None:
+def _drawn_x(report: LinesReport) -> list[Any]:
+    """Every x of the lines."""
+    return [x for line in report.lines for x in line.x]
+
+
+def _set_scales(axes: "Axes", report: LinesReport) -> None:
     """Scales and ticks, which the panels share."""
     from matplotlib.ticker import NullFormatter
 
-    names = _names(report)
-    if names:
-        turned = {"rotation": 35, "ha": "right"} if sum(map(len, names)) > 40 else {}
-        axes.set_xticks(range(len(names)), names, **turned)
-    if "x" in report.plot.log:
-        axes.set_xscale("log")
-    if "y" in report.plot.log:
-        axes.set_yscale("log")
-    values = sorted({value for line in report.lines for value in line.x if not names})
-    if values and len(values) <= 10 and all(isinstance(value, int) for value in values):
-        axes.set_xticks(values, [str(value) for value in values])
+    axes.set(xscale="log" if "x" in report.plot.log else "linear")
+    axes.set(yscale="log" if "y" in report.plot.log else "linear")
+    if names := _names(report):
+        long = sum(map(len, names)) > 12 * CHARACTERS / len(report.panels)
+        axes.set_xticks(range(len(names)), names)
+        for each in axes.figure.axes if long else ():
+            each.tick_params("x", rotation=90)
+        return
+    drawn = {x for line in report.lines for x, count in zip(line.x, line.rows, strict=True) if count}
+    if len(drawn) <= 10 and all(isinstance(x, int) for x in drawn):
+        axes.set_xticks(sorted(drawn), map(str, sorted(drawn)))
         axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _titled(columns: tuple[str, ...], name: str) -> str:
-    return f"{columns[0]} {name}" if len(columns) == 1 else name
