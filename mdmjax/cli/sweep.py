@@ -103,8 +103,8 @@ COMMAND = Command(
             "plot",
             str,
             None,
-            "Draw the rows that are there into DIR/_plot.png; measure nothing. Also panel=COLUMN, log=x|y|xy "
-            "and file=FILE.png|FILE.pdf; color and panel take COLUMN+COLUMN.",
+            "Draw the rows that are there into DIR/_plot.png, or file=FILE.png or .pdf; measure nothing. "
+            "panel=COLUMN: one picture each; log=x, y or xy; color and panel take COLUMN+COLUMN too.",
             "x=COLUMN,y=COLUMN,color=COLUMN",
         ),
         *SHOWN,

@@ -55,7 +55,7 @@ def joint(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def differing(rows: pa.Table, group: np.ndarray, names: Sequence[str]) -> list[str]:
-    """The columns that tell rows of one group apart, in their order; none that follows from those before."""
+    """The columns that tell rows of one group apart, in their order; none that follows from others."""
     found, group = [], joint(group, np.zeros_like(group))
     for name in names:
         finer = joint(group, coded(rows, name).code)
@@ -65,9 +65,9 @@ def differing(rows: pa.Table, group: np.ndarray, names: Sequence[str]) -> list[s
     return found
 
 
-def shown_value(value: Any) -> str:
+def shown_value(value: Any, digits: int = 4) -> str:
     """A value as a tick or a legend has it."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def _text(value: Any) -> str | None:

@@ -1,7 +1,7 @@
 """Lines through the rows of a sweep: which rows are drawn, what is said of each x, and what is left out.
 
-Rows that share x, color and panel differ in other axes, as seeds: of them a line has the mean, the least and
-the most, and the report says over which axes.
+Rows that share x, color and panel differ in other axes, as seeds: of them a line has the mean, the least
+and the most, and the report says over which axes. If x is measured itself, every row is on its own.
 """
 
 import dataclasses
@@ -10,7 +10,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from .._errors import perhaps, refuse
 from ..studies.report import AbstractReport
@@ -42,7 +41,7 @@ class Plot:
 class Line(NamedTuple):
     """Of one color and panel: each x, the mean of its rows, the least and the most, and how many they are.
 
-    Where rows are, but none that can be drawn, there is a NaN.
+    Where rows are, but none that can be drawn, there is a NaN, and no row.
     """
 
     panel: str
@@ -56,7 +55,10 @@ class Line(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LinesReport(AbstractReport):
-    """The lines of a picture; `over` are the axes in which rows of one x differ, and `file` the picture."""
+    """The lines of a picture; `names` are those of x, in their order, if it has no numbers.
+
+    `over` are the axes in which rows of one x differ, and `file` is the picture.
+    """
 
     schema: ClassVar[str] = "mdmjax.report.sweep_lines"
     plot: Plot
@@ -64,6 +66,7 @@ class LinesReport(AbstractReport):
     drawn: int
     left_out: dict[str, int]
     over: list[str]
+    names: list[str]
     colors: list[str]
     panels: list[str]
     lines: list[Line]
@@ -92,8 +95,8 @@ def lines_of(rows: pa.Table, points: int, plot: Plot) -> LinesReport:
         InvalidInputError: a column that is not there, or has no numbers where they are needed; no row that
             can be drawn; more colors or panels than can be told apart.
 
-    >>> rows = pa.table({"point": [0, 1, 2], "mix": [0.0, 0.1, 0.1], "seed": [0, 0, 1], "kl": [1.0, 2.0, 3.0]})
-    >>> report = lines_of(rows, 4, Plot("mix", "kl"))
+    >>> columns = {"mix": [0.0, 0.1, 0.1], "seed": [0, 0, 1], "forward_kl": [1.0, 2.0, 3.0]}
+    >>> report = lines_of(pa.table(columns), 4, Plot("mix", "forward_kl"))
     >>> report.lines[0].x, report.lines[0].mean, report.notes()[0]
     ([0.0, 0.1], [1.0, 2.5], 'mean and range of 1 to 2 rows, over seed')
     """
@@ -117,6 +120,8 @@ def lines_of(rows: pa.Table, points: int, plot: Plot) -> LinesReport:
     colors, panels = (_names(rows, kind, getattr(plot, kind)) for kind in ("color", "panel"))
     line, x = joint(panels[0], colors[0]), coded(rows, plot.x)
     group = joint(line, x.code)
+    if plot.x in NUMBERS:
+        group = np.argsort(np.argsort(group, kind="stable"))
     first = np.unique(group, return_index=True)[1]
     found = _summed(rows[plot.y].cast(pa.float64()).to_numpy(), drawn, group)
     lines = []
@@ -127,7 +132,8 @@ def lines_of(rows: pa.Table, points: int, plot: Plot) -> LinesReport:
         lines.append(Line(panels[1][panels[0][row]], colors[1][colors[0][row]], at, *columns))
     axes = [name for name in rows.column_names if name not in NUMBERS | {"point", "failed"}]
     over = differing(rows.filter(pa.array(drawn)), group[drawn], axes)
-    return LinesReport(plot, points, int(drawn.sum()), left_out, over, colors[1], panels[1], lines)
+    names = [] if is_numeric(rows.schema.field(plot.x)) else x.values
+    return LinesReport(plot, points, int(drawn.sum()), left_out, over, names, colors[1], panels[1], lines)
 
 
 def _check_columns(schema: pa.Schema, plot: Plot) -> None:
@@ -163,17 +169,21 @@ def _names(rows: pa.Table, kind: str, columns: Sequence[str]) -> tuple[np.ndarra
     if len(found.values) > MOST[kind]:
         wanted = f"columns of at most {MOST[kind]} values"
         refuse("plot", f"{kind}={'+'.join(columns)}", wanted, f"there are {len(found.values)}")
-    return found.code, [", ".join(_told(columns, values)) for values in found.values]
+    for digits in (4, 17):  # as few as tell them apart
+        names = [", ".join(_told(columns, values, digits)) for values in found.values]
+        if len(set(names)) == len(names):
+            break
+    return found.code, names
 
 
-def _told(columns: Sequence[str], values: Sequence[Any]) -> Iterator[str]:
+def _told(columns: Sequence[str], values: Sequence[Any], digits: int) -> Iterator[str]:
     """What a legend says of values: a name as it is, a number with its column where there are several."""
     for column, value in zip(columns, values, strict=True):
+        text = shown_value(value, digits)
         if len(columns) == 1:
-            yield "none" if value is None else shown_value(value)
+            yield "none" if value is None else text
         elif value is not None:
-            is_name = isinstance(value, str)
-            yield value if is_name else f"{column.rpartition('.')[2]}={shown_value(value)}"
+            yield text if isinstance(value, str) else f"{column.rpartition('.')[2]}={text}"
 
 
 def _summed(y: np.ndarray, drawn: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -189,4 +199,4 @@ def _summed(y: np.ndarray, drawn: np.ndarray, group: np.ndarray) -> tuple[np.nda
 
 
 def _is_valid(column: pa.ChunkedArray) -> np.ndarray:
-    return pc.is_valid(column).to_numpy()
+    return column.is_valid().to_numpy()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..studies.plots import MARKERS
-from .lines import Line, LinesReport
+from .lines import NUMBERS, Line, LinesReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +20,7 @@ FEW = 4  # lines of a panel, above which ranges are bars, set apart, and no band
 APART = {"names": 0.6, "numbers": 0.3}
 """Of the least distance on the axis, over how much lines with bars are set apart."""
 MARKED = 16  # values of x, above which not every one has a marker
+TICKS = 10  # integers are ticks themselves, where all are this part of the axis apart
 CHARACTERS = 15.0  # of small letters in an inch
 
 WORDS = {
@@ -85,24 +86,21 @@ def _draw_panel(axes: "Axes", report: LinesReport, lines: dict[str, Line]) -> No
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="0.9", linewidth=0.5)
     axes.set_axisbelow(True)
-    names, ranges = _names(report), any(max(line.rows) > 1 for line in report.lines)
-    bars = bool(names) or (ranges and len(report.colors) > FEW)
+    names, count = report.names, len(report.colors)
+    bars = bool(names) or (bool(report.over) and count > FEW)
+    joined = not names and report.plot.x not in NUMBERS
     drawn = {line.color for line in report.lines if any(line.rows)}
     for place, color in enumerate(report.colors):
-        share = place / len(report.colors)  # later lines are thinner, and show those that they cover
-        look: dict[str, Any] = {"color": COLORS[place], "linewidth": 1.9 - share, "zorder": 3}
-        look |= {"marker": MARKERS[place], "markersize": 6.5 - 2.5 * share, "linestyle": DASHES[place]}
-        look["markerfacecolor"] = "white" if place % 2 else COLORS[place]
+        look = _look(place, count)
+        look["linestyle"] = look["linestyle"] if joined else "none"
         look["label"] = color if color in drawn else f"{color} (not drawn)"
-        if names:
-            look["linestyle"] = "none"
         line = lines.get(color)
         if line is None:
             axes.plot([], [], **look)
             continue
         x = np.array([names.index(one) for one in line.x] if names else line.x, float)
-        x = _set_apart(report, x, (place + 0.5) / len(report.colors) - 0.5) if bars else x
-        axes.plot(x, line.mean, markevery=max(1, len(x) // MARKED), **look)
+        x = _set_apart(report, x, (place + 0.5) / count - 0.5) if bars else x
+        axes.plot(x, line.mean, markevery=max(1, len(x) // MARKED) if joined else 1, **look)
         if max(line.rows) < 2:
             continue
         if bars or len(x) == 1:
@@ -111,23 +109,27 @@ def _draw_panel(axes: "Axes", report: LinesReport, lines: dict[str, Line]) -> No
             axes.fill_between(x, line.least, line.most, color=COLORS[place], alpha=0.15, linewidth=0)
 
 
+def _look(place: int, count: int) -> dict[str, Any]:
+    """The look of one of so many lines; later ones are thinner, and show those that they cover."""
+    share, color = place / count, COLORS[place]
+    return {
+        "color": color,
+        "linestyle": DASHES[place],
+        "linewidth": 1.9 - share,
+        "marker": MARKERS[place],
+        "markersize": 6.5 - 2.5 * share,
+        "markerfacecolor": "white" if place % 2 else color,
+        "zorder": 3,
+    }
+
+
 def _set_apart(report: LinesReport, x: np.ndarray, share: float) -> np.ndarray:
     """Places beside `x`, so that the bars of several lines do not lie on each other."""
-    if _names(report):
+    if report.names:
         return x + APART["names"] * share
     scale, back = (np.log, np.exp) if "x" in report.plot.log else (np.asarray, np.asarray)
     gaps = np.diff(np.unique(scale([value for line in report.lines for value in line.x])))
     return back(scale(x) + APART["numbers"] * share * gaps.min(initial=np.inf if gaps.size else 0.0))
-
-
-def _names(report: LinesReport) -> list[str]:
-    """The names of an axis of names, in the order of the points; none of one of numbers."""
-    return [name for name in dict.fromkeys(_drawn_x(report)) if isinstance(name, str)]
-
-
-def _drawn_x(report: LinesReport) -> list[Any]:
-    """Every x of the lines."""
-    return [x for line in report.lines for x in line.x]
 
 
 def _set_scales(axes: "Axes", report: LinesReport) -> None:
@@ -136,13 +138,16 @@ def _set_scales(axes: "Axes", report: LinesReport) -> None:
 
     axes.set(xscale="log" if "x" in report.plot.log else "linear")
     axes.set(yscale="log" if "y" in report.plot.log else "linear")
-    if names := _names(report):
-        long = sum(map(len, names)) > 12 * CHARACTERS / len(report.panels)
+    if names := report.names:
         axes.set_xticks(range(len(names)), names)
-        for each in axes.figure.axes if long else ():
-            each.tick_params("x", rotation=90)
+        axes.set_xlim(-0.6, len(names) - 0.4)
+        if sum(map(len, names)) > 12 * CHARACTERS / len(report.panels):
+            for each in axes.figure.axes:
+                each.tick_params("x", rotation=90)
         return
     drawn = {x for line in report.lines for x, count in zip(line.x, line.rows, strict=True) if count}
-    if len(drawn) <= 10 and all(isinstance(x, int) for x in drawn):
-        axes.set_xticks(sorted(drawn), map(str, sorted(drawn)))
+    ticks = sorted(drawn)
+    gaps = np.diff(np.log(ticks) if "x" in report.plot.log else np.asarray(ticks, float))
+    if all(isinstance(x, int) for x in ticks) and np.all(gaps * TICKS > gaps.sum()):
+        axes.set_xticks(ticks, map(str, ticks))
         axes.xaxis.set_minor_formatter(NullFormatter())
