@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from .._errors import perhaps, refuse, shown
+from .._errors import perhaps, refuse
 
 KEYS = ("x", "y", "color", "panel", "log", "file")
 LOGS = {"x": "x", "y": "y", "xy": "xy", "yx": "xy"}
@@ -17,7 +17,7 @@ def plotted(text: str, folder: Path) -> tuple[Any, Path]:
     for word in text.split(","):
         key, equals, value = word.partition("=")
         if key not in KEYS:
-            refuse("plot", word, f"KEY=COLUMN with one of {', '.join(KEYS)}", perhaps(key, KEYS))
+            refuse("plot", word or "''", f"KEY=COLUMN with one of {', '.join(KEYS)}", perhaps(key, KEYS))
         if not equals or not value:
             refuse("plot", word, f"{key}=FILE" if key == "file" else f"{key}=COLUMN")
         if key in found:
@@ -25,7 +25,7 @@ def plotted(text: str, folder: Path) -> tuple[Any, Path]:
         found[key] = value
     for key in ("x", "y"):
         if key not in found:
-            refuse("plot", shown(text) or "''", f"{key}=COLUMN too", "as x=mix,y=forward_kl,color=decoder")
+            refuse("plot", text, f"{key}=COLUMN too", "as x=mix,y=forward_kl,color=decoder")
     log = found.get("log", "")
     if log and log not in LOGS:
         refuse("plot", f"log={log}", "log=x, log=y or log=xy")

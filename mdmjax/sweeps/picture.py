@@ -115,9 +115,9 @@ def _look(place: int, count: int) -> dict[str, Any]:
     return {
         "color": color,
         "linestyle": DASHES[place],
-        "linewidth": 1.9 - share,
+        "linewidth": 1.8 - 0.8 * share,
         "marker": MARKERS[place],
-        "markersize": 6.5 - 2.5 * share,
+        "markersize": 6 - 2 * share,
         "markerfacecolor": "white" if place % 2 else color,
         "zorder": 3,
     }

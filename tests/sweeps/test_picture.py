@@ -1,7 +1,9 @@
 """Lines through the rows of a sweep, against a slow oracle; the figure that shows them; the option."""
 
+import importlib.util
 import json
 import math
+import tomllib
 
 import hypothesis.strategies as st
 import numpy as np
@@ -47,10 +49,9 @@ def test_lines_have_what_can_be_drawn_and_say_what_cannot():
         "with infinite forward_kl": 1,
     }
     random, l2r = by_line(report)["", "random"], by_line(report)["", "l2r"]
-    np.testing.assert_equal(
-        (random.x, random.mean, random.rows), ([0, 0.1, 0.2], [0.5, 0.25, np.nan], [1, 1, 0])
-    )
-    np.testing.assert_equal((l2r.x, l2r.mean, l2r.rows), ([0, 0.1, 0.2], [1.0, np.nan, 2.0], [1, 0, 1]))
+    assert random.x == l2r.x == [0.0, 0.1, 0.2]
+    np.testing.assert_equal((random.mean, random.rows), ([0.5, 0.25, np.nan], [1, 1, 0]))
+    np.testing.assert_equal((l2r.mean, l2r.rows), ([1.0, np.nan, 2.0], [1, 0, 1]))
     assert report.to_json()["lines"][1]["mean"] == [1.0, None, 2.0]
 
 
@@ -89,11 +90,9 @@ def test_lines_are_what_a_slow_reader_finds(rows, log):
 
 def test_a_log_axis_leaves_out_rounding_of_what_is_measured_and_what_is_not_positive():
     values = table(mix=[0.0, 1e-14, 1.0], forward_kl=[1.0, 1.0, 1e-13])
-    assert lines_of(values, 3, Plot("mix", "forward_kl", log="x")).left_out == {
-        "with mix <= 0 on a log axis": 1
-    }
-    reason = "with forward_kl <= 1e-12 on a log axis"
-    assert lines_of(values, 3, Plot("mix", "forward_kl", log="y")).left_out == {reason: 1}
+    for log, reason in (("x", "with mix <= 0"), ("y", "with forward_kl <= 1e-12")):
+        report = lines_of(values, 3, Plot("mix", "forward_kl", log=log))
+        assert report.left_out == {f"{reason} on a log axis": 1}
 
 
 def test_a_measured_x_has_a_marker_for_every_row():
@@ -106,9 +105,8 @@ def test_a_measured_x_has_a_marker_for_every_row():
 
 def test_several_columns_tell_lines_apart():
     decoder, threshold = ["random", "threshold", "threshold"], [None, 0.7, 0.9]
-    values = table(
-        mix=[0.0] * 3, decoder=decoder, **{"decoder.threshold": threshold}, forward_kl=[1.0, 2.0, 3.0]
-    )
+    known = {"decoder": decoder, "decoder.threshold": threshold, "forward_kl": [1.0, 2.0, 3.0]}
+    values = table(mix=[0.0] * 3, **known)
     report = lines_of(values, 3, Plot("mix", "forward_kl", ("decoder", "decoder.threshold")))
     assert report.colors == ["random", "threshold, threshold=0.7", "threshold, threshold=0.9"]
     one = lines_of(values, 3, Plot("mix", "forward_kl", ("decoder",)))
@@ -139,11 +137,8 @@ def test_the_figure_shows_the_lines():
 
 def test_names_are_an_axis_with_bars_set_apart():
     decoder, source = ["random", "l2r", "random", "l2r"], ["markov", "markov", "parity", "parity"]
-    report = lines_of(
-        table(decoder=decoder, source=source, chi_square=[1.0, 2.0, 3.0, 4.0]),
-        4,
-        Plot("decoder", "chi_square", ("source",)),
-    )
+    values = table(decoder=decoder, source=source, chi_square=[1.0, 2.0, 3.0, 4.0])
+    report = lines_of(values, 4, Plot("decoder", "chi_square", ("source",)))
     (axes,) = figure_of(report).axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["random", "l2r"]
     np.testing.assert_allclose(axes.lines[0].get_xydata(), [[-0.15, 1], [0.85, 2]])
@@ -168,9 +163,7 @@ source = ["noisy-bit", "markov"]
 
 @pytest.fixture
 def rows(tmp_path, monkeypatch):
-    """A folder of half a sweep: the rows of its first chunk, and a broken file in the place of the second."""
-    import tomllib
-
+    """A folder of half a sweep: two chunks of one row, and a broken file in the place of the third."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sweep.toml").write_text(CONFIG)
     store = Store(tmp_path / "rows", parse_config(tomllib.loads(CONFIG)))
@@ -221,3 +214,89 @@ def test_the_command_draws_what_is_there(rows, capsys):
     assert pa.parquet.read_table(rows.folder).num_rows == 2
     code, out, _ = run(capsys, "--plot", "x=source.n,y=expected_kl,file=kl.pdf")
     assert out.startswith("in kl.pdf; 2 of 4 points drawn; left out: 2 not measured yet")
+
+
+@pytest.mark.parametrize(
+    ("plot", "line"),
+    [
+        (
+            "x=steps,y=expected_kl,colr=source",
+            "--plot is colr=source: want KEY=COLUMN with one of x, y, color,",
+        ),
+        ("x=steps,y=expected_kl,colr=source", "; perhaps color"),
+        ("x=steps,y=expected_kl,color", "--plot is color: want color=COLUMN"),
+        ("x=steps,y=", "--plot is y=: want y=COLUMN"),
+        ("x=steps", "--plot is x=steps: want y=COLUMN too; as x=mix,y=forward_kl,color=decoder"),
+        ("y=expected_kl", "--plot is y=expected_kl: want x=COLUMN too"),
+        ("", "--plot is '': want KEY=COLUMN"),
+        ("x=steps,x=source,y=expected_kl", "--plot is x=steps and x=source: want x once"),
+        (
+            "x=step,y=expected_kl",
+            "--plot is x=step: want a column, one of point, source, schedule, steps, sou",
+        ),
+        ("x=step,y=expected_kl", "; perhaps steps"),
+        ("x=steps,y=expected_kl,panel=source+source.m", "--plot is panel=source.m: want a column, one of"),
+        (
+            "x=steps,y=source",
+            "--plot is y=source: want a column of numbers, one of point, steps, source.n",
+        ),
+        ("x=source,y=expected_kl,log=x", "--plot is x=source: want a column of numbers"),
+        ("x=source,y=expected_kl,log=z", "--plot is log=z: want log=x, log=y or log=xy"),
+        (
+            "x=steps,y=expected_kl",
+            "--plot is y=expected_kl: want a column with numbers to draw; of 4 points: 2",
+        ),
+        ("x=source.n,y=expected_kl,file=kl.jpg", "--plot is kl.jpg: want a name that ends in .png or .pdf"),
+        (
+            "x=source.n,y=expected_kl,file=no/kl.png",
+            "--plot is no/kl.png: want a file in an existing folder",
+        ),
+        (
+            "x=source.n,y=expected_kl,file=rows/kl.png",
+            "--plot is file=rows/kl.png: want a file in another fold",
+        ),
+        ("x=source.n,y=expected_kl,color=point+failed", "--plot is color=failed: want a column"),
+    ],
+)
+def test_one_line_for_every_mistake(rows, capsys, plot, line):
+    code, out, err = run(capsys, "--plot", plot)
+    assert (code, out) == (2, "")
+    assert line in err
+    assert err.count("\n") == 1
+    assert not list(rows.folder.glob("_plot*"))
+
+
+@pytest.mark.parametrize(
+    "more", ["--status", "--dry-run", "--retry-failed", "--workers 2", "--cluster tcp://a:1"]
+)
+@pytest.mark.usefixtures("rows")
+def test_a_plot_measures_nothing(capsys, more):
+    code, out, err = run(capsys, "--plot", "x=source.n,y=expected_kl", *more.split())
+    assert (code, out) == (2, "")
+    told = {f"--plot, {more.split()[0]}", f"{more.split()[0]}, --plot"}
+    assert any(f"error: {one} is given together: want one of them" in err for one in told)
+
+
+def test_a_sweep_without_rows_has_no_picture(rows, capsys):
+    for number in range(3):
+        rows.path(number).unlink()
+    code, out, err = run(capsys, "--plot", "x=source.n,y=expected_kl")
+    assert (code, out) == (2, "")
+    assert "--plot is of no row: want a sweep with rows; run it without --plot first" in err
+
+
+@pytest.mark.parametrize(("missing", "extra"), [("pyarrow", "sweep"), ("matplotlib", "figures")])
+@pytest.mark.usefixtures("rows")
+def test_what_is_not_installed_is_named(capsys, monkeypatch, missing, extra):
+    found = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == missing else found(name))
+    code, out, err = run(capsys, "--plot", "x=source.n,y=expected_kl")
+    assert (code, out) == (2, "")
+    assert f"want {missing}; pip install 'mdmjax[{extra}]'" in err
+
+
+def test_too_many_lines_are_refused():
+    values = table(mix=[0.0] * 10, seed=list(range(10)), forward_kl=[1.0] * 10)
+    line = "plot is color=seed: want columns of at most 9 values; there are 10"
+    with pytest.raises(InvalidInputError, match=line):
+        lines_of(values, 10, Plot("mix", "forward_kl", ("seed",)))
