@@ -31,8 +31,9 @@ def plotted(text: str, folder: Path) -> tuple[Any, Path]:
         refuse("plot", f"log={log}", "log=x, log=y or log=xy")
     several = {key: tuple(found[key].split("+")) for key in ("color", "panel") if key in found}
     path = Path(found.get("file", folder / "_plot.png"))
-    inside = path.parent.resolve() == folder.resolve()
-    if inside and not path.name.startswith(("_", ".")):
+    inside = path.resolve().is_relative_to(folder.resolve())
+    below = path.resolve().relative_to(folder.resolve()).parts if inside else ("_",)
+    if not any(name.startswith(("_", ".")) for name in below):
         why = f"a reader of {folder} would take it for rows; those that begin with _ are left alone"
         refuse("plot", f"file={path}", "a file in another folder, or a name that begins with _", why)
     return Plot(found["x"], found["y"], log=LOGS.get(log, ""), **several), path

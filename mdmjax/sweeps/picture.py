@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..studies.plots import MARKERS
+from ..studies.plots import LONG, MARKERS
 from .lines import NUMBERS, Line, LinesReport
 
 if TYPE_CHECKING:
@@ -100,7 +100,8 @@ def _draw_panel(axes: "Axes", report: LinesReport, lines: dict[str, Line]) -> No
             continue
         x = np.array([names.index(one) for one in line.x] if names else line.x, float)
         x = _set_apart(report, x, (place + 0.5) / count - 0.5) if bars else x
-        axes.plot(x, line.mean, markevery=max(1, len(x) // MARKED) if joined else 1, **look)
+        every, many = max(1, len(x) // MARKED) if joined else 1, len(x) > LONG
+        axes.plot(x, line.mean, markevery=every, rasterized=many, **look)
         if max(line.rows) < 2:
             continue
         if bars or len(x) == 1:
