@@ -44,6 +44,7 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
                         marker=marker,
                         label=label,
                     )
+            axes.margins(y=0.12)
             axes.set_ylim(0, None)
             panel_label(axes, title)
         if over == "source.eta":
