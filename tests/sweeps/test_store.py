@@ -11,8 +11,9 @@ import pytest
 
 from mdmjax._errors import InvalidInputError
 from mdmjax.sweeps.config import parse_config
+from mdmjax.sweeps.manifest import MANIFEST
 from mdmjax.sweeps.run import planned, report_of, run_sweep
-from mdmjax.sweeps.store import LOCK, MANIFEST, Store
+from mdmjax.sweeps.store import LOCK, Store
 
 pq = pytest.importorskip("pyarrow.parquet")
 

@@ -1,0 +1,204 @@
+"""Kill -9 of the command, of its workers and of the scheduler, at random moments: the same bits."""
+
+import collections
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+pq = pytest.importorskip("pyarrow.parquet")
+psutil = pytest.importorskip("psutil")
+pytest.importorskip("distributed")
+
+CONFIG = """
+study = "law"
+chunk = 4
+[axes]
+source = [{ name = "noisy-bit", n = [4, 5], flip = { from = 0.1, to = 0.4, count = 24 } }]
+steps = [2]
+decoder = ["random", "entropy"]
+mix = [0.0, 0.1, 0.2, 0.3]
+"""
+COMMAND = [sys.executable, "-m", "mdmjax.cli", "sweep", "sweep.toml", "--json", "--out"]
+PATIENCE = 120.0  # seconds for whatever ends by itself
+
+
+class Sweep:
+    """One sweep in `place`: what it ends in, run through once, and where a killed one is."""
+
+    def __init__(self, place, seed):
+        self.place, self.chance, self.tally = place, random.Random(seed), collections.Counter()
+        (place / "sweep.toml").write_text(CONFIG)
+        self.runs, self.started = 0, time.monotonic()
+        words = [*COMMAND, "whole"]
+        subprocess.run(words, cwd=place, check=True, capture_output=True, timeout=PATIENCE)
+        self.whole = {path.name: pq.read_table(path) for path in (place / "whole").glob("chunk-*")}
+        self.anew()
+
+    def anew(self):
+        self.runs += 1
+        self.folder = self.place / f"rows{self.runs}"
+
+    def start(self, *options):
+        """The command; returned when it holds its folder, and so after its imports."""
+        manifest = self.folder / "_manifest.json"
+        before = manifest.stat().st_mtime_ns if manifest.exists() else 0
+        process = subprocess.Popen(
+            [*COMMAND, self.folder.name, *options],
+            cwd=self.place,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while process.poll() is None and not (manifest.exists() and manifest.stat().st_mtime_ns > before):
+            time.sleep(0.005)
+        return process
+
+    def wait(self, process, most):
+        """So long at random, three times in four from the first new file on; or until one is written."""
+        before, rushed = self.chunks(), self.chance.random() < 0.25
+        while process.poll() is None and self.chunks() == before and self.chance.random() > 0.002:
+            time.sleep(0.005)
+        until = time.monotonic() + self.chance.uniform(0, most)
+        while process.poll() is None and time.monotonic() < until:
+            if rushed and any(name.endswith(".part") for name in os.listdir(self.folder)):
+                return
+            time.sleep(0 if rushed else 0.005)
+
+    def chunks(self):
+        return {path.name for path in self.folder.glob("chunk-*.parquet")}
+
+    def note(self, before, kind):
+        """Nothing that was finished is lost, all of it is what it would have been; where the kill fell."""
+        after = self.chunks()
+        assert before <= after
+        for name in after:
+            assert pq.read_table(self.folder / name).equals(self.whole[name])
+        parts = [name for name in os.listdir(self.folder) if name.endswith(".part")]
+        moment = (
+            "while writing" if parts else "before its first chunk" if after == before else "between files"
+        )
+        self.tally[kind, moment] += 1
+
+    def finish(self, process, out, err):
+        """A run that was not killed: all rows are those of the whole, and nothing is left of the others."""
+        assert (process.returncode, err) == (0, ""), out
+        found, whole = (
+            pq.read_table(folder).sort_by("point") for folder in (self.folder, self.place / "whole")
+        )
+        assert found.equals(whole)
+        assert set(os.listdir(self.folder)) == {*self.whole, "_lock", "_manifest.json"}
+        self.tally["sweeps", "ended equal"] += 1
+        self.anew()
+
+    def kills(self, kind):
+        return sum(count for (what, _), count in self.tally.items() if what == kind)
+
+    def told(self):
+        seconds = time.monotonic() - self.started
+        return f"{dict(self.tally)} in {seconds:.0f} s"
+
+
+def kill_commands(place, count):
+    """The command alone, killed and started again; where it ends first, a new sweep begins."""
+    sweep = Sweep(place, "commands")
+    while True:
+        before, last = sweep.chunks(), sweep.kills("command") >= count
+        process = sweep.start()
+        if not last:
+            sweep.wait(process, 1.5)
+            process.kill()
+        if process.wait(PATIENCE) != -signal.SIGKILL:
+            sweep.finish(process, *process.communicate(timeout=PATIENCE))
+            if last:
+                return sweep
+            continue
+        process.communicate()
+        sweep.note(before, "command")
+
+
+def workers_of(process):
+    """The processes that Dask has started for the command."""
+    try:
+        children = psutil.Process(process.pid).children()
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def kill_workers(place, count):
+    """Workers of a command that goes on; one time in five both at once."""
+    sweep = Sweep(place, "workers")
+    while sweep.kills("worker") < count:
+        process = sweep.start("--workers", "2")
+        while process.poll() is None and sweep.kills("worker") < count:
+            sweep.wait(process, 2.0)
+            for worker in workers_of(process)[: 2 if sweep.chance.random() < 0.2 else 1]:
+                worker.kill()
+                sweep.note(set(), "worker")
+        sweep.finish(process, *process.communicate(timeout=PATIENCE))
+    return sweep
+
+
+class Dask:
+    """A scheduler and two workers, processes of their own."""
+
+    def __init__(self, place):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{port}"
+        silent = {"cwd": place, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        words = [sys.executable, "-m", "dask"]
+        where = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+        self.scheduler = subprocess.Popen([*words, "scheduler", *where], **silent)
+        worker = [*words, "worker", self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+        self.workers = [subprocess.Popen(worker, **silent) for _ in range(2)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        for process in (self.scheduler, *self.workers):
+            process.kill()
+            process.wait(PATIENCE)
+
+
+def kill_schedulers(place, count):
+    """The scheduler of a cluster: one line, and with a new one the sweep goes on."""
+    sweep = Sweep(place, "schedulers")
+    while True:
+        with Dask(place) as dask:
+            before, last = sweep.chunks(), sweep.kills("scheduler") >= count
+            process = sweep.start("--cluster", dask.address)
+            if not last:
+                sweep.wait(process, 1.5)
+                dask.scheduler.kill()
+            out, err = process.communicate(timeout=PATIENCE)
+        if process.returncode == 0:
+            sweep.finish(process, out, err)
+            if last:
+                return sweep
+            continue
+        line = f"--cluster is {dask.address}: want a scheduler and workers that measure to the end"
+        assert (process.returncode, out) == (2, "")
+        assert err.startswith(f"mdmjax: error: {line}; "), err
+        assert err.endswith("; run it again: what is done is kept\n")
+        assert err.count("\n") == 1
+        sweep.note(before, "scheduler")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kill", "count"), [(kill_commands, 80), (kill_workers, 80), (kill_schedulers, 40)]
+)
+def test_killed_at_random_moments_it_ends_in_the_same_bits(tmp_path, kill, count):
+    sweep = kill(tmp_path, count)
+    print(sweep.told())  # noqa: T201  # where the kills fell: seen with -s
+    assert sweep.kills(kill.__name__.removeprefix("kill_").removesuffix("s")) >= count
+    assert sweep.tally["sweeps", "ended equal"] > 0
