@@ -162,7 +162,7 @@ class Store:
             refuse("out", self.folder, "a folder on a disk with room for it", error.strerror or "")
 
     def _tidy(self) -> None:
-        """Remove what killed runs left, and chunks beyond the last, of a version that cut them otherwise."""
+        """Remove what killed runs left, and chunks beyond the last one, which another version cut."""
         for part in self.folder.glob(f".*{PART}"):
             remove_parts(self.folder / part.name[1:].rsplit(".", 2)[0])
         for path in self.folder.glob("chunk-*.parquet"):
