@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from typing import Any
 
 import jax
 from dask import config as dask_config
-from distributed import Client, Future, KilledWorker, LocalCluster, WorkerPlugin, as_completed
+from distributed import Client, Future, KilledWorker, LocalCluster, Status, WorkerPlugin, as_completed
 
 from .._errors import refuse
 from .config import Config, parse_config
@@ -27,9 +28,12 @@ from .run import Measured, Stream, measure
 LOSSES = 3  # workers that one chunk may cost (our choice; a cluster has its own)
 LOOK = 0.02  # seconds between looks for a chunk that has ended: workers do not wait for them
 
+GONE = Status.closed, Status.failed
+
 LOCAL = {
     "distributed.scheduler.allowed-failures": LOSSES - 1,
     "distributed.scheduler.worker-saturation": 1.0,  # a chunk that waits is not lost with the one before it
+    "distributed.deploy.lost-worker-timeout": "365 days",  # else one that starts again slowly is given up
     "distributed.worker.multiprocessing-method": "spawn",  # a fork would hold the lock of the folder
     "distributed.worker.memory.target": False,  # JAX keeps its memory: who waits for it waits for ever
     "distributed.worker.memory.spill": False,
@@ -48,6 +52,7 @@ def workers(count: int) -> Iterator[Client]:
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     with _quiet(), dask_config.set(LOCAL), contextlib.ExitStack() as stack:
         with _without_signals():
+            _start_tracker()
             local = LocalCluster(
                 n_workers=count,
                 threads_per_worker=1,
@@ -112,6 +117,20 @@ def _without_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
+def _start_tracker() -> None:
+    """Python's process that removes semaphores of ended ones, so that it does not complain of each."""
+    if sys.platform == "win32":
+        return
+    from multiprocessing import resource_tracker
+
+    old = list(sys.warnoptions)
+    sys.warnoptions.append("ignore:resource_tracker:UserWarning")
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions[:] = old
+
+
 class Pinned(WorkerPlugin):
     """Keeps each worker to its own cores."""
 
@@ -150,10 +169,12 @@ def _ended(client: Client, futures: list[Future]) -> Iterator[Future]:
     while not ready.is_empty():
         if ready.has_ready():
             yield next(ready)
-        elif client.status == "running":
-            time.sleep(LOOK)
-        else:
+        elif client.status != "running":
             raise BrokenError("the scheduler is gone")
+        elif client.cluster and all(one.status in GONE for one in client.cluster.workers.values()):
+            raise BrokenError("no worker starts any more")
+        else:
+            time.sleep(LOOK)
 
 
 def _result(config: Config, number: int, indices: list[int], future: Future) -> Measured:

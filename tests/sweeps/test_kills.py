@@ -1,6 +1,8 @@
 """Kill -9 of the command, of its workers and of the scheduler, at random moments: the same bits."""
 
 import collections
+import contextlib
+import json
 import os
 import random
 import signal
@@ -66,11 +68,12 @@ class Sweep:
             time.sleep(0.005)
         until = time.monotonic() + self.chance.uniform(0, most)
         while process.poll() is None and time.monotonic() < until:
-            if rushed and any(name.endswith(".part") for name in os.listdir(self.folder)):
+            if rushed and any(self.folder.glob(".*.part")):
                 return
             time.sleep(0 if rushed else 0.005)
 
     def chunks(self):
+        """What is done of it; a folder may not be there yet."""
         return {path.name for path in self.folder.glob("chunk-*.parquet")}
 
     def note(self, before, kind):
@@ -79,7 +82,7 @@ class Sweep:
         assert before <= after
         for name in after:
             assert pq.read_table(self.folder / name).equals(self.whole[name])
-        parts = [name for name in os.listdir(self.folder) if name.endswith(".part")]
+        parts = list(self.folder.glob(".*.part"))
         moment = (
             "while writing" if parts else "before its first chunk" if after == before else "between files"
         )
@@ -191,6 +194,55 @@ def kill_schedulers(place, count):
         assert err.endswith("; run it again: what is done is kept\n")
         assert err.count("\n") == 1
         sweep.note(before, "scheduler")
+
+
+def interrupt_commands(place, count, *options):
+    """Ctrl-C of the terminal, which all processes of the command get: its one line, and none of them stays.
+
+    Every third time it is pressed twice.
+    """
+    sweep = Sweep(place, "interrupts")
+    while True:
+        with Dask(place) if "--cluster" in options else contextlib.nullcontext() as dask:
+            before, last = sweep.chunks(), sweep.kills("command") >= count
+            words = [*COMMAND, sweep.folder.name, *options, *([dask.address] if dask else [])]
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+            process = subprocess.Popen(words, cwd=place, start_new_session=True, **pipes)
+            if not last and sweep.chance.random() < 0.5:
+                sweep.wait(process, 2.0)
+            elif not last:
+                time.sleep(sweep.chance.uniform(0.2, 6.0))
+            for _ in range(0 if last else 2 if sweep.kills("command") % 3 == 2 else 1):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGINT)
+                time.sleep(0.15)
+            out, err = process.communicate(timeout=PATIENCE)
+        if process.returncode == 0:
+            sweep.finish(process, out, err)
+            if last:
+                return sweep
+            continue
+        assert process.returncode == 130, err
+        assert err in ("", "stopping after these steps; once more stops at once\n")
+        if out:
+            assert json.loads(out)["left"] > 0
+        until = time.monotonic() + 10.0
+        while alive := [one for one in psutil.process_iter() if session_of(one) == process.pid]:
+            assert time.monotonic() < until, alive
+        sweep.note(before, "command")
+
+
+def session_of(process):
+    with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+        return os.getsid(process.pid) if process.status() != psutil.STATUS_ZOMBIE else None
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--workers", "2"), ("--cluster",)])
+def test_interrupted_at_random_moments(tmp_path, options):
+    sweep = interrupt_commands(tmp_path, 9, *options)
+    print(options, sweep.told())  # noqa: T201
 
 
 @pytest.mark.slow
