@@ -50,9 +50,9 @@ class BrokenError(RuntimeError):
 def workers(count: int) -> Iterator[Client]:
     """A client of so many processes of this machine, each with its share of the cores."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    _start_tracker()  # which lets signals through again
     with _quiet(), dask_config.set(LOCAL), contextlib.ExitStack() as stack:
         with _without_signals():
-            _start_tracker()
             local = LocalCluster(
                 n_workers=count,
                 threads_per_worker=1,
@@ -153,7 +153,7 @@ def over(client: Client) -> Any:
         try:
             for future in _ended(client, list(futures)):
                 number = futures.pop(future)
-                yield _result(config, number, chunks[number], future)
+                yield _result(client, config, number, chunks[number], future)
                 future.release()  # a row that is written is not kept, nor measured again for a lost worker
         finally:
             if client.status == "running":
@@ -164,31 +164,37 @@ def over(client: Client) -> Any:
 
 
 def _ended(client: Client, futures: list[Future]) -> Iterator[Future]:
-    """Futures in the order in which they end, while there is a scheduler."""
+    """Futures in the order in which they end, while there is somebody to wait for."""
     ready = as_completed(futures)
     while not ready.is_empty():
         if ready.has_ready():
             yield next(ready)
-        elif client.status != "running":
-            raise BrokenError("the scheduler is gone")
-        elif client.cluster and all(one.status in GONE for one in client.cluster.workers.values()):
-            raise BrokenError("no worker starts any more")
         else:
+            _check(client)
             time.sleep(LOOK)
 
 
-def _result(config: Config, number: int, indices: list[int], future: Future) -> Measured:
-    try:
-        error = future.exception()
-        if error is None:
-            return future.result()
-    except Exception as lost:
-        error = lost
-    if isinstance(error, KilledWorker):
-        return _lost(config, number, indices, error.allowed_failures + 1)
-    if future.cancelled() or isinstance(error, OSError):
-        raise BrokenError("the scheduler is gone") from None
-    raise BrokenError(f"a worker says {type(error).__name__}: {error}") from error
+def _check(client: Client) -> None:
+    """Refuse to wait for a scheduler that is gone, or for local workers of which none is left."""
+    if client.status != "running":
+        raise BrokenError("the scheduler is gone")
+    if client.cluster and all(one.status in GONE for one in client.cluster.workers.values()):
+        raise BrokenError("no worker is left")
+
+
+def _result(client: Client, config: Config, number: int, indices: list[int], future: Future) -> Measured:
+    """What a future that has ended gives; waited for again, if its worker is lost before we have it."""
+    while True:
+        try:
+            return future.result(timeout=1.0)
+        except KilledWorker as error:
+            return _lost(config, number, indices, error.allowed_failures + 1)
+        except Exception as error:
+            if future.status == "error":
+                raise BrokenError(f"a worker says {type(error).__name__}: {error}") from error
+            if not isinstance(error, TimeoutError):
+                raise BrokenError("the scheduler is gone") from error
+            _check(client)
 
 
 def _on_worker(

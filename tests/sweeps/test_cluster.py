@@ -7,19 +7,20 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from mdmjax._errors import InvalidInputError
 from mdmjax.sweeps.config import parse_config
-from mdmjax.sweeps.run import run_sweep
+from mdmjax.sweeps.run import Measured, run_sweep
 
 pq = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("distributed")
 
 from dask import config as dask_config  # noqa: E402
 from dask.system import CPU_COUNT  # noqa: E402
-from distributed import CancelledError, KilledWorker, WorkerPlugin  # noqa: E402
+from distributed import CancelledError, Client, Future, KilledWorker, WorkerPlugin  # noqa: E402
 from distributed.comm import CommClosedError  # noqa: E402
 from distributed.system import MEMORY_LIMIT  # noqa: E402
 
@@ -110,50 +111,54 @@ def test_a_chunk_that_ends_its_workers_is_one_of_failed_points(tmp_path, how):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_workers_that_start_no_more(tmp_path):
+def test_no_worker_is_left(tmp_path):
     def close_all():
         for one in client.cluster.workers.values():
             client.sync(one.close)
         return False
 
-    line = "workers is 1: .*; no worker starts any more; run it again: what is done is kept"
+    line = "workers is 1: .*; no worker is left; run it again: what is done is kept"
     with pytest.raises(InvalidInputError, match=line), cluster.workers(1) as client:
         run_sweep(SWEEP, tmp_path / "rows", measured=cluster.over(client), stopped=close_all)
     assert len(list((tmp_path / "rows").glob("chunk-*"))) >= 1
 
 
-class Ended:
+def ended(error, status):
     """A future that ended so."""
+    future = mock.create_autospec(Future, instance=True)
+    future.result.side_effect, future.status = error, status
+    return future
 
-    def __init__(self, error, cancelled=False):
-        self.error, self.is_cancelled = error, cancelled
 
-    def exception(self):
-        return self.error
-
-    def cancelled(self):
-        return self.is_cancelled
+def result_of(future, client_status="running"):
+    client = mock.create_autospec(Client, instance=True)
+    client.status, client.cluster = client_status, None
+    return cluster._result(client, SWEEP, 1, [1], future)
 
 
 @pytest.mark.parametrize(
-    ("future", "line"),
+    ("error", "status", "line"),
     [
-        (Ended(CommClosedError("in <TCP>")), "the scheduler is gone"),
-        (Ended(CancelledError("x"), cancelled=True), "the scheduler is gone"),
-        (Ended(ModuleNotFoundError("No module named 'mdmjax'")), "ModuleNotFoundError: No module named"),
+        (CommClosedError("in <TCP>"), "finished", "the scheduler is gone"),
+        (CancelledError("x"), "cancelled", "the scheduler is gone"),
+        (TimeoutError(), "pending", "the scheduler is gone"),
+        (ModuleNotFoundError("no mdmjax"), "error", "a worker says ModuleNotFoundError: no mdmjax"),
+        (TimeoutError("of theirs"), "error", "a worker says TimeoutError: of theirs"),
     ],
 )
-def test_a_cluster_that_does_not_measure_to_the_end(future, line):
-    told = (
-        f"cluster is tcp://a:1: want a scheduler and workers .*{line}.*; run it again: what is done is kept"
-    )
+def test_a_cluster_that_does_not_measure_to_the_end(error, status, line):
+    told = f"^cluster is tcp://a:1: want a scheduler and workers .*; {line}; run it again: what is done"
     with pytest.raises(InvalidInputError, match=told), cluster._told("cluster", "tcp://a:1"):
-        cluster._result(SWEEP, 0, [0], future)
+        result_of(ended(error, status), "connecting")
+
+
+def test_a_result_is_waited_for_again():
+    future = ended([TimeoutError(), TimeoutError(), Measured(1, {}, 1.0)], "pending")
+    assert result_of(future) == Measured(1, {}, 1.0)
 
 
 def test_a_chunk_that_costs_too_many_workers_is_one_of_failed_points():
-    error = KilledWorker("task", None, cluster.LOSSES - 1)
-    rows = cluster._result(SWEEP, 1, [1], Ended(error)).rows
+    rows = result_of(ended(KilledWorker("task", None, cluster.LOSSES - 1), "error")).rows
     assert rows["point"] == [1]
     assert rows["source.n"] == [4]
     assert rows["failed"] == ["3 workers were lost with it: out of memory?"]

@@ -207,7 +207,7 @@ def interrupt_commands(place, count, *options):
             before, last = sweep.chunks(), sweep.kills("command") >= count
             words = [*COMMAND, sweep.folder.name, *options, *([dask.address] if dask else [])]
             pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-            process = subprocess.Popen(words, cwd=place, start_new_session=True, **pipes)
+            process = subprocess.Popen(words, cwd=place, preexec_fn=as_of_a_terminal, **pipes)
             if not last and sweep.chance.random() < 0.5:
                 sweep.wait(process, 2.0)
             elif not last:
@@ -230,6 +230,12 @@ def interrupt_commands(place, count, *options):
         while alive := [one for one in psutil.process_iter() if session_of(one) == process.pid]:
             assert time.monotonic() < until, alive
         sweep.note(before, "command")
+
+
+def as_of_a_terminal():
+    """A session of its own, that does not ignore Ctrl-C, as a shell lets what is in the background."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def session_of(process):
