@@ -13,6 +13,7 @@ import subprocess
 import pytest
 
 from mdmjax._errors import InvalidInputError
+from mdmjax.cli import main
 from mdmjax.sweeps import manifest
 from mdmjax.sweeps.config import parse_config
 from mdmjax.sweeps.manifest import MANIFEST, MOST_RUNS
@@ -395,3 +396,26 @@ def test_a_folder_that_goes_away(tmp_path, config):
     with pytest.raises(InvalidInputError, match="^out is .*chunk-000001.parquet: .*No such file"):
         run_made(config, tmp_path / "rows", stopped=remove)
     assert run_made(config, tmp_path / "rows").left == 0
+
+
+TOML = """
+study = "schedule"
+axes = { source = ["noisy-bit", "markov"], "source.n" = [4, 5], steps = [2, 3] }
+"""
+
+
+def test_the_command_says_it_in_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mdmjax.sweeps.run.here", made)
+    (tmp_path / "sweep.toml").write_text(TOML)
+    words = ["sweep", "sweep.toml", "--out", "rows"]
+    assert main([*words, "--status"]) == 2
+    line = "--out is rows: want the folder of a sweep that was started"
+    assert capsys.readouterr() == ("", f"mdmjax: error: {line}; it is made by a run\n")
+    with small_files(tmp_path):
+        assert main(words) == 2
+    line = "--out is rows/chunk-000000.parquet: want a file on a disk with room for it; File too large"
+    assert capsys.readouterr() == ("", f"mdmjax: error: {line}\n")
+    assert sorted(os.listdir("rows")) == [LOCK, MANIFEST]
+    assert main(words) == 0
+    assert main([*words, "--status"]) == 0
