@@ -72,7 +72,7 @@ def cluster(address: str, patience: float = 10.0) -> Iterator[Client]:
     with _quiet():
         try:
             client = Client(address, timeout=patience)
-        except (OSError, TimeoutError, ValueError) as error:
+        except Exception as error:  # Dask has many for an address that is none
             why = str(error).splitlines()[0] if str(error) else "none answered"
             refuse("cluster", address, "the address of a Dask scheduler, as tcp://HOST:8786", why)
         with client, _told("cluster", address):
@@ -191,7 +191,8 @@ def _result(client: Client, config: Config, number: int, indices: list[int], fut
             return _lost(config, number, indices, error.allowed_failures + 1)
         except Exception as error:
             if future.status == "error":
-                raise BrokenError(f"a worker says {type(error).__name__}: {error}") from error
+                cause = error.__cause__ or error
+                raise BrokenError(f"it says {type(cause).__name__}: {cause}") from error
             if not isinstance(error, TimeoutError):
                 raise BrokenError("the scheduler is gone") from error
             _check(client)

@@ -142,8 +142,8 @@ def result_of(future, client_status="running"):
         (CommClosedError("in <TCP>"), "finished", "the scheduler is gone"),
         (CancelledError("x"), "cancelled", "the scheduler is gone"),
         (TimeoutError(), "pending", "the scheduler is gone"),
-        (ModuleNotFoundError("no mdmjax"), "error", "a worker says ModuleNotFoundError: no mdmjax"),
-        (TimeoutError("of theirs"), "error", "a worker says TimeoutError: of theirs"),
+        (ModuleNotFoundError("no mdmjax"), "error", "it says ModuleNotFoundError: no mdmjax"),
+        (TimeoutError("of theirs"), "error", "it says TimeoutError: of theirs"),
     ],
 )
 def test_a_cluster_that_does_not_measure_to_the_end(error, status, line):
