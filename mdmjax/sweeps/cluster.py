@@ -1,7 +1,8 @@
 """Chunks as tasks of Dask: local processes, or a cluster that runs somewhere. Workers return rows only.
 
-Dask sends a task of a lost worker to another one. A chunk that has cost `LOSSES` workers is one of failed
-points: it is too large for them, or ends them. Where the scheduler is lost, the sweep ends, and can go on.
+Dask sends a task of a lost worker to another one. A chunk that has cost `LOSSES` workers, perhaps by bad
+luck, is tried again when all others are done; one that costs as many once more is one of failed points: it
+is too large for them, or ends them. Where the scheduler is lost, the sweep ends, and can go on.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ from .config import Config, parse_config
 from .manifest import versions
 from .run import Measured, Stream, measure
 
-LOSSES = 3  # workers that one chunk may cost (our choice; a cluster has its own)
+LOSSES = 3  # workers that one chunk may cost at a time (our choice; a cluster has its own)
 LOOK = 0.02  # seconds between looks for a chunk that has ended: workers do not wait for them
 
 GONE = Status.closed, Status.failed
@@ -148,17 +149,27 @@ def over(client: Client) -> Any:
     def measured(config: Config, chunks: Mapping[int, list[int]]) -> Stream:
         double = jax.numpy.result_type(float) == jax.numpy.float64
         work = functools.partial(_on_worker, json.dumps(config.document), double, versions())
-        tasks = client.map(work, list(chunks), list(chunks.values()), pure=False)
-        futures = dict(zip(tasks, chunks, strict=True))
-        try:
-            for future in _ended(client, list(futures)):
-                number = futures.pop(future)
-                yield _result(client, config, number, chunks[number], future)
-                future.release()  # a row that is written is not kept, nor measured again for a lost worker
-        finally:
-            if client.status == "running":
-                with contextlib.suppress(OSError):
-                    client.cancel(list(futures))
+        left = list(chunks)
+        for last in (False, True):
+            lost: list[int] = []
+            tasks = client.map(work, left, [chunks[number] for number in left], pure=False)
+            futures = dict(zip(tasks, left, strict=True))
+            try:
+                for future in _ended(client, tasks):
+                    number = futures.pop(future)
+                    try:
+                        yield _result(client, future)
+                    except KilledWorker as error:
+                        if last:
+                            yield _lost(config, number, chunks[number], 2 * (error.allowed_failures + 1))
+                        else:
+                            lost.append(number)
+                    future.release()  # what is written is not kept, nor measured again for a lost worker
+            finally:
+                if client.status == "running":
+                    with contextlib.suppress(OSError):
+                        client.cancel(list(futures))
+            left = lost
 
     return measured
 
@@ -182,13 +193,13 @@ def _check(client: Client) -> None:
         raise BrokenError("no worker is left")
 
 
-def _result(client: Client, config: Config, number: int, indices: list[int], future: Future) -> Measured:
+def _result(client: Client, future: Future) -> Measured:
     """What a future that has ended gives; waited for again, if its worker is lost before we have it."""
     while True:
         try:
             return future.result(timeout=1.0)
-        except KilledWorker as error:
-            return _lost(config, number, indices, error.allowed_failures + 1)
+        except KilledWorker:
+            raise
         except Exception as error:
             if future.status == "error":
                 cause = error.__cause__ or error

@@ -103,7 +103,7 @@ def test_a_chunk_that_ends_its_workers_is_one_of_failed_points(tmp_path, how):
             client.register_plugin(ends(3, how))
             report = run_sweep(SWEEP, tmp_path / "rows", measured=cluster.over(client))
         assert (report.done, report.failed, report.left) == (12, 1, 0)
-        assert report.reason == "3 workers were lost with it: out of memory?"
+        assert report.reason == "6 workers were lost with it: out of memory?"
         with cluster.workers(2) as client:
             report = run_sweep(SWEEP, tmp_path / "rows", measured=cluster.over(client), retry_failed=True)
     assert (report.done, report.failed, report.left) == (12, 0, 0)
@@ -133,7 +133,7 @@ def ended(error, status):
 def result_of(future, client_status="running"):
     client = mock.create_autospec(Client, instance=True)
     client.status, client.cluster = client_status, None
-    return cluster._result(client, SWEEP, 1, [1], future)
+    return cluster._result(client, future)
 
 
 @pytest.mark.parametrize(
@@ -158,10 +158,12 @@ def test_a_result_is_waited_for_again():
 
 
 def test_a_chunk_that_costs_too_many_workers_is_one_of_failed_points():
-    rows = result_of(ended(KilledWorker("task", None, cluster.LOSSES - 1), "error")).rows
+    with pytest.raises(KilledWorker):
+        result_of(ended(KilledWorker("task", None, cluster.LOSSES - 1), "error"))
+    rows = cluster._lost(SWEEP, 1, [1], 6).rows
     assert rows["point"] == [1]
     assert rows["source.n"] == [4]
-    assert rows["failed"] == ["3 workers were lost with it: out of memory?"]
+    assert rows["failed"] == ["6 workers were lost with it: out of memory?"]
 
 
 def test_a_worker_of_another_version_is_none():

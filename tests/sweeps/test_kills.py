@@ -143,7 +143,7 @@ def kill_workers(place, count):
     while sweep.kills("worker") < count:
         process = sweep.start("--workers", "2")
         while process.poll() is None and sweep.kills("worker") < count:
-            sweep.wait(process, 2.0)
+            sweep.wait(process, 3.0)
             for worker in workers_of(process)[: 2 if sweep.chance.random() < 0.2 else 1]:
                 worker.kill()
                 sweep.note(set(), "worker")
