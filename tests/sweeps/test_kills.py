@@ -64,10 +64,10 @@ class Sweep:
             time.sleep(0.005)
         return process
 
-    def wait(self, process, most):
-        """So long at random, three times in four from the first new file on; or until one is written."""
+    def wait(self, process, most, hurry=0.002):
+        """So long at random, mostly from the first new file on; or until one is written."""
         before, rushed = self.chunks(), self.chance.random() < 0.25
-        while process.poll() is None and self.chunks() == before and self.chance.random() > 0.002:
+        while process.poll() is None and self.chunks() == before and self.chance.random() >= hurry:
             time.sleep(0.005)
         until = time.monotonic() + self.chance.uniform(0, most)
         while process.poll() is None and time.monotonic() < until:
@@ -138,15 +138,20 @@ def workers_of(process):
 
 
 def kill_workers(place, count):
-    """Workers of a command that goes on; one time in five both at once."""
+    """Workers of a command that goes on; one time in five both at once.
+
+    A chunk ends between two kills: one whose workers are all killed before they have started is given up.
+    """
     sweep = Sweep(place, "workers")
     while sweep.kills("worker") < count:
         process = sweep.start("--workers", "2")
         while process.poll() is None and sweep.kills("worker") < count:
-            sweep.wait(process, 3.0)
-            for worker in workers_of(process)[: 2 if sweep.chance.random() < 0.2 else 1]:
-                worker.kill()
-                sweep.note(set(), "worker")
+            sweep.wait(process, 2.0, hurry=0.0)
+            both, alive = sweep.chance.random() < 0.2, workers_of(process)
+            for worker in sweep.chance.sample(alive, min(len(alive), 1 + both)):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    worker.kill()
+                    sweep.note(set(), "worker")
         sweep.finish(process, *process.communicate(timeout=PATIENCE))
     return sweep
 
