@@ -136,6 +136,16 @@ def _pairs_rule(n: int, q: int) -> None:
         refuse("n", n, "an even integer", "pairs take two positions each")
 
 
+def _doubling_rule(n: int) -> None:
+    if n & (n - 1):
+        refuse("n", n, "a power of two", "it is 2 + 2 + 4 + ... + n/2")
+
+
+def _block_hmm_title(blocks: int, block_size: int, eta: float, kept: float, bias: float) -> str:
+    more = "" if (kept, bias) == (0.9, 0.9) else f", kept {kept:g}, bias {bias:g}"
+    return f"Block-HMM, {blocks} blocks of {block_size} bits, parity noise {eta:g}{more}"
+
+
 _N = _size("n", 16, 8, "Number of positions.")
 _Q = Parameter("q", int, 2, 2, 2, 2**63 - 1, "Size of the alphabet.")
 
@@ -149,9 +159,13 @@ FAMILIES: dict[str, Family] = {
                 _size("blocks", 2, 2, "Number of blocks.", paper=8),
                 _size("block_size", 8, 4, "Bits in a block, with its parity.", paper=8),
                 _probability("eta", 1e-8, "Probability that a parity bit is wrong."),
+                _probability("kept", 0.9, "Probability that the hidden state is kept (the paper's a)."),
+                _probability(
+                    "bias", 0.9, "Probability of a one in the first state, a zero in the other (rho)."
+                ),
             ),
-            "Block-HMM, {blocks} blocks of {block_size} bits, parity noise {eta:g}".format,
-            _at("distributions.block_hmm", "BlockHMM"),
+            _block_hmm_title,
+            _at("distributions.block_hmm", "symmetric_block_hmm"),
             q=lambda **values: 2,
         ),
         Family(
@@ -214,6 +228,26 @@ FAMILIES: dict[str, Family] = {
             rule=_pairs_rule,
         ),
         Family(
+            "parity-checks",
+            "Bits of even parity on disjoint sets of 2, 2, 4, 8, ..., n/2 positions: TC is small.",
+            (_size("n", 16, 8, "Number of positions, a power of two.", least=2),),
+            "parity checks of all sizes".format,
+            _at("distributions.codes", "parity_checks_code"),
+            _at("information.closed_form", "parity_checks_curve"),
+            q=lambda n: 2,
+            rule=_doubling_rule,
+        ),
+        Family(
+            "repeated-bits",
+            "Bits repeated on disjoint sets of 2, 2, 4, 8, ..., n/2 positions: DTC is small.",
+            (_size("n", 16, 8, "Number of positions, a power of two.", least=2),),
+            "repeated bits of all sizes".format,
+            _at("distributions.codes", "repeated_bits_code"),
+            _at("information.closed_form", "repeated_bits_curve"),
+            q=lambda n: 2,
+            rule=_doubling_rule,
+        ),
+        Family(
             "noisy-bit",
             "One uniform bit, repeated at every position and flipped there independently.",
             (_N, _probability("flip", 0.1, "Probability that a position shows the other bit.")),
@@ -222,6 +256,20 @@ FAMILIES: dict[str, Family] = {
             _at("information.exchangeable", "noisy_bit_curve"),
             _at("information.counts", "noisy_bit_counts"),
             q=lambda **values: 2,
+        ),
+        Family(
+            "random-table",
+            "A table of probabilities drawn from a symmetric Dirichlet law.",
+            (
+                _size("n", 8, 6, "Number of positions."),
+                _Q,
+                Parameter(
+                    "concentration", float, 0.3, 0.3, 1e-3, 1e9, "Of the Dirichlet law, near 0: sparse."
+                ),
+                Parameter("draw", int, 0, 0, 0, 2**31 - 1, "Which of the tables."),
+            ),
+            "random table {draw}, concentration {concentration:g}".format,
+            _at("distributions.joint", "random_table"),
         ),
     )
 }

@@ -9,27 +9,45 @@ import pytest
 from mdmjax import InvalidInputError, information_curve, tabulate
 from mdmjax.families import FAMILIES, MAX_POSITIONS, Parameter
 
-NAMES = ["block-hmm", "markov", "repetition", "parity", "reed-solomon", "permutation", "pairs", "noisy-bit"]
+NAMES = [
+    "block-hmm",
+    "markov",
+    "repetition",
+    "parity",
+    "reed-solomon",
+    "permutation",
+    "pairs",
+    "parity-checks",
+    "repeated-bits",
+    "noisy-bit",
+    "random-table",
+]
 
 CURVE = {
-    "block-hmm": {"blocks": 2, "block_size": 8, "eta": 1e-8},
+    "block-hmm": {"blocks": 2, "block_size": 8, "eta": 1e-8, "kept": 0.9, "bias": 0.9},
     "markov": {"n": 16, "q": 2, "flip": 0.1},
     "repetition": {"n": 16, "q": 2},
     "parity": {"n": 16, "q": 2},
     "reed-solomon": {"n": 16, "q": 17, "dim": 8},
     "permutation": {"n": 16},
     "pairs": {"n": 16, "q": 2},
+    "parity-checks": {"n": 16},
+    "repeated-bits": {"n": 16},
     "noisy-bit": {"n": 16, "flip": 0.1},
+    "random-table": {"n": 8, "q": 2, "concentration": 0.3, "draw": 0},
 }
 LAW = {
-    "block-hmm": {"blocks": 2, "block_size": 4, "eta": 1e-8},
+    "block-hmm": {"blocks": 2, "block_size": 4, "eta": 1e-8, "kept": 0.9, "bias": 0.9},
     "markov": {"n": 8, "q": 2, "flip": 0.1},
     "repetition": {"n": 8, "q": 2},
     "parity": {"n": 8, "q": 2},
     "reed-solomon": {"n": 4, "q": 5, "dim": 2},
     "permutation": {"n": 5},
     "pairs": {"n": 8, "q": 2},
+    "parity-checks": {"n": 8},
+    "repeated-bits": {"n": 8},
     "noisy-bit": {"n": 8, "flip": 0.1},
+    "random-table": {"n": 6, "q": 2, "concentration": 0.3, "draw": 0},
 }
 TITLES = {
     "block-hmm": "Block-HMM, 2 blocks of 4 bits, parity noise 1e-08",
@@ -39,7 +57,10 @@ TITLES = {
     "reed-solomon": "Reed-Solomon code of dimension 2",
     "permutation": "uniform permutation",
     "pairs": "4 equal pairs",
+    "parity-checks": "parity checks of all sizes",
+    "repeated-bits": "repeated bits of all sizes",
     "noisy-bit": "noisy repeated bit, flip 0.1",
+    "random-table": "random table 0, concentration 0.3",
 }
 
 
@@ -57,9 +78,10 @@ def test_the_names_and_the_defaults_of_each_use():
 
 def test_the_sizes_of_the_paper_come_together():
     family = FAMILIES["block-hmm"]
-    assert family.values("paper") == {"blocks": 8, "block_size": 8, "eta": 1e-8}
-    assert family.values("paper", eta=0.5) == {"blocks": 8, "block_size": 8, "eta": 0.5}
-    assert family.values("paper", blocks=3, block_size=None) == {"blocks": 3, "block_size": 4, "eta": 1e-8}
+    others = {"eta": 1e-8, "kept": 0.9, "bias": 0.9}
+    assert family.values("paper") == {"blocks": 8, "block_size": 8} | others
+    assert family.values("paper", eta=0.5) == {"blocks": 8, "block_size": 8} | others | {"eta": 0.5}
+    assert family.values("paper", blocks=3, block_size=None) == {"blocks": 3, "block_size": 4} | others
     assert FAMILIES["markov"].values("paper") == LAW["markov"]
 
 
@@ -70,7 +92,7 @@ def test_the_curve_is_that_of_the_distribution(name):
     q = family.q(**values)
     assert distribution.q == q
     if family.curve is None:
-        assert name == "block-hmm"
+        assert name in ("block-hmm", "random-table")
         return
     curve, wanted = family.curve(**values), information_curve(tabulate(distribution))
     assert curve.n == distribution.n
@@ -89,6 +111,8 @@ def test_values_become_their_types():
     [
         ("pairs", {"n": 7}, "n is 7: want an even integer; pairs take two positions each"),
         ("pairs", {"n": 0}, "n is 0: want an integer >= 2"),
+        ("parity-checks", {"n": 12}, "n is 12: want a power of two; it is 2"),
+        ("random-table", {"concentration": 0}, "concentration is 0: want a number"),
         ("parity", {"n": 1}, "n is 1: want an integer >= 2"),
         ("repetition", {"q": 1}, "q is 1: want an integer >= 2"),
         ("permutation", {"n": 0}, "n is 0: want an integer >= 1"),
@@ -122,7 +146,7 @@ def test_a_missing_value_is_named():
 
 def test_a_refusal_has_its_parts():
     with pytest.raises(InvalidInputError) as caught:
-        FAMILIES["block-hmm"].check(blocks=2, block_size=0, eta=0.1)
+        FAMILIES["block-hmm"].check(blocks=2, block_size=0, eta=0.1, kept=0.9, bias=0.9)
     found = caught.value
     assert (found.argument, found.value, found.wanted, found.remedy) == (
         "block_size",

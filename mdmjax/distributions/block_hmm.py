@@ -99,3 +99,15 @@ class BlockHMM(AbstractEvidence):
 
         wanted, _ = jax.lax.scan(read_bit, start, jnp.moveaxis(log_weights[:, 1:, :], 1, 0))
         return chain_log_evidence(self.initial, self.transition, wanted[:, :, 0])
+
+
+def symmetric_block_hmm(blocks: int, block_size: int, eta: float, kept: float, bias: float) -> BlockHMM:
+    r"""Two states, kept with probability `kept`; a bit is one with probability `bias` or `1 - bias`.
+
+    `kept` is $a$ of arXiv 2602.00286, `bias` its $\rho$ of the first state; both are 0.9 there.
+
+    >>> symmetric_block_hmm(2, 3, 0.1, kept=0.8, bias=0.7).emission.round(2).tolist()
+    [0.7, 0.3]
+    """
+    transition = [[kept, 1 - kept], [1 - kept, kept]]
+    return BlockHMM(blocks, block_size, transition=transition, emission=(bias, 1 - bias), eta=eta)

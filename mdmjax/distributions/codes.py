@@ -1,11 +1,14 @@
 """Linear codes over a finite field: uniform words, exact oracles by Gaussian elimination."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import UInt8
+from scipy.linalg import block_diag
 
 from .._checks import Numbers, check_integer
 from .._errors import check_bytes, refuse
@@ -159,6 +162,46 @@ def pairs_code(n: int, q: int = 2) -> LinearCode:
     if n % 2:
         refuse("n", n, "an even integer", "every position has its pair")
     return LinearCode(np.repeat(np.eye(n // 2, dtype=np.uint8), 2, axis=1), q)
+
+
+def parity_checks_code(n: int) -> LinearCode:
+    r"""Bits of even parity on disjoint sets of 2, 2, 4, 8, ..., n/2 positions; `n` a power of two.
+
+    TC is $\log_2 n$ bits, spread evenly over the scales of what is still masked (the family is our choice).
+
+    >>> parity_checks_code(4).generator.tolist()
+    [[1, 1, 0, 0], [0, 0, 1, 1]]
+    """
+    return _side_by_side(parity_code, n)
+
+
+def repeated_bits_code(n: int) -> LinearCode:
+    r"""Bits repeated on disjoint sets of 2, 2, 4, 8, ..., n/2 positions: the dual of `parity_checks_code`.
+
+    DTC is $\log_2 n$ bits.
+
+    >>> repeated_bits_code(8).generator.tolist()
+    [[1, 1, 0, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 1, 1]]
+    """
+    return _side_by_side(repetition_code, n)
+
+
+def doubling_sizes(n: int) -> list[int]:
+    """2, 2, 4, 8, ..., n/2: they sum to `n`, a power of two; refused if it is none.
+
+    >>> doubling_sizes(16)
+    [2, 2, 4, 8]
+    """
+    if check_integer("n", n, 2) & (n - 1):
+        refuse("n", n, "a power of two", "it is 2 + 2 + 4 + ... + n/2")
+    return [2, *(2**i for i in range(1, n.bit_length() - 1))]
+
+
+def _side_by_side(code: Callable[[int], LinearCode], n: int) -> LinearCode:
+    """Independent codes of the doubling sizes, one after another."""
+    sizes = doubling_sizes(n)
+    _sizes(n, 2, least=2, dim=n)
+    return LinearCode(np.asarray(block_diag(*(np.asarray(code(size).generator) for size in sizes))), 2)
 
 
 def _sizes(n: int, q: int, *, least: int, dim: int) -> tuple[int, int]:

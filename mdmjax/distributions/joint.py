@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import check_rows
+from .._checks import check_number, check_rows
 from .._draws import drawn_from
 from .._errors import check_bytes, refuse
 from .._numerics import dot, safe_log
@@ -56,6 +56,20 @@ def check_table_size(n: int, q: int, /, **sizes: int) -> None:
     if n > MAX_AXES:
         refuse(", ".join(sizes), ", ".join(map(str, sizes.values())), f"at most {MAX_AXES} axes", remedy)
     check_bytes(8 * q**n, MAX_TABLE_BYTES, "a table", remedy, **sizes)
+
+
+def random_table(n: int, q: int, concentration: float, draw: int) -> Joint:
+    r"""Table number `draw` of those whose $q^n$ probabilities have a symmetric Dirichlet law.
+
+    `concentration` is the parameter of every entry: near 0 few words hold all of the mass, 1 is uniform
+    among tables. Refuses a table larger than `MAX_TABLE_BYTES`.
+
+    >>> random_table(3, 2, 0.3, draw=0).probs.shape
+    (2, 2, 2)
+    """
+    check_table_size(n, q)
+    level = jnp.full(q**n, check_number("concentration", concentration, "a number > 0", lambda x: x > 0))
+    return Joint(jax.random.dirichlet(jax.random.key(draw), level).reshape((q,) * n))
 
 
 def tabulate(distribution: AbstractDistribution) -> Joint:

@@ -9,6 +9,7 @@ import numpy as np
 from .._checks import check_integer
 from .._errors import refuse
 from .._types import Float
+from ..distributions.codes import doubling_sizes
 from .curve import InformationCurve, check_positions
 
 
@@ -98,6 +99,35 @@ def pairs_curve(n: int, q: int) -> InformationCurve:
         refuse("n", n, "an even integer", "pairs take two positions each")
     log_q = math.log(q)
     return InformationCurve(np.arange(n, dtype=float) / (n - 1) * log_q, log_q)
+
+
+def parity_checks_curve(n: int) -> InformationCurve:
+    r"""Bits of even parity on disjoint sets of 2, 2, 4, ..., n/2 positions (`parity_checks_code`).
+
+    A bit of a set of $s$ is known once its $s - 1$ mates are, which has probability
+    $\binom{k}{s-1} / \binom{n-1}{s-1}$ when $k$ random others are revealed. TC is $\log_2(n) \log 2$, in
+    nats; DTC the rest of $n \log 2$. $O(n \log n)$. Refuses `n` that is no power of two.
+
+    >>> [round(z / 0.693147, 3) for z in parity_checks_curve(4).information.tolist()]
+    [0.0, 0.333, 0.667, 1.0]
+    """
+    information = np.zeros(check_positions(n, 2))
+    for size in doubling_sizes(n):
+        revealed = np.arange(size, n)
+        # C(k-1, s-1) / C(k, s-1) = (k-s+1) / k, from k = n-1 downwards.
+        log_ratio = np.log1p(-(size - 1) / revealed)
+        log_known = np.concatenate([np.cumsum(log_ratio[::-1])[::-1], [0.0]])
+        information[size - 1 :] += size / n * math.log(2) * np.exp(log_known)
+    return InformationCurve(information, math.log(2))
+
+
+def repeated_bits_curve(n: int) -> InformationCurve:
+    r"""Bits repeated on the same sets: `parity_checks_curve` mirrored. DTC is $\log_2(n) \log 2$, in nats.
+
+    >>> round(float(repeated_bits_curve(8).dual_total_correlation) / 0.693147, 4)
+    3.0
+    """
+    return dual_curve(parity_checks_curve(n))
 
 
 def dual_curve(curve: InformationCurve) -> InformationCurve:

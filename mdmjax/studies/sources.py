@@ -229,7 +229,8 @@ def source_from_json(document: Any) -> Source:
     options = dict(document) if isinstance(document, Mapping) else {}
     name = options.pop("name", None)
     if isinstance(name, str) and name in FAMILIES:
-        return FamilySource(name, options)
+        later = {p.name: p.law for p in FAMILIES[name].parameters if p.name in ("kept", "bias")}
+        return FamilySource(name, later | options)  # files of before they were parameters
     for kind in FILES:
         types = {field.name: WRITTEN.get(field.type, field.type) for field in dataclasses.fields(kind)}
         if kind.name == name and options.keys() == types.keys():

@@ -2,7 +2,7 @@
 
 A config is a TOML file. Its axes are a product, the last one fastest; axes of one list of `zip` go
 together. A value is a scalar, or `{from, to, count}` for many (`scale = "log"` for a geometric row). One of
-`source` and `decoder` may be a table of a name and parameters, whose lists are a product as well:
+`source`, `decoder` and `model` may be a table of a name and parameters, whose lists are a product as well:
 
     study = "law"
     zip = [["source.n", "steps"]]
@@ -28,6 +28,7 @@ from .._checks import check_integer
 from .._errors import perhaps, refuse
 from ..families import FAMILIES
 from ..studies.named_decoders import DECODERS
+from .models import MODELS
 
 Point = dict[str, Any]
 """The value of every column that an axis sets; a parameter is `source.flip`, `decoder.threshold`."""
@@ -35,6 +36,7 @@ Point = dict[str, Any]
 PLAIN = (
     "source",
     "decoder",
+    "model",
     "mix",
     "dirichlet",
     "entropy_noise",
@@ -48,8 +50,12 @@ PLAIN = (
 COLUMNS = {
     "law": PLAIN,
     "schedule": ("source", "schedule", "steps"),
+    "steps": ("source", "schedule", "epsilon", "share"),
 }
 """The columns that a study takes, beside those of the parameters of what it takes."""
+
+HOLDERS: Mapping[str, Mapping[str, Any]] = {"source": FAMILIES, "decoder": DECODERS, "model": MODELS}
+"""Columns of names that have parameters."""
 
 MOST = 10**6  # points (our choice)
 KEYS = ("study", "axes", "zip", "keep", "seed", "chunk")
@@ -169,7 +175,7 @@ def _check_owners(axes: Mapping[str, tuple[Point, ...]]) -> None:
 def _flat(tables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Axes by name; `[axes.source]` written as a table of parameters is no list of values."""
     for name, value in tables.items():
-        if name in ("source", "decoder") and isinstance(value, Mapping) and "name" not in value:
+        if name in HOLDERS and isinstance(value, Mapping) and "name" not in value:
             refuse(f"axes.{name}", "a table without name", f'{name} = ["NAME"], "{name}.PARAMETER" = [...]')
         yield name, value
 
@@ -190,7 +196,7 @@ def _axis(study: str, name: str, value: Any) -> tuple[Point, ...]:
 
 def _parts(name: str, value: Any) -> Iterator[Point]:
     """The part of a value; those of a table, the product of its lists."""
-    if name not in ("source", "decoder"):
+    if name not in HOLDERS:
         if not isinstance(value, str | int | float):
             refuse(f"axes.{name}", value, "numbers or names")
         yield {name: value}
@@ -207,9 +213,9 @@ def _parts(name: str, value: Any) -> Iterator[Point]:
 
 def _holders(kind: str) -> Mapping[str, Any]:
     """What has parameters, by name."""
-    if kind not in ("source", "decoder"):
-        refuse("axis", f"{kind}. with a parameter", "a parameter of source or decoder")
-    return FAMILIES if kind == "source" else DECODERS
+    if kind not in HOLDERS:
+        refuse("axis", f"{kind}. with a parameter", f"a parameter of {', '.join(HOLDERS)}")
+    return HOLDERS[kind]
 
 
 def _parameters(kind: str, holder: Any) -> list[str]:

@@ -17,8 +17,10 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from .._errors import InvalidInputError
-from .cases import STUDIES, Study
+from .cases import Study
 from .config import Config, Point
+from .known import Known
+from .studies import STUDIES
 
 TILE = 16  # cases that are one vector, on every machine (our choice: their arrays stay in the cache)
 
@@ -27,6 +29,8 @@ Device = Any  # a `jax.Device`, which type checkers take for a variable
 
 MAPPED = 128
 """Cases below which a program is not worth its seconds of compiling: one law takes 10 ms (measured)."""
+
+Number = float | list[float]
 
 Rows = dict[str, list[Any]]
 """Columns: the `point`, its values, its numbers, and why it `failed`."""
@@ -48,13 +52,27 @@ def rows_of(
     """
     study = STUDIES[config.study]
     points, cases, failed = cases_of(config, indices)
+    names = study.kept(config.keep)
     found = _numbers(study, cases, failed, devices or jax.local_devices(), mapped_from)
-    names = config.keep or study.names
+    for one in study.more:
+        if set(one.names) & set(names):
+            for place in found:
+                found[place] |= {name: _numeric(value) for name, value in one.of(cases[place]).items()}
     values = {name: [found.get(place, {}).get(name) for place in range(len(points))] for name in names}
     values = {name: [_known(value) for value in column] for name, column in values.items()}
     columns = dict.fromkeys(key for point in points for key in point)
     given = {key: [point.get(key) for point in points] for key in columns}
     return {"point": list(indices)} | given | values | {"failed": failed}
+
+
+def check_points(config: Config) -> None:
+    """Refuse a sweep with a source too large for its study, before anything is made."""
+    sources = {
+        tuple((k, v) for k, v in config.point(index).items() if k == "decoder" or k.startswith("source"))
+        for index in range(config.size)
+    }
+    for source in sorted(sources):
+        STUDIES[config.study].check(dict(source))
 
 
 def cases_of(
@@ -79,9 +97,9 @@ def _numbers(
     failed: list[str | None],
     devices: Sequence[Device],
     least: int,
-) -> dict[int, dict[str, float]]:
+) -> dict[int, dict[str, Number]]:
     """The numbers of cases: of those alike in one call if there is a pure function, else one by one."""
-    found: dict[int, dict[str, float]] = {}
+    found: dict[int, dict[str, Number]] = {}
     if study.numbers is not None and len(cases) >= least:
         for places, arrays, known in _alike(cases):
             try:
@@ -89,36 +107,15 @@ def _numbers(
             except InvalidInputError:
                 continue  # no function of arrays
             for place, *row in zip(places, *many.values(), strict=True):
-                numbers = dict(zip(many, map(float, row), strict=True))
-                if not np.isnan(next(iter(numbers.values()))):  # else `one` says why, if it is wrong
+                numbers: dict[str, Number] = dict(zip(many, map(float, row), strict=True))
+                if not np.isnan(row[0]):  # else `one` says why, if it is wrong
                     found[place] = numbers
     for place in cases.keys() - found.keys():
         try:
-            found[place] = {name: float(value) for name, value in study.one(cases[place]).items()}
+            found[place] = {name: _numeric(value) for name, value in study.one(cases[place]).items()}
         except Exception as error:
             failed[place] = _reason(error)
     return found
-
-
-class Known:
-    """What cases of one program have in common: all but their floats and keys. Equal by value."""
-
-    def __init__(self, tree: Any):
-        self.tree = tree
-        leaves, structure = jax.tree.flatten(tree)
-        self.value = structure, tuple(map(_value, leaves))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Known) and self.value == other.value
-
-    def __hash__(self) -> int:
-        return hash(self.value)
-
-
-def _value(leaf: Any) -> Any:
-    if not eqx.is_array(leaf):
-        return leaf
-    return str(leaf.dtype), leaf.shape, np.asarray(leaf).tobytes()
 
 
 def _alike(cases: Mapping[int, Any]) -> list[tuple[list[int], Any, Known]]:
@@ -170,9 +167,14 @@ def _sharded(numbers: Numbers, arrays: Any, known: Known, mesh: Mesh) -> Any:
     return jax.shard_map(shard, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)(arrays)
 
 
-def _known(value: float | None) -> float | None:
+def _numeric(value: Any) -> Number:
+    """A float, or a list of them."""
+    return np.asarray(value).astype(float).tolist()
+
+
+def _known(value: Number | None) -> Number | None:
     """The number, `None` where it is undefined."""
-    return None if value is None or np.isnan(value) else value
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def _reason(error: Exception) -> str:

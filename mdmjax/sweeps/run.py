@@ -12,7 +12,7 @@ from .._errors import readable_bytes
 from ..studies.report import AbstractReport, Track, untracked
 from ..studies.table import Column, Part, Table
 from .config import Config
-from .engine import Rows, cases_of, rows_of
+from .engine import Rows, cases_of, check_points, rows_of
 from .store import Store
 
 
@@ -93,7 +93,8 @@ def run_sweep(
     `sweeps.cluster.over(client)`.
 
     Raises:
-        InvalidInputError: another sweep is in the folder, or runs there; a disk without room.
+        InvalidInputError: a point too large, with the bytes that it needs; another sweep is in the folder,
+            or runs there; a disk without room.
 
     >>> import tempfile
     >>> from mdmjax.sweeps.config import parse_config
@@ -103,6 +104,7 @@ def run_sweep(
     >>> report.done, report.failed, report.left
     (4, 0, 0)
     """
+    check_points(config)
     store = Store(folder, config)
     with store.held():
         left = store.left(failed_too=retry_failed)
@@ -143,6 +145,7 @@ def planned(config: Config, folder: Path) -> SweepReport:
 
     The first time compiles: that is expected of every program, the second time of every chunk.
     """
+    check_points(config)
     store = Store(folder, config)
     report, left = report_of(store), store.left()
     if not left:

@@ -18,17 +18,15 @@ import jax
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .._errors import perhaps, refuse
-from ..families import FAMILIES
+from .._errors import refuse
 from ..files.atomic import check_writable_folder, write_bytes, writing
-from ..studies.named_decoders import DECODERS
-from .cases import STUDIES
-from .config import COLUMNS, Config
+from .config import COLUMNS, HOLDERS, Config
 from .engine import Rows
+from .studies import STUDIES
 
 MANIFEST, LOCK = "_manifest.json", "_lock"
 NAME = re.compile(r"chunk-(\d{6})\.parquet")
-TEXT, WHOLE = ("source", "decoder", "schedule"), ("steps", "seed")
+TEXT, WHOLE = (*HOLDERS, "schedule"), ("steps", "seed")
 """Columns of names, and of integers; parameters are of their own kinds, and all else are floats."""
 
 
@@ -45,28 +43,20 @@ def schema_of(config: Config) -> pa.Schema:
     for name in COLUMNS[config.study]:
         kind = pa.string() if name in TEXT else pa.int64() if name in WHOLE else pa.float64()
         fields[name] = kind
-    named = {key: {part[key] for axis in config.axes for part in axis if key in part} for key in TEXT[:2]}
-    for name in sorted(named["source"]):
-        fields |= {f"source.{p.name}": _type(p.kind) for p in FAMILIES[name].parameters}
-    for name in sorted(named["decoder"]):
-        for knob in DECODERS[name].knobs:
-            kind = _type(knob.kind)
-            fields[f"decoder.{knob.name}"] = kind if knob.size is None else pa.list_(kind)
-    fields |= dict.fromkeys(numbers_of(config), pa.float64())
+    for kind, holders in HOLDERS.items():
+        for name in sorted({part[kind] for axis in config.axes for part in axis if kind in part}):
+            holder = holders[name]
+            for one in holder.parameters if kind == "source" else holder.knobs:
+                several = getattr(one, "size", None) is not None
+                fields[f"{kind}.{one.name}"] = pa.list_(_type(one.kind)) if several else _type(one.kind)
+    study = STUDIES[config.study]
+    for name in study.kept(config.keep):
+        fields[name] = pa.list_(pa.float64()) if study.known[name] else pa.float64()
     return pa.schema(fields | {"failed": pa.string()})
 
 
 def _type(kind: type) -> pa.DataType:
     return {int: pa.int64(), float: pa.float64()}.get(kind, pa.string())
-
-
-def numbers_of(config: Config) -> tuple[str, ...]:
-    """The numbers that a row keeps; refused where the study has none of such a name."""
-    names = STUDIES[config.study].names
-    for name in config.keep:
-        if name not in names:
-            refuse("keep", name, f"some of {', '.join(names)}", perhaps(name, names))
-    return config.keep or names
 
 
 class Store:

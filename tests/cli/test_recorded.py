@@ -182,8 +182,8 @@ ALLOWED = {
 }
 """What was refused before, and is not now."""
 
-LATER = {"dream", "maskgit"}
-"""Decoders that came after the recording."""
+LATER = {"dream", "maskgit", "parity-checks", "repeated-bits", "random-table"}
+"""Sources and decoders that came after the recording."""
 
 WORDING = {"title", "method", "schedule", "criterion"}
 """Keys whose text may change: compared for being text that is not empty."""

@@ -20,6 +20,7 @@ from _oracles import (
 )
 
 from mdmjax import BlockHMM, InvalidInputError, tabulate
+from mdmjax.distributions.block_hmm import symmetric_block_hmm
 
 THREE_STATES = {
     "initial": np.array([0.2, 0.5, 0.3]),
@@ -46,6 +47,13 @@ def test_every_context_against_the_table(blocks, block_size, eta):
     model = BlockHMM(blocks, block_size, eta=eta, **THREE_STATES)
     table = block_hmm_table(*parameters(model), blocks, block_size)
     assert_matches_table(model, table)
+
+
+def test_two_symmetric_states_by_two_numbers():
+    model = symmetric_block_hmm(2, 3, 0.1, kept=0.8, bias=0.7)
+    np.testing.assert_allclose(model.transition, [[0.8, 0.2], [0.2, 0.8]])
+    np.testing.assert_allclose(model.emission, [0.7, 0.3])
+    assert (model.blocks, model.block_size, float(model.eta)) == (2, 3, 0.1)
 
 
 def test_defaults_are_the_model_of_the_paper():

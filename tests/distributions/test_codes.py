@@ -13,7 +13,14 @@ from _distribution_checks import (
 from _oracles import FIELD_MODULI, code_table, field_add, field_multiply
 
 from mdmjax import InvalidInputError, parity_code
-from mdmjax.distributions.codes import LinearCode, pairs_code, reed_solomon_code, repetition_code
+from mdmjax.distributions.codes import (
+    LinearCode,
+    pairs_code,
+    parity_checks_code,
+    reed_solomon_code,
+    repeated_bits_code,
+    repetition_code,
+)
 from mdmjax.distributions.fields import finite_field
 
 PRIMES = [p for p in range(2, 257) if all(p % d for d in range(2, p))]
@@ -91,6 +98,8 @@ def test_every_context_of_random_generators(q, dim, n):
         reed_solomon_code(3, 3, 3),
         pairs_code(4, 3),
         pairs_code(6),
+        parity_checks_code(4),
+        repeated_bits_code(8),
     ],
     ids=lambda code: f"{code.generator.shape}, q={code.q}",
 )
@@ -151,6 +160,8 @@ def test_large_reed_solomon_code_decides_at_its_dimension(key):
         (lambda: parity_code(1), "n is 1: want an integer >= 2"),
         (lambda: parity_code(4, 6), "q is 6"),
         (lambda: pairs_code(5), "n is 5: want an even integer"),
+        (lambda: parity_checks_code(6), "n is 6: want a power of two"),
+        (lambda: repeated_bits_code(2**20), "n is 1048576: want "),
         (lambda: reed_solomon_code(5, 2, 4), "q is 4: want q >= n = 5"),
         (lambda: reed_solomon_code(4, 5, 5), "dim is 5: want an integer in 1..n = 4"),
         (lambda: reed_solomon_code(4, 0, 5), "dim is 0"),
@@ -159,3 +170,13 @@ def test_large_reed_solomon_code_decides_at_its_dimension(key):
 def test_refusals(make, words):
     with pytest.raises(InvalidInputError, match=words):
         make()
+
+
+@pytest.mark.parametrize("n", [2, 8, 16])
+def test_codes_of_all_sizes_are_dual(n):
+    """Every check is orthogonal to every word of the other code, and the dimensions sum to n."""
+    checks, bits = (np.asarray(code(n).generator, int) for code in (parity_checks_code, repeated_bits_code))
+    assert not np.any(checks @ bits.T % 2)
+    assert checks.shape[0] + bits.shape[0] == n
+    sets = [np.flatnonzero(row) for row in bits]
+    assert [len(one) for one in sets] == [2, *(2**i for i in range(1, n.bit_length() - 1))]

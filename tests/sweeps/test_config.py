@@ -72,7 +72,7 @@ AXES = {"source": ["markov"]}
     ("document", "line"),
     [
         ({"studdy": "law"}, "key is studdy: want one of .*; perhaps study"),
-        ({"study": "laws", "axes": AXES}, "study is laws: want one of law, schedule; perhaps law"),
+        ({"study": "laws", "axes": AXES}, "study is laws: want one of law, schedule, steps; perhaps law"),
         ({"study": "law"}, "axes is without source"),
         ({"study": "law", "axes": {"source": ["markof"]}}, "axes.source is markof: .*; perhaps markov"),
         ({"study": "law", "axes": AXES | {"mixx": [0]}}, "axis is mixx: .*; perhaps mix"),

@@ -6,18 +6,33 @@ import pytest
 
 from mdmjax import (
     NAMED,
+    BlockHMM,
+    ConfidenceThreshold,
     Mixed,
+    Reveal,
+    denoiser_loss_curve,
     expected_kl,
+    information_curve,
+    llada_uniform,
     noisy_repeated_bit,
     optimal_schedule,
     permutation_curve,
     tabulate,
 )
+from mdmjax._errors import InvalidInputError
+from mdmjax.distributions.joint import random_table
+from mdmjax.information.closed_form import parity_checks_curve, repeated_bits_curve
+from mdmjax.laws.block_decoding import block_decoding
+from mdmjax.losses.exact import kl_split
+from mdmjax.policies.mixture import mixture_schedules
+from mdmjax.policies.orders import fixed_orders
+from mdmjax.policies.regret import regret
+from mdmjax.schedules.guaranteed import austin_for_steps
 from mdmjax.studies.law import law_study, oracle_of
 from mdmjax.studies.named_decoders import DECODERS
 from mdmjax.studies.naming import Setting
 from mdmjax.sweeps.config import parse_config
-from mdmjax.sweeps.engine import TILE, rows_of
+from mdmjax.sweeps.engine import TILE, check_points, rows_of
 
 FLIPS = {"from": 0.05, "to": 0.45, "count": TILE + 1}
 
@@ -62,8 +77,15 @@ def test_a_point_that_fails_says_why_and_the_others_go_on():
 
 
 def test_a_point_too_large_is_refused_before_it_starts():
-    sweep = law_sweep(source=[{"name": "noisy-bit", "n": 60}], decoder=["random"])
-    assert "GiB" in rows_of(sweep, [0])["failed"][0]
+    noisy, hmm = {"name": "noisy-bit", "n": [4, 60]}, {"name": "block-hmm", "blocks": 8, "block_size": 8}
+    sweep = law_sweep(source=[noisy], decoder=["random"])
+    with pytest.raises(InvalidInputError, match="axes.source is noisy-bit of n = 60, .* need .*iB"):
+        check_points(sweep)
+    assert "GiB" in rows_of(sweep, [1])["failed"][0]
+    check_points(law_sweep(source=[hmm], decoder=["mean-field", "verified"]))
+    with pytest.raises(InvalidInputError, match="axes.source is block-hmm of blocks = 8"):
+        check_points(law_sweep(source=[hmm], decoder=["mean-field", "entropy"]))
+    check_points(law_sweep(source=[{"name": "pairs", "n": 3}], decoder=["random"]))  # fails on its own
 
 
 def test_a_seed_is_that_of_the_command():
@@ -82,3 +104,102 @@ def test_schedules():
     expected = [float(expected_kl(curve, schedule)) for schedule in (best, other)]
     assert rows["expected_kl"] == pytest.approx(expected)
     assert rows["entropy"] == pytest.approx([float(np.sum(np.log(np.arange(1, 10))))] * 2)
+
+
+def steps_rows(**axes):
+    config = parse_config({"study": "steps", "axes": axes})
+    return rows_of(config, range(config.size))
+
+
+def test_fewest_steps_of_every_kind_of_schedule():
+    """Each reaches its target; the optimum and the named ones do not with one step less."""
+    sources = ["parity-checks", "repeated-bits"]
+    axes = {
+        "source": sources,
+        "source.n": [32],
+        "schedule": ["best", "theorem9", "llada_uniform", "austin"],
+    }
+    rows = steps_rows(**axes, share=[0.3])
+    curves = {"parity-checks": parity_checks_curve(32), "repeated-bits": repeated_bits_curve(32)}
+    for place, source in enumerate(rows["source"]):
+        curve, steps, name = curves[source], int(rows["fewest_steps"][place]), rows["schedule"][place]
+        small = min(float(curve.total_correlation), float(curve.dual_total_correlation))
+        assert rows["epsilon_nats"][place] == pytest.approx(0.3 * small)
+        assert rows["expected_kl"][place] <= 0.3 * small
+        assert steps <= rows["theorem9_bound"][place] or name in ("llada_uniform", "austin")
+        less = {"best": optimal_schedule(curve, steps - 1), "llada_uniform": llada_uniform(32, steps - 1)}
+        if name in less:
+            assert float(expected_kl(curve, less[name])) > 0.3 * small
+    assert steps_rows(**axes, epsilon=[0.5])["epsilon_nats"] == [0.5] * 8
+    assert "epsilon, share is neither" in steps_rows(**axes)["failed"][0]
+
+
+def test_numbers_that_are_asked_for():
+    """Regret, the two errors, the loss and the orders are those of the library."""
+    names = ("regret", "sampling_error", "learning_error", "loss", "mean_order_reverse_kl")
+    axes = {"source": [{"name": "noisy-bit", "n": 3}], "decoder": ["random", "threshold"], "mix": [0.2]}
+    rows = rows_of(
+        parse_config({"study": "law", "keep": list(names), "axes": axes | {"steps": [2]}}), [0, 1]
+    )
+    joint = tabulate(noisy_repeated_bit(3, 0.1))
+    denoiser, schedule = Mixed(oracle_of(joint), 0.2), llada_uniform(3, 2)
+    split = kl_split(joint, denoiser, schedule)
+    assert rows["sampling_error"] == pytest.approx([float(split.sampling)] * 2)
+    assert rows["learning_error"] == pytest.approx([float(split.learning)] * 2)
+    assert rows["loss"][1] == pytest.approx(denoiser_loss_curve(joint, denoiser).loss.tolist())
+    mean = float(fixed_orders(joint, denoiser).reverse_kl.mean())
+    assert rows["mean_order_reverse_kl"] == pytest.approx([mean] * 2)
+    threshold = Reveal(ConfidenceThreshold(0.9))
+    assert rows["regret"][1] == pytest.approx(float(regret(joint, denoiser, threshold).value))
+
+
+@pytest.mark.slow
+def test_laws_of_blocks_need_no_table():
+    source = {"name": "block-hmm", "blocks": 8, "block_size": 8, "eta": 1e-4}
+    sweep = parse_config(
+        {
+            "study": "law",
+            "keep": ["forward_kl", "reverse_kl", "regret"],
+            "axes": {"source": [source], "decoder": ["mean-field", "verified"]},
+        }
+    )
+    rows = rows_of(sweep, [0, 1])
+    exact = block_decoding(BlockHMM(8, 8, eta=1e-4))
+    assert rows["forward_kl"] == pytest.approx([float(exact.forward_kl), 0.0])
+    assert rows["reverse_kl"] == pytest.approx([float(exact.reverse_kl), 0.0])
+    assert rows["regret"] == [None, None]
+
+
+def test_schedules_that_are_searched_for():
+    source = {"name": "random-table", "n": 4, "draw": 1}
+    names = ["best", "best-mixture", "best-learned", "austin"]
+    rows = rows_of(
+        law_sweep(source=[source], decoder=["random"], steps=[2], schedule=names, mix=[0.4]), range(4)
+    )
+    joint = random_table(4, 2, 0.3, 1)
+    denoiser = Mixed(oracle_of(joint), 0.4)
+    mixtures = mixture_schedules(joint, denoiser)
+    schedules = [
+        optimal_schedule(information_curve(joint), 2),
+        mixtures.schedule(2),
+        optimal_schedule(denoiser_loss_curve(joint, denoiser), 2),
+        austin_for_steps(4, 2),
+    ]
+    assert rows["forward_kl"] == pytest.approx([float(mixtures.kl_of(one)) for one in schedules])
+
+
+@pytest.mark.slow
+def test_a_training_is_one_run_whatever_is_asked_first():
+    """A checkpoint is the same alone, after an earlier one, and where the training went past it."""
+    model = {"name": "trained", "total": 20, "batch": 8, "width": 16, "hidden": 32, "depth": 1}
+    source = {"name": "block-hmm", "blocks": 2, "block_size": 2, "eta": 0.01}
+    axes = {"source": [source], "decoder": ["random"], "steps": [4], "seed": [0, 1]}
+    sweep = parse_config(
+        {"study": "law", "keep": ["forward_kl"], "axes": axes | {"model": [model | {"steps": [0, 10, 20]}]}}
+    )
+    rows = rows_of(sweep, range(6))["forward_kl"]
+    assert rows_of(sweep, [5, 4, 0, 1])["forward_kl"] == [rows[5], rows[4], rows[0], rows[1]]
+    assert rows[2] < rows[0]
+    assert rows[0] != rows[3]
+    wrong = parse_config({"study": "law", "axes": axes | {"model": [model | {"steps": [21]}]}})
+    assert "model.steps is 21: want an integer in 0..20" in rows_of(wrong, [0])["failed"][0]

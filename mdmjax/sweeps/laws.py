@@ -1,0 +1,136 @@
+"""The study of laws: how far the law of a decoder is from the truth, and from the best there can be."""
+
+import functools
+from typing import Any
+
+import jax.numpy as jnp
+
+import mdmjax as mj
+
+from .._errors import InvalidInputError, refuse
+from ..laws.block_chain import BlockChainLaw
+from ..laws.dense import dense_law
+from ..laws.law import Law
+from ..losses.exact import kl_split
+from ..policies.hull import CallsHull, calls_hull
+from ..policies.orders import fixed_orders, optimal_order
+from ..policies.regret import regret
+from ..studies.law import divergences_of, oracle_of
+from .cases import More, Study
+from .known import Known
+from .law_cases import LawCase, LongCase, case_of, check, complete
+
+EPSILON = 1e-8  # a sequence of at most this probability is incoherent, as in `mdmjax law`
+
+
+def numbers(case: LawCase) -> dict[str, Any]:
+    """The numbers of a law as a pure function of arrays; refused where `dense_law` has none."""
+    return _compared(case, dense_law(case.denoiser, case.decoder))
+
+
+def one(case: LawCase | LongCase) -> dict[str, Any]:
+    """The same of any law, by `exact_law`; a law of blocks of any length has some of them."""
+    if isinstance(case, LongCase):
+        law = mj.exact_law(oracle_of(case.truth), case.decoder)
+        if not isinstance(law, BlockChainLaw):
+            refuse("the law", f"by {law.way}", "that of the Block-HMM's own blocks")
+        return {
+            "forward_kl": law.kl(case.truth),
+            "reverse_kl": law.reverse_kl(case.truth),
+            "incoherence": law.incoherence(EPSILON),
+            "violation_rate": law.violation_rate,
+            "expected_calls": law.expected_calls,
+            "unfinished": law.unfinished,
+        }
+    law = mj.exact_law(case.denoiser, case.decoder)
+    if not isinstance(law, Law):
+        refuse("the law", f"by {law.way}", "a table", "use fewer positions")
+    return _compared(case, law)
+
+
+def _compared(case: LawCase, law: Law) -> dict[str, Any]:
+    found = divergences_of(case.probs, law.probs, case.block, EPSILON)
+    found["violation_rate"] = jnp.nan if case.block is None else found["violation_rate"]
+    return found | {"expected_calls": law.expected_calls, "unfinished": law.unfinished}
+
+
+@functools.lru_cache(maxsize=64)  # of a chunk's truths and denoisers; many decoders have the same ones
+def _hull(known: Known) -> CallsHull:
+    joint, writer = known.tree
+    return calls_hull(joint, writer)
+
+
+def _regret(case: LawCase) -> dict[str, Any]:
+    joint = mj.Joint(case.probs)
+    hull = _hull(Known((joint, case.decoder.writer(case.denoiser))))
+    found = regret(joint, case.denoiser, case.decoder, hull=hull)
+    return {"regret": found.value, "regret_calls": found.calls}
+
+
+def _split(case: LawCase) -> dict[str, Any]:
+    writer = case.decoder.writer(case.denoiser)
+    found = kl_split(mj.Joint(case.probs), writer, case.schedule)
+    return {"sampling_error": found.sampling, "learning_error": found.learning}
+
+
+def _loss(case: LawCase) -> dict[str, Any]:
+    return {"loss": mj.denoiser_loss_curve(mj.Joint(case.probs), case.denoiser).loss}
+
+
+@functools.lru_cache(maxsize=64)
+def _orders_of(known: Known) -> dict[str, Any]:
+    joint, denoiser = known.tree
+    every = fixed_orders(joint, denoiser)
+    return {
+        "mean_order_kl": every.forward_kl.mean(),
+        "mean_order_reverse_kl": every.reverse_kl.mean(),
+        "best_order_reverse_kl": every.reverse_kl.min(),
+        "best_adaptive_reverse_kl": optimal_order(joint, denoiser, reverse=True).kl,
+    }
+
+
+def _orders(case: LawCase) -> dict[str, Any]:
+    return _orders_of(Known((mj.Joint(case.probs), case.denoiser)))
+
+
+def _of_tables(of: Any) -> Any:
+    """Numbers of a case that is a table; one that is none, or is refused, has none of them."""
+
+    def found(case: LawCase | LongCase) -> dict[str, Any]:
+        if isinstance(case, LongCase):
+            return {}
+        try:
+            return of(case)
+        except InvalidInputError:
+            return {}
+
+    return found
+
+
+LAW = Study(
+    (
+        "forward_kl",
+        "reverse_kl",
+        "total_variation",
+        "chi_square",
+        "hellinger",
+        "incoherence",
+        "violation_rate",
+        "expected_calls",
+        "unfinished",
+    ),
+    complete,
+    case_of,
+    one,
+    numbers,
+    (
+        More(("regret", "regret_calls"), _of_tables(_regret)),
+        More(("sampling_error", "learning_error"), _of_tables(_split)),
+        More(("loss",), _of_tables(_loss), lists=True),
+        More(
+            ("mean_order_kl", "mean_order_reverse_kl", "best_order_reverse_kl", "best_adaptive_reverse_kl"),
+            _of_tables(_orders),
+        ),
+    ),
+    check,
+)
