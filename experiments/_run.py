@@ -1,9 +1,10 @@
 """What an experiment is, and where its results lie.
 
 A file `experiments/NAME.py` has a frozen dataclass `Config` whose defaults are the full size, an
-instance `SMOKE` that takes seconds, and `run(config, progress) -> dict[str, np.ndarray]`. A result
-is one `NAME.npz` with those arrays and one `NAME.json` that says how they were made. The manifest
-is written last and holds the digest of the arrays, so that a half-written pair is seen as such.
+instance `SMOKE` that takes seconds, and `run(config, progress) -> dict[str, np.ndarray]`; a sweep, a file
+`experiments/sweeps/NAME.toml`, stands for the three. A result is one `NAME.npz` with those arrays and one
+`NAME.json` that says how they were made. The manifest is written last and holds the digest of the arrays,
+so that a half-written pair is seen as such.
 """
 
 import dataclasses
@@ -26,6 +27,8 @@ import numpy as np
 import rich.progress
 
 from mdmjax.files.atomic import write_folder
+
+from . import _sweep
 
 RESULTS = Path(__file__).parent / "results"
 """Where full-size results lie; they are tracked."""
@@ -52,12 +55,15 @@ def progress_on(console: rich.console.Console) -> Progress:
 
 
 def names() -> list[str]:
-    """Every experiment: the files of this folder without a leading underscore."""
-    return sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name[0] != "_")
+    """Every experiment: the files of this folder without a leading underscore, and the sweeps."""
+    found = [m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name[0] != "_"]
+    return sorted([*found, *_sweep.names()])
 
 
-def experiment(name: str) -> ModuleType:
-    """The module of one experiment."""
+def experiment(name: str) -> ModuleType | _sweep.SweepExperiment:
+    """The module of one experiment, or the sweep."""
+    if name in _sweep.names():
+        return _sweep.SweepExperiment(name)
     return importlib.import_module(f"experiments.{name}")
 
 

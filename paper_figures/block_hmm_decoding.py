@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ._rows import rows_of, values_of
 from ._style import legend_below, new_figure, panel_label
 
 EXPERIMENT = "block_hmm_decoding"
@@ -37,19 +38,27 @@ def said_by_the_paper(axes: Axes, low: float, high: float, words: str) -> None:
     )
 
 
+PAPER_MODEL = {"source.block_size": 8, "source.kept": 0.9, "source.bias": 0.9}
+
+
 def draw(arrays: dict[str, np.ndarray]) -> Figure:
     """Three panels, as Figure 3 of arXiv 2602.00286."""
-    etas, metrics = arrays["eta"], list(arrays["metric"])
+    model = {
+        name: min(values_of(arrays, name), key=lambda x, at=at: abs(x - at))
+        for name, at in PAPER_MODEL.items()
+    }
+    mean_field, verified = (
+        rows_of(arrays, {**model, "decoder": decoder}) for decoder in ("mean-field", "verified")
+    )
     figure, grid = new_figure(1, 3, height=2.6)
     titles = {
-        "forward_kl_nats": "forward KL, nats",
-        "reverse_kl_nats": "reverse KL, nats",
+        "forward_kl": "forward KL, nats",
+        "reverse_kl": "reverse KL, nats",
         "incoherence": "fraction of blocks",
     }
     for axes, (metric, title) in zip(grid.flat, titles.items(), strict=True):
-        column = metrics.index(metric)
-        axes.plot(etas, arrays["mean_field"][:, column], **MEAN_FIELD)
-        axes.plot(etas, arrays["verified"][:, column], **VERIFIED)
+        for rows, look in ((mean_field, MEAN_FIELD), (verified, VERIFIED)):
+            axes.plot(rows["source.eta"], rows[metric], **look)
         axes.set_xscale("log")
         axes.set_xlabel(r"parity noise $\eta$")
         panel_label(axes, title)
@@ -59,7 +68,7 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
     reverse.set_ylim(-4, 90)
     said_by_the_paper(reverse, 70, 70, "exceeding 70 nats at 1e-8")
     fraction.set_ylim(-0.03, 0.65)
-    fraction.plot(etas, arrays["mean_field"][:, metrics.index("violation_rate")], **VIOLATION)
+    fraction.plot(mean_field["source.eta"], mean_field["violation_rate"], **VIOLATION)
     said_by_the_paper(fraction, 0.5, 0.5, "close to 50% at small noise")
     legend_below(figure, fraction, 3)
     return figure

@@ -3,43 +3,50 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from ._rows import rows_of, values_of
 from ._style import LOOKS, legend_below, new_figure, panel_label
 
 EXPERIMENT = "steps_against_n"
 
 LINES = {
-    "uniform": LOOKS["uniform"],
+    "llada_uniform": LOOKS["uniform"],
     "austin": LOOKS["austin"],
-    "theorem9_bound": {**LOOKS["bound"], "label": "Theorem 9, bound on steps"},
+    "bound": {**LOOKS["bound"], "label": "Theorem 9, bound on steps"},
     "theorem9": {**LOOKS["theorem9_tc"], "label": "Theorem 9"},
-    "optimum": LOOKS["optimum"],
+    "best": LOOKS["optimum"],
 }
-LOGARITHMIC = ("theorem9_bound", "theorem9", "optimum")
+LOGARITHMIC = ("bound", "theorem9", "best")
 
 TITLES = {
-    "TC-small": "TC-small: parity checks of all sizes",
-    "DTC-small": "DTC-small: repeated bits of all sizes",
-    "lower bound": "curve of Appendix E",
+    "parity-checks": ("TC", "TC-small: parity checks of all sizes"),
+    "repeated-bits": ("DTC", "DTC-small: repeated bits of all sizes"),
 }
+SHARE = 0.3
+
+
+def steps_of(arrays: dict[str, np.ndarray], method: str, equal: dict, over: str) -> np.ndarray:
+    """The steps of a schedule, or of Theorem 9's bound, over a column."""
+    name = "theorem9_bound" if method == "bound" else "fewest_steps"
+    rows = rows_of(arrays, {"schedule": "best" if method == "bound" else method, **equal})
+    return rows[name][np.argsort(rows[over])]
 
 
 def draw(arrays: dict[str, np.ndarray]) -> Figure:
     """Columns are families, rows are the two kinds of axes."""
-    methods = list(arrays["method"])
-    figure, grid = new_figure(2, len(arrays["family"]), height=4.6, sharex=True)
-    for column, family in enumerate(arrays["family"]):
-        top, bottom = grid[:, column]
-        for method, look in LINES.items():
-            steps = arrays["steps"][column, :, methods.index(method)]
-            top.plot(arrays["n"], steps, **look)
+    families, lengths = values_of(arrays, "source"), values_of(arrays, "source.n")
+    share = min(values_of(arrays, "share"), key=lambda one: abs(one - SHARE))
+    figure, grid = new_figure(2, len(families), height=4.6, sharex=True)
+    for (top, bottom), family in zip(grid.T, families, strict=True):
+        for method in (*values_of(arrays, "schedule"), "bound"):
+            steps = steps_of(arrays, method, {"source": family, "share": share}, "source.n")
+            top.plot(lengths, steps, **LINES[method])
             if method in LOGARITHMIC:
-                bottom.plot(arrays["n"], steps, **look)
-        share = arrays["correlation_nats"][column, -1] / arrays["epsilon_nats"][column, -1]
-        small = "TC" if arrays["correlation_is_tc"][column, -1] else "DTC"
-        panel_label(top, f"{TITLES[str(family)]}\n$\\epsilon$ = {small} / {share:.3g}")
+                bottom.plot(lengths, steps, **LINES[method])
+        small, title = TITLES[family]
+        panel_label(top, f"{title}\n$\\epsilon$ = {share:g} {small}")
         top.set_yscale("log", base=10)
         bottom.set_xscale("log", base=2)
-        bottom.set_xticks(arrays["n"][::2])
+        bottom.set_xticks(lengths[::2])
         bottom.set_xticks([], minor=True)
         bottom.set_ylim(0, None)
         bottom.set_xlabel("length $n$, tokens")

@@ -14,7 +14,7 @@ import mdmjax as mj
 from .._errors import perhaps, refuse
 from ..families import FAMILIES
 from ..schedules.guaranteed import austin_for_steps, theorem9_dtc_for_steps, theorem9_tc_for_steps
-from .config import Point
+from .columns import Point
 
 SCHEDULES: Mapping[str, Callable[[int, int], mj.Schedule]] = {
     **mj.NAMED,

@@ -1,5 +1,6 @@
 """The studies of curves: the expected KL of schedules, and how few steps are enough."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,14 +12,19 @@ from ..families import FAMILIES
 from ..information.curve import InformationCurve
 from ..schedules.guaranteed import theorem9_steps
 from .cases import SCHEDULES, Study, complete_source, named_schedule, parameters
-from .config import Point
+from .columns import Point
 
 KNOWN = ("entropy", "total_correlation", "dual_total_correlation")
 
 
 def curve_of(point: Point) -> InformationCurve:
     """The information curve of the source: in closed form, or by enumeration."""
-    family, values = FAMILIES[point["source"]], parameters(point, "source")
+    return _curve(point["source"], tuple(parameters(point, "source").items()))
+
+
+@functools.lru_cache(maxsize=2)  # points that follow each other mostly have the same one
+def _curve(source: str, items: tuple[tuple[str, Any], ...]) -> InformationCurve:
+    family, values = FAMILIES[source], dict(items)
     if family.curve is None:
         return mj.information_curve(mj.tabulate(family.distribution(**values)))
     return family.curve(**values)

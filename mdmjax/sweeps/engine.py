@@ -21,7 +21,8 @@ from .._checks import traced_checks
 from .._errors import InvalidInputError
 from .._types import Array
 from .cases import Study
-from .config import Config, Point
+from .columns import Point
+from .config import Config
 from .known import Known
 from .studies import STUDIES
 

@@ -15,7 +15,7 @@ from ..studies.law import check_size, is_long, oracle_of
 from ..studies.named_decoders import DECODERS
 from ..studies.naming import Setting
 from .cases import complete_source, named_schedule, parameters
-from .config import Point
+from .columns import Point
 from .models import MODELS
 
 ERRORS = ("mix", "dirichlet", "entropy_noise")
@@ -78,7 +78,7 @@ def case_of(point: Point) -> LawCase | LongCase:
     """The case of a complete point; refused where there is none, or where it has no room."""
     truth = FAMILIES[point["source"]].distribution(**parameters(point, "source"))
     decoder = DECODERS[point["decoder"]]
-    errors = [name for name in (*ERRORS, "model") if point.get(name) is not None]
+    errors = [name for name in (*ERRORS, "model") if point.get(name, "oracle") != "oracle"]
     if isinstance(truth, mj.BlockHMM) and is_long(truth):
         if errors or point["decoder"] not in BY_BLOCKS:
             wanted = "mean-field or verified decoding with the oracle"
@@ -103,7 +103,7 @@ def case_of(point: Point) -> LawCase | LongCase:
 
 def _denoiser(point: Point, truth: mj.AbstractDistribution, joint: mj.Joint) -> mj.AbstractDenoiser:
     """The oracle, or the model of the point."""
-    if "model" not in point:
+    if point.get("model", "oracle") == "oracle":
         return oracle_of(joint)
     return MODELS[point["model"]].build(truth, point["seed"], **parameters(point, "model"))
 

@@ -54,7 +54,7 @@ def _compared(case: LawCase, law: Law) -> dict[str, Any]:
     return found | {"expected_calls": law.expected_calls, "unfinished": law.unfinished}
 
 
-@functools.lru_cache(maxsize=64)  # of a chunk's truths and denoisers; many decoders have the same ones
+@functools.lru_cache(maxsize=512)  # many decoders have the same truth and denoiser
 def _hull(known: Known) -> CallsHull:
     joint, writer = known.tree
     return calls_hull(joint, writer)
@@ -77,7 +77,7 @@ def _loss(case: LawCase) -> dict[str, Any]:
     return {"loss": mj.denoiser_loss_curve(mj.Joint(case.probs), case.denoiser).loss}
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=512)
 def _orders_of(known: Known) -> dict[str, Any]:
     joint, denoiser = known.tree
     every = fixed_orders(joint, denoiser)

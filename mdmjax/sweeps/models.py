@@ -13,6 +13,7 @@ import mdmjax as mj
 
 from .._errors import refuse
 from ..denoisers.table import TableDenoiser, tabulate_denoiser
+from ..studies.law import oracle_of
 from ..studies.naming import Knob
 from ..studies.trained import open_model
 from ..training.fit import train_steps
@@ -89,6 +90,7 @@ def stored(truth: mj.AbstractDistribution, seed: int, *, folder: str) -> mj.Abst
 MODELS: dict[str, NamedModel] = {
     model.name: model
     for model in (
+        NamedModel("oracle", "The truth itself.", lambda truth, seed: oracle_of(mj.tabulate(truth)), ()),
         NamedModel(
             "trained",
             "A small network trained on draws of the source, after some of its steps.",

@@ -20,14 +20,13 @@ import pyarrow.parquet as pq
 
 from .._errors import refuse
 from ..files.atomic import check_writable_folder, write_bytes, writing
-from .config import COLUMNS, HOLDERS, Config
+from .columns import COLUMNS, HOLDERS, Kind, parameters_of
+from .config import Config
 from .engine import Rows
 from .studies import STUDIES
 
 MANIFEST, LOCK = "_manifest.json", "_lock"
 NAME = re.compile(r"chunk-(\d{6})\.parquet")
-TEXT, WHOLE = (*HOLDERS, "schedule"), ("steps", "seed")
-"""Columns of names, and of integers; parameters are of their own kinds, and all else are floats."""
 
 
 class Done(NamedTuple):
@@ -40,23 +39,21 @@ class Done(NamedTuple):
 def schema_of(config: Config) -> pa.Schema:
     """The columns of every chunk: the point, what it is, its numbers in nats, and why it failed."""
     fields = {"point": pa.int64()}
-    for name in COLUMNS[config.study]:
-        kind = pa.string() if name in TEXT else pa.int64() if name in WHOLE else pa.float64()
-        fields[name] = kind
-    for kind, holders in HOLDERS.items():
-        for name in sorted({part[kind] for axis in config.axes for part in axis if kind in part}):
-            holder = holders[name]
-            for one in holder.parameters if kind == "source" else holder.knobs:
-                several = getattr(one, "size", None) is not None
-                fields[f"{kind}.{one.name}"] = pa.list_(_type(one.kind)) if several else _type(one.kind)
+    for name, kind in COLUMNS[config.study].items():
+        fields[name] = _type(Kind(kind))
+    for holder in HOLDERS:
+        for name in sorted({part[holder] for axis in config.axes for part in axis if holder in part}):
+            for key, kind in parameters_of(holder, name).items():
+                fields[f"{holder}.{key}"] = _type(kind)
     study = STUDIES[config.study]
     for name in study.kept(config.keep):
         fields[name] = pa.list_(pa.float64()) if study.known[name] else pa.float64()
     return pa.schema(fields | {"failed": pa.string()})
 
 
-def _type(kind: type) -> pa.DataType:
-    return {int: pa.int64(), float: pa.float64()}.get(kind, pa.string())
+def _type(kind: Kind) -> pa.DataType:
+    plain = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}[kind.of]
+    return plain if kind.size is None else pa.list_(plain)
 
 
 class Store:

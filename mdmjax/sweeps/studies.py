@@ -5,4 +5,4 @@ from .curve_cases import SCHEDULE, STEPS
 from .laws import LAW
 
 STUDIES: dict[str, Study] = {"law": LAW, "schedule": SCHEDULE, "steps": STEPS}
-"""By name; `config.COLUMNS` says what each takes."""
+"""By name; `columns.COLUMNS` says what each takes."""

@@ -21,7 +21,6 @@ from experiments import (
     n128_k16,
     own_law,
     rejection_constant,
-    steps_against_n,
     text_model,
     two_models,
 )
@@ -34,24 +33,20 @@ from mdmjax import (
     Oracle,
     Reveal,
     exact_law,
-    expected_kl,
     frontier,
-    information_curve,
     kl,
     noisy_bit_curve,
     noisy_repeated_bit,
-    parity_curve,
     reverse_kl,
     tabulate,
 )
 from mdmjax.distributions.codes import repetition_code
 from mdmjax.divergences.total_correlation import conditional_total_correlation
-from mdmjax.information.blocks import blocks_curve
 from mdmjax.laws.block_decoding import block_decoding
 from mdmjax.laws.random_order import random_order_law
 from mdmjax.losses.sampled import MaskedLosses
 from mdmjax.schedules.assigned import optimal_assignment
-from mdmjax.schedules.named import llada_uniform
+from paper_figures._rows import rows_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +110,7 @@ LONG = {
     "text_model",
     "two_models",
     "learned_block_hmm",
+    "decoders",
     "antibody",
     "honest_gain",
     "policy_frontier",
@@ -201,43 +197,6 @@ def test_n128_k16_is_the_published_table():
     assert counts[4][-1] == 1
 
 
-@pytest.mark.parametrize("m", [2, 3])
-def test_parity_checks_curve_is_the_one_of_the_enumerated_code(m):
-    """The joint is built bit by bit here: uniform over words whose every set has even parity."""
-    n = 2**m
-    sets = np.repeat(np.arange(m), [2, *(2**i for i in range(1, m))])
-    words = np.arange(2**n)[:, None] >> np.arange(n) & 1
-    even = np.all([words[:, sets == s].sum(1) % 2 == 0 for s in range(m)], axis=0)
-    probs = (even / even.sum()).reshape((2,) * n)
-    expected = information_curve(Joint(jnp.asarray(probs)))
-    curve = steps_against_n.parity_checks_curve(m)
-    # Enumeration subtracts entropies of n bits: that many roundings.
-    np.testing.assert_allclose(curve.information, expected.information, atol=64 * n * np.finfo(float).eps)
-
-
-def test_parity_checks_curve_is_the_product_of_its_blocks():
-    kinds, copies = [parity_curve(size, 2) for size in (2, 4, 8, 16, 32)], [2, 1, 1, 1, 1]
-    expected = blocks_curve(kinds, copies).information
-    curve = steps_against_n.parity_checks_curve(6)
-    np.testing.assert_allclose(curve.information, expected, rtol=64 * 64 * np.finfo(float).eps)
-
-
-@pytest.mark.parametrize("m", [1, 10, 17])
-def test_parity_checks_have_a_bit_of_total_correlation_each(m):
-    curve = steps_against_n.parity_checks_curve(m)
-    np.testing.assert_allclose(float(curve.total_correlation), m * np.log(2), rtol=1e-11)
-    assert np.all(np.diff(np.asarray(curve.information)) >= 0)
-
-
-def test_first_steps_reaches_and_one_less_does_not():
-    curve = steps_against_n.parity_checks_curve(6)
-    for epsilon in (0.05, 0.5, 2.0):
-        steps = steps_against_n.first_steps(curve, llada_uniform, epsilon)
-        assert float(expected_kl(curve, llada_uniform(64, steps))) <= epsilon
-        assert float(expected_kl(curve, llada_uniform(64, steps - 1))) > epsilon
-    assert steps_against_n.first_steps(curve, llada_uniform, 1e9) == 1
-
-
 def test_no_schedule_beats_the_optimum_and_li_cai_holds():
     arrays = kl_against_steps.run(kl_against_steps.SMOKE, _run.silent)
     for family, n in enumerate(arrays["n"]):
@@ -251,13 +210,17 @@ def test_no_schedule_beats_the_optimum_and_li_cai_holds():
 
 
 def test_theorem_9_lies_between_the_optimum_and_its_bound():
-    arrays = steps_against_n.run(steps_against_n.SMOKE, _run.silent)
-    steps = dict(zip(arrays["method"].tolist(), np.moveaxis(arrays["steps"], -1, 0), strict=True))
-    assert np.all(steps["optimum"] <= steps["theorem9"])
-    assert np.all(steps["theorem9"] <= steps["theorem9_bound"])
-    assert np.all(steps["optimum"] <= steps["austin"])
-    assert np.all(steps["optimum"] <= steps["uniform"])
-    assert arrays["correlation_is_tc"][:2].tolist() == [[1, 1], [0, 0]]
+    arrays, _ = _run.load(_run.RESULTS, "steps_against_n")
+    by = {name: rows_of(arrays, {"schedule": name}) for name in set(arrays["schedule"].tolist())}
+    steps = {name: rows["fewest_steps"] for name, rows in by.items()}
+    assert steps["best"].size == 2 * 9 * 6
+    assert np.all(steps["best"] <= steps["theorem9"])
+    assert np.all(steps["theorem9"] <= by["theorem9"]["theorem9_bound"])
+    assert np.all(steps["best"] <= steps["austin"])
+    assert np.all(steps["best"] <= steps["llada_uniform"])
+    checks, bits = (rows_of(by["best"], {"source": name}) for name in ("parity-checks", "repeated-bits"))
+    np.testing.assert_allclose(checks["total_correlation"], bits["dual_total_correlation"], rtol=1e-9)
+    assert np.all(checks["total_correlation"] <= checks["dual_total_correlation"])
 
 
 def test_the_hard_curve_needs_its_logarithm():
@@ -452,12 +415,13 @@ def test_more_steps_can_leave_the_sampler_worse():
 
 def test_orders_of_a_wrong_denoiser_are_no_better_than_the_best():
     arrays, _ = _run.load(_run.RESULTS, "easy_first_error")
-    found = dict(zip(arrays["order"], np.moveaxis(arrays["reverse_kl_nats"], -1, 0), strict=True))
-    fixed, adaptive = found["best fixed"], found["best adaptive"]
-    assert np.all(adaptive <= fixed + 1e-12)
-    assert np.all(adaptive <= np.minimum(found["easy-first"], found["hard-first"]) + 1e-12)
-    assert np.all(fixed <= np.minimum(found["left to right"], found["right to left"]) + 1e-12)
-    assert np.all(found["random"] <= arrays["mean_fixed_order_nats"] + 1e-12)  # Jensen
+    kl, decoder = arrays["reverse_kl"], arrays["decoder"]
+    assert kl.size == 2 * 6 * 8 * 5
+    assert np.all(arrays["best_adaptive_reverse_kl"] <= kl + 1e-12 + 9 * (decoder == "random"))
+    fixed = np.isin(decoder, ["l2r", "r2l"])
+    assert np.all(arrays["best_order_reverse_kl"][fixed] <= kl[fixed] + 1e-12)
+    random = decoder == "random"
+    assert np.all(kl[random] <= arrays["mean_order_reverse_kl"][random] + 1e-12)  # Jensen
 
 
 def test_remasking_in_parallel_stays_wrong():
@@ -471,18 +435,42 @@ def test_remasking_in_parallel_stays_wrong():
 
 def test_fixed_numbers_of_calls_lie_above_the_best_policies():
     arrays, _ = _run.load(_run.RESULTS, "policy_frontier")
-    decoders = ("easy-first", "confidence", "margin", "hard-first", "left to right", "dilated")
-    for family in range(arrays["family"].size):
-        hull = arrays["hull_family"] == family
-        of = (arrays["point_family"] == family) & np.isin(arrays["point_decoder"], decoders)
-        best = np.interp(
-            arrays["point_calls"][of], arrays["hull_calls"][hull], arrays["hull_kl_nats"][hull]
-        )
-        assert of.sum() > 20
-        assert np.all(arrays["point_kl_nats"][of] >= best - 1e-10)
-    mean, of_mean, best_mixture = arrays["random_kl_nats"].T
-    assert np.all(best_mixture <= of_mean + 1e-12)
-    assert np.all(of_mean <= mean + 1e-12)
+    decoders = ("entropy", "confidence", "margin", "hard-first", "l2r", "dilated", "threshold")
+    of = np.isin(arrays["decoder"], decoders)
+    assert of.sum() > 100
+    assert np.all(arrays["regret"][of] >= -1e-10)
+    priced = (arrays["decoder"] == "optimal") & np.isfinite(arrays["decoder.price"])
+    np.testing.assert_allclose(arrays["regret"][priced], 0, atol=1e-10)
+    random = rows_of(arrays, {"decoder": "random"})
+    best, mixture = (rows_of(random, {"schedule": name}) for name in ("best", "best-mixture"))
+    assert np.all(mixture["forward_kl"] <= best["forward_kl"] + 1e-12)
+    assert np.all(best["forward_kl"] <= best["sampling_error"] + 1e-12)
+
+
+def test_block_decoding_over_a_sweep_is_that_of_each_model():
+    """The paper's model against `block_decoding`, and its figure's numbers."""
+    arrays, _ = _run.load(_run.RESULTS, "block_hmm_decoding")
+    paper = {"source.block_size": 8, "source.kept": 0.9, "source.bias": 0.9, "source.eta": 1e-8}
+    mean_field, verified = (
+        rows_of(arrays, {**paper, "decoder": name}) for name in ("mean-field", "verified")
+    )
+    exact = block_decoding(BlockHMM())
+    assert mean_field["forward_kl"].item() == pytest.approx(float(exact.forward_kl), rel=1e-9)
+    assert mean_field["reverse_kl"].item() == pytest.approx(float(exact.reverse_kl), rel=1e-9)
+    assert mean_field["violation_rate"].item() == pytest.approx(float(exact.violation_rate), rel=1e-9)
+    assert verified["forward_kl"].item() == verified["reverse_kl"].item() == 0
+    assert np.all(arrays["failed"] == "")
+
+
+def test_no_decoder_of_few_calls_beats_the_map():
+    """With the oracle, a parity code needs all calls; errors of the model never help the best decoder."""
+    arrays, _ = _run.load(_run.RESULTS, "decoders")
+    assert np.all(arrays["failed"] == "")
+    few = arrays["expected_calls"] <= 3 + 1e-6
+    assert few.sum() > arrays["point"].size / 2
+    assert np.all(arrays["forward_kl"] >= -1e-12)
+    parity = rows_of({name: column[few] for name, column in arrays.items()}, {"source": "parity"})
+    assert np.all(parity["forward_kl"] >= np.log(2) - 1e-9)
 
 
 def test_the_predicted_gain_is_the_measured_one():
@@ -574,28 +562,30 @@ def test_what_windows_share_is_counted_in_errors_of_predictions():
 
 def test_a_network_that_learns_obeys_every_bound_on_the_way():
     arrays, _ = _run.load(_run.RESULTS, "learned_block_hmm")
-    learning, order = arrays["learning_error_nats"], arrays["order"].tolist()
-    assert np.all(learning >= 0)
-    np.testing.assert_allclose(arrays["loss_nats"] - arrays["true_loss_nats"], learning, atol=1e-10)
-    total = learning.sum(-1)
+    assert np.all(arrays["failed"] == "")
+    true = arrays["loss"][arrays["model"] == "oracle"][0]
+    trained = rows_of(arrays, {"model": "trained"})
+    first = rows_of(trained, {"schedule": "llada_uniform", "steps": 9, "decoder": "random"})
+    total = first["learning_error"].reshape(3, 9)  # seeds, checkpoints
+    np.testing.assert_allclose((first["loss"] - true).sum(-1), total.ravel(), atol=1e-10)
+    assert np.all(total > 0)
     assert np.all(total[:, -1] < 0.5 * total[:, 0])
     # The curve's own optimum is the best for the network, the true curve's for the oracle.
-    learned, true = arrays["learned_split_nats"], arrays["true_split_nats"]
-    assert np.all(true[..., 0] <= learned[..., 0] + 1e-12)
-    assert np.all(learned.sum(-1) <= true.sum(-1) + 1e-10)
-    assert np.all(learned >= 0)
-    counts = arrays["learned_counts"]
-    assert np.all(counts.sum(-1) == learning.shape[-1])
-    assert np.all(np.sum(counts > 0, axis=-1) == arrays["schedule_steps"])
+    best, learned = (rows_of(trained, {"schedule": name}) for name in ("best", "best-learned"))
+    assert np.all(best["sampling_error"] <= learned["sampling_error"] + 1e-12)
+    both = [rows["sampling_error"] + rows["learning_error"] for rows in (learned, best)]
+    assert np.all(both[0] <= both[1] + 1e-10)
     # One token a step has no sampling error; the sampler is no worse than the mean of its orders.
-    mean, kls = arrays["mean_split_nats"], arrays["forward_kl_nats"]
-    np.testing.assert_allclose(mean[:, :, 0, 0], 0, atol=1e-12)
-    np.testing.assert_allclose(mean[:, :, 0, 1], total, rtol=1e-10)
-    assert np.all(kls[..., order.index("random")] <= mean.sum(-1) + 1e-12)
-    ruled = [order.index(name) for name in ("left to right", "easy-first", "hard-first")]
-    assert np.all(arrays["best_policy_kl_nats"] <= kls[..., ruled].min(-1) + 1e-10)
-    assert np.all(arrays["best_policy_kl_nats"] >= 0)
-    assert np.all(arrays["reverse_kl_nats"] >= 0)
+    np.testing.assert_allclose(first["sampling_error"], 0, atol=1e-12)
+    for steps in (9, 5):
+        rows = rows_of(trained, {"schedule": "llada_uniform", "steps": steps})
+        random, optimal = (rows_of(rows, {"decoder": name}) for name in ("random", "optimal"))
+        mean = random["sampling_error"] + random["learning_error"]
+        assert np.all(random["forward_kl"] <= mean + 1e-12)
+        for name in ("l2r", "entropy", "hard-first"):
+            assert np.all(optimal["forward_kl"] <= rows_of(rows, {"decoder": name})["forward_kl"] + 1e-10)
+    assert np.all(trained["forward_kl"] >= 0)
+    assert np.all(trained["reverse_kl"] >= 0)
 
 
 def test_the_stored_honest_gains_are_why_defaults_are_what_they_are():

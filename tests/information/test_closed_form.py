@@ -17,6 +17,7 @@ from mdmjax.information.closed_form import (
     dual_curve,
     mds_curve,
     pairs_curve,
+    parity_checks_curve,
     parity_curve,
     permutation_curve,
     repetition_curve,
@@ -214,3 +215,31 @@ def test_float32_is_good_to_a_few_roundings():
             single = make()
         assert single.information.dtype == single.marginal_entropy.dtype == jnp.float32
         np.testing.assert_allclose(single.information, exact.information, 8 * 2**-24)
+
+
+@pytest.mark.parametrize("m", [2, 3])
+def test_parity_checks_curve_is_the_one_of_the_enumerated_code(m):
+    """The joint is built bit by bit here: uniform over words whose every set has even parity."""
+    n = 2**m
+    sets = np.repeat(np.arange(m), [2, *(2**i for i in range(1, m))])
+    words = np.arange(2**n)[:, None] >> np.arange(n) & 1
+    even = np.all([words[:, sets == s].sum(1) % 2 == 0 for s in range(m)], axis=0)
+    probs = (even / even.sum()).reshape((2,) * n)
+    expected = information_curve(Joint(jnp.asarray(probs)))
+    curve = parity_checks_curve(2**m)
+    # Enumeration subtracts entropies of n bits: that many roundings.
+    np.testing.assert_allclose(curve.information, expected.information, atol=64 * n * np.finfo(float).eps)
+
+
+def test_parity_checks_curve_is_the_product_of_its_blocks():
+    kinds, copies = [parity_curve(size, 2) for size in (2, 4, 8, 16, 32)], [2, 1, 1, 1, 1]
+    expected = blocks_curve(kinds, copies).information
+    curve = parity_checks_curve(64)
+    np.testing.assert_allclose(curve.information, expected, rtol=64 * 64 * np.finfo(float).eps)
+
+
+@pytest.mark.parametrize("m", [1, 10, 17])
+def test_parity_checks_have_a_bit_of_total_correlation_each(m):
+    curve = parity_checks_curve(2**m)
+    np.testing.assert_allclose(float(curve.total_correlation), m * np.log(2), rtol=1e-11)
+    assert np.all(np.diff(np.asarray(curve.information)) >= 0)

@@ -38,20 +38,41 @@ def test_axes_of_a_zip_go_together():
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
+    ("column", "value", "expected"),
     [
-        ({"from": 2, "to": 8, "count": 4}, [2, 4, 6, 8]),
-        ({"from": 0.0, "to": 1.0, "count": 3}, [0.0, 0.5, 1.0]),
-        ({"from": 1, "to": 2, "count": 3}, [1.0, 1.5, 2.0]),
-        ({"from": 0.01, "to": 1.0, "count": 3, "scale": "log"}, [0.01, 0.1, 1.0]),
-        ([0.5, {"from": 1, "to": 3, "count": 3}], [0.5, 1, 2, 3]),
-        (0.5, [0.5]),
+        ("steps", {"from": 2, "to": 8, "count": 4}, [2, 4, 6, 8]),
+        ("temperature", {"from": 0.0, "to": 1.0, "count": 3}, [0.0, 0.5, 1.0]),
+        ("temperature", {"from": 1, "to": 2, "count": 3}, [1.0, 1.5, 2.0]),
+        ("temperature", {"from": 0.01, "to": 1.0, "count": 3, "scale": "log"}, [0.01, 0.1, 1.0]),
+        ("temperature", [0.5, {"from": 1, "to": 3, "count": 3}], [0.5, 1.0, 2.0, 3.0]),
+        ("temperature", 1, [1.0]),
     ],
 )
-def test_a_range_stands_for_its_values(value, expected):
-    found = [point["temperature"] for point in points(axes={"source": ["markov"], "temperature": value})]
+def test_a_range_stands_for_its_values(column, value, expected):
+    found = [point[column] for point in points(axes={"source": ["markov"], column: value})]
     assert found == pytest.approx(expected)
     assert [type(x) for x in found] == [type(x) for x in expected]
+
+
+def test_a_table_sets_other_columns_as_well():
+    """Its own parameters come first: `steps` of a trained model are its own."""
+    decoders = [{"name": "random", "schedule": ["best"], "steps": [1, 2]}, "dilated"]
+    models = [{"name": "trained", "steps": 5}, "oracle"]
+    found = points(axes={"source": ["markov"], "decoder": decoders, "model": models})
+    assert found[0] == {
+        "source": "markov",
+        "decoder": "random",
+        "schedule": "best",
+        "steps": 1,
+        "model": "trained",
+        "model.steps": 5,
+    }
+    assert found[-1] == {"source": "markov", "decoder": "dilated", "model": "oracle"}
+    thresholds = [
+        {"name": "early-commit", "thresholds": value} for value in ([3, 2, 1], [[3, 2, 1], [2, 1, 0]])
+    ]
+    found = points(axes={"source": ["markov"], "decoder": thresholds})
+    assert [point["decoder.thresholds"] for point in found] == [(3.0, 2.0, 1.0)] * 2 + [(2.0, 1.0, 0.0)]
 
 
 def test_points_that_differ_in_floats_and_seeds_only_are_of_one_program():
@@ -100,6 +121,21 @@ AXES = {"source": ["markov"]}
         (
             {"study": "law", "axes": {"source": [{"name": "markov", "n": 4}], "source.n": [4]}},
             "an axis of source.n",
+        ),
+        ({"study": "law", "axes": AXES | {"steps": [2.5]}}, "axes.steps is 2.5: want an integer"),
+        ({"study": "law", "axes": AXES | {"mix": ["much"]}}, "axes.mix is much: want a number"),
+        ({"study": "law", "axes": AXES | {"mix": [True]}}, "axes.mix is True: want a number"),
+        (
+            {"study": "law", "axes": AXES | {"decoder": [{"name": "threshold", "threshold": "high"}]}},
+            "threshold.threshold is high: want a number",
+        ),
+        (
+            {"study": "law", "axes": AXES | {"decoder": [{"name": "early-commit", "thresholds": [1, 2]}]}},
+            r"early-commit.thresholds is \[1, 2\]: want a list of 3 numbers",
+        ),
+        (
+            {"study": "law", "axes": AXES | {"mix": [0.1], "decoder": [{"name": "random", "mix": 0.2}]}},
+            "an axis of mix: want one, as axes.decoder sets it too",
         ),
         ({"study": "law", "axes": AXES, "chunk": 0}, "chunk is 0"),
         ({"study": "law", "axes": AXES, "keep": "kl"}, "keep is kl: want a list of names"),

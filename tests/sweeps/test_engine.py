@@ -32,6 +32,7 @@ from mdmjax.studies.law import law_study, oracle_of
 from mdmjax.studies.named_decoders import DECODERS
 from mdmjax.studies.naming import Setting
 from mdmjax.sweeps.config import parse_config
+from mdmjax.sweeps.curve_cases import first_reaching
 from mdmjax.sweeps.engine import TILE, check_points, rows_of
 
 FLIPS = {"from": 0.05, "to": 0.45, "count": TILE + 1}
@@ -203,3 +204,12 @@ def test_a_training_is_one_run_whatever_is_asked_first():
     assert rows[0] != rows[3]
     wrong = parse_config({"study": "law", "axes": axes | {"model": [model | {"steps": [21]}]}})
     assert "model.steps is 21: want an integer in 0..20" in rows_of(wrong, [0])["failed"][0]
+
+
+def test_first_steps_reaches_and_one_less_does_not():
+    curve = parity_checks_curve(64)
+    for epsilon in (0.05, 0.5, 2.0):
+        steps = first_reaching(curve, llada_uniform, epsilon).steps
+        assert float(expected_kl(curve, llada_uniform(64, steps))) <= epsilon
+        assert float(expected_kl(curve, llada_uniform(64, steps - 1))) > epsilon
+    assert first_reaching(curve, llada_uniform, 1e9).steps == 1

@@ -158,3 +158,19 @@ def test_killed_at_random_moments_it_ends_the_same(tmp_path):
         break
     assert kills > 0
     assert rows_in(tmp_path / "rows").equals(rows_in(tmp_path / "whole"))
+
+
+def test_every_kind_of_parameter_is_a_column(tmp_path):
+    """Flags, lists of numbers, and numbers that a decoder does not have."""
+    decoders = [
+        {"name": "remdm", "by_confidence": [True]},
+        {"name": "early-commit", "thresholds": [3, 2, 1]},
+    ]
+    axes = {"source": [{"name": "noisy-bit", "n": 2}], "decoder": decoders, "mix": 0, "steps": 1}
+    config = parse_config({"study": "law", "keep": ["forward_kl", "loss"], "axes": axes})
+    assert run_sweep(config, tmp_path / "rows").failed == 0
+    first, second = rows_in(tmp_path / "rows").to_pylist()
+    assert first["decoder.by_confidence"] is True
+    assert first["decoder.thresholds"] is None
+    assert second["decoder.thresholds"] == [3.0, 2.0, 1.0]
+    assert len(second["loss"]) == 2
