@@ -206,25 +206,25 @@ def _differs(leaf: Any) -> bool:
 
 
 def mapped(
-    numbers: Numbers, arrays: Any, known: Known, count: int, devices: Sequence[Device]
+    numbers: Numbers, arrays: Any, known: Known, count: int, devices: Sequence[Device], tile: int = TILE
 ) -> dict[str, np.ndarray]:
     """The numbers of `count` cases, whose arrays have them as their first axis.
 
     They are padded to whole tiles for every device with the last one of them.
     """
-    whole = TILE * len(devices)
+    whole = tile * len(devices)
     places = np.minimum(np.arange(-(-count // whole) * whole), count - 1)
     padded = jax.tree.map(lambda leaf: leaf[places], arrays)
-    found = _sharded(numbers, padded, known, Mesh(np.array(devices), ("cases",)))
+    found = _sharded(numbers, padded, known, Mesh(np.array(devices), ("cases",)), tile)
     return {name: np.asarray(value)[:count] for name, value in found.items()}
 
 
-@partial(jax.jit, static_argnums=(0, 2, 3))
-def _sharded(numbers: Numbers, arrays: Any, known: Known, mesh: Mesh) -> Any:
+@partial(jax.jit, static_argnums=(0, 2, 3, 4))
+def _sharded(numbers: Numbers, arrays: Any, known: Known, mesh: Mesh, tile: int) -> Any:
     each = jax.vmap(lambda arrays: numbers(eqx.combine(arrays, known.tree)))
 
     def shard(arrays: Any) -> Any:
-        tiles = jax.tree.map(lambda leaf: leaf.reshape(-1, TILE, *leaf.shape[1:]), arrays)
+        tiles = jax.tree.map(lambda leaf: leaf.reshape(-1, tile, *leaf.shape[1:]), arrays)
         found = jax.lax.map(each, tiles)
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
 
