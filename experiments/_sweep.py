@@ -44,8 +44,6 @@ class SweepConfig:
 class SweepExperiment:
     """What the module of any other experiment has: `Config`, `SMOKE` and `run`."""
 
-    NEEDS = "pyarrow"
-
     def __init__(self, name: str):
         self.name = name
         document = tomllib.loads((SWEEPS / f"{name}.toml").read_text(encoding="utf-8"))

@@ -7,6 +7,7 @@ else one by one. The names and the defaults are those of the commands.
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import mdmjax as mj
@@ -14,7 +15,9 @@ import mdmjax as mj
 from .._errors import perhaps, refuse
 from ..families import FAMILIES
 from ..schedules.guaranteed import austin_for_steps, theorem9_dtc_for_steps, theorem9_tc_for_steps
-from .columns import Point
+from ..studies.sources import FamilySource
+from ..studies.table_sources import HMMSource, JointSource, MixtureSource
+from .columns import FILES, Point
 
 SCHEDULES: Mapping[str, Callable[[int, int], mj.Schedule]] = {
     **mj.NAMED,
@@ -65,10 +68,21 @@ class Study:
         return keep or self.names
 
 
+def source_of(point: Point) -> FamilySource | JointSource | HMMSource | MixtureSource:
+    """The source of a point; parameters of a family that are not given have the default of a law."""
+    name, given = point["source"], parameters(point, "source")
+    if name in FAMILIES:
+        return FamilySource(name, FAMILIES[name].values("law", **given))
+    if "file" not in given:
+        refuse("source.file", "not given", f'a file: source = [{{ name = "{name}", file = "..." }}]')
+    more = {"n": given["n"]} if "n" in given else {}
+    return FILES[name](Path(given["file"]), **more)
+
+
 def complete_source(point: Point) -> Point:
-    """The point with every parameter of its source, those not given as the default of a law."""
-    values = FAMILIES[point["source"]].values("law", **parameters(point, "source"))
-    return point | {f"source.{name}": value for name, value in values.items()}
+    """The point with every parameter of its source."""
+    values = source_of(point).to_json()
+    return point | {f"source.{name}": value for name, value in values.items() if name != "name"}
 
 
 def parameters(point: Point, kind: str) -> dict[str, Any]:

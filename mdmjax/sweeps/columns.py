@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from .._errors import refuse
 from ..families import FAMILIES
 from ..studies.named_decoders import DECODERS
+from ..studies.table_sources import HMMSource, JointSource, MixtureSource
 from .models import MODELS
 
 Point = dict[str, Any]
@@ -29,7 +30,14 @@ COLUMNS: Mapping[str, Mapping[str, type]] = {
 }
 """The columns that a study takes, beside those of the parameters of what it takes."""
 
-HOLDERS: Mapping[str, Mapping[str, Any]] = {"source": FAMILIES, "decoder": DECODERS, "model": MODELS}
+FILES = {source.name: source for source in (JointSource, HMMSource, MixtureSource)}
+"""Distributions of a file, which must not change while a sweep goes on."""
+
+HOLDERS: Mapping[str, Mapping[str, Any]] = {
+    "source": {**FAMILIES, **FILES},
+    "decoder": DECODERS,
+    "model": MODELS,
+}
 """Columns of names that have parameters."""
 
 DRAWS = ("seed", "source.draw")
@@ -61,5 +69,7 @@ class Kind(NamedTuple):
 def parameters_of(holder_kind: str, name: str) -> dict[str, Kind]:
     """The parameters of a source, a decoder or a model."""
     holder = HOLDERS[holder_kind][name]
+    if holder in FILES.values():
+        return {"file": Kind(str)} | ({} if holder is JointSource else {"n": Kind(int)})
     known = holder.parameters if holder_kind == "source" else holder.knobs
     return {one.name: Kind(one.kind, getattr(one, "size", None)) for one in known}

@@ -8,10 +8,9 @@ from typing import Any
 import mdmjax as mj
 
 from .._errors import perhaps, refuse
-from ..families import FAMILIES
 from ..information.curve import InformationCurve
 from ..schedules.guaranteed import theorem9_steps
-from .cases import SCHEDULES, Study, complete_source, named_schedule, parameters
+from .cases import SCHEDULES, Study, complete_source, named_schedule, source_of
 from .columns import Point
 
 KNOWN = ("entropy", "total_correlation", "dual_total_correlation")
@@ -19,15 +18,12 @@ KNOWN = ("entropy", "total_correlation", "dual_total_correlation")
 
 def curve_of(point: Point) -> InformationCurve:
     """The information curve of the source: in closed form, or by enumeration."""
-    return _curve(point["source"], tuple(parameters(point, "source").items()))
+    return _curve(tuple((k, v) for k, v in point.items() if k.startswith("source")))
 
 
 @functools.lru_cache(maxsize=2)  # points that follow each other mostly have the same one
-def _curve(source: str, items: tuple[tuple[str, Any], ...]) -> InformationCurve:
-    family, values = FAMILIES[source], dict(items)
-    if family.curve is None:
-        return mj.information_curve(mj.tabulate(family.distribution(**values)))
-    return family.curve(**values)
+def _curve(source: tuple[tuple[str, Any], ...]) -> InformationCurve:
+    return source_of(dict(source)).curve()[0]
 
 
 def one_schedule(point: Point) -> dict[str, Any]:

@@ -9,12 +9,11 @@ import mdmjax as mj
 
 from .._errors import InvalidInputError, refuse
 from .._types import Array, Float
-from ..families import FAMILIES
 from ..policies.mixture import mixture_schedules
 from ..studies.law import check_size, is_long, oracle_of
 from ..studies.named_decoders import DECODERS
 from ..studies.naming import Setting
-from .cases import complete_source, named_schedule, parameters
+from .cases import complete_source, named_schedule, parameters, source_of
 from .columns import Point
 from .models import MODELS
 
@@ -59,24 +58,24 @@ def complete(point: Point, seed: int) -> Point:
 
 def check(point: Point) -> None:
     """Refuse a source whose tables have no room; one that there is none of is a point that fails."""
-    family = FAMILIES[point["source"]]
     try:
-        values = family.values("law", **parameters(point, "source"))
+        source = source_of(point)
+        truth = source.distribution()[0]
     except InvalidInputError:
         return
-    n = values["n"] if "n" in values else values["blocks"] * values["block_size"]
-    if point["source"] == "block-hmm" and point.get("decoder") in BY_BLOCKS:
+    if isinstance(truth, mj.BlockHMM) and point.get("decoder") in BY_BLOCKS:
         return
     try:
-        check_size(n, family.q(**values))
+        check_size(truth.n, truth.q)
     except InvalidInputError as error:
-        words = ", ".join(f"{name} = {value}" for name, value in values.items())
-        refuse("axes.source", f"{family.name} of {words}", error.wanted, error.remedy)
+        about = source.to_json()
+        words = ", ".join(f"{name} = {value}" for name, value in about.items() if name != "name")
+        refuse("axes.source", f"{about['name']} of {words}", error.wanted, error.remedy)
 
 
 def case_of(point: Point) -> LawCase | LongCase:
     """The case of a complete point; refused where there is none, or where it has no room."""
-    truth = FAMILIES[point["source"]].distribution(**parameters(point, "source"))
+    truth = source_of(point).distribution()[0]
     decoder = DECODERS[point["decoder"]]
     errors = [name for name in (*ERRORS, "model") if point.get(name, "oracle") != "oracle"]
     if isinstance(truth, mj.BlockHMM) and is_long(truth):

@@ -1,6 +1,7 @@
 """The rows of points: against the study that a command runs, and the same on however many devices."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -8,6 +9,7 @@ from mdmjax import (
     NAMED,
     BlockHMM,
     ConfidenceThreshold,
+    Joint,
     Mixed,
     Reveal,
     denoiser_loss_curve,
@@ -152,6 +154,31 @@ def test_numbers_that_are_asked_for():
     assert rows["mean_order_reverse_kl"] == pytest.approx([mean] * 2)
     threshold = Reveal(ConfidenceThreshold(0.9))
     assert rows["regret"][1] == pytest.approx(float(regret(joint, denoiser, threshold).value))
+
+
+def test_distributions_of_files(tmp_path):
+    """A table, a hidden Markov model and a mixture, and a file that is not there."""
+    table = np.random.default_rng(0).dirichlet(np.ones(8)).reshape((2, 2, 2))
+    np.savez(tmp_path / "p.npz", probs=table)
+    hidden = {
+        "initial": [0.5, 0.5],
+        "transition": [[0.9, 0.1], [0.1, 0.9]],
+        "emission": [[0.8, 0.2], [0.3, 0.7]],
+    }
+    np.savez(tmp_path / "hmm.npz", **hidden, n=3)
+    np.savez(tmp_path / "parts.npz", weights=[0.5, 0.5], probs=[[0.9, 0.1], [0.2, 0.8]], n=3)
+    names = {"joint": "p.npz", "hmm": "hmm.npz", "mixture": "parts.npz"}
+    sources = [{"name": name, "file": str(tmp_path / file)} for name, file in names.items()]
+    axes = {"source": [*sources, {"name": "joint", "file": "none.npz"}, {"name": "hmm"}], "steps": [1]}
+    rows = rows_of(parse_config({"study": "schedule", "axes": axes}), range(5))
+    curve = information_curve(Joint(jnp.asarray(table)))
+    assert rows["total_correlation"][0] == pytest.approx(float(curve.total_correlation))
+    assert rows["expected_kl"][:3] == pytest.approx(rows["total_correlation"][:3])
+    assert rows["failed"][:3] == [None] * 3
+    assert "none.npz" in rows["failed"][3]
+    assert "source.file is not given" in rows["failed"][4]
+    with pytest.raises(InvalidInputError, match="parameter of joint is n: want one of file"):
+        parse_config({"study": "law", "axes": {"source": [{"name": "joint", "n": 3}]}})
 
 
 @pytest.mark.slow

@@ -160,6 +160,7 @@ def test_killed_at_random_moments_it_ends_the_same(tmp_path):
     assert rows_in(tmp_path / "rows").equals(rows_in(tmp_path / "whole"))
 
 
+@pytest.mark.slow
 def test_every_kind_of_parameter_is_a_column(tmp_path):
     """Flags, lists of numbers, and numbers that a decoder does not have."""
     decoders = [
