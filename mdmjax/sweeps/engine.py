@@ -7,6 +7,7 @@ A case that fails is a row with its reason.
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from .._checks import traced_checks
 from .._errors import InvalidInputError
 from .._types import Array
 from .cases import Study
-from .columns import Point
+from .columns import DRAWS, Point
 from .config import Config
 from .known import Known
 from .studies import STUDIES
@@ -82,12 +83,9 @@ def rows_of(
 
 def check_points(config: Config) -> None:
     """Refuse a sweep with a source too large for its study, before anything is made."""
-    sources = {
-        tuple((k, v) for k, v in config.point(index).items() if k == "decoder" or k.startswith("source"))
-        for index in range(config.size)
-    }
-    for source in sorted(sources):
-        STUDIES[config.study].check(dict(source))
+    sized = lambda part: tuple((k, v) for k, v in part.items() if k == "decoder" or k.startswith("source"))
+    for parts in itertools.product(*(dict.fromkeys(map(sized, axis)) for axis in config.axes)):
+        STUDIES[config.study].check(dict(itertools.chain(*parts)))
 
 
 def completed(config: Config, indices: Sequence[int]) -> tuple[list[Point], list[str | None]]:
@@ -118,7 +116,7 @@ def built(study: Study, points: Mapping[int, Point]) -> list[Group]:
     """
     alike: dict[Any, list[int]] = {}
     for place, point in points.items():
-        shape = tuple((k, str(v)) for k, v in point.items() if not isinstance(v, float) and k != "seed")
+        shape = tuple((k, str(v)) for k, v in point.items() if not isinstance(v, float) and k not in DRAWS)
         alike.setdefault(shape, []).append(place)
     groups, left = [], []
     for places in alike.values():

@@ -13,7 +13,7 @@ from ..policies.mixture import mixture_schedules
 from ..studies.law import check_size, is_long, oracle_of
 from ..studies.named_decoders import DECODERS
 from ..studies.naming import Setting
-from .cases import complete_source, named_schedule, parameters, source_of
+from .cases import complete_source, named_schedule, parameters, source_of, truth_of
 from .columns import Point
 from .models import MODELS
 
@@ -75,7 +75,7 @@ def check(point: Point) -> None:
 
 def case_of(point: Point) -> LawCase | LongCase:
     """The case of a complete point; refused where there is none, or where it has no room."""
-    truth = source_of(point).distribution()[0]
+    truth = truth_of(point)
     decoder = DECODERS[point["decoder"]]
     errors = [name for name in (*ERRORS, "model") if point.get(name, "oracle") != "oracle"]
     if isinstance(truth, mj.BlockHMM) and is_long(truth):
