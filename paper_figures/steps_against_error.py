@@ -36,6 +36,6 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
         bottom.set_xticks([], minor=True)
     grid[0, 0].set_ylabel("steps")
     grid[1, 0].set_ylabel("steps")
-    grid[1, -1].legend(ncols=2, fontsize=6.5, handlelength=2)
+    grid[1, 0].legend(loc="lower left", ncols=3, fontsize=6, handlelength=1.5, columnspacing=1)
     legend_below(figure, grid[0, 0], 5)
     return figure
