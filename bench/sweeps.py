@@ -36,7 +36,7 @@ def laws(n: int, decoder: str, steps: int, points: int, chunk: int = 256) -> Con
 
 def of_a_second(chunks: int) -> Config:
     """Chunks of about a second on one core."""
-    return laws(9, "random", 9, 256 * chunks)
+    return laws(8, "random", 8, 256 * chunks)
 
 
 def groups_of(config: Config) -> Iterator[Group]:
@@ -72,7 +72,7 @@ def sweep_of(config: Config, measured: Callable = here) -> Callable[[], int]:
     return work
 
 
-def overhead(chunks: int = 4, runs: int = 5) -> Row:
+def overhead(chunks: int = 3, runs: int = 5) -> Row:
     """A sweep of a few chunks, from its config to its files, against their compiled program alone."""
     config = of_a_second(chunks)
     groups = list(groups_of(config))

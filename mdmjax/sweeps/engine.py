@@ -133,7 +133,10 @@ def built(study: Study, points: Mapping[int, Point]) -> list[Group]:
 def _together(study: Study, places: list[int], points: list[Point]) -> Group | None:
     """The cases of points that differ in floats and seeds alone, in one call of `study.case`."""
     columns = {key: [point[key] for point in points] for key in points[0]}
-    varied = {key: jnp.asarray(column) for key, column in columns.items() if len(set(map(str, column))) > 1}
+    varied = {
+        key: np.array(column) for key, column in columns.items() if column.count(column[0]) < len(column)
+    }
+    varied = {key: jnp.asarray(column) for key, column in varied.items()}  # of a list it would be slow
     found: list[Any] = []
     goods: list[Any] = []
 
