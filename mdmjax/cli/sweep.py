@@ -1,6 +1,7 @@
 """`mdmjax sweep CONFIG.toml --out DIR`: a thousand settings, stopped and resumed, in one data set."""
 
 import contextlib
+import dataclasses
 import importlib.util
 import os
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ def run(parsed: Parsed) -> int:
 
     values = parsed.values
     given = [name for name in ("status", "dry_run", "retry_failed") if values[name]]
+    if values["plot"] is not None:
+        given += ["plot", *(name for name in ("workers", "cluster") if values[name] is not None)]
     if len(given) > 1:
         refuse(", ".join(given), "given together", "one of them")
     if importlib.util.find_spec("pyarrow") is None:
@@ -33,6 +36,9 @@ def run(parsed: Parsed) -> int:
     if values["status"] or values["dry_run"]:
         report = report_of(Store(folder, config)) if values["status"] else planned(config, folder)
         show(report, json=values["json"])
+        return 0
+    if (words := values["plot"]) is not None:
+        show(_picture(words, Store(folder, config)), json=values["json"])
         return 0
     with _measured(values) as measured, stop_on_signals() as stop:
         how = {"track": track, "stopped": lambda: bool(stop), "measured": measured}
@@ -49,7 +55,7 @@ def _in_a_pod(values: dict[str, Any]) -> int:
     from .output import complain, show, track
     from .signals import stop_on_signals
 
-    others = [name for name in ("workers", "cluster", "status", "dry_run") if values[name]]
+    others = [name for name in ("workers", "cluster", "status", "dry_run", "plot") if values[name]]
     if others:
         refuse(f"pod, {others[0]}", "given together", "one of them")
     try:
@@ -65,6 +71,22 @@ def _in_a_pod(values: dict[str, Any]) -> int:
             return leader.code
     except pod.Lost as lost:
         os._exit(complain(str(lost)))
+
+
+def _picture(words: str, store: Any) -> Any:
+    """Draw the rows of a folder; the report of what is drawn."""
+    from ..files.atomic import write_bytes
+    from ..studies.plots import as_file
+    from ..sweeps.lines import lines_of
+    from ..sweeps.picture import figure_of
+    from .inputs import check_picture
+    from .plot_words import plotted
+
+    plot, path = plotted(words, store.folder)
+    report = lines_of(store.rows(), store.config.size, plot)
+    check_picture(path)
+    write_bytes(path, as_file(figure_of(report), path.suffix[1:].lower()))
+    return dataclasses.replace(report, file=str(path))
 
 
 @contextlib.contextmanager
@@ -113,10 +135,19 @@ COMMAND = Command(
         Option("status", bool, False, "Say what is done, left and failed; measure nothing."),
         Option("dry-run", bool, False, "Say what it would take, from one timed chunk; write nothing."),
         Option("retry-failed", bool, False, "Measure chunks with a failed point again."),
+        Option(
+            "plot",
+            str,
+            None,
+            "Draw the rows that are there into DIR/_plot.png, or file=FILE.png or .pdf; measure nothing. "
+            "panel=COLUMN: one picture each; log=x, y or xy; color and panel take COLUMN+COLUMN too.",
+            "x=COLUMN,y=COLUMN,color=COLUMN",
+        ),
         *SHOWN,
     ),
     examples=(
         ("mdmjax sweep sweep.toml --out rows", "pandas.read_parquet('rows') reads it"),
         ("mdmjax sweep sweep.toml --out rows --dry-run", "how long it would take"),
+        ("mdmjax sweep sweep.toml --out rows --plot x=mix,y=forward_kl,color=decoder", "draws them"),
     ),
 )

@@ -30,9 +30,15 @@ def picture(report: Drawn, kind: str) -> bytes:
     draw = {ScheduleReport: _draw_schedule, LawReport: _draw_law, ComparisonReport: _draw_comparison}
     draw |= {LikelihoodReport: _draw_frontier, CertifyReport: _draw_promises}
     size = (6.4, 4.0) if isinstance(report, ScheduleReport) else (8.0, 4.5)
-    figure, stream = Figure(figsize=size, layout="constrained"), io.BytesIO()
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     next(draw[of] for of in draw if isinstance(report, of))(figure, report)
+    return as_file(figure, kind)
+
+
+def as_file(figure: "Figure", kind: str) -> bytes:
+    """A figure as a `png` or `pdf` file."""
+    stream = io.BytesIO()
     figure.savefig(stream, format=kind, dpi=200)
     return stream.getvalue()
 

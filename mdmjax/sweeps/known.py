@@ -1,6 +1,10 @@
-"""What cases of one program have in common, as a key that is equal by value."""
+"""Pytrees as keys that are equal by value: what cases of a program have in common, what is found once."""
 
-from typing import Any
+import functools
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -32,3 +36,36 @@ def _value(leaf: Any) -> Any:
     if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return str(leaf.dtype), np.asarray(jax.random.key_data(leaf)).tobytes()
     return str(leaf.dtype), leaf.shape, np.asarray(leaf).tobytes()
+
+
+T = TypeVar("T")
+
+REMEMBERED = 1024  # results of a function (our choice: those of a few chunks)
+
+
+def remembered(function: Callable[..., T]) -> Callable[..., T]:
+    """The function, which is called once for arguments of the same value; their arrays are not kept.
+
+    >>> count = []
+    >>> once = remembered(lambda x: count.append(1) or x.sum())
+    >>> float(once(np.ones(3))), float(once(np.ones(3))), len(count)
+    (3.0, 3.0, 1)
+    """
+    found: OrderedDict[Any, T] = OrderedDict()
+
+    @functools.wraps(function)
+    def call(*args: Any) -> T:
+        structure, values = Known(args).value
+        digest = hashlib.sha256()
+        for value in values:
+            digest.update(value[-1] if isinstance(value, tuple) else repr(value).encode())
+            digest.update(repr(value[:-1]).encode() if isinstance(value, tuple) else b"")
+        key = structure, digest.digest()
+        if key not in found:
+            found[key] = function(*args)
+            if len(found) > REMEMBERED:
+                found.popitem(last=False)
+        found.move_to_end(key)
+        return found[key]
+
+    return call

@@ -1,6 +1,5 @@
 """The study of laws: how far the law of a decoder is from the truth, and from the best there can be."""
 
-import functools
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,20 +10,22 @@ from .._errors import InvalidInputError, refuse
 from ..laws.block_chain import BlockChainLaw
 from ..laws.dense import dense_law
 from ..laws.law import Law
-from ..losses.exact import kl_split
-from ..policies.hull import CallsHull, calls_hull
+from ..losses.exact import learning_error_curve
+from ..policies.hull import calls_hull
 from ..policies.orders import fixed_orders, optimal_order
 from ..policies.regret import regret
 from ..studies.law import divergences_of, oracle_of
 from .cases import More, Study
-from .known import Known
+from .known import remembered
 from .law_cases import LawCase, LongCase, case_of, check, complete
 
 EPSILON = 1e-8  # a sequence of at most this probability is incoherent, as in `mdmjax law`
 
 
-def numbers(case: LawCase) -> dict[str, Any]:
+def numbers(case: LawCase | LongCase) -> dict[str, Any]:
     """The numbers of a law as a pure function of arrays; refused where `dense_law` has none."""
+    if isinstance(case, LongCase):
+        refuse("the law", "of a long Block-HMM", "a table")
     return _compared(case, dense_law(case.denoiser, case.decoder))
 
 
@@ -54,32 +55,32 @@ def _compared(case: LawCase, law: Law) -> dict[str, Any]:
     return found | {"expected_calls": law.expected_calls, "unfinished": law.unfinished}
 
 
-@functools.lru_cache(maxsize=512)  # many decoders have the same truth and denoiser
-def _hull(known: Known) -> CallsHull:
-    joint, writer = known.tree
-    return calls_hull(joint, writer)
+_hull = remembered(calls_hull)  # many decoders have the same truth and denoiser
+_learning = remembered(learning_error_curve)
+_loss_of = remembered(mj.denoiser_loss_curve)
 
 
 def _regret(case: LawCase) -> dict[str, Any]:
     joint = mj.Joint(case.probs)
-    hull = _hull(Known((joint, case.decoder.writer(case.denoiser))))
+    hull = _hull(joint, case.decoder.writer(case.denoiser))
     found = regret(joint, case.denoiser, case.decoder, hull=hull)
     return {"regret": found.value, "regret_calls": found.calls}
 
 
 def _split(case: LawCase) -> dict[str, Any]:
-    writer = case.decoder.writer(case.denoiser)
-    found = kl_split(mj.Joint(case.probs), writer, case.schedule)
-    return {"sampling_error": found.sampling, "learning_error": found.learning}
+    """`kl_split`, whose error of the denoiser is the same for every schedule."""
+    joint = mj.Joint(case.probs)
+    errors = _learning(joint, case.decoder.writer(case.denoiser))
+    sampling = mj.expected_kl(mj.information_curve(joint), case.schedule)
+    return {"sampling_error": sampling, "learning_error": mj.nll(errors, case.schedule)}
 
 
 def _loss(case: LawCase) -> dict[str, Any]:
-    return {"loss": mj.denoiser_loss_curve(mj.Joint(case.probs), case.denoiser).loss}
+    return {"loss": _loss_of(mj.Joint(case.probs), case.denoiser).loss}
 
 
-@functools.lru_cache(maxsize=512)
-def _orders_of(known: Known) -> dict[str, Any]:
-    joint, denoiser = known.tree
+@remembered
+def _orders_of(joint: mj.Joint, denoiser: mj.AbstractDenoiser) -> dict[str, Any]:
     every = fixed_orders(joint, denoiser)
     return {
         "mean_order_kl": every.forward_kl.mean(),
@@ -90,7 +91,7 @@ def _orders_of(known: Known) -> dict[str, Any]:
 
 
 def _orders(case: LawCase) -> dict[str, Any]:
-    return _orders_of(Known((mj.Joint(case.probs), case.denoiser)))
+    return _orders_of(mj.Joint(case.probs), case.denoiser)
 
 
 def _of_tables(of: Any) -> Any:

@@ -104,6 +104,17 @@ class Store:
         with writing("out", self.path(number)) as stream:
             pq.write_table(table, stream, compression="zstd")
 
+    def rows(self) -> pa.Table:
+        """The rows that are there, in the order of their points; none of a chunk that is not done."""
+        tables = [self.schema.empty_table()]
+        for number in self.done():
+            try:
+                tables.append(pq.ParquetFile(self.path(number)).read())
+            except (OSError, pa.ArrowInvalid) as error:
+                what = "remove it and run the sweep again: only its points are measured"
+                refuse("out", self.path(number), "a chunk that can be read", f"{error}; {what}")
+        return pa.concat_tables(tables, promote_options="default").sort_by("point")
+
     def a_reason(self) -> str | None:
         """Why the first of the failed points failed."""
         for number, about in self.done().items():

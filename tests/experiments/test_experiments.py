@@ -450,7 +450,7 @@ def test_fixed_numbers_of_calls_lie_above_the_best_policies():
 def test_block_decoding_over_a_sweep_is_that_of_each_model():
     """The paper's model against `block_decoding`, and its figure's numbers."""
     arrays, _ = _run.load(_run.RESULTS, "block_hmm_decoding")
-    paper = {"source.block_size": 8, "source.kept": 0.9, "source.bias": 0.9, "source.eta": 1e-8}
+    paper = {"source.blocks": 8, "source.eta": 1e-8}
     mean_field, verified = (
         rows_of(arrays, {**paper, "decoder": name}) for name in ("mean-field", "verified")
     )
