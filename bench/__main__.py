@@ -7,7 +7,7 @@ import jax
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("command", "entropies", "schedules", "laws", "hmm", "network", "measuring", "native")
+NAMES = ("command", "entropies", "schedules", "laws", "hmm", "network", "measuring", "native", "sweeps")
 
 
 def main(names: list[str]) -> int:

@@ -1,9 +1,11 @@
 """Parameters of a distribution: one float type, and a clear line for what cannot be one."""
 
+import contextlib
+import contextvars
 import math
 import numbers
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -17,6 +19,24 @@ from ._types import Array, Float
 
 Numbers = ArrayLike | Sequence
 """A number, an array, or nested lists of numbers."""
+
+
+Good = Callable[[float], bool]
+
+_later: contextvars.ContextVar[list[tuple[Array, Good]] | None] = contextvars.ContextVar(
+    "_later", default=None
+)
+
+
+@contextlib.contextmanager
+def traced_checks() -> Iterator[list[tuple[Array, Good]]]:
+    """The checks of traced numbers, which pass here: each number, and whether a value of it is good."""
+    later: list[tuple[Array, Good]] = []
+    token = _later.set(later)
+    try:
+        yield later
+    finally:
+        _later.reset(token)
 
 
 def as_floats(*values: Numbers) -> list[Float[Array, "..."]]:
@@ -41,14 +61,21 @@ def check_shape(argument: str, value: Array | np.ndarray, wanted: tuple[int, ...
 
 
 def scalar(
-    argument: str, value: Numbers, wanted: str = "", good: Callable[[float], bool] = lambda x: True
+    argument: str, value: Numbers, wanted: str = "", good: Good = lambda x: True
 ) -> Float[Array, ""]:
     """The value as one number of a float type; refused if it has axes, or is known and not `good`."""
     (number,) = as_floats(value)
     check_shape(argument, number, (), "()")
-    if not isinstance(number, Tracer) and not good(float(number)):
+    if isinstance(number, Tracer):
+        _postpone(lambda: number, good)
+    elif not good(float(number)):
         refuse(argument, f"{float(number):.6g}", wanted)
     return number
+
+
+def _postpone(number: Callable[[], Array], good: Good) -> None:
+    if (later := _later.get()) is not None:
+        later.append((number(), good))
 
 
 def positive(argument: str, value: Numbers) -> Float[Array, ""]:
@@ -64,6 +91,7 @@ def probability(argument: str, value: Numbers) -> Float[Array, ""]:
 def check_probability(argument: str, value: Float[Array, "..."]) -> None:
     """Refuse known numbers that are not in `[0, 1]`."""
     if isinstance(value, Tracer):
+        _postpone(lambda: jnp.all((value >= 0) & (value <= 1)), bool)
         return
     entries = np.asarray(value)
     wrong = entries[~((entries >= 0) & (entries <= 1))]
@@ -74,10 +102,11 @@ def check_probability(argument: str, value: Float[Array, "..."]) -> None:
 def check_rows(argument: str, value: Float[Array, "... outcomes"]) -> None:
     """Refuse rows (last axis) that are not probabilities of sum one; a traced value passes."""
     check_probability(argument, value)
+    tolerance = 1e-9 if value.dtype == np.float64 else 1e-4
     if isinstance(value, Tracer):
+        _postpone(lambda: jnp.all(jnp.abs(value.sum(-1) - 1) <= tolerance), bool)
         return
     totals = np.asarray(value).sum(-1, dtype=np.float64)
-    tolerance = 1e-9 if value.dtype == np.float64 else 1e-4
     wrong = totals[np.abs(totals - 1) > tolerance]
     if wrong.size:
         refuse(argument, f"of sum {wrong.flat[0]:.12g}", "a sum of 1", "divide by the sum")

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import importlib.util
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ def run(parsed: Parsed) -> int:
         refuse(", ".join(given), "given together", "one of them")
     if importlib.util.find_spec("pyarrow") is None:
         refuse("sweep", "not possible here", "pyarrow", "pip install 'mdmjax[sweep]'")
+    if values["pod"] is not None:
+        return _in_a_pod(values)
     from ..sweeps.config import read_config
     from ..sweeps.run import planned, run_sweep, status
     from ..sweeps.store import Store
@@ -43,6 +46,32 @@ def run(parsed: Parsed) -> int:
         report = run_sweep(config, folder, retry_failed=values["retry_failed"], **how)
     show(report, json=values["json"])
     return stop.exit_code
+
+
+def _in_a_pod(values: dict[str, Any]) -> int:
+    """The same on every host. Only the first one reads the config, has the folder and shows."""
+    from ..sweeps import pod
+    from ..sweeps.config import read_config
+    from ..sweeps.run import run_sweep
+    from .output import complain, show, track
+    from .signals import stop_on_signals
+
+    others = [name for name in ("workers", "cluster", "status", "dry_run", "plot") if values[name]]
+    if others:
+        refuse(f"pod, {others[0]}", "given together", "one of them")
+    try:
+        leads = pod.join(values["pod"])
+        with stop_on_signals() as stop:
+            if not leads:
+                return pod.follow(lambda: stop.exit_code)
+            with pod.leading(lambda: stop.exit_code) as leader:
+                how = {"track": track, "stopped": leader.stopped, "measured": leader.measured}
+                config = read_config(values["config"])
+                report = run_sweep(config, values["out"], retry_failed=values["retry_failed"], **how)
+                show(report, json=values["json"])
+            return leader.code
+    except pod.Lost as lost:
+        os._exit(complain(str(lost)))
 
 
 def _picture(words: str, store: Any) -> Any:
@@ -97,6 +126,13 @@ COMMAND = Command(
         ),
         Option("workers", int, None, "Measure in so many processes of this machine, by Dask."),
         Option("cluster", str, None, "Measure on the workers of this Dask scheduler.", "tcp://HOST:PORT"),
+        Option(
+            "pod",
+            str,
+            None,
+            "Be a process of a pod, on each host of which this command starts; auto: as JAX knows the job.",
+            "auto|INDEX/COUNT@HOST:PORT",
+        ),
         Option("status", bool, False, "Say what is done, left and failed; measure nothing."),
         Option("dry-run", bool, False, "Say what it would take, from one timed chunk; write nothing."),
         Option("retry-failed", bool, False, "Measure chunks with a failed point again."),

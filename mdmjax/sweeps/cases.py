@@ -85,6 +85,13 @@ def complete_source(point: Point) -> Point:
     return point | {f"source.{name}": value for name, value in values.items() if name != "name"}
 
 
+def truth_of(point: Point) -> mj.AbstractDistribution:
+    """The distribution of a complete point, whose parameters were checked then; now some may be traced."""
+    if point["source"] in FAMILIES:
+        return FAMILIES[point["source"]].distribution(**parameters(point, "source"))
+    return source_of(point).distribution()[0]
+
+
 def parameters(point: Point, kind: str) -> dict[str, Any]:
     """The parameters of the source, the decoder or the model that the point gives."""
     start = f"{kind}."

@@ -22,6 +22,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .._checks import check_integer
 from .._errors import refuse
 from .axes import MOST, axis_of, check_known, one_of
@@ -70,13 +72,21 @@ class Config:
         return len(self._alike())
 
     def _alike(self) -> list[list[int]]:
-        found: dict[tuple, list[int]] = {}
-        for index in range(self.size):
-            shape = (
-                (k, v) for k, v in self.point(index).items() if not isinstance(v, float) and k not in DRAWS
-            )
-            found.setdefault(tuple(shape), []).append(index)
-        return list(found.values())
+        """Points by program: those of one differ in floats and draws, whatever axes these are of."""
+        code = np.zeros(1, np.int64)
+        for axis in self.axes:
+            kinds: dict[tuple, int] = {}
+            for part in axis:
+                kinds.setdefault(_but_numbers(part), len(kinds))
+            own = np.array([kinds[_but_numbers(part)] for part in axis])
+            code = (code[:, None] * len(kinds) + own).reshape(-1)
+        _, first, which = np.unique(code, return_index=True, return_inverse=True)
+        order, sizes = np.argsort(first[which], kind="stable"), np.bincount(which)[np.argsort(first)]
+        return [some.tolist() for some in np.split(order, np.cumsum(sizes)[:-1])]
+
+
+def _but_numbers(part: Point) -> tuple:
+    return tuple((k, v) for k, v in part.items() if not isinstance(v, float) and k not in DRAWS)
 
 
 def read_config(path: Path) -> Config:

@@ -6,9 +6,11 @@ with a tile is the same program wherever it runs, so that no number depends on h
 A case that fails is a row with its reason.
 """
 
+import contextlib
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,9 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
+from .._checks import traced_checks
 from .._errors import InvalidInputError
+from .._types import Array
 from .cases import Study
-from .columns import Point
+from .columns import DRAWS, Point
 from .config import Config
 from .known import Known
 from .studies import STUDIES
@@ -52,13 +56,24 @@ def rows_of(
     ([0, 1], [0.1, 0.2], [None, None])
     """
     study = STUDIES[config.study]
-    points, cases, failed = cases_of(config, indices)
+    points, failed = completed(config, indices)
     names = study.kept(config.keep)
-    found = _numbers(study, cases, failed, devices or jax.local_devices(), mapped_from)
-    for one in study.more:
-        if set(one.names) & set(names):
-            for place in found:
-                found[place] |= {name: _numeric(value) for name, value in one.of(cases[place]).items()}
+    more = [one for one in study.more if set(one.names) & set(names)]
+    found: dict[int, dict[str, Number]] = {}
+    if study.numbers is not None and len(points) >= mapped_from:
+        good = {place: point for place, point in enumerate(points) if failed[place] is None}
+        for group in built(study, good):
+            found |= _many(study.numbers, group, devices or jax.local_devices())
+    for place, point in enumerate(points):
+        if failed[place] is None and (more or place not in found):
+            try:
+                case = study.case(point)
+                if place not in found:
+                    found[place] = _plain(study.one(case))
+                for one in more:
+                    found[place] |= _plain(one.of(case))
+            except Exception as error:
+                failed[place] = _reason(error)
     values = {name: [found.get(place, {}).get(name) for place in range(len(points))] for name in names}
     values = {name: [_known(value) for value in column] for name, column in values.items()}
     columns = dict.fromkeys(key for point in points for key in point)
@@ -68,59 +83,109 @@ def rows_of(
 
 def check_points(config: Config) -> None:
     """Refuse a sweep with a source too large for its study, before anything is made."""
-    sources = {
-        tuple((k, v) for k, v in config.point(index).items() if k == "decoder" or k.startswith("source"))
-        for index in range(config.size)
-    }
-    for source in sorted(sources):
-        STUDIES[config.study].check(dict(source))
+    sized = lambda part: tuple((k, v) for k, v in part.items() if k == "decoder" or k.startswith("source"))
+    for parts in itertools.product(*(dict.fromkeys(map(sized, axis)) for axis in config.axes)):
+        STUDIES[config.study].check(dict(itertools.chain(*parts)))
 
 
-def cases_of(
-    config: Config, indices: Sequence[int]
-) -> tuple[list[Point], dict[int, Any], list[str | None]]:
-    """Some points with their defaults, their cases by place, and why a point has none."""
+def completed(config: Config, indices: Sequence[int]) -> tuple[list[Point], list[str | None]]:
+    """Some points with their defaults, and why a point has none."""
     study, points = STUDIES[config.study], [config.point(index) for index in indices]
-    cases: dict[int, Any] = {}
     failed: list[str | None] = [None] * len(points)
     for place, point in enumerate(points):
         try:
             points[place] = study.complete(point, config.seed)
-            cases[place] = study.case(points[place])
         except Exception as error:
             failed[place] = _reason(error)
-    return points, cases, failed
+    return points, failed
 
 
-def _numbers(
-    study: Study,
-    cases: Mapping[int, Any],
-    failed: list[str | None],
-    devices: Sequence[Device],
-    least: int,
-) -> dict[int, dict[str, Number]]:
-    """The numbers of cases: of those alike in one call if there is a pure function, else one by one."""
-    found: dict[int, dict[str, Number]] = {}
-    if study.numbers is not None and len(cases) >= least:
-        for places, arrays, known in _alike(cases):
-            try:
-                many = mapped(study.numbers, arrays, known, len(places), devices)
-            except Exception:
-                continue  # no function of arrays, or no room for it: what is wrong with a case, `one` says
-            for place, *row in zip(places, *many.values(), strict=True):
-                numbers: dict[str, Number] = dict(zip(many, map(float, row), strict=True))
-                if not np.isnan(row[0]):  # else `one` says why, if it is wrong
-                    found[place] = numbers
-    for place in cases.keys() - found.keys():
-        try:
-            found[place] = {name: _numeric(value) for name, value in study.one(cases[place]).items()}
-        except Exception as error:
-            failed[place] = _reason(error)
-    return found
-
-
-def _alike(cases: Mapping[int, Any]) -> list[tuple[list[int], Any, Known]]:
+class Group(NamedTuple):
     """Cases of one program: where they are, what differs stacked, and what does not."""
+
+    places: list[int]
+    arrays: Any
+    known: Known
+
+
+def built(study: Study, points: Mapping[int, Point]) -> list[Group]:
+    """The cases of points by their place, but for those that have none.
+
+    Those of points that differ in floats and seeds alone are built at once, as a function of these; where
+    it is none, or a number is not what it may be, they are built one by one.
+    """
+    alike: dict[Any, list[int]] = {}
+    for place, point in points.items():
+        shape = tuple((k, str(v)) for k, v in point.items() if not isinstance(v, float) and k not in DRAWS)
+        alike.setdefault(shape, []).append(place)
+    groups, left = [], []
+    for places in alike.values():
+        group = _together(study, places, [points[place] for place in places])
+        groups += [] if group is None else [group]
+        left += places if group is None else sorted(set(places) - set(group.places))
+    cases = {}
+    for place in left:
+        with contextlib.suppress(Exception):  # who measures it alone says why
+            cases[place] = study.case(points[place])
+    return groups + _alike(cases)
+
+
+def _together(study: Study, places: list[int], points: list[Point]) -> Group | None:
+    """The cases of points that differ in floats and seeds alone, in one call of `study.case`."""
+    columns = {key: [point[key] for point in points] for key in points[0]}
+    varied = {
+        key: np.array(column) for key, column in columns.items() if column.count(column[0]) < len(column)
+    }
+    varied = {key: jnp.asarray(column) for key, column in varied.items()}  # of a list it would be slow
+    found: list[Any] = []
+    goods: list[Any] = []
+
+    def case(values: Point) -> tuple[Any, list[Array]]:
+        with traced_checks() as checks:
+            differs, same = eqx.partition(study.case(points[0] | values), _differs)
+        found.append(same)
+        own = [check for check in checks if _is_of_this_trace(check[0])]
+        goods.extend(good for _, good in own)
+        return jax.tree.map(jnp.asarray, differs), [number for number, _ in own]
+
+    try:
+        arrays, numbers = jax.vmap(case)(varied)
+        known = Known(found[0])
+    except Exception:  # no function of arrays
+        return None
+    checks = [[good(x) for x in column.tolist()] for column, good in zip(numbers, goods, strict=True)]
+    right = np.all(np.array(checks, bool).reshape(-1, len(points)), axis=0)
+    kept = np.flatnonzero(right)
+    if kept.size < len(points):
+        arrays = jax.tree.map(lambda leaf: leaf[kept], arrays)
+    return Group([places[k] for k in kept], arrays, known) if kept.size else None
+
+
+def _is_of_this_trace(number: Array) -> bool:
+    """Not of a program that is compiled within: what it is made of was checked outside."""
+    try:
+        jnp.negative(number.astype(float))
+    except jax.errors.UnexpectedTracerError:
+        return False
+    return True
+
+
+def _many(numbers: Numbers, group: Group, devices: Sequence[Device]) -> dict[int, dict[str, Number]]:
+    """The numbers of cases of one program by their places; none where it is no function of arrays."""
+    try:
+        many = mapped(numbers, group.arrays, group.known, len(group.places), devices)
+    except Exception:  # or no room for it
+        return {}
+    rows = zip(*(column.astype(float).tolist() for column in many.values()), strict=True)
+    found = {
+        place: dict(zip(many, row, strict=True)) for place, row in zip(group.places, rows, strict=True)
+    }
+    first = next(iter(many))
+    return {place: row for place, row in found.items() if not np.isnan(row[first])}  # `one` says why
+
+
+def _alike(cases: Mapping[int, Any]) -> list[Group]:
+    """Cases that were built one by one, those of one program together."""
     groups: dict[Any, tuple[list[int], list[Any], Known]] = {}
     for place, case in cases.items():
         differs, same = eqx.partition(case, _differs)
@@ -131,7 +196,7 @@ def _alike(cases: Mapping[int, Any]) -> list[tuple[list[int], Any, Known]]:
         places.append(place)
         several.append(differs)
     stack = lambda *leaves: jnp.stack(leaves)
-    return [(places, jax.tree.map(stack, *several), known) for places, several, known in groups.values()]
+    return [Group(places, jax.tree.map(stack, *several), k) for places, several, k in groups.values()]
 
 
 def _differs(leaf: Any) -> bool:
@@ -142,25 +207,25 @@ def _differs(leaf: Any) -> bool:
 
 
 def mapped(
-    numbers: Numbers, arrays: Any, known: Known, count: int, devices: Sequence[Device]
+    numbers: Numbers, arrays: Any, known: Known, count: int, devices: Sequence[Device], tile: int = TILE
 ) -> dict[str, np.ndarray]:
     """The numbers of `count` cases, whose arrays have them as their first axis.
 
     They are padded to whole tiles for every device with the last one of them.
     """
-    whole = TILE * len(devices)
+    whole = tile * len(devices)
     places = np.minimum(np.arange(-(-count // whole) * whole), count - 1)
     padded = jax.tree.map(lambda leaf: leaf[places], arrays)
-    found = _sharded(numbers, padded, known, Mesh(np.array(devices), ("cases",)))
+    found = _sharded(numbers, padded, known, Mesh(np.array(devices), ("cases",)), tile)
     return {name: np.asarray(value)[:count] for name, value in found.items()}
 
 
-@partial(jax.jit, static_argnums=(0, 2, 3))
-def _sharded(numbers: Numbers, arrays: Any, known: Known, mesh: Mesh) -> Any:
+@partial(jax.jit, static_argnums=(0, 2, 3, 4))
+def _sharded(numbers: Numbers, arrays: Any, known: Known, mesh: Mesh, tile: int) -> Any:
     each = jax.vmap(lambda arrays: numbers(eqx.combine(arrays, known.tree)))
 
     def shard(arrays: Any) -> Any:
-        tiles = jax.tree.map(lambda leaf: leaf.reshape(-1, TILE, *leaf.shape[1:]), arrays)
+        tiles = jax.tree.map(lambda leaf: leaf.reshape(-1, tile, *leaf.shape[1:]), arrays)
         found = jax.lax.map(each, tiles)
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
 
@@ -168,9 +233,9 @@ def _sharded(numbers: Numbers, arrays: Any, known: Known, mesh: Mesh) -> Any:
     return jax.shard_map(shard, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)(arrays)
 
 
-def _numeric(value: Any) -> Number:
-    """A float, or a list of them."""
-    return np.asarray(value).astype(float).tolist()
+def _plain(numbers: Mapping[str, Any]) -> dict[str, Number]:
+    """Each a float, or a list of them."""
+    return {name: np.asarray(value).astype(float).tolist() for name, value in numbers.items()}
 
 
 def _known(value: Number | None) -> Number | None:

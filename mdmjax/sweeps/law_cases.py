@@ -1,6 +1,6 @@
 """The cases of laws: a truth, a denoiser with its error and a decoder, made from the names of a point."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -9,11 +9,13 @@ import mdmjax as mj
 
 from .._errors import InvalidInputError, refuse
 from .._types import Array, Float
+from ..families import FAMILIES
 from ..policies.mixture import mixture_schedules
 from ..studies.law import check_size, is_long, oracle_of
 from ..studies.named_decoders import DECODERS
 from ..studies.naming import Setting
-from .cases import complete_source, named_schedule, parameters, source_of
+from ..studies.sources import FamilySource
+from .cases import complete_source, named_schedule, parameters, source_of, truth_of
 from .columns import Point
 from .models import MODELS
 
@@ -60,22 +62,32 @@ def check(point: Point) -> None:
     """Refuse a source whose tables have no room; one that there is none of is a point that fails."""
     try:
         source = source_of(point)
-        truth = source.distribution()[0]
+        n, q = _size(source)
     except InvalidInputError:
         return
-    if isinstance(truth, mj.BlockHMM) and point.get("decoder") in BY_BLOCKS:
+    if point["source"] == "block-hmm" and point.get("decoder") in BY_BLOCKS:
         return
     try:
-        check_size(truth.n, truth.q)
+        check_size(n, q)
     except InvalidInputError as error:
         about = source.to_json()
         words = ", ".join(f"{name} = {value}" for name, value in about.items() if name != "name")
         refuse("axes.source", f"{about['name']} of {words}", error.wanted, error.remedy)
 
 
+def _size(source: Any) -> tuple[int, int]:
+    """Positions and symbols of a source; a family is not asked for its arrays."""
+    if not isinstance(source, FamilySource):
+        truth = source.distribution()[0]
+        return truth.n, truth.q
+    values = source.values
+    n = values["n"] if "n" in values else values["blocks"] * values["block_size"]
+    return n, FAMILIES[source.name].q(**values)
+
+
 def case_of(point: Point) -> LawCase | LongCase:
     """The case of a complete point; refused where there is none, or where it has no room."""
-    truth = source_of(point).distribution()[0]
+    truth = truth_of(point)
     decoder = DECODERS[point["decoder"]]
     errors = [name for name in (*ERRORS, "model") if point.get(name, "oracle") != "oracle"]
     if isinstance(truth, mj.BlockHMM) and is_long(truth):

@@ -13,9 +13,10 @@ from .._errors import readable_bytes, refuse
 from ..studies.report import AbstractReport, Track, untracked
 from ..studies.table import Column, Part, Table
 from .config import Config
-from .engine import Rows, cases_of, check_points, rows_of
+from .engine import Rows, built, check_points, completed, rows_of
 from .manifest import MANIFEST
 from .store import Store
+from .studies import STUDIES
 
 
 class Measured(NamedTuple):
@@ -178,7 +179,9 @@ def planned(config: Config, folder: Path) -> SweepReport:
 
 def chunk_bytes(config: Config, store: Store, number: int) -> int:
     """The bytes of the arrays of a chunk's cases."""
-    arrays: list[Any] = jax.tree.leaves(list(cases_of(config, store.chunks[number])[1].values()))
+    points, failed = completed(config, store.chunks[number])
+    good = {place: point for place, point in enumerate(points) if failed[place] is None}
+    arrays: list[Any] = jax.tree.leaves([group.arrays for group in built(STUDIES[config.study], good)])
     return sum(getattr(leaf, "nbytes", 8) for leaf in arrays)
 
 

@@ -86,6 +86,22 @@ def test_points_that_differ_in_floats_and_seeds_only_are_of_one_program():
         assert len({(config.point(i)["source"], config.point(i)["steps"]) for i in chunk}) == 1
 
 
+def test_programs_of_a_million_points():
+    many = {"from": 0.1, "to": 0.4, "count": 100}
+    axes = {
+        "source": ["markov", "noisy-bit"],
+        "source.flip": many,
+        "mix": many,
+        "steps": [1, 2],
+    }
+    config = parse_config({"study": "law", "axes": axes | {"seed": {"from": 0, "to": 15, "count": 16}}})
+    chunks = config.chunks()
+    assert config.programs == 4
+    assert sum(map(len, chunks)) == config.size == 640_000
+    firsts = [config.point(chunk[0]) for chunk in chunks[:: len(chunks) // 4]]
+    assert [point["steps"] for point in firsts] == [1, 2, 1, 2]
+
+
 AXES = {"source": ["markov"]}
 
 
