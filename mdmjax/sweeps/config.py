@@ -86,7 +86,8 @@ class Config:
 
 
 def _but_numbers(part: Point) -> tuple:
-    return tuple((k, v) for k, v in part.items() if not isinstance(v, float) and k not in DRAWS)
+    """What a part says, but for the values of floats and draws."""
+    return tuple((k, None if isinstance(v, float) or k in DRAWS else v) for k, v in part.items())
 
 
 def read_config(path: Path) -> Config:

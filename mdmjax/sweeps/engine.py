@@ -116,7 +116,7 @@ def built(study: Study, points: Mapping[int, Point]) -> list[Group]:
     """
     alike: dict[Any, list[int]] = {}
     for place, point in points.items():
-        shape = tuple((k, str(v)) for k, v in point.items() if not isinstance(v, float) and k not in DRAWS)
+        shape = tuple((k, isinstance(v, float) or k in DRAWS or str(v)) for k, v in point.items())
         alike.setdefault(shape, []).append(place)
     groups, left = [], []
     for places in alike.values():

@@ -87,3 +87,12 @@ def test_what_is_refused_is_a_row_with_its_reason():
 def test_every_decoder_and_error(source, decoder):
     for error in ({}, *ERRORS):
         check_same(points_of(source, decoder, **error))
+
+
+def test_points_of_other_columns_are_not_built_together():
+    """One source with a share that is uniform, and the same with an error by entropy."""
+    sources = [{"name": "markov", "n": 2, error: [0.1, 0.2]} for error in ("mix", "entropy_noise")]
+    config = parse_config({"study": "law", "axes": {"source": sources, "decoder": "l2r", "steps": 2}})
+    assert [len(chunk) for chunk in config.chunks()] == [2, 2]
+    points, _ = completed(config, range(4))
+    assert [group.places for group in built(LAW, dict(enumerate(points)))] == [[0, 1], [2, 3]]
