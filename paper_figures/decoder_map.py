@@ -58,7 +58,8 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
     bar.set_ticks([0, 0.25, 0.5, 0.75, 1])
     words = [f"{letter}  {label}" for letter, label in LETTERS.values()]
     lines = ["      ".join(words[start : start + 4]) for start in range(0, len(words), 4)]
-    figure.supxlabel("\n".join([*lines, "+: and others, equally good    0: no KL is left    blank: every one is infinite"]), fontsize=7)
+    lines.append("+: and others, equally good    0: no KL is left    blank: every one is infinite")
+    figure.supxlabel("\n".join(lines), fontsize=7)
     return figure
 
 

@@ -69,7 +69,7 @@ def _curves(axes: Axes, arrays: dict[str, np.ndarray]) -> None:
         shade = str(0.7 - 0.5 * number / max(shown.size - 1, 1))
         axes.plot(
             revealed, loss[checkpoint], color=shade, linestyle="--", marker=MARKERS[number],
-            label=f"after {steps[checkpoint]} steps",
+            label=f"after {steps[checkpoint]:g} steps",
         )  # fmt: skip
     for true in rows_of(arrays, {"model": "oracle"})["loss"][:1]:
         axes.plot(revealed, true, color="black", linewidth=1.8, label="true")

@@ -29,17 +29,18 @@ def run(parsed: Parsed) -> int:
     if values["pod"] is not None:
         return _in_a_pod(values)
     from ..sweeps.config import read_config
-    from ..sweeps.run import planned, report_of, run_sweep
+    from ..sweeps.run import planned, run_sweep, status
     from ..sweeps.store import Store
 
     config, folder = read_config(values["config"]), values["out"]
     if values["status"] or values["dry_run"]:
-        report = report_of(Store(folder, config)) if values["status"] else planned(config, folder)
+        report = (status if values["status"] else planned)(config, folder)
         show(report, json=values["json"])
         return 0
     if (words := values["plot"]) is not None:
         show(_picture(words, Store(folder, config)), json=values["json"])
         return 0
+    Store(folder, config).check_writable()
     with _measured(values) as measured, stop_on_signals() as stop:
         how = {"track": track, "stopped": lambda: bool(stop), "measured": measured}
         report = run_sweep(config, folder, retry_failed=values["retry_failed"], **how)

@@ -45,7 +45,7 @@ def trained(truth: mj.AbstractDistribution, seed: int, *, steps: int, **values: 
     return _training(Known(truth), seed, tuple(values.items())).table(steps)
 
 
-@functools.lru_cache(maxsize=2)  # weights and a table a checkpoint
+@functools.lru_cache(maxsize=16)  # seeds of a chunk: weights, and a table a checkpoint
 def _training(truth: Known, seed: int, values: tuple[tuple[str, Any], ...]) -> "Training":
     return Training(truth.tree, seed, **dict(values))
 

@@ -1,18 +1,20 @@
 """A sweep from its config to its folder: run, looked at, or only planned."""
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import jax
 
-from .._errors import readable_bytes
+from .._errors import readable_bytes, refuse
 from ..studies.report import AbstractReport, Track, untracked
 from ..studies.table import Column, Part, Table
 from .config import Config
 from .engine import Rows, built, check_points, completed, rows_of
+from .manifest import MANIFEST
 from .store import Store
 from .studies import STUDIES
 
@@ -26,6 +28,7 @@ class Measured(NamedTuple):
 
 
 Chunks = Mapping[int, list[int]]
+Stream = Generator[Measured, None, None]
 
 
 def measure(config: Config, number: int, indices: list[int]) -> Measured:
@@ -35,7 +38,7 @@ def measure(config: Config, number: int, indices: list[int]) -> Measured:
     return Measured(number, rows, time.perf_counter() - start)
 
 
-def here(config: Config, chunks: Chunks) -> Iterator[Measured]:
+def here(config: Config, chunks: Chunks) -> Stream:
     """Measure chunks in this process, one after another."""
     return (measure(config, number, indices) for number, indices in chunks.items())
 
@@ -83,7 +86,7 @@ def run_sweep(
     folder: Path,
     *,
     retry_failed: bool = False,
-    measured: Callable[[Config, Chunks], Iterator[Measured]] = here,
+    measured: Callable[[Config, Chunks], Stream] = here,
     track: Track = untracked,
     stopped: Callable[[], bool] = lambda: False,
 ) -> SweepReport:
@@ -109,12 +112,25 @@ def run_sweep(
     store = Store(folder, config)
     with store.held():
         left = store.left(failed_too=retry_failed)
-        found = measured(config, {number: store.chunks[number] for number in left})
-        for _, one in zip(track(left, "chunks"), found, strict=True):
-            store.write(*one)
-            if stopped():
-                break
+        chunks = {number: store.chunks[number] for number in left}
+        with contextlib.closing(measured(config, chunks)) as found:
+            for _, one in zip(track(left, "chunks"), found, strict=True):
+                store.write(*one)
+                if stopped():
+                    break
         return report_of(store)
+
+
+def status(config: Config, folder: Path) -> SweepReport:
+    """How far the sweep of a folder is, whether a process runs it or none.
+
+    Raises:
+        InvalidInputError: no such folder, or not one of this sweep.
+    """
+    store = Store(folder, config)
+    if not (folder / MANIFEST).exists():
+        refuse("out", folder, "the folder of a sweep that was started", "it is made by a run")
+    return report_of(store)
 
 
 def report_of(store: Store) -> SweepReport:
@@ -148,6 +164,7 @@ def planned(config: Config, folder: Path) -> SweepReport:
     """
     check_points(config)
     store = Store(folder, config)
+    store.check_writable()
     report, left = report_of(store), store.left()
     if not left:
         return report

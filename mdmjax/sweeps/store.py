@@ -1,31 +1,30 @@
 """The folder of a sweep: a Parquet data set, one file a chunk and one row a point, and its manifest.
 
-`chunk-000017.parquet` is written whole or not at all. Names that begin with `_` are no part of a data set,
+`chunk-000017.parquet` is written whole or not at all, and is trusted if it says that it is of this sweep
+and has the points and the columns of its chunk. Names that begin with `_` or `.` are no part of a data set,
 so that `pandas.read_parquet(DIR)` reads the rows alone. One process writes: it holds a lock, which ends
 with it.
 """
 
 import contextlib
-import datetime
-import json
+import errno
 import re
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
-import jax
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .._errors import refuse
-from ..files.atomic import check_writable_folder, write_bytes, writing
+from ..files.atomic import PART, check_writable_folder, remove_parts, writing
 from .columns import COLUMNS, HOLDERS, Kind, parameters_of
 from .config import Config
 from .engine import Rows
+from .manifest import MANIFEST, check_same, digest, write_manifest
 from .studies import STUDIES
 
-MANIFEST, LOCK = "_manifest.json", "_lock"
+LOCK = "_lock"
 NAME = re.compile(r"chunk-(\d{6})\.parquet")
 
 
@@ -65,26 +64,42 @@ class Store:
 
     def __init__(self, folder: Path, config: Config):
         self.folder, self.config, self.schema = folder, config, schema_of(config)
-        self.chunks = config.chunks()
-        check_writable_folder("out", folder)
-        if folder.exists():
-            _check_same(folder, config)
+        self.chunks, self.digest = config.chunks(), digest(config)
+        if folder.is_dir():
+            check_same(folder, config, self._strange())
+
+    def check_writable(self) -> None:
+        """Refuse, before any work, a folder that could not be made or written."""
+        check_writable_folder("out", self.folder)
 
     def path(self, number: int) -> Path:
         """The file of a chunk."""
         return self.folder / f"chunk-{number:06d}.parquet"
 
     def done(self) -> dict[int, Done]:
-        """The chunks that are there; a broken file is none."""
+        """The chunks that are there; a broken file is none, nor one of other columns or points."""
         found = {}
         names = (NAME.fullmatch(path.name) for path in self.folder.glob("chunk-*.parquet"))
         for number in sorted(int(name[1]) for name in names if name):
-            with contextlib.suppress(OSError, pa.ArrowInvalid):
-                metadata = pq.read_metadata(self.path(number))
-                if number < len(self.chunks) and metadata.num_rows == len(self.chunks[number]):
-                    about = metadata.metadata or {}
-                    found[number] = Done(float(about.get(b"seconds", 0)), int(about.get(b"failed", 0)))
+            about = self._about(self.path(number))
+            if about and number < len(self.chunks) and about.pop("points") == self.chunks[number]:
+                found[number] = Done(float(about["seconds"]), int(about["failed"]))
         return found
+
+    def _about(self, path: Path) -> dict[str, Any] | None:
+        """What a file says of itself, and its points, if it is one of this sweep."""
+        with contextlib.suppress(OSError, pa.ArrowException), pq.ParquetFile(path) as file:
+            about = {key.decode(): value.decode() for key, value in (file.metadata.metadata or {}).items()}
+            if about.get("sweep") == self.digest and file.schema_arrow.equals(self.schema):
+                return about | {"points": file.read(columns=["point"])["point"].to_pylist()}
+        return None
+
+    def _strange(self) -> Iterator[str]:
+        """Names of what is in the folder and no run of this sweep has written."""
+        names = {path.name for path in self.folder.iterdir()}
+        parts = {name for name in names if name.startswith(".") and name.endswith(PART)}
+        ours = {name for name in names if NAME.fullmatch(name) and self._about(self.folder / name)}
+        yield from sorted(names - parts - ours - {LOCK} - ({MANIFEST} if ours else set()))
 
     def left(self, *, failed_too: bool = False) -> list[int]:
         """The chunks that are still to be done, in order; those with a failed point again, if asked for."""
@@ -99,10 +114,12 @@ class Store:
             for field in self.schema
         }
         failures = sum(reason is not None for reason in rows["failed"])
-        about = {"seconds": f"{seconds:.3f}", "failed": str(failures)}
+        about = {"sweep": self.digest, "seconds": f"{seconds:.3f}", "failed": str(failures)}
         table = pa.table(columns, schema=self.schema).replace_schema_metadata(about)
+        memory = pa.BufferOutputStream()
+        pq.write_table(table, memory, compression="zstd")
         with writing("out", self.path(number)) as stream:
-            pq.write_table(table, stream, compression="zstd")
+            stream.write(memory.getvalue())
 
     def rows(self) -> pa.Table:
         """The rows that are there, in the order of their points; none of a chunk that is not done."""
@@ -119,74 +136,54 @@ class Store:
         """Why the first of the failed points failed."""
         for number, about in self.done().items():
             if about.failed:
-                reasons = pq.read_table(self.path(number), columns=["failed"])["failed"].to_pylist()
-                return next(reason for reason in reasons if reason is not None)
+                with contextlib.suppress(OSError):  # it is being measured again
+                    reasons = pq.read_table(self.path(number), columns=["failed"])["failed"].to_pylist()
+                    return next((reason for reason in reasons if reason is not None), None)
         return None
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold the folder, made if there is none, and its manifest; refused while another process does."""
-        self.folder.mkdir(exist_ok=True)
-        with open(self.folder / LOCK, "ab") as lock:
+        self.check_writable()
+        with self._lock_file() as lock:
             _lock(lock.fileno(), self.folder)
-            _check_same(self.folder, self.config)
-            self._write_manifest()
+            check_same(self.folder, self.config, self._strange())
+            self._tidy()
+            write_manifest(self.folder, self.config, len(self.chunks))
             yield
 
-    def _write_manifest(self) -> None:
-        """The config, and a line for each run: when, with which versions, on which devices."""
-        path = self.folder / MANIFEST
-        known = json.loads(path.read_bytes()) if path.exists() else {"runs": []}
-        run = {
-            "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "versions": {name: version(name) for name in ("mdmjax", "jax", "jaxlib", "numpy", "pyarrow")},
-            "devices": [device.device_kind for device in jax.local_devices()],
-            "float": str(jax.numpy.result_type(float)),
-        }
-        document = {
-            "schema": "mdmjax.sweep",
-            "version": 1,
-            "units": "nats",
-            "config": dict(self.config.document),
-            "points": self.config.size,
-            "chunks": len(self.chunks),
-            "runs": [*known["runs"], run],
-        }
-        write_bytes(path, (json.dumps(document, indent=1) + "\n").encode())
+    def _lock_file(self) -> BinaryIO:
+        try:
+            self.folder.mkdir(exist_ok=True)
+            return open(self.folder / LOCK, "ab")
+        except OSError as error:
+            refuse("out", self.folder, "a folder on a disk with room for it", error.strerror or "")
+
+    def _tidy(self) -> None:
+        """Remove what killed runs left, and chunks beyond the last one, which another version cut."""
+        for part in self.folder.glob(f".*{PART}"):
+            remove_parts(self.folder / part.name[1:].rsplit(".", 2)[0])
+        for path in self.folder.glob("chunk-*.parquet"):
+            name = NAME.fullmatch(path.name)
+            if name and int(name[1]) >= len(self.chunks) and self._about(path):
+                path.unlink()
 
 
-def _check_same(folder: Path, config: Config) -> None:
-    """Refuse a folder of another sweep, with the first key in which they differ, or of something else."""
-    path = folder / MANIFEST
-    if not path.exists():
-        others = sorted(one.name for one in folder.iterdir() if one.name != LOCK)
-        if others:
-            refuse("out", folder, "a new folder, or one of this sweep", f"{others[0]} is in it")
-        return
-    try:
-        known = json.loads(path.read_bytes())["config"]
-    except (OSError, ValueError, KeyError, TypeError):
-        refuse("out", folder, "a folder of a sweep", f"{MANIFEST} cannot be read")
-    theirs, ours = _by_key(known), _by_key(json.loads(json.dumps(config.document)))
-    for key in sorted(theirs.keys() | ours.keys()):
-        if theirs.get(key) != ours.get(key):
-            remedy = f"{key} is {theirs.get(key, 'not given')} there, {ours.get(key, 'not given')} here"
-            refuse("out", folder, "a folder of this sweep", f"{remedy}; take a new folder")
-
-
-def _by_key(document: Any) -> dict[str, Any]:
-    """The axes beside the other keys."""
-    axes = {f"axes.{name}": value for name, value in document.get("axes", {}).items()}
-    return {key: value for key, value in document.items() if key != "axes"} | axes
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EBADF}
 
 
 def _lock(handle: int, folder: Path) -> None:
-    """Take the lock of the folder, which ends with this process; nothing is locked on Windows."""
+    """Take the lock of the folder, which ends with this process.
+
+    Nothing is locked on Windows, nor by a file system that has no locks, as Lustre may be mounted. Two
+    sweeps there write the same rows twice: each file is still whole.
+    """
     try:
         import fcntl
     except ImportError:
         return
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        refuse("out", folder, "a folder in which no other sweep runs", "wait for it, or stop it")
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            refuse("out", folder, "a folder in which no other sweep runs", "wait for it, or stop it")

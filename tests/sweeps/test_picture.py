@@ -16,6 +16,7 @@ from mdmjax.sweeps.config import parse_config
 from mdmjax.sweeps.store import Store
 
 pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("matplotlib")
 
 from mdmjax.sweeps.lines import NUMBERS, Plot, lines_of  # noqa: E402
@@ -189,8 +190,11 @@ def test_the_rows_of_a_store_are_in_order_and_of_whole_chunks_only(rows):
 
 
 def test_a_chunk_that_cannot_be_read_is_named(rows):
-    whole = rows.path(0).read_bytes()
-    rows.path(0).write_bytes(whole[:4] + bytes(200) + whole[204:])
+    """Its points, by which it is trusted, can be read; another column cannot."""
+    group, whole = pq.read_metadata(rows.path(0)).row_group(0), rows.path(0).read_bytes()
+    column = next(c for c in map(group.column, range(group.num_columns)) if c.path_in_schema == "source")
+    start = column.dictionary_page_offset or column.data_page_offset
+    rows.path(0).write_bytes(whole[:start] + bytes(20) + whole[start + 20 :])
     with pytest.raises(
         InvalidInputError, match="chunk-000000.parquet: want a chunk that can be read"
     ) as caught:

@@ -1,33 +1,31 @@
-"""The folder of a sweep: its rows and its manifest, what is no folder of it, every way to be stopped."""
+"""The folder of a sweep: its rows and its manifest, what is no folder of it, its lock."""
 
+import contextlib
+import errno
+import fcntl
 import json
 import os
-import random
-import signal
+import shutil
 import subprocess
-import sys
 
 import pytest
 
 from mdmjax._errors import InvalidInputError
+from mdmjax.sweeps import manifest
 from mdmjax.sweeps.config import parse_config
-from mdmjax.sweeps.run import planned, report_of, run_sweep
-from mdmjax.sweeps.store import LOCK, MANIFEST, Store
+from mdmjax.sweeps.manifest import MANIFEST, MOST_RUNS
+from mdmjax.sweeps.run import planned, report_of, run_sweep, status
+from mdmjax.sweeps.store import LOCK, Store
 
+pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
-AXES = {"source": ["noisy-bit", "markov"], "source.n": [4, 5], "steps": [2, 3]}
-DOCUMENT = {"study": "schedule", "chunk": 1, "axes": AXES}
+from _sweeps import AXES, DOCUMENT, rows_in, run_made  # noqa: E402
 
 
 @pytest.fixture
 def config():
     return parse_config(DOCUMENT)
-
-
-def rows_in(folder):
-    """The rows as a reader gets them, in the order of the points."""
-    return pq.read_table(folder).sort_by("point")
 
 
 def test_one_row_a_point(tmp_path, config):
@@ -125,41 +123,6 @@ def test_numbers_that_are_kept(tmp_path):
         run_sweep(parse_config(DOCUMENT | {"keep": ["entropi"]}), tmp_path / "other")
 
 
-CONFIG = """
-study = "schedule"
-chunk = 2
-[axes]
-source = ["noisy-bit", "markov", "permutation"]
-"source.n" = [4, 5, 6, 7, 8]
-steps = [2, 3, 4]
-"""
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments_it_ends_the_same(tmp_path):
-    (tmp_path / "sweep.toml").write_text(CONFIG)
-    words = [sys.executable, "-m", "mdmjax.cli", "sweep", "sweep.toml", "--out"]
-    subprocess.run([*words, "whole"], cwd=tmp_path, check=True, capture_output=True)
-    chance, kills = random.Random(0), 0
-    while True:
-        process = subprocess.Popen(
-            [*words, "rows"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        with_time = chance.uniform(0.5, 4.0)
-        try:
-            out, err = process.communicate(timeout=with_time)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            kills += 1
-            assert kills < 200
-            continue
-        assert (process.returncode, err) == (0, b""), out
-        break
-    assert kills > 0
-    assert rows_in(tmp_path / "rows").equals(rows_in(tmp_path / "whole"))
-
-
 @pytest.mark.slow
 def test_every_kind_of_parameter_is_a_column(tmp_path):
     """Flags, lists of numbers, and numbers that a decoder does not have."""
@@ -175,3 +138,73 @@ def test_every_kind_of_parameter_is_a_column(tmp_path):
     assert first["decoder.thresholds"] is None
     assert second["decoder.thresholds"] == [3.0, 2.0, 1.0]
     assert len(second["loss"]) == 2
+
+
+def test_it_says_how_far_it_is_while_it_runs(tmp_path, config):
+    seen = []
+    run_made(config, tmp_path / "rows", stopped=lambda: seen.append(status(config, tmp_path / "rows").left))
+    assert seen == [7, 6, 5, 4, 3, 2, 1, 0]
+    with pytest.raises(InvalidInputError, match="rowz: want the folder of a sweep that was started"):
+        status(config, tmp_path / "rowz")
+
+
+def test_a_process_that_a_run_has_started_does_not_keep_its_lock(tmp_path, config):
+    here = Store(tmp_path / "rows", config)
+    with here.held():
+        child = subprocess.Popen(["sleep", "60"])
+    try:
+        assert run_made(config, tmp_path / "rows").left == 0
+    finally:
+        child.kill()
+        child.wait()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EAGAIN])
+def test_a_file_system_without_locks_is_written_and_one_that_is_locked_is_not(
+    tmp_path, config, monkeypatch, code
+):
+    def flock(handle, how):
+        raise OSError(code, "no")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    locked = pytest.raises(InvalidInputError, match="no other sweep runs")
+    with locked if code == errno.EAGAIN else contextlib.nullcontext():
+        assert run_made(config, tmp_path / "rows").left == 0
+
+
+def test_a_manifest_has_a_line_for_what_is_not_alike(tmp_path, config, monkeypatch):
+    def runs():
+        run_made(config, tmp_path / "rows")
+        return json.loads((tmp_path / "rows" / MANIFEST).read_text())["runs"]
+
+    for times in (1, 2, 3):
+        (run,) = runs()
+        assert run["times"] == times
+        assert run["first"] <= run["last"]
+    for number in range(2):
+        code = {"commit": f"{number:040d}", "dirty": False}
+        monkeypatch.setattr(manifest, "code", lambda code=code: code)
+        assert [run["times"] for run in runs()] == [3, *[1] * (number + 1)]
+    monkeypatch.setattr(manifest, "MOST_RUNS", 2)
+    monkeypatch.setattr(manifest, "code", lambda: None)
+    assert [run["code"] for run in runs()] == [code, None]
+    assert MOST_RUNS == 100
+
+
+def test_the_code_is_a_commit_where_there_is_one(tmp_path, monkeypatch):
+    package = tmp_path / "package"
+    package.mkdir()
+    assert manifest.code(package) is None
+    (package / "a.py").write_text("1")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    if shutil.which("git") is None:
+        pytest.skip("no git")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run(git + words, cwd=tmp_path, check=True)
+    found = manifest.code(package)
+    assert len(found["commit"]) == 40
+    assert not found["dirty"]
+    (package / "a.py").write_text("2")
+    assert manifest.code(package) == found | {"dirty": True}
+    monkeypatch.setenv("PATH", "")
+    assert manifest.code(package) is None
