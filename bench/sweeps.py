@@ -35,8 +35,8 @@ def laws(n: int, decoder: str, steps: int, points: int, chunk: int = 256) -> Con
 
 
 def of_a_second(chunks: int) -> Config:
-    """Chunks of about a second on one core."""
-    return laws(8, "random", 8, 256 * chunks)
+    """Chunks of as many points as a chunk has by itself, and of about a second."""
+    return laws(9, "random", 4, 256 * chunks)
 
 
 def groups_of(config: Config) -> Iterator[Group]:

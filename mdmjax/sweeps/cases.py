@@ -6,6 +6,7 @@ else one by one. The names and the defaults are those of the commands.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -72,11 +73,16 @@ def source_of(point: Point) -> FamilySource | JointSource | HMMSource | MixtureS
     """The source of a point; parameters of a family that are not given have the default of a law."""
     name, given = point["source"], parameters(point, "source")
     if name in FAMILIES:
-        return FamilySource(name, FAMILIES[name].values("law", **given))
+        return _of_family(name, tuple(given.items()))
     if "file" not in given:
         refuse("source.file", "not given", f'a file: source = [{{ name = "{name}", file = "..." }}]')
     more = {"n": given["n"]} if "n" in given else {}
     return FILES[name](Path(given["file"]), **more)
+
+
+@functools.lru_cache(maxsize=1024)  # points of a chunk that differ in something else
+def _of_family(name: str, given: tuple[tuple[str, Any], ...]) -> FamilySource:
+    return FamilySource(name, FAMILIES[name].values("law", **dict(given)))
 
 
 def complete_source(point: Point) -> Point:
