@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 
+from mdmjax.sweeps.columns import Point
 from mdmjax.sweeps.config import Config, parse_config
 from mdmjax.sweeps.run import run_sweep
 
@@ -27,7 +28,7 @@ KEPT = Path(__file__).parent.parent / "build" / "sweeps"
 
 @dataclasses.dataclass(frozen=True)
 class SweepConfig:
-    """The tables of the file; in small only the first two values of every axis are taken."""
+    """The tables of the file; in small, of the parts of an axis that differ in numbers, the first two."""
 
     document: Mapping[str, Any]
     small: bool = False
@@ -36,9 +37,16 @@ class SweepConfig:
     def sweep(self) -> Config:
         """The sweep that it says."""
         whole = parse_config(self.document)
-        return (
-            dataclasses.replace(whole, axes=tuple(axis[:2] for axis in whole.axes)) if self.small else whole
-        )
+        axes = tuple(map(_thinned, whole.axes)) if self.small else whole.axes
+        return dataclasses.replace(whole, axes=axes)
+
+
+def _thinned(axis: tuple[Point, ...]) -> tuple[Point, ...]:
+    kept: dict[tuple, list[Point]] = {}
+    for part in axis:
+        words = tuple((key, value if isinstance(value, str) else None) for key, value in part.items())
+        kept.setdefault(words, []).append(part)
+    return tuple(part for some in kept.values() for part in some[:2])
 
 
 class SweepExperiment:

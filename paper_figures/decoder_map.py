@@ -55,6 +55,7 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
     grid[0, 0].set_yticks(range(len(labels)), labels)
     bar = figure.colorbar(image, ax=grid[0], shrink=0.9, boundaries=np.linspace(0, 1, 65))
     bar.set_label("its KL over that of random equal steps")
+    bar.ax.set_xlabel("ratio")
     bar.set_ticks([0, 0.25, 0.5, 0.75, 1])
     words = [f"{letter}  {label}" for letter, label in LETTERS.values()]
     lines = ["      ".join(words[start : start + 4]) for start in range(0, len(words), 4)]

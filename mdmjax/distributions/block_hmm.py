@@ -106,8 +106,8 @@ def symmetric_block_hmm(blocks: int, block_size: int, eta: float, kept: float, b
 
     `kept` is $a$ of arXiv 2602.00286, `bias` its $\rho$ of the first state; both are 0.9 there.
 
-    >>> symmetric_block_hmm(2, 3, 0.1, kept=0.8, bias=0.7).emission.round(2).tolist()
-    [0.7, 0.3]
+    >>> symmetric_block_hmm(2, 3, 0.1, kept=0.75, bias=0.75).emission.tolist()
+    [0.75, 0.25]
     """
     transition = [[kept, 1 - kept], [1 - kept, kept]]
     return BlockHMM(blocks, block_size, transition=transition, emission=(bias, 1 - bias), eta=eta)

@@ -7,7 +7,7 @@ else one by one. The names and the defaults are those of the commands.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,8 @@ class More:
 class Study:
     """How the points of a study are measured: `numbers` of one case or, where that is `None`, `one`.
 
-    `check` refuses a point whose arrays have no room, before anything is made.
+    `check` refuses a point whose arrays have no room, before anything is made; `searched` are schedules
+    that it knows beside `SCHEDULES`.
     """
 
     names: tuple[str, ...]
@@ -55,6 +56,7 @@ class Study:
     numbers: Callable[[Any], Mapping[str, Any]] | None = None
     more: tuple[More, ...] = ()
     check: Callable[[Point], None] = lambda point: None
+    searched: tuple[str, ...] = ("best",)
 
     @property
     def known(self) -> dict[str, bool]:
@@ -104,13 +106,18 @@ def parameters(point: Point, kind: str) -> dict[str, Any]:
     return {key.removeprefix(start): value for key, value in point.items() if key.startswith(start)}
 
 
+def check_schedule(name: str, searched: Iterable[str]) -> None:
+    """Refuse a name of no schedule."""
+    known = [*searched, *SCHEDULES]
+    if name not in known:
+        refuse("schedule", name, f"one of {', '.join(known)}", perhaps(name, known))
+
+
 def named_schedule(point: Point, n: int, best: Mapping[str, Callable[[int], mj.Schedule]]) -> mj.Schedule:
     """The schedule of a point, of `n` steps if it gives no number; `best` are those that are searched."""
     steps, name = point.get("steps"), point["schedule"]
     steps = n if steps is None else steps
     if not 1 <= steps <= n:
         refuse("steps", steps, f"an integer in 1..n with n = {n}")
-    known = {**best, **SCHEDULES}
-    if name not in known:
-        refuse("schedule", name, f"one of {', '.join(known)}", perhaps(name, known))
+    check_schedule(name, best)
     return best[name](steps) if name in best else SCHEDULES[name](n, steps)

@@ -7,11 +7,14 @@ from typing import Any
 
 import mdmjax as mj
 
-from .._errors import perhaps, refuse
+from .._errors import refuse
 from ..information.curve import InformationCurve
 from ..schedules.guaranteed import theorem9_steps
-from .cases import SCHEDULES, Study, complete_source, named_schedule, source_of
+from .cases import SCHEDULES, Study, check_schedule, complete_source, named_schedule, source_of
 from .columns import Point
+
+SEARCHED = ("best", "theorem9")
+"""Schedules for an error, beside those for a number of steps."""
 
 KNOWN = ("entropy", "total_correlation", "dual_total_correlation")
 
@@ -62,9 +65,7 @@ def _reaching(name: str, curve: InformationCurve, epsilon: float) -> mj.Schedule
     tc, dtc = float(curve.total_correlation), float(curve.dual_total_correlation)
     if name == "theorem9":
         return mj.theorem9_tc(curve.n, tc, epsilon) if tc <= dtc else mj.theorem9_dtc(curve.n, dtc, epsilon)
-    if name not in SCHEDULES:
-        known = ("best", "theorem9", *SCHEDULES)
-        refuse("schedule", name, f"one of {', '.join(known)}", perhaps(name, known))
+    check_schedule(name, SEARCHED)
     return first_reaching(curve, SCHEDULES[name], epsilon)
 
 
@@ -77,8 +78,8 @@ def first_reaching(
     not fall at every step, so that some smaller number may reach it too.
 
     >>> from mdmjax import llada_uniform, parity_curve
-    >>> first_reaching(parity_curve(8, 2), llada_uniform, 0.1).steps
-    8
+    >>> first_reaching(parity_curve(8, 2), llada_uniform, 0.1).steps  # 2, 2, 2, 1, 1
+    5
     """
 
     def reaches(steps: int) -> bool:
@@ -106,4 +107,5 @@ STEPS = Study(
     _complete("best"),
     lambda point: point,
     fewest,
+    searched=SEARCHED,
 )

@@ -21,7 +21,7 @@ from jax.sharding import Mesh, PartitionSpec
 from .._checks import traced_checks
 from .._errors import InvalidInputError
 from .._types import Array
-from .cases import Study
+from .cases import Study, check_schedule
 from .columns import DRAWS, Point
 from .config import Config
 from .known import Known
@@ -82,10 +82,13 @@ def rows_of(
 
 
 def check_points(config: Config) -> None:
-    """Refuse a sweep with a source too large for its study, before anything is made."""
+    """Refuse a schedule that is not known, or a source too large for its study, before anything is made."""
+    study = STUDIES[config.study]
+    for name in {part["schedule"]: None for axis in config.axes for part in axis if "schedule" in part}:
+        check_schedule(name, study.searched)
     sized = lambda part: tuple((k, v) for k, v in part.items() if k == "decoder" or k.startswith("source"))
     for parts in itertools.product(*(dict.fromkeys(map(sized, axis)) for axis in config.axes)):
-        STUDIES[config.study].check(dict(itertools.chain(*parts)))
+        study.check(dict(itertools.chain(*parts)))
 
 
 def completed(config: Config, indices: Sequence[int]) -> tuple[list[Point], list[str | None]]:

@@ -134,4 +134,5 @@ LAW = Study(
         ),
     ),
     check,
+    ("best", "best-mixture", "best-learned"),
 )

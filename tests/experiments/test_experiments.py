@@ -111,6 +111,8 @@ LONG = {
     "two_models",
     "learned_block_hmm",
     "decoders",
+    "easy_first_error",
+    "block_hmm_decoding",
     "antibody",
     "honest_gain",
     "policy_frontier",

@@ -67,7 +67,7 @@ def test_what_is_estimated(tmp_path):
     assert hidden_markov(HMMSource(written(tmp_path / "hmm.npz"))) is None
     assert hidden_markov(HMMSource(tmp_path / "hmm.npz", 64))[0].n == 64
     assert hidden_markov(FamilySource("noisy-bit", {"n": 64, "flip": 0.1})) is None
-    block = {"blocks": 2, "block_size": 4, "eta": 0.1}
+    block = {"blocks": 2, "block_size": 4, "eta": 0.1, "kept": 0.9, "bias": 0.9}
     assert hidden_markov(FamilySource("block-hmm", block)) is None
     assert hidden_markov(FamilySource("block-hmm", block | {"blocks": 9}))[0].initial.size == 8
 

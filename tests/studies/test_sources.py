@@ -158,7 +158,12 @@ def test_a_family_gives_all_three(name):
     assert subject.source == of_curve.source == source.to_json()
     assert subject.q == of_curve.q == distribution.q
     assert curve.n == distribution.n
-    how = "enumeration of 2^8 states and 2^8 subsets" if name == "block-hmm" else "closed form"
+    sizes = {"block-hmm": 8, "random-table": 6}
+    how = (
+        f"enumeration of 2^{sizes[name]} states and 2^{sizes[name]} subsets"
+        if name in sizes
+        else "closed form"
+    )
     assert of_curve.method == how
     examples = source.examples()
     assert (examples.training.n, examples.training.q) == (distribution.n, distribution.q)

@@ -91,6 +91,15 @@ def test_a_point_too_large_is_refused_before_it_starts():
     check_points(law_sweep(source=[{"name": "pairs", "n": 3}], decoder=["random"]))  # fails on its own
 
 
+def test_a_schedule_that_is_not_known_is_refused_before_it_starts():
+    sweep = law_sweep(source=["markov"], decoder=[{"name": "random", "schedule": ["best", "cosin"]}])
+    with pytest.raises(InvalidInputError, match="schedule is cosin: want one of best, best-mixture"):
+        check_points(sweep)
+    axes = {"source": ["markov"], "schedule": ["theorem9", "best-mixture"], "share": 0.5}
+    with pytest.raises(InvalidInputError, match="schedule is best-mixture: want one of best, theorem9"):
+        check_points(parse_config({"study": "steps", "axes": axes}))
+
+
 def test_a_seed_is_that_of_the_command():
     source = {"name": "markov", "n": 3, "flip": 0.2}
     sweep = law_sweep(source=[source], decoder=["random"], dirichlet=[5.0], seed=[0, 1], steps=[2])
