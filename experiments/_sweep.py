@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet
 
 from mdmjax.sweeps.columns import Point
 from mdmjax.sweeps.config import Config, parse_config
 from mdmjax.sweeps.run import run_sweep
+from mdmjax.sweeps.store import Store
 
 SWEEPS = Path(__file__).parent / "sweeps"
 KEPT = Path(__file__).parent.parent / "build" / "sweeps"
@@ -78,7 +78,7 @@ def names() -> list[str]:
 
 def _columns(config: Config, folder: Path, progress) -> dict[str, np.ndarray]:
     run_sweep(config, folder, track=progress)
-    table = pyarrow.parquet.read_table(folder).sort_by("point")
+    table = Store(folder, config).rows()
     return {name: _array(table[name].to_pylist()) for name in table.column_names}
 
 

@@ -136,9 +136,19 @@ def _pairs_rule(n: int, q: int) -> None:
         refuse("n", n, "an even integer", "pairs take two positions each")
 
 
-def _doubling_rule(n: int) -> None:
-    if n & (n - 1):
-        refuse("n", n, "a power of two", "it is 2 + 2 + 4 + ... + n/2")
+def _of_all_sizes(name: str, sets: str, small: str) -> Family:
+    """Bits on disjoint sets of 2, 2, 4, ..., n/2 positions: `parity-checks` and their dual."""
+    file, words = name.replace("-", "_"), name.replace("-", " ")
+    return Family(
+        name,
+        f"{sets} on disjoint sets of 2, 2, 4, 8, ..., n/2 positions: {small} is small.",
+        (_size("n", 16, 8, "Number of positions, a power of two.", least=2),),
+        f"{words} of all sizes".format,
+        _at("distributions.codes", f"{file}_code"),
+        _at("information.closed_form", f"{file}_curve"),
+        q=lambda n: 2,
+        rule=_at("distributions.codes", "doubling_sizes"),
+    )
 
 
 def _block_hmm_title(blocks: int, block_size: int, eta: float, kept: float, bias: float) -> str:
@@ -227,26 +237,8 @@ FAMILIES: dict[str, Family] = {
             _at("information.closed_form", "pairs_curve"),
             rule=_pairs_rule,
         ),
-        Family(
-            "parity-checks",
-            "Bits of even parity on disjoint sets of 2, 2, 4, 8, ..., n/2 positions: TC is small.",
-            (_size("n", 16, 8, "Number of positions, a power of two.", least=2),),
-            "parity checks of all sizes".format,
-            _at("distributions.codes", "parity_checks_code"),
-            _at("information.closed_form", "parity_checks_curve"),
-            q=lambda n: 2,
-            rule=_doubling_rule,
-        ),
-        Family(
-            "repeated-bits",
-            "Bits repeated on disjoint sets of 2, 2, 4, 8, ..., n/2 positions: DTC is small.",
-            (_size("n", 16, 8, "Number of positions, a power of two.", least=2),),
-            "repeated bits of all sizes".format,
-            _at("distributions.codes", "repeated_bits_code"),
-            _at("information.closed_form", "repeated_bits_curve"),
-            q=lambda n: 2,
-            rule=_doubling_rule,
-        ),
+        _of_all_sizes("parity-checks", "Bits of even parity", "TC"),
+        _of_all_sizes("repeated-bits", "Bits repeated", "DTC"),
         Family(
             "noisy-bit",
             "One uniform bit, repeated at every position and flipped there independently.",

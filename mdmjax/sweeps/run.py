@@ -153,7 +153,7 @@ def report_of(store: Store) -> SweepReport:
         chunks_left,
         left,
         8 * points * len(store.schema),
-        reason=store.a_reason() if failed else None,
+        reason=store.a_reason(done) if failed else None,
     )
 
 

@@ -132,9 +132,9 @@ class Store:
                 refuse("out", self.path(number), "a chunk that can be read", f"{error}; {what}")
         return pa.concat_tables(tables, promote_options="default").sort_by("point")
 
-    def a_reason(self) -> str | None:
-        """Why the first of the failed points failed."""
-        for number, about in self.done().items():
+    def a_reason(self, done: dict[int, Done]) -> str | None:
+        """Why the first of the failed points of chunks that are done failed."""
+        for number, about in done.items():
             if about.failed:
                 with contextlib.suppress(OSError):  # it is being measured again
                     reasons = pq.read_table(self.path(number), columns=["failed"])["failed"].to_pylist()
