@@ -25,6 +25,7 @@ PURE = [
     "traces",
     "laws",
     "policies",
+    "tasks",
     "training",
 ]
 LAYERS = [*PURE, "files", "studies", "sweeps", "cli"]

@@ -78,9 +78,8 @@ class AbstractDecoder(eqx.Module):
     `calls` is what a step costs, in calls of the denoiser (NFE; batched calls on several drafts count once)
     or of what `calls_of` says. `revises` is whether a token may change that is not masked, `one_path`
     whether one sequence of steps alone writes a given sequence (`follow` takes them). `draw` samples
-    from `branches`; a decoder whose branches are many overrides it, with the same law. A decoder that
-    remembers keeps it in cells after the first `n`: `start` makes them, `branches` shows the denoiser
-    `tokens[:n]`, and `decode` runs it as it is (exact laws take `n` cells so far).
+    from `branches`; a decoder whose branches are many overrides it, with the same law. One that `remembers`
+    has its memory in its fields, and is another decoder after each step: `then`.
 
     >>> from mdmjax import Oracle, exact_law, symmetric_chain
     >>> class AtOnce(AbstractDecoder):
@@ -95,6 +94,7 @@ class AbstractDecoder(eqx.Module):
 
     revises: AbstractClassVar[bool]
     one_path = False
+    remembers = False
     calls_of = DENOISED
 
     @abc.abstractmethod
@@ -119,6 +119,15 @@ class AbstractDecoder(eqx.Module):
         refuse(
             "decoder", name, "one whose tokens stay as they are written", f"{name}.follow is not defined"
         )
+
+    def then(
+        self, denoiser: AbstractDenoiser, tokens: Tokens, after: Tokens, step: Step
+    ) -> "AbstractDecoder":
+        """The decoder of the next step, which remembers that this one made `after` of `tokens`.
+
+        Of the same structure and shapes; what it is may depend on nothing else. Where it `remembers`.
+        """
+        return self
 
     def calls(self, tokens: Tokens, step: Step, q: int) -> Int[Array, ""]:
         """Calls of the denoiser in this step: one, unless a decoder says otherwise."""

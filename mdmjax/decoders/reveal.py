@@ -71,6 +71,7 @@ class AtTemperature(AbstractDecoder):
     temperature: float | int = eqx.field(static=True, converter=check_temperature)
     revises = property(lambda self: self.decoder.revises)  # type: ignore[assignment]
     one_path = property(lambda self: self.decoder.one_path)  # type: ignore[assignment]
+    remembers = property(lambda self: self.decoder.remembers)  # type: ignore[assignment]
     calls, finished = _of_decoder("calls"), _of_decoder("finished")
     start, most_steps = _of_decoder("start"), _of_decoder("most_steps")
 
@@ -87,6 +88,13 @@ class AtTemperature(AbstractDecoder):
     ) -> tuple[Positions, Float[Array, ""]]:
         """A step of the decoder with the tempered denoiser."""
         return self.decoder.follow(key, tempered_denoiser(denoiser, self.temperature), tokens, target, step)
+
+    def then(
+        self, denoiser: AbstractDenoiser, tokens: Tokens, after: Tokens, step: Step
+    ) -> "AtTemperature":
+        """That of the decoder with the tempered denoiser."""
+        tempered = tempered_denoiser(denoiser, self.temperature)
+        return AtTemperature(self.decoder.then(tempered, tokens, after, step), self.temperature)
 
     def writer(self, denoiser: AbstractDenoiser) -> AbstractDenoiser:
         """That of the decoder with the tempered denoiser."""

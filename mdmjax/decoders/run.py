@@ -1,4 +1,4 @@
-"""The driver: one sequence from a denoiser and a decoder."""
+"""The driver: one sequence from a denoiser and a decoder, and how it came to be."""
 
 from typing import NamedTuple
 
@@ -8,26 +8,33 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_integer, check_kind
-from .._errors import check_bytes
-from .._types import Array, Int, Key
+from .._errors import check_bytes, refuse
+from .._types import Array, Int, Key, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.base import MAX_TABLE_BYTES
 from .base import AbstractDecoder, drawn_branch
+
+GIVEN = -1
+"""What `finalised` has where a token was given, and no step wrote it."""
 
 
 class Trace(NamedTuple):
     """What was drawn and when: `finalised[i]` is the last step, from 0, that changed position `i`.
 
-    `calls` counts the calls of the denoiser. A position that is still masked at the end holds the mask `q`;
-    one that was never changed has the bound on the steps in `finalised` (`n` if the decoder only reveals).
+    `calls` counts the calls of the denoiser, `edits[i]` the steps that changed `i` while it held a token. A
+    position that is still masked at the end holds the mask `q`. One that was never changed has in
+    `finalised` -1 (`GIVEN`) where the start was given and had a token, else the bound on the steps (`n` if
+    the decoder only reveals). `canvases`, if kept, are the tokens before each step, then the last.
 
     >>> Trace(jnp.array([1, 0]), finalised=jnp.array([0, 1]), calls=jnp.array(2)).tokens.tolist()
     [1, 0]
     """
 
-    tokens: Int[Array, " n"]
-    finalised: Int[Array, " n"]
-    calls: Int[Array, ""]
+    tokens: Int[Array, "*samples n"]
+    finalised: Int[Array, "*samples n"]
+    calls: Int[Array, "*samples"]
+    edits: Int[Array, "*samples n"] | None = None
+    canvases: Int[Array, "*samples steps n"] | None = None
 
 
 def decode(
@@ -36,13 +43,18 @@ def decode(
     decoder: AbstractDecoder,
     *,
     max_steps: int | None = None,
+    given: Tokens | None = None,
+    keep: bool = False,
 ) -> Trace:
     """One draw from the law of `decoder` with `denoiser`: from its `start`, step by step.
 
-    At most `max_steps` steps are taken, `decoder.most_steps(n)` if it is not given.
+    At most `max_steps` steps are taken, `decoder.most_steps(n)` if it is not given. With `given` it starts
+    from these tokens, the mask `q` where one is to be written; the others stay. With `keep` the trace has
+    its canvases.
 
     Raises:
-        InvalidInputError: `max_steps` below 1.
+        InvalidInputError: `max_steps` below 1; tokens `given` of another number than `n`, or to a decoder
+            that revises (`Conditioned` hides them from it).
 
     >>> from mdmjax import Joint, Oracle, Reveal, Schedule, left_to_right
     >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
@@ -53,22 +65,43 @@ def decode(
     """
     limit = step_limit(denoiser, decoder, max_steps)
     n, q = denoiser.n, denoiser.q
+    _check_given(given, decoder, n)
+    memory, fixed = eqx.partition(decoder, lambda leaf: decoder.remembers and eqx.is_array(leaf))
 
-    def unfinished(carry: tuple[Trace, Array]) -> Array:
-        trace, step = carry
-        return ~decoder.finished(trace.tokens, step, q) & (step < limit)
+    def unfinished(carry: tuple[Trace, AbstractDecoder, Array]) -> Array:
+        trace, memory, step = carry
+        return ~eqx.combine(memory, fixed).finished(trace.tokens, step, q) & (step < limit)
 
-    def advance(carry: tuple[Trace, Array]) -> tuple[Trace, Array]:
-        trace, step = carry
-        tokens = decoder.draw(jax.random.fold_in(key, step), denoiser, trace.tokens, step)
-        finalised = jnp.where(tokens != trace.tokens, step, trace.finalised)
-        calls = trace.calls + decoder.calls(trace.tokens, step, q)
-        return Trace(tokens, finalised, calls), step + 1
+    def advance(carry: tuple[Trace, AbstractDecoder, Array]) -> tuple[Trace, AbstractDecoder, Array]:
+        trace, memory, step = carry
+        now, before, edits = eqx.combine(memory, fixed), trace.tokens, trace.edits
+        assert edits is not None
+        tokens = now.draw(jax.random.fold_in(key, step), denoiser, before, step)
+        changed = tokens != before
+        after = Trace(
+            tokens,
+            finalised=jnp.where(changed, step, trace.finalised),
+            calls=trace.calls + now.calls(before, step, q),
+            edits=edits + jnp.where(changed & (before != q), 1, 0),
+            canvases=None if trace.canvases is None else trace.canvases.at[step + 1].set(tokens),
+        )
+        if decoder.remembers:
+            memory = eqx.filter(now.then(denoiser, before, tokens, step), eqx.is_array)
+        return after, memory, step + 1
 
-    # The key of the start is that of no step.
-    first = drawn_branch(jax.random.fold_in(key, np.uint32(2**32 - 1)), decoder.start(n, q)).astype(int)
-    start = Trace(first, finalised=jnp.full(first.shape, limit), calls=jnp.array(0))
-    return jax.lax.while_loop(unfinished, advance, (start, jnp.array(0)))[0]
+    if given is None:  # the key of the start is that of no step
+        start = drawn_branch(jax.random.fold_in(key, np.uint32(2**32 - 1)), decoder.start(n, q)).astype(int)
+        finalised = jnp.full(start.shape, limit)
+    else:
+        start = given.astype(int)
+        finalised = jnp.where(start == q, limit, GIVEN)
+    canvases = jnp.tile(start, (limit + 1, 1)) if keep else None
+    first = Trace(start, finalised, jnp.array(0), jnp.zeros(start.shape, int), canvases)
+    trace, _, step = jax.lax.while_loop(unfinished, advance, (first, memory, jnp.array(0)))
+    if trace.canvases is None:
+        return trace
+    taken = jnp.arange(limit + 1)[:, None] <= step
+    return trace._replace(canvases=jnp.where(taken, trace.canvases, trace.tokens[None]))
 
 
 def decode_many(
@@ -79,33 +112,61 @@ def decode_many(
     *,
     batch: int = 64,
     max_steps: int | None = None,
+    given: Int[Array, "*samples n"] | None = None,
+    keep: bool = False,
 ) -> Trace:
     """`samples` independent draws of `decode`, with a leading axis: compiled whole, `batch` at a time.
 
     A batch ends with its last sequence; those that have ended before do not change or count calls. The
-    key of draw `s` is `jax.random.split(key, samples)[s]`.
+    key of draw `s` is `jax.random.split(key, samples)[s]`. Tokens `given` are one row for all, or one each.
 
     Raises:
-        InvalidInputError: `samples`, `batch` or `max_steps` below 1; traces of more than 2 GiB.
+        InvalidInputError: as `decode`; `samples` or `batch` below 1; traces of more than 2 GiB.
 
     >>> from mdmjax import Joint, Oracle, RandomSubset, Reveal, Schedule
     >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
     >>> decoder = Reveal(RandomSubset(Schedule([1, 1])))
     >>> decode_many(jax.random.key(0), same, decoder, 3, batch=2).calls.tolist()
     [2, 2, 2]
+    >>> decode_many(jax.random.key(0), same, decoder, 1, given=jnp.array([1, 2])).tokens.tolist()
+    [[1, 1]]
     """
     samples, batch = check_integer("samples", samples, 1), check_integer("batch", batch, 1)
     limit = step_limit(denoiser, decoder, max_steps)
-    need = 8 * samples * (2 * denoiser.n + 2)  # the key of a draw, and its trace
+    kept = limit + 1 if keep else 0
+    need = 8 * samples * ((3 + kept) * denoiser.n + 2)  # the key of a draw, and its trace
     check_bytes(need, MAX_TABLE_BYTES, "the traces", "draw fewer at a time", samples=samples)
-    return _decode_many(jax.random.split(key, samples), denoiser, decoder, min(batch, samples), limit)
+    if given is not None:
+        rows = given.shape[:-1]
+        if rows not in ((), (samples,)):
+            refuse("given", f"of shape {given.shape}", f"[n] or [samples, n] with samples = {samples}")
+        given = jnp.broadcast_to(given, (samples, given.shape[-1]))
+    keys = jax.random.split(key, samples)
+    return _decode_many((keys, given), denoiser, decoder, min(batch, samples), limit, keep)
 
 
 @eqx.filter_jit
 def _decode_many(
-    keys, denoiser: AbstractDenoiser, decoder: AbstractDecoder, batch: int, limit: int
+    each, denoiser: AbstractDenoiser, decoder: AbstractDecoder, batch: int, limit: int, keep: bool
 ) -> Trace:
-    return jax.lax.map(lambda key: decode(key, denoiser, decoder, max_steps=limit), keys, batch_size=batch)
+    def one(draw: tuple) -> Trace:
+        key, given = draw
+        return decode(key, denoiser, decoder, max_steps=limit, given=given, keep=keep)
+
+    return jax.lax.map(one, each, batch_size=batch)
+
+
+def _check_given(given: Tokens | None, decoder: AbstractDecoder, n: int) -> None:
+    """Refuse tokens that the decoder could change, or of another number."""
+    if given is None:
+        return
+    if given.shape != (n,):
+        refuse("given", f"of shape {given.shape}", f"n = {n} tokens, the mask where one is to be written")
+    if decoder.revises:
+        name = type(decoder).__name__
+        refuse(
+            "given", f"tokens to {name}, which revises", "a decoder that only reveals", "use Conditioned"
+        )
 
 
 def step_limit(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None) -> int:

@@ -68,6 +68,7 @@ class Edited(AbstractDecoder):
     decoder: AbstractDecoder
     editor: AbstractDecoder
     revises = True
+    remembers = property(lambda self: self.decoder.remembers or self.editor.remembers)  # type: ignore[assignment]
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """Those of both, of which one of the two has no weight."""
@@ -93,6 +94,15 @@ class Edited(AbstractDecoder):
         """When the editor is."""
         n = tokens.shape[0]
         return (step >= n) & self.editor.finished(tokens, step - n, q)
+
+    def then(self, denoiser: AbstractDenoiser, tokens: Tokens, after: Tokens, step: Step) -> "Edited":
+        """What the one of the two that took the step remembers."""
+        n = denoiser.n
+        write = lambda: Edited(self.decoder.then(denoiser, tokens, after, step), self.editor)
+        edit = lambda: Edited(self.decoder, self.editor.then(denoiser, tokens, after, step - n))
+        both = eqx.partition(self, eqx.is_array)
+        arrays = lambda made: lambda: eqx.filter(made(), eqx.is_array)
+        return eqx.combine(jax.lax.cond(step < n, arrays(write), arrays(edit)), both[1])
 
     def start(self, n: int, q: int) -> Branches:
         """That of the decoder."""

@@ -1,0 +1,1 @@
+"""Tasks with answers that can be checked: generators, tokenisers, checkers, laws of random answers."""
