@@ -12,6 +12,7 @@ from ..distributions.alphabet import Alphabet, ByteAlphabet, alphabet_to_json, c
 from ..distributions.base import AbstractDistribution
 from ..files.corpus import Corpus, held_out_split
 from ..information.curve import InformationCurve
+from ..tasks.task import AbstractTask
 from ..training.data import AbstractData, Draws, Windows
 
 FREQUENCIES = "by the frequencies of the symbols alone"
@@ -20,7 +21,8 @@ FREQUENCIES = "by the frequencies of the symbols alone"
 class Examples(NamedTuple):
     """What to train on; `facts` are the same whenever its data are taken again.
 
-    `known` are losses to compare with, in nats a token, by what they are.
+    `known` are losses to compare with, in nats a token, by what they are. Of a `task` the data are problems,
+    and their losses those of the answers.
     """
 
     training: AbstractData
@@ -28,6 +30,7 @@ class Examples(NamedTuple):
     title: str
     facts: dict[str, Any]
     known: dict[str, float] = {}
+    task: AbstractTask | None = None
 
 
 def text_examples(
