@@ -62,7 +62,8 @@ def asked_of(trained: Any, values: dict[str, Any]) -> Any:
     from ..files.prompts import Prompt, read_prompts
     from ..studies.answers import Asked, asked_of_problems, asked_of_task, asked_of_text
 
-    task, alphabet, texts = trained.task, trained.alphabet, list(values["prompt"])
+    task, texts = trained.task, list(values["prompt"])
+    alphabet: Any = trained.alphabet
     if task is None and alphabet is None:
         for name in ("prompt", "prompts", "template"):
             if values[name]:

@@ -87,5 +87,5 @@ def known_rows_of(rows: UInt8[np.ndarray, "rows n"], known: UInt8[np.ndarray, "k
     >>> known_rows_of(np.array([[0, 1], [1, 1]], np.uint8), np.array([[1, 1]], np.uint8)).tolist()
     [False, True]
     """
-    values = [np.ascontiguousarray(x).view(np.dtype((np.void, x.shape[1])))[:, 0] for x in (rows, known)]
-    return np.isin(*values)
+    values = lambda x: np.ascontiguousarray(x).view(np.dtype((np.void, x.shape[1])))[:, 0]
+    return np.isin(values(rows), values(known))

@@ -5,6 +5,7 @@ import abc
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Integer, UInt8
 
 from .._checks import check_integer
@@ -95,7 +96,7 @@ class Pool(AbstractData):
     def __check_init__(self):
         if self.tokens.shape[0] < 1:
             refuse("problems", 0, "an integer >= 1")
-        if not isinstance(self.given, jax.core.Tracer) and bool(jnp.any(jnp.all(self.given, axis=1))):
+        if not isinstance(self.given, Tracer) and bool(jnp.any(jnp.all(self.given, axis=1))):
             refuse("given", "every token of a problem", "an answer in each")
 
     def draw(self, key: Key[Array, ""]) -> Int[Array, " n"]:
