@@ -24,6 +24,7 @@ class Adder(AbstractDenoiser):
     n, q = TASK.n, TASK.q
 
     def __call__(self, tokens):
+        tokens = tokens.astype(int)
         digits = jnp.where(tokens > 9, 0, tokens)
         a, b = digits[0] * 10 + digits[1], digits[3] * 10 + digits[4]
         total = a + b + a % 2
