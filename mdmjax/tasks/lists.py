@@ -199,8 +199,8 @@ class Lists(AbstractRandomTask):
         """The prompt with a list."""
         if len(answer) > (most := self.most + self.how.grows):
             refuse("answer", shown(repr(answer)), f"at most {most} items")
-        out = tokens.copy()
-        out[~given] = self.encode(answer.ljust(most))
+        out = np.where(given, tokens, self.q - 1).astype(np.uint8)
+        out[self._start : self._start + len(answer)] = self.encode(answer)
         return out
 
     def _given(self) -> Bool[np.ndarray, " n"]:
