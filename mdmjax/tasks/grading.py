@@ -6,6 +6,7 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, UInt8
 
 from .._errors import InvalidInputError, refuse, shown
 from .registry import task_in, word_of
@@ -110,62 +111,77 @@ def grades(task: AbstractTask, outputs: Iterable[Output]) -> Iterator[Grade]:
         yield from _graded(task, some)
 
 
+class _Asked(NamedTuple):
+    """A problem with the mask where the answer goes."""
+
+    task: AbstractTask
+    tokens: UInt8[np.ndarray, " n"]
+    given: Bool[np.ndarray, " n"]
+    kind: str | None = None
+
+
 class _Read(NamedTuple):
     """An answer that can be judged by its task."""
 
-    task: AbstractTask
-    tokens: np.ndarray
-    given: np.ndarray
-    kept: bool
-    kind: str | None
+    asked: _Asked
+    tokens: UInt8[np.ndarray, " n"]
 
 
 def _graded(task: AbstractTask, outputs: list[Output]) -> Iterator[Grade]:
     """The grades of some answers: those of one task are checked together."""
-    found: list[Grade | _Read] = [_read(task, output) for output in outputs]
+    found = [_read(task, output) for output in outputs]
     checks: dict[int, str | None] = {}
     groups: dict[AbstractTask, list[tuple[int, _Read]]] = {}
     for at, one in enumerate(found):
         if isinstance(one, _Read):
-            groups.setdefault(one.task, []).append((at, one))
+            groups.setdefault(one.asked.task, []).append((at, one))
     for own, members in groups.items():
         tokens = np.stack([one.tokens for _, one in members])
-        failures = own.failed(tokens, np.stack([one.given for _, one in members]))
-        for (at, one), failed in zip(members, failures.tolist(), strict=True):
-            checks[at] = CLUE if not one.kept else own.checks[failed] if failed >= 0 else None
+        given = np.stack([one.asked.given for _, one in members])
+        kept = ~((tokens != np.stack([one.asked.tokens for _, one in members])) & given).any(axis=1)
+        failures = own.failed(tokens, given).tolist()
+        for (at, _), same, failed in zip(members, kept.tolist(), failures, strict=True):
+            checks[at] = CLUE if not same else own.checks[failed] if failed >= 0 else None
     for at, (output, one) in enumerate(zip(outputs, found, strict=True)):
-        yield Grade(output.line, output.id, checks[at], "", one.kind) if isinstance(one, _Read) else one
+        if isinstance(one, _Read):
+            yield Grade(output.line, output.id, checks[at], "", one.asked.kind)
+        else:
+            yield one
 
 
-def _read(task: AbstractTask, output: Output) -> "Grade | _Read":
+def _read(task: AbstractTask, output: Output) -> Grade | _Read:
     """The tokens of an answer, or a grade that says what it is none of."""
     wrong = functools.partial(Grade, output.line, output.id, usable=False)
     if output.fault:
         return wrong("line", output.fault)
-    kind, own = None, task
     try:
-        problem = read_id(output.id)
-        if problem.task.name != task.name:
+        asked = _asked(task, output)
+    except InvalidInputError as error:
+        return wrong("id" if output.prompt is None else "prompt", str(error))
+    try:
+        answer = asked.task.answered(asked.tokens, asked.given, output.output.strip())
+    except InvalidInputError as error:
+        return wrong("alphabet" if error.argument == "text" else "length", str(error), kind=asked.kind)
+    return _Read(asked, answer)
+
+
+def _asked(task: AbstractTask, output: Output) -> _Asked:
+    """The problem of an id, or that of a prompt which is not the one of the id."""
+    try:
+        own, seed, number = read_id(output.id)
+        if own.name != task.name:
             refuse("id", shown(repr(output.id)), f"one of {task.name}")
-        own, (chunk, at) = problem.task, divmod(problem.number, CHUNK)
-        made = _chunk(own, problem.seed, chunk)
-        tokens, given, kind = made.tokens[at], made.given[at], own.kinds[made.kind[at]]
-        ours = output.prompt is None or own.to_text(tokens, given)[0] == output.prompt
-        tokens = np.where(given, tokens, own.q).astype(np.uint8)
-    except InvalidInputError as error:
+    except InvalidInputError:
         if output.prompt is None:
-            return wrong("id", str(error))
-        ours = False
-    if not ours:
-        try:
-            tokens, given, kind = *own.prompt(output.prompt), None
-        except InvalidInputError as error:
-            return wrong("prompt", str(error))
-    try:
-        answered = own.answered(tokens, given, output.output.strip())
-    except InvalidInputError as error:
-        return wrong("alphabet" if error.argument == "text" else "length", str(error), kind=kind)
-    return _Read(own, answered, given, bool((answered == tokens)[given].all()), kind)
+            raise
+        return _Asked(task, *task.prompt(output.prompt))
+    chunk, at = divmod(number, CHUNK)
+    made = _chunk(own, seed, chunk)
+    tokens, given = made.tokens[at], made.given[at]
+    if output.prompt is not None and own.to_text(tokens, given)[0] != output.prompt:
+        return _Asked(own, *own.prompt(output.prompt))
+    masked = np.where(given, tokens, own.q).astype(np.uint8)
+    return _Asked(own, masked, given, own.kinds[made.kind[at]])
 
 
 @functools.lru_cache(maxsize=256)

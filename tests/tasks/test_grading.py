@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mdmjax._errors import InvalidInputError
+from mdmjax.tasks.addition import Addition
 from mdmjax.tasks.grading import Output, grades, id_of, problems_as_text, read_id
 from mdmjax.tasks.latin import Latin
 from mdmjax.tasks.registry import TASKS, task_in, task_of, word_of
@@ -66,7 +67,7 @@ def test_an_id_that_is_none(text):
 
 def test_options_have_the_types_of_the_fields():
     assert task_of("sudoku", size="4", clues=None) == Sudoku(size=4)
-    assert task_of("addition", uniform="yes").uniform is True
+    assert task_of("addition", uniform="yes") == Addition(uniform=True)
 
 
 def test_every_check_of_a_line():
@@ -89,7 +90,7 @@ def test_every_check_of_a_line():
         "clue": Output(9, name, put(clue)),
         "row": Output(10, name, put(blank)),
     }
-    found = {key: grade for key, grade in zip(outputs, grades(task, outputs.values()), strict=True)}
+    found = dict(zip(outputs, grades(task, outputs.values()), strict=True))
     checks = [None, "line", "id", "id", "prompt", "prompt", "length", "alphabet", "clue", "row"]
     assert [grade.check for grade in found.values()] == checks
     assert [grade.usable for grade in found.values()] == [True] + [False] * 7 + [True] * 2

@@ -45,7 +45,7 @@ def known_cells(tokens, given, size):
 def depths_slowly(grid, size, hidden):
     """Candidates at the start and rounds, with sets."""
     every = list(itertools.product(range(size), repeat=2))
-    depth, first = dict.fromkeys(grid, 0), None
+    depth, first = dict.fromkeys(grid, 0), {}
     for number in itertools.count(1):
         free = {}
         for cell in every:

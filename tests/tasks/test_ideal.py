@@ -8,6 +8,7 @@ import pytest
 
 import mdmjax as mj
 from mdmjax._errors import InvalidInputError
+from mdmjax.laws.law import Law
 from mdmjax.tasks import ideal
 from mdmjax.tasks.answers import answer_joint
 from mdmjax.tasks.lists import Lists
@@ -31,6 +32,7 @@ def joint_of(operation, n):
 def accuracy(joint, rule, temperature=1.0):
     """The probability that the law of a decoder gives to what the joint has."""
     law = mj.exact_law(mj.Oracle(joint), mj.Reveal(rule, temperature=temperature))
+    assert isinstance(law, Law)
     return float(np.asarray(law.probs)[np.asarray(joint.probs) > 1e-6].sum())
 
 
