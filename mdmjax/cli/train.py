@@ -65,7 +65,7 @@ def _config(values: dict[str, Any], is_text: bool, n: int, q: int) -> "mj.Transf
     from ..denoisers.transformer import SIZES
 
     names = ("compute", "attention", "remat", "causal")
-    size = {"width": 128, "depth": 1, "heads": 4} | SIZES.get(values["size"], {})
+    size = {"width": 128, "depth": 1, "heads": 4} | SIZES.get(values["model_size"], {})
     size |= {
         name: values[name] for name in ("width", "depth", "heads", "hidden") if values[name] is not None
     }
@@ -109,7 +109,7 @@ COMMAND = Command(
     slots=(Slot("source", (TEXT, *TRAINED_TASKS, *families("law"))),),
     options=(
         Option("out", Path, None, "Folder of the model, its checkpoint and log.", "DIR", required=True),
-        Option("size", str, None, "Width, depth, heads and hidden by name.", choices=SIZE_NAMES),
+        Option("model-size", str, None, "Width, depth, heads and hidden by name.", choices=SIZE_NAMES),
         Option("width", int, None, "Numbers at a position; 128."),
         Option("depth", int, None, "Blocks of attention and feed-forward part; 1."),
         Option("heads", int, None, "Heads of attention; 4."),
@@ -147,7 +147,7 @@ COMMAND = Command(
         ("mdmjax train text --out model", "characters of Python's own library; a minute on two cores"),
         ("mdmjax train block-hmm --out hmm", "then: mdmjax law block-hmm --model hmm"),
         (
-            "mdmjax train task:addition --digits 4 --size tiny --out sums",
+            "mdmjax train task:addition --digits 4 --model-size tiny --out sums",
             "answers alone; then: mdmjax decode sums",
         ),
     ),

@@ -44,7 +44,7 @@ def task_accuracy(
     Raises:
         InvalidInputError: a denoiser of another size; no problem; as `decode_prompts`.
 
-    >>> import jax
+    >>> import jax.random
     >>> import mdmjax as mj
     >>> from mdmjax.tasks.addition import Addition
     >>> task = Addition(digits=2)
