@@ -28,7 +28,7 @@ def test_the_command_line_has_every_task_with_every_option():
         assert [option.key for option in options] == [field.name for field in fields]
         for option, field in zip(options, fields, strict=True):
             assert option.kind is (str if field.type is bool else field.type)
-            default = {True: "yes", False: "no"}.get(field.default, field.default)
+            default = ("no", "yes")[field.default] if field.type is bool else field.default
             assert option.help.endswith(f" [{default}]")
 
 
