@@ -82,10 +82,10 @@ def asked_of(trained: Any, values: dict[str, Any]) -> Any:
         return asked_of_problems(trained.source.held_out(count), task.q, list(range(count)))
     if task is not None:
         found, each = asked_of_task(task, prompts), values["samples"] or 1
-    elif values["template"] is not None:
+    elif alphabet is not None and values["template"] is not None:
         found = asked_of_text(alphabet, [values["template"]], trained.network.n, values["mask"])
         each = values["samples"] or SAMPLES
-    elif prompts:
+    elif alphabet is not None and prompts:
         found = asked_of_text(alphabet, [prompt.text for prompt in prompts], trained.network.n)
         found, each = found._replace(ids=[prompt.id for prompt in prompts]), values["samples"] or SAMPLES
     else:

@@ -79,6 +79,7 @@ def refused(capsys, *words):
     return line
 
 
+@pytest.mark.slow
 def test_prompts_are_answered_and_written_for_the_grader(capsys, folder, tmp_path):
     prompts, out = tmp_path / "prompts.jsonl", tmp_path / "out.jsonl"
     prompts.write_text('{"id": "a", "prompt": "1+2="}\n\n{"id": 7, "prompt": "99+9=", "answer": "108"}\n')
@@ -95,6 +96,7 @@ def test_prompts_are_answered_and_written_for_the_grader(capsys, folder, tmp_pat
         assert np.asarray(row)[given].tolist() == tokens[given].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "line"),
     [
@@ -109,6 +111,7 @@ def test_one_line_for_what_cannot_be_asked(capsys, folder, words, line):
     assert line in refused(capsys, "decode", folder, *words)
 
 
+@pytest.mark.slow
 def test_a_broken_line_of_prompts_is_named(capsys, folder, tmp_path):
     path = tmp_path / "prompts.jsonl"
     path.write_text('{"id": 1, "prompt": "1+1="}\n{"id"\n')
@@ -133,7 +136,7 @@ def test_four_digits_are_learned_in_half_a_minute(capsys, tmp_path):
         "task:addition",
         "--digits",
         "4",
-        "--size",
+        "--model-size",
         "mini",
         "--steps",
         "2000",
