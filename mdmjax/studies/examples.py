@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from .._checks import check_integer
 from .._errors import refuse
@@ -89,3 +89,14 @@ def known_rows_of(rows: UInt8[np.ndarray, "rows n"], known: UInt8[np.ndarray, "k
     """
     values = lambda x: np.ascontiguousarray(x).view(np.dtype((np.void, x.shape[1])))[:, 0]
     return np.isin(values(rows), values(known))
+
+
+def prompts_of(
+    tokens: UInt8[np.ndarray, "problems n"], given: Bool[np.ndarray, "problems n"]
+) -> UInt8[np.ndarray, "problems n"]:
+    """What tells a problem from another: its prompt, with 255 where the answer goes.
+
+    >>> prompts_of(np.array([[3, 1]], np.uint8), np.array([[True, False]])).tolist()
+    [[3, 255]]
+    """
+    return np.where(given, tokens, 255).astype(np.uint8)

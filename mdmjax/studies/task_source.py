@@ -13,7 +13,7 @@ from ..tasks.registry import task_in, word_of
 from ..tasks.reversed import Reversed
 from ..tasks.task import AbstractTask, Problems
 from ..training.data import Pool
-from .examples import FREQUENCIES, Examples, known_rows_of
+from .examples import FREQUENCIES, Examples, known_rows_of, prompts_of
 from .report import Track, untracked
 from .table_sources import AbstractSource
 
@@ -67,7 +67,7 @@ class TaskSource(AbstractSource):
         ]
         trained = Problems(*(np.concatenate(column) for column in zip(*parts, strict=True)))
         held = self.held_out()
-        seen = float(known_rows_of(held.tokens, trained.tokens).mean())
+        seen = float(known_rows_of(*(prompts_of(x.tokens, x.given) for x in (held, trained))).mean())
         facts: dict[str, Any] = {"of": f"the task {self.task}", "problems": self.problems}
         facts |= {"fingerprint": hashlib.sha256(trained.tokens.tobytes()).hexdigest()[:16]}
         facts["held_out"] = (

@@ -38,7 +38,7 @@ from ..training.fit import (
 )
 from ..training.loss import mean_loss
 from ..training.plan import MAX_TRAINING_BYTES, TrainingPlan, check_training
-from .examples import Examples, known_rows_of
+from .examples import Examples, known_rows_of, prompts_of
 from .report import AbstractReport
 from .table import Part
 
@@ -62,10 +62,9 @@ class Accuracy:
     def lines(self) -> list[str]:
         """The two shares in words."""
         share = lambda mean, stderr: f"{100 * mean:.2f} +- {100 * stderr:.2f}%"
-        return [
-            f"{share(self.mean, self.stderr)} of {self.problems} held-out problems",
-            f"{share(self.new_mean, self.new_stderr)} of the {self.new} that are not in the training",
-        ]
+        lines = [f"{share(self.mean, self.stderr)} of {self.problems} held-out problems"]
+        new = f"{share(self.new_mean, self.new_stderr)} of the {self.new} that are not in the training"
+        return [*lines, new if self.new > 1 else f"{self.new} of them are not in the training"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -214,7 +213,8 @@ def held_out_accuracy(key: Key[Array, ""], network: Transformer, examples: Examp
     found = task_accuracy(key, network, task, problems, Reveal(rule, temperature=0))
     name = "l2r" if network.config.causal else "confidence"
     right = found.correct.astype(np.float64)
-    new = right[~known_rows_of(tokens, np.asarray(examples.training.tokens))]
+    trained = prompts_of(*(np.asarray(x) for x in (examples.training.tokens, examples.training.given)))
+    new = right[~known_rows_of(prompts_of(tokens, given), trained)]
     unknown = (math.nan, math.nan) if new.size < 2 else estimate(new)
     return Accuracy(name, len(tokens), *estimate(right), new.size, *unknown)
 
