@@ -17,6 +17,7 @@ from .options import Chosen
 def source_of(chosen: Chosen, use: Use) -> Any:  # a `Source` that gives what the command offers it for
     """The source that the words name, with every size given; a text for a training is one of tokens."""
     from ..studies import sources
+    from ..tasks.registry import task_of, word_of
 
     values = chosen.values
     if chosen.name == "joint":
@@ -29,6 +30,11 @@ def source_of(chosen: Chosen, use: Use) -> Any:  # a `Source` that gives what th
         return sources.MultisetSource(values["repeats"])
     if chosen.name == "text":
         return (sources.TextSource if "window" in values else sources.CorpusSource)(**values)
+    if chosen.name.startswith("task:"):
+        kept = {key: values[key] for key in ("problems", "reverse")}
+        options = {key: value for key, value in values.items() if key not in kept}
+        made = word_of(task_of(chosen.name.removeprefix("task:"), **options))
+        return sources.TaskSource(made, **kept)
     if chosen.name == "loss-curve":
         kept = {field.name for field in dataclasses.fields(sources.LossTableSource)}
         return sources.LossTableSource(**{key: value for key, value in values.items() if key in kept})

@@ -6,8 +6,12 @@ from typing import Any
 
 import mdmjax as mj
 
+from .._errors import refuse
 from .choices import SHOWN, TEXT_PATH, families
 from .options import Choice, Command, Option, Parsed, Slot
+from .task_words import TRAINED_TASKS
+
+SIZE_NAMES = ("mini", "tiny", "little", "small", "base", "large")  # of `SIZES`, which imports JAX
 
 
 def run(parsed: Parsed) -> int:
@@ -44,20 +48,31 @@ def run(parsed: Parsed) -> int:
 
 
 def _plan(values: dict[str, Any]) -> "mj.TrainingPlan":
-    from ..training.loss import ratio_masks, stratified_masks
+    from ..training.loss import ratio_masks, stratified_masks, whole_masks
 
     names = ("steps", "batch", "learning_rate", "weight_decay", "clip", "ema")
-    masks = {"stratified": stratified_masks, "ratio": ratio_masks}[values["masks"]]
+    if values["causal"] and values["masks"] is not None:
+        refuse(
+            "masks", values["masks"], "left out with --causal", "nothing is masked: each token is predicted"
+        )
+    masks = {"stratified": stratified_masks, "ratio": ratio_masks}[values["masks"] or "stratified"]
+    masks = whole_masks if values["causal"] else masks
     warmup = min(1000, values["steps"] // 20) if values["warmup"] is None else values["warmup"]
     return mj.TrainingPlan(**{name: values[name] for name in names}, warmup=warmup, masks=masks)
 
 
 def _config(values: dict[str, Any], is_text: bool, n: int, q: int) -> "mj.TransformerConfig":
-    names = ("width", "depth", "heads", "compute", "attention", "remat")
-    hidden = -(-values["width"] * 8 // 24) * 8 if values["hidden"] is None else values["hidden"]
+    from ..denoisers.transformer import SIZES
+
+    names = ("compute", "attention", "remat", "causal")
+    size = {"width": 128, "depth": 1, "heads": 4} | SIZES.get(values["model_size"], {})
+    size |= {
+        name: values[name] for name in ("width", "depth", "heads", "hidden") if values[name] is not None
+    }
+    size.setdefault("hidden", -(-size["width"] * 8 // 24) * 8)
     learned = values["positions"] == "learned" if values["positions"] else not is_text
     given = {name: values[name] for name in names}
-    return mj.TransformerConfig(n, q, hidden=hidden, learned_positions=learned, **given)
+    return mj.TransformerConfig(n, q, learned_positions=learned, **size, **given)
 
 
 def heading(
@@ -67,7 +82,7 @@ def heading(
     lines = [f"{examples.title}; q = {config.q} symbols"]
     if "held_out" in examples.facts:
         lines.append(f"held out: {examples.facts['held_out']}")
-    shape = f"width {config.width}, depth {config.depth}, heads {config.heads}"
+    shape = f"width {config.width}, depth {config.depth}, heads {config.heads}" + ", causal" * config.causal
     lines.append(f"{config.parameters} parameters: {shape}")
     lines.append(f"{plan.steps} steps of {plan.batch} sequences of {config.n} tokens")
     if begun == plan.steps:
@@ -91,21 +106,23 @@ COMMAND = Command(
     "train",
     "Train a masked diffusion model; the same command again goes on where it was stopped.",
     run,
-    slots=(Slot("source", (TEXT, *families("law"))),),
+    slots=(Slot("source", (TEXT, *TRAINED_TASKS, *families("law"))),),
     options=(
         Option("out", Path, None, "Folder of the model, its checkpoint and log.", "DIR", required=True),
-        Option("width", int, 128, "Numbers at a position."),
-        Option("depth", int, 1, "Blocks of attention and feed-forward part."),
-        Option("heads", int, 4, "Heads of attention."),
+        Option("model-size", str, None, "Width, depth, heads and hidden by name.", choices=SIZE_NAMES),
+        Option("width", int, None, "Numbers at a position; 128."),
+        Option("depth", int, None, "Blocks of attention and feed-forward part; 1."),
+        Option("heads", int, None, "Heads of attention; 4."),
         Option("hidden", int, None, "Width of the feed-forward part; 8/3 of the width, to 8."),
         Option(
             "positions",
             str,
             None,
             "rotary: by distances alone, as in LLaDA; learned: each has a vector too. Rotary for a text, "
-            "learned for a distribution.",
+            "learned for a distribution and for a task.",
             choices=("rotary", "learned"),
         ),
+        Option("causal", bool, False, "A left-to-right network: each token by those before it alone."),
         Option("compute", str, "float32", "Type of the matrix products.", choices=("float32", "bfloat16")),
         Option("attention", str, None, "cudnn: fused, on NVIDIA, bfloat16.", choices=("xla", "cudnn")),
         Option("remat", bool, False, "Compute activations again in the backward pass, to save memory."),
@@ -119,8 +136,8 @@ COMMAND = Command(
         Option(
             "masks",
             str,
-            "stratified",
-            "Number of masks spread over a batch, or a random ratio t with weight 1/t.",
+            None,
+            "Number of masks spread over a batch (if nothing is said), or a random ratio t, of weight 1/t.",
             choices=("stratified", "ratio"),
         ),
         Option("seed", int, 0, "Seed of the start, the data and the masks."),
@@ -129,5 +146,9 @@ COMMAND = Command(
     examples=(
         ("mdmjax train text --out model", "characters of Python's own library; a minute on two cores"),
         ("mdmjax train block-hmm --out hmm", "then: mdmjax law block-hmm --model hmm"),
+        (
+            "mdmjax train task:addition --digits 4 --model-size tiny --out sums",
+            "answers alone; then: mdmjax decode sums",
+        ),
     ),
 )

@@ -5,6 +5,7 @@ makes the automatic ones two to three times slower: it would transpose large arr
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -62,39 +63,44 @@ def attention(
     value: Shared,
     implementation: str | None,
     visible: Bool[Array, "batch n"] | None = None,
+    causal: bool = False,
 ) -> Heads:
     r"""$\sum_j \mathrm{softmax}_j(\langle q_i, k_j \rangle / \sqrt{\text{size}})\, v_j$ in each head.
 
     Of fewer heads of keys and values each is that of as many queries, one after the other. The sum is over
-    the `visible` positions.
+    the `visible` positions, over $j \le i$ alone if it is `causal`.
     """
     mask = None if visible is None else visible[:, None, None]
 
     def library(query: Heads, key: Shared, value: Shared) -> Heads:
         with jax.numpy_dtype_promotion("standard"):  # it promotes bfloat16 within itself
-            return jax.nn.dot_product_attention(query, key, value, mask=mask, implementation=implementation)  # type: ignore[arg-type]
+            how: dict[str, Any] = {"mask": mask, "is_causal": causal, "implementation": implementation}
+            return jax.nn.dot_product_attention(query, key, value, **how)
 
     def plain(query: Heads, key: Shared, value: Shared) -> Heads:
         group = query.shape[2] // key.shape[2]
         key, value = (x if group == 1 else jnp.repeat(x, group, axis=2) for x in (key, value))
-        return plain_attention(query, key, value)
+        return plain_attention(query, key, value, causal)
 
     if implementation is not None or mask is not None:
         return library(query, key, value)
     return jax.lax.platform_dependent(query, key, value, cpu=plain, default=library)
 
 
-@jax.custom_vjp
-def plain_attention(query: Heads, key: Heads, value: Heads) -> Heads:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def plain_attention(query: Heads, key: Heads, value: Heads, causal: bool = False) -> Heads:
     """Attention as batched products in which no `n` by `n` array is transposed, and none is divided."""
-    return _attention_forward(query, key, value)[0]
+    return _attention_forward(query, key, value, causal)[0]
 
 
-def _attention_forward(query: Heads, key: Heads, value: Heads):
+def _attention_forward(query: Heads, key: Heads, value: Heads, causal: bool):
     product = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
     query = query * query.shape[-1] ** -0.5
     query, key, value = jax.lax.optimization_barrier(tuple(map(_heads_first, (query, key, value))))
     scores = product("bhqs,bhks->bhqk", query, key)
+    if causal:
+        n = scores.shape[-1]
+        scores = jnp.where(np.tri(n, dtype=bool)[None, None], scores, -jnp.inf)
     powers = jnp.exp(scores - jnp.max(scores, axis=-1, keepdims=True))
     sums = jnp.sum(powers, axis=-1, keepdims=True)
     powers, sums = jax.lax.optimization_barrier((powers.astype(query.dtype), sums))
@@ -103,7 +109,7 @@ def _attention_forward(query: Heads, key: Heads, value: Heads):
     return _heads_first(mixed), (query, key, value, powers, sums, mixed)
 
 
-def _attention_backward(kept, change: Heads):
+def _attention_backward(causal: bool, kept, change: Heads):
     product = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
     query, key, value, powers, sums, mixed = kept
     change = _heads_first(change).astype(jnp.float32) / sums

@@ -25,7 +25,7 @@ from .base import AbstractDenoiser
 MAX_NETWORK_BYTES, MAX_UNROLLED = 2**34, 8
 
 # Fields of a config that files did not always have: written where they are not as they were.
-LATER = ("kv_heads", "biases", "tied", "mask_id", "weights")
+LATER = ("kv_heads", "biases", "tied", "mask_id", "weights", "causal")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +43,9 @@ class TransformerConfig:
     query); `biases` of queries, keys and values; a head `tied` to the embedding. With `mask_id` the mask is
     one of the `q` ids of a vocabulary, and embedding and head have a row for each; without, the mask is
     `q`, which the embedding has beside them.
+
+    A `causal` network is a left-to-right model: its row of position $i$ is made of the tokens before $i$
+    alone, the mask standing before the first. It is right where all before $i$ is revealed.
 
     Raises:
         InvalidInputError: a size that is no integer >= 1; a width that is not `heads` times an even number;
@@ -69,6 +72,7 @@ class TransformerConfig:
     tied: bool = False
     mask_id: int | None = None
     weights: Literal["float32", "bfloat16"] = "float32"
+    causal: bool = False
 
     def __post_init__(self):
         for name in ("n", "q", "width", "depth", "heads", "hidden"):
@@ -85,7 +89,7 @@ class TransformerConfig:
         check_number("norm_epsilon", self.norm_epsilon, "a number in [1e-30, 1]", lambda x: 1e-30 <= x <= 1)
         both, types, ways = (True, False), ("float32", "bfloat16"), ("xla", "cudnn", None)
         choices = {"learned_positions": both, "remat": both, "compute": types, "attention": ways}
-        choices |= {"biases": both, "tied": both, "weights": types}
+        choices |= {"biases": both, "tied": both, "weights": types, "causal": both}
         for name, known in choices.items():
             value = getattr(self, name)
             if not any(value is x or (isinstance(value, str) and value == x) for x in known):
@@ -176,7 +180,8 @@ class Block(eqx.Module):
 
         query, key = heads(self.query, self.query_bias), heads(self.key, self.key_bias)
         value = heads(self.value, self.value_bias)
-        mixed = attention(rotated(query, turns), rotated(key, turns), value, config.attention, visible)
+        turned = rotated(query, turns), rotated(key, turns)
+        mixed = attention(*turned, value, config.attention, visible, config.causal)
         x = x + linear(mixed.reshape(x.shape), self.out).astype(x.dtype)
         normed = rms_norm(x, self.mlp_norm, epsilon).astype(dtype)
         hidden = swiglu(linear(normed, self.gate), linear(normed, self.up))
@@ -241,12 +246,16 @@ class Transformer(AbstractDenoiser):
     ) -> Float[Array, "*batch n q"]:
         """What the softmax is taken of, in float32; a batch as it is makes its gradient one sum.
 
+        A `causal` network has in row `i` what it says of position `i`, by the tokens before it.
+
         Only `visible` positions are attended to, all if it is `None`: padding after a sequence is not.
         """
         c = self.config
         batch = tokens.reshape(-1, tokens.shape[-1])
+        if c.causal:  # what comes before the first position is the mask
+            batch = jnp.roll(batch, 1, axis=1).at[:, 0].set(c.q if c.mask_id is None else c.mask_id)
         turns = rotary_turns(tokens.shape[-1], c.head_size, c.rotary_base)
-        seen = None if visible is None else visible.reshape(batch.shape)
+        seen = None if visible is None or c.causal else visible.reshape(batch.shape)  # padding comes last
 
         def through(x: Float[Array, "batch n width"], block: Block):
             return block(x, turns, c, seen), None

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, UInt8
 
 from .._checks import check_integer
 from .._errors import refuse
@@ -12,6 +13,7 @@ from ..distributions.alphabet import Alphabet, ByteAlphabet, alphabet_to_json, c
 from ..distributions.base import AbstractDistribution
 from ..files.corpus import Corpus, held_out_split
 from ..information.curve import InformationCurve
+from ..tasks.task import AbstractTask
 from ..training.data import AbstractData, Draws, Windows
 
 FREQUENCIES = "by the frequencies of the symbols alone"
@@ -20,7 +22,8 @@ FREQUENCIES = "by the frequencies of the symbols alone"
 class Examples(NamedTuple):
     """What to train on; `facts` are the same whenever its data are taken again.
 
-    `known` are losses to compare with, in nats a token, by what they are.
+    `known` are losses to compare with, in nats a token, by what they are. Of a `task` the data are
+    problems, and their losses those of the answers.
     """
 
     training: AbstractData
@@ -28,6 +31,7 @@ class Examples(NamedTuple):
     title: str
     facts: dict[str, Any]
     known: dict[str, float] = {}
+    task: AbstractTask | None = None
 
 
 def text_examples(
@@ -75,3 +79,24 @@ def check_same_data(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     was, found = (f"{x.get('of', 'the table')} of fingerprint {x.get('fingerprint')}" for x in (then, now))
     if then.get("fingerprint") != now.get("fingerprint"):
         refuse("source", found, f"{was}, as it was for the training", "train again on what there is now")
+
+
+def known_rows_of(rows: UInt8[np.ndarray, "rows n"], known: UInt8[np.ndarray, "known n"]) -> np.ndarray:
+    """Whether each row is one of those that are known.
+
+    >>> known_rows_of(np.array([[0, 1], [1, 1]], np.uint8), np.array([[1, 1]], np.uint8)).tolist()
+    [False, True]
+    """
+    values = lambda x: np.ascontiguousarray(x).view(np.dtype((np.void, x.shape[1])))[:, 0]
+    return np.isin(values(rows), values(known))
+
+
+def prompts_of(
+    tokens: UInt8[np.ndarray, "problems n"], given: Bool[np.ndarray, "problems n"]
+) -> UInt8[np.ndarray, "problems n"]:
+    """What tells a problem from another: its prompt, with 255 where the answer goes.
+
+    >>> prompts_of(np.array([[3, 1]], np.uint8), np.array([[True, False]])).tolist()
+    [[3, 255]]
+    """
+    return np.where(given, tokens, 255).astype(np.uint8)

@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import InvalidInputError, refuse
-from .._types import Array, Int, Key
+from .._types import Array, Bool, Int, Key
 from ..denoisers.base import AbstractDenoiser
+from ..denoisers.conditioned import Conditioned
 from ..denoisers.infilling import Infilling
 from ..files.arrays import read_text
 from ..information.loss_curve import LossCurve
 from ..information.loss_means import loss_means
-from ..training.data import Windows, draw_apart
+from ..training.data import Windows, examples_apart
 from .folders import AbstractFolder
 from .measure import Measurable, logits_of
 from .report import Subject, Track, untracked
@@ -58,10 +59,12 @@ def of_trained(
     """A model of `mdmjax train`, on `count` windows of the held-out text that do not overlap, or of `text`.
 
     Random windows of a small text overlap, and their errors are not those of independent sequences. A model
-    of a distribution is judged on fresh samples.
+    of a distribution is judged on fresh samples, one of a task on its answers to held-out problems, each
+    after its prompt.
 
     Raises:
-        InvalidInputError: fewer windows than `count`, a text where the model is of a distribution.
+        InvalidInputError: fewer windows or problems than `count`, a text where the model is of none;
+            answers at positions that differ.
     """
     subject = Subject(
         f"model {trained.folder} on {text or 'data that it was not trained on'}",
@@ -69,10 +72,30 @@ def of_trained(
         q=trained.network.q,
         facts={"model": str(trained.folder)},
     )
-    sequences = _windows(key, trained, count, text, track)
-    curve = (lambda: trained.curve(track)[0]) if losses is None else _curve_of(losses, trained.network.n)
-    measurable = Measurable(logits_of(trained.network), np.asarray(sequences), trained.network.q)
-    return Judged(trained.network, sequences, subject, measurable, curve)
+    sequences, given = _sequences(key, trained, count, text, track)
+    n = trained.positions.size
+    curve = (lambda: trained.curve(track)[0]) if losses is None else _curve_of(losses, n)
+    options = {} if given is None else {"regions": ~np.asarray(given)}
+    rows = np.asarray(sequences)
+    measurable = Measurable(logits_of(trained.network), rows, trained.network.q, options=options)
+    if given is None:
+        return Judged(trained.network, sequences, subject, measurable, curve)
+    if n == trained.network.n:
+        remedy = "`mdmjax loss-curve` takes the same share of each answer"
+        refuse(
+            "model",
+            f"of the task {trained.source.to_json()['task']}",
+            "one with answers of one length",
+            remedy,
+        )
+    at = jnp.asarray(trained.positions)
+    return Judged(
+        [Conditioned(trained.network, row, at) for row in sequences],
+        sequences[:, at],
+        subject,
+        measurable,
+        curve,
+    )
 
 
 def of_hugging_face(
@@ -123,19 +146,23 @@ def externals(
     return (made[0] if same else made), jnp.asarray(np.searchsorted(made[0].symbols, ids))
 
 
-def _windows(
+def _sequences(
     key: Key[Array, ""], trained: Trained, count: int, text: Path | None, track: Track
-) -> Int[Array, "samples n"]:
+) -> tuple[Int[Array, "samples n"], Bool[Array, "samples n"] | None]:
+    """The sequences, and what of them is given."""
     alphabet, n = trained.alphabet, trained.network.n
     if text is not None and alphabet is None:
-        refuse("data", str(text), "no text", "this model is of a distribution: fresh samples are drawn")
+        remedy = "this model is of a distribution: fresh samples are drawn"
+        if trained.task is not None:
+            remedy = "this model is of a task: problems that are held out are drawn"
+        refuse("data", str(text), "no text", remedy)
     if text is None or alphabet is None:
-        return draw_apart(key, trained.held_out(track), count)
+        return examples_apart(key, trained.held_out(track), count)
     tokens = alphabet.encode(read_text("data", text))
     if tokens.size < 2 * n:
         refuse("data", f"{text} of {tokens.size} tokens", f"at least two windows of {n} tokens")
     data = Windows(jnp.asarray(tokens), n, alphabet.q)
-    return draw_apart(key, data, min(count, data.apart))
+    return examples_apart(key, data, min(count, data.apart))
 
 
 def _curve_of(losses: Path | None, n: int) -> Callable[[], LossCurve]:

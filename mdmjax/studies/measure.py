@@ -21,7 +21,7 @@ from ..losses.logits_model import LogitsFn
 from ..losses.masks import MaskKind, mask_levels
 from ..losses.measure import Measured, measure
 from ..losses.sampled import MAX_ROWS_BYTES, ROW_BYTES
-from ..training.data import AbstractData, Windows, draw_apart
+from ..training.data import AbstractData, Pool, Windows, examples_apart
 from .loss_curve import LossCurveReport
 from .report import Track, to_plain, untracked
 
@@ -106,10 +106,11 @@ def loss_curve_study(
     facts: Mapping[str, Any] | None = None,
     track: Track = untracked,
 ) -> LossCurveReport:
-    """`measure_study` of a denoiser on sequences of `data` that share nothing (`draw_apart`).
+    """`measure_study` of a denoiser on sequences of `data` that share nothing (`examples_apart`).
 
-    They are 64, or as many as make 4096 calls if these are more, or all that there are. `facts` say what
-    model it is, where a measurement that was stopped is to go on.
+    They are 64, or as many as make 4096 calls if these are more, or all that there are. Of a pool of
+    problems the answers are measured, after their prompts. `facts` say what model it is, where a
+    measurement that was stopped is to go on.
 
     Raises:
         InvalidInputError: fewer than two sequences, more than there are, or too many for 4 GiB.
@@ -131,10 +132,15 @@ def loss_curve_study(
     check_bytes(ROW_BYTES * size * calls, MAX_ROWS_BYTES, "losses", "take fewer sequences", sequences=size)
     if sequences is None and isinstance(data, Windows):
         size = max(2, min(size, data.apart))
+    if sequences is None and isinstance(data, Pool):
+        size = max(2, min(size, data.tokens.shape[0]))
     drawing, masking = jax.random.split(key)
-    drawn = np.asarray(draw_apart(drawing, data, size))
+    drawn, given = examples_apart(drawing, data, size)
     seed = int(jax.random.bits(masking, dtype=np.uint32))
-    subject = Measurable(logits_of(denoiser), drawn, q, "held-out sequences", facts=facts or {})
+    what, options = "held-out sequences", {}
+    if given is not None:
+        what, options = "held-out answers", {"regions": ~np.asarray(given)}
+    subject = Measurable(logits_of(denoiser), np.asarray(drawn), q, what, options, facts=facts or {})
     batch = min(batch, size * calls)
     return measure_study(seed, subject, path, block_length=block_length, batch=batch, track=track)
 

@@ -39,6 +39,7 @@ from .table_sources import (
     enumerated,
     samples_of,
 )
+from .task_source import TaskSource
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,7 +205,7 @@ class LossTableSource(AbstractSource):
 
 
 DistributionSource = FamilySource | JointSource | HMMSource | MixtureSource | MultisetSource
-Source = DistributionSource | TextSource | CorpusSource | LossTableSource
+Source = DistributionSource | TextSource | CorpusSource | TaskSource | LossTableSource
 
 WRITTEN = {Path: str, Path | None: str | None, tuple[str, ...]: list, tuple[int, ...]: list}
 """What JSON has where a field of a source is of another type."""
@@ -220,6 +221,7 @@ FILES = (
     MultisetSource,
     TextSource,
     CorpusSource,
+    TaskSource,
     LossTableSource,
 )
 

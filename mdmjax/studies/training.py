@@ -1,6 +1,7 @@
 """A training with a folder: logged, saved, stopped and resumed at any moment, and measured at its end."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,10 +13,19 @@ import numpy as np
 
 from .._errors import InvalidInputError, refuse
 from .._types import Array, Key
-from ..denoisers.transformer import TransformerConfig
+from ..decoders.orders import left_to_right
+from ..decoders.prompted import written_positions
+from ..decoders.ranked import Ranked, confidence
+from ..decoders.reveal import Reveal
+from ..denoisers.transformer import Transformer, TransformerConfig
 from ..files.atomic import new_folder
 from ..files.model_folder import CHECKPOINT, LOG, MODEL, check_folder, is_saved, resumed, save
 from ..files.training_log import append_log, begin_log
+from ..information.estimate import estimate
+from ..schedules.schedule import Schedule
+from ..tasks.accuracy import task_accuracy
+from ..tasks.task import Problems
+from ..training.data import Pool
 from ..training.fit import (
     NotFinite,
     Progress,
@@ -28,17 +38,41 @@ from ..training.fit import (
 )
 from ..training.loss import mean_loss
 from ..training.plan import MAX_TRAINING_BYTES, TrainingPlan, check_training
-from .examples import Examples
+from .examples import Examples, known_rows_of, prompts_of
 from .report import AbstractReport
 from .table import Part
 
 SAVE_SECONDS = 30.0  # a checkpoint is written when the last one is this old (our choice)
 HELD_OUT_BATCH, HELD_OUT_BATCHES = 64, 64  # sequences that the final loss is measured on (our choice)
+HELD_OUT_PROBLEMS = 1024  # on which the accuracy is, of a task (our choice)
+
+
+@dataclasses.dataclass(frozen=True)
+class Accuracy:
+    """The share of held-out problems that a decoder answers right, one token a step, the argmax of each."""
+
+    decoder: str
+    problems: int
+    mean: float
+    stderr: float
+    new: int  # of which so many are not in the training
+    new_mean: float
+    new_stderr: float
+
+    def lines(self) -> list[str]:
+        """The two shares in words."""
+        share = lambda mean, stderr: f"{100 * mean:.2f} +- {100 * stderr:.2f}%"
+        lines = [f"{share(self.mean, self.stderr)} of {self.problems} held-out problems"]
+        new = f"{share(self.new_mean, self.new_stderr)} of the {self.new} that are not in the training"
+        return [*lines, new if self.new > 1 else f"{self.new} of them are not in the training"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrainingReport(AbstractReport):
-    """What a training came to. Losses are in nats a token, one token a step in random order."""
+    """What a training came to. Losses are in nats a token, one token a step in random order.
+
+    Those of a causal network are from left to right, those of a task of the answer alone.
+    """
 
     schema: ClassVar[str] = "mdmjax.report.training"
     title: str
@@ -52,9 +86,11 @@ class TrainingReport(AbstractReport):
     seconds: float  # of all steps, those done before too
     held_out_loss: float | None
     held_out_stderr: float | None
+    accuracy: Accuracy | None  # of held-out problems of a task
     compare: dict[str, float]  # losses to compare with, by what they are
     folder: str
     source: Mapping[str, Any]  # where the data can be had again
+    causal: bool = False
     files: tuple[str, ...] = (MODEL, CHECKPOINT, LOG)
 
     def fields(self) -> dict[str, Any]:
@@ -69,8 +105,13 @@ class TrainingReport(AbstractReport):
         lines = [f"{self.tokens} tokens in {self.seconds:.1f} s{rate}"]
         if self.held_out_loss is not None:
             loss = f"held-out loss {self.held_out_loss:.4f} +- {self.held_out_stderr:.4f} nats a token"
-            lines.append(f"{loss}, one token a step in random order; to compare:")
+            order = "from left to right" if self.causal else "in random order"
+            of = " of the answer" if self.accuracy else ""
+            lines.append(f"{loss}{of}, one token a step {order}; to compare:")
             lines += [f"  {value:.4f}  {what}" for what, value in self.compare.items()]
+        if (found := self.accuracy) is not None:
+            lines.append(f"exact match by {found.decoder}, one token a step, at temperature 0:")
+            lines += [f"  {line}" for line in found.lines()]
         lines.append(f"written to {self.folder}: {', '.join(self.files)}")
         return ["\n".join([*lines, "next:", *(f"  {command}" for command in self.fields()["next"])])]
 
@@ -135,9 +176,10 @@ def training_study(
             book.log(error.progress)
             kept = f"{folder} keeps the checkpoint of step {book.saved}"
             raise InvalidInputError(f"{error}; {kept}: train in another folder") from None
-    step, loss, stderr = int(state.step), None, None
+    step, loss, stderr, accuracy = int(state.step), None, None, None
     if finished := step == plan.steps:
         loss, stderr = mean_loss(key, state.ema, examples.held_out, HELD_OUT_BATCH, HELD_OUT_BATCHES)
+        accuracy = None if examples.task is None else held_out_accuracy(key, state.ema, examples)
     return TrainingReport(
         title=examples.title,
         n=config.n,
@@ -150,10 +192,31 @@ def training_study(
         seconds=before + book.seconds,
         held_out_loss=loss,
         held_out_stderr=stderr,
+        accuracy=accuracy,
         compare=examples.known,
         folder=str(folder),
         source=header["source"],
+        causal=config.causal,
     )
+
+
+def held_out_accuracy(key: Key[Array, ""], network: Transformer, examples: Examples) -> Accuracy:
+    """The first held-out problems of a task, the most confident position first; of a causal network l2r."""
+    task, pool = examples.task, examples.held_out
+    assert task is not None
+    assert isinstance(pool, Pool)
+    assert isinstance(examples.training, Pool)
+    tokens, given = (np.asarray(x[:HELD_OUT_PROBLEMS]) for x in (pool.tokens, pool.given))
+    problems = Problems(tokens, given, np.zeros(len(tokens), int))
+    schedule = Schedule(np.ones(written_positions(given).size, int))
+    rule = left_to_right(schedule) if network.config.causal else Ranked(confidence, schedule)
+    found = task_accuracy(key, network, task, problems, Reveal(rule, temperature=0))
+    name = "l2r" if network.config.causal else "confidence"
+    right = found.correct.astype(np.float64)
+    trained = prompts_of(*(np.asarray(x) for x in (examples.training.tokens, examples.training.given)))
+    new = right[~known_rows_of(prompts_of(tokens, given), trained)]
+    unknown = (math.nan, math.nan) if new.size < 2 else estimate(new)
+    return Accuracy(name, len(tokens), *estimate(right), new.size, *unknown)
 
 
 @dataclasses.dataclass

@@ -14,8 +14,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 from .._errors import InvalidInputError, readable_bytes, refuse
 from .._types import Array, Float, Int, Key
 from ..denoisers.transformer import Transformer, TransformerConfig
-from .data import AbstractData, draw_batch
-from .loss import masked_loss
+from .data import AbstractData, draw_examples
+from .loss import masked_loss, masks_of
 from .plan import MAX_TRAINING_BYTES, TrainingPlan, check_training, training_bytes
 
 CHUNK = 25
@@ -173,8 +173,8 @@ def _train_steps(fixed: tuple, state: TrainState) -> tuple[TrainState, StepLog]:
 
     def step(state: TrainState, _: None) -> tuple[TrainState, StepLog]:
         key_data, key_masks = jax.random.split(jax.random.fold_in(key, state.step))
-        tokens = draw_batch(key_data, data, plan.batch)
-        masks = plan.masks(key_masks, plan.batch, data.n)
+        tokens, given = draw_examples(key_data, data, plan.batch)
+        masks = masks_of(plan.masks, key_masks, plan.batch, data.n, given)
         tokens, masks = (tokens, masks) if sharding is None else eqx.filter_shard((tokens, masks), sharding)
         with jax.numpy_dtype_promotion("standard"):  # attention backward, and optax's counts, promote
             loss, gradient = jax.value_and_grad(masked_loss)(state.network, tokens, masks)
