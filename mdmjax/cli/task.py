@@ -40,15 +40,16 @@ def _write_problems(task: Any, values: dict[str, Any]) -> None:
     from ..studies.graded import ProblemsReport
     from ..tasks.grading import problems_as_text
     from ..tasks.registry import word_of
-    from .output import show
+    from .output import show, track
 
     count = check_integer("count", 10 if values["count"] is None else values["count"], 1)
     seed = check_integer("seed", values["seed"] or 0, 0)
     path = values["out"]
     if values["json"] and path is None:
         refuse("json", "given", "left out without --out", "problems are JSON, one a line")
+    numbers = range(count) if path is None else track(range(count), "problems")
     with _lines_to(path) as put:
-        for problem in problems_as_text(task, seed, count):
+        for _, problem in zip(numbers, problems_as_text(task, seed, count), strict=False):
             put(problem)
     if path is not None:
         report = ProblemsReport(word_of(task), task.n, task.q, count, seed, str(path))

@@ -13,7 +13,7 @@ MAX_LINE = 2**20
 
 
 def read_outputs(path: Path) -> Iterator[Output]:
-    """Every line that is not empty: `id` and `output`, and `prompt` where it is the user's own; all texts.
+    """Every line that is not empty: `id` and `output`, and `prompt` where it is the user's own.
 
     Lines are read one at a time. One that is no such object, is longer than 2^20 characters or no UTF-8
     has a `fault` that says so.
@@ -46,8 +46,7 @@ def _output(number: int, line: bytes) -> Output:
         return Output(number, "", "", None, f"no JSON: {shown(line.decode('utf-8', 'replace'))}")
     row = row if isinstance(row, dict) else {}
     prompt, name = row.get("prompt"), row.get("id", "")
-    texts = isinstance(name, str) and isinstance(row.get("output"), str)
-    if not texts or not (prompt is None or isinstance(prompt, str)):
-        told = name if isinstance(name, str) else ""
-        return Output(number, told, "", None, 'no object with texts "id" and "output" (and "prompt")')
+    name = str(name) if isinstance(name, str | int) else ""
+    if not isinstance(row.get("output"), str) or not (prompt is None or isinstance(prompt, str)):
+        return Output(number, name, "", None, 'no object with "id" and the text "output" (and "prompt")')
     return Output(number, name, row["output"], prompt)

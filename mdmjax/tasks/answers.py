@@ -26,11 +26,12 @@ def answer_law(
     `Oracle` of it is the ideal model of this prompt, on the positions and the symbols of the task: the
     576 squares of 4x4, n! - 1 orders of a list.
 
+    >>> import jax.numpy as jnp
     >>> from mdmjax.tasks.latin import Latin
     >>> task = Latin(size=3, letters=3)
     >>> tokens, given = task.prompt("ABC")
     >>> law = answer_law(task, tokens, given)
-    >>> law.n, law.q, round(float(law.log_marginal(tokens.astype(int))), 4)
+    >>> law.n, law.q, round(float(law.log_marginal(jnp.asarray(tokens, int))), 4)
     (12, 3, 0.0)
     """
     rows = task.answers(tokens, given)

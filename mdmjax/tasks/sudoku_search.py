@@ -8,7 +8,7 @@ from jaxtyping import Bool, Int
 from .._errors import refuse
 from .propagation import units_of
 
-MAX_NODES = 200_000
+MAX_NODES = 1_000_000
 """Cells that a search may fill in: some seconds."""
 
 

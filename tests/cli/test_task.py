@@ -44,15 +44,33 @@ def test_a_bad_line_is_one_line_and_nothing_is_lost(here, capsys):
     assert main(["task", "addition,digits=2", "--count", "3"]) == 0
     rows = lines(capsys.readouterr().out)
     rows[1]["answer"] = "999"
-    outputs(here, rows, "", '{"id": "x", "output"', '{"id": "y", "output": "1"}', '{"id": 3}', "\xff")
+    outputs(
+        here,
+        rows,
+        "",
+        '{"id": "x", "output"',
+        '{"id": "y", "output": "1"}',
+        '{"id": 3}',
+        "\xff",
+        '{"id": 7, "prompt": "1+2=", "output": "3"}',
+    )
     assert main(["task", "addition", "--grade", "outputs.jsonl", "--out", "grades.jsonl"]) == 2
     shown, complaint = capsys.readouterr()
     assert complaint.count("\n") == 1
     assert "4 that are no answers and count as wrong, first line 5 (line): no JSON" in complaint
-    assert "7 answers, 2 right" in shown
+    assert "8 answers, 3 right" in shown
     grades = lines((here / "grades.jsonl").read_text())
-    assert [grade["check"] for grade in grades] == [None, "answer", None, "line", "id", "line", "line"]
-    assert [grade["line"] for grade in grades] == [1, 2, 3, 5, 6, 7, 8]
+    assert [grade["check"] for grade in grades] == [
+        None,
+        "answer",
+        None,
+        "line",
+        "id",
+        "line",
+        "line",
+        None,
+    ]
+    assert [grade["line"] for grade in grades] == [1, 2, 3, 5, 6, 7, 8, 9]
     assert grades[3]["why"].startswith("no JSON")
 
 

@@ -18,17 +18,18 @@ SMALL = [task_in("sudoku,size=4" if name == "sudoku" else name) for name in TASK
 def test_a_task_its_problems_and_their_ids_are_read_back(task):
     assert task_in(word_of(task)) == task
     assert read_id(id_of(task, 5, 12345)) == (task, 5, 12345)
-    rows = list(problems_as_text(task, 2, CHUNK + 3))
-    assert len({row["id"] for row in rows}) == CHUNK + 3
+    some = CHUNK + 3 if task.name == "matrix" else 60
+    rows = list(problems_as_text(task, 2, some))
+    assert len({row["id"] for row in rows}) == some
     outputs = [Output(at, row["id"], row["answer"]) for at, row in enumerate(rows)]
     outputs += [Output(0, row["id"], row["answer"], row["prompt"]) for row in rows[:20]]
     outputs += [Output(0, "mine", row["answer"], row["prompt"]) for row in rows[:20]]
     found = list(grades(task, outputs))
     assert {grade.check for grade in found} == {None}
-    assert [grade.line for grade in found[: CHUNK + 3]] == list(range(CHUNK + 3))
-    again = task.problems(2, 1, CHUNK + 2)
+    assert [grade.line for grade in found[:some]] == list(range(some))
+    again = task.problems(2, 1, some - 1)
     assert task.to_text(again.tokens[0], again.given[0]) == (rows[-1]["prompt"], rows[-1]["answer"])
-    assert found[CHUNK + 2].kind == task.kinds[again.kind[0]]
+    assert found[some - 1].kind == task.kinds[again.kind[0]]
     assert found[-1].kind is None
 
 

@@ -70,7 +70,7 @@ def depths_slowly(grid, size, hidden):
 @pytest.fixture(scope="module")
 def large():
     """Puzzles of 9x9, 32 each from a minimal one."""
-    return Sudoku(size=9).draw(np.random.default_rng(3), 320)
+    return Sudoku(size=9).draw(np.random.default_rng(3), 160)
 
 
 @pytest.mark.parametrize("clues", [0, 12])
@@ -82,7 +82,7 @@ def test_a_small_sudoku_has_one_solution(clues):
 
 
 def test_a_large_sudoku_has_one_solution(large):
-    some = np.flatnonzero(large.given.sum(axis=1) > 38)[:6]
+    some = np.flatnonzero(large.given.sum(axis=1) > 38)[:4]
     check_one_solution([column[some] for column in large], 9)
 
 
@@ -111,6 +111,7 @@ def test_no_clue_of_a_minimal_puzzle_can_be_left_out(size, some):
             assert len(solutions(fewer.tolist(), size, 2)) == 2
 
 
+@pytest.mark.slow
 def test_the_288_grids_are_found_and_drawn():
     found = solutions([0] * 16, 4, 1000)
     assert len(found) == len({tuple(grid) for grid in found}) == 288
@@ -133,7 +134,7 @@ def test_the_check_of_a_sudoku_is_that_of_sets(size, large):
         assert failed == (-1 if all(right) else right.index(False))
 
 
-@pytest.mark.parametrize(("size", "some"), [(4, 40), (9, 4)])
+@pytest.mark.parametrize(("size", "some"), [(4, 20), (9, 3)])
 @pytest.mark.parametrize("hidden", [True, False])
 def test_propagation_is_that_of_sets(size, some, hidden):
     puzzles = [minimal_puzzle(np.random.default_rng(seed), size) for seed in range(some)]

