@@ -20,9 +20,9 @@ class Addition(AbstractTask):
 
     Kinds and their shares are those of arXiv 2602.00286 (App. D), for 10 digits: easy (10%, 1 to 3 digits
     both), medium (20%, 4 to 6), hard (30%, 7 to 9), extreme (20%, 10), edge (10%: in equal parts a
-    carry through all digits, $99 \dots 9$ plus 1 to 9; plus zero; sums near the largest) and mixed (10%, a long and
-    a short number). Other sizes take thirds of `digits - 1` for the first three (ours); `uniform` draws the
-    length of each number uniformly, as the paper's training does.
+    carry through all digits, $99 \dots 9$ plus 1 to 9; plus zero; sums near the largest) and mixed (10%, a
+    long and a short number). Other sizes take thirds of `digits - 1` for the first three (ours); `uniform`
+    draws the length of each number uniformly, as the paper's training does.
 
     Raises:
         InvalidInputError: `digits` not in 2..18.

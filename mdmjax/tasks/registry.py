@@ -5,9 +5,15 @@ from typing import Any
 
 from .._errors import perhaps, refuse, shown
 from .addition import Addition
+from .latin import Latin
+from .lists import Lists
+from .matrix import Matrix
+from .sudoku import Sudoku
 from .task import AbstractTask
 
-TASKS: dict[str, type[AbstractTask]] = {task.name: task for task in (Addition,)}
+TASKS: dict[str, type[AbstractTask]] = {
+    task.name: task for task in (Addition, Sudoku, Latin, Lists, Matrix)
+}
 """Every task by its name; the options of one are the fields of its dataclass."""
 
 

@@ -26,10 +26,11 @@ class Problems(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class AbstractTask(abc.ABC):
-    """Problems of `n` positions, some of them given, over `symbols`: one character each, `PAD` the last.
+    """Problems of `n` positions, some of them given, over `symbols`: one character each.
 
     The prompt is never masked; a model writes the rest. What is shorter than its place is padded, to the
-    left or to the right. `checks` are what an answer may fail, in the order in which they are looked at.
+    left or to the right, with `PAD`, then the last of the symbols. `checks` are what an answer may fail, in
+    the order in which they are looked at.
     """
 
     PAD: ClassVar[str] = " "
@@ -73,7 +74,11 @@ class AbstractTask(abc.ABC):
     def answered(
         self, tokens: UInt8[np.ndarray, " n"], given: Bool[np.ndarray, " n"], answer: str
     ) -> UInt8[np.ndarray, " n"]:
-        """A prompt with an answer written into it; refused if it has another length or alphabet."""
+        """A prompt with an answer written into it.
+
+        Raises:
+            InvalidInputError: another length (its argument is `answer`) or alphabet (it is `text`).
+        """
 
     def problems(self, seed: int, count: int, start: int = 0) -> Problems:
         """Problems `start` to `start + count` of a seed: each is the same however many are drawn.
@@ -99,3 +104,14 @@ class AbstractTask(abc.ABC):
     def decode(self, tokens: UInt8[np.ndarray, " length"]) -> str:
         """The text of symbols; the mask is `?`."""
         return "".join((*self.symbols, "?")[token] for token in tokens.tolist())
+
+
+@dataclasses.dataclass(frozen=True)
+class AbstractRandomTask(AbstractTask):
+    """A task whose answers are random: every right answer to a prompt is as likely as any other."""
+
+    @abc.abstractmethod
+    def answers(
+        self, tokens: UInt8[np.ndarray, " n"], given: Bool[np.ndarray, " n"]
+    ) -> UInt8[np.ndarray, "parts n"]:
+        """The prompt with every right answer, each once."""
