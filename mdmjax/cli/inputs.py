@@ -17,7 +17,6 @@ from .options import Chosen
 def source_of(chosen: Chosen, use: Use) -> Any:  # a `Source` that gives what the command offers it for
     """The source that the words name, with every size given; a text for a training is one of tokens."""
     from ..studies import sources
-
     from ..tasks.registry import task_of, word_of
 
     values = chosen.values

@@ -52,7 +52,9 @@ def _plan(values: dict[str, Any]) -> "mj.TrainingPlan":
 
     names = ("steps", "batch", "learning_rate", "weight_decay", "clip", "ema")
     if values["causal"] and values["masks"] is not None:
-        refuse("masks", values["masks"], "left out with --causal", "nothing is masked: each token is predicted")
+        refuse(
+            "masks", values["masks"], "left out with --causal", "nothing is masked: each token is predicted"
+        )
     masks = {"stratified": stratified_masks, "ratio": ratio_masks}[values["masks"] or "stratified"]
     masks = whole_masks if values["causal"] else masks
     warmup = min(1000, values["steps"] // 20) if values["warmup"] is None else values["warmup"]
@@ -64,7 +66,9 @@ def _config(values: dict[str, Any], is_text: bool, n: int, q: int) -> "mj.Transf
 
     names = ("compute", "attention", "remat", "causal")
     size = {"width": 128, "depth": 1, "heads": 4} | SIZES.get(values["size"], {})
-    size |= {name: values[name] for name in ("width", "depth", "heads", "hidden") if values[name] is not None}
+    size |= {
+        name: values[name] for name in ("width", "depth", "heads", "hidden") if values[name] is not None
+    }
     size.setdefault("hidden", -(-size["width"] * 8 // 24) * 8)
     learned = values["positions"] == "learned" if values["positions"] else not is_text
     given = {name: values[name] for name in names}
@@ -133,8 +137,7 @@ COMMAND = Command(
             "masks",
             str,
             None,
-            "Number of masks spread over a batch (stratified, if nothing is said), or a random ratio t with "
-            "weight 1/t.",
+            "Number of masks spread over a batch (if nothing is said), or a random ratio t, of weight 1/t.",
             choices=("stratified", "ratio"),
         ),
         Option("seed", int, 0, "Seed of the start, the data and the masks."),
@@ -143,6 +146,9 @@ COMMAND = Command(
     examples=(
         ("mdmjax train text --out model", "characters of Python's own library; a minute on two cores"),
         ("mdmjax train block-hmm --out hmm", "then: mdmjax law block-hmm --model hmm"),
-        ("mdmjax train task:addition --digits 4 --size tiny --out sums", "answers alone; then: mdmjax decode sums"),
+        (
+            "mdmjax train task:addition --digits 4 --size tiny --out sums",
+            "answers alone; then: mdmjax decode sums",
+        ),
     ),
 )

@@ -44,8 +44,8 @@ class TransformerConfig:
     one of the `q` ids of a vocabulary, and embedding and head have a row for each; without, the mask is
     `q`, which the embedding has beside them.
 
-    A `causal` network is the baseline of left-to-right models: its row of position $i$ is made of the tokens
-    before $i$ alone, the mask standing before the first. It is right where all before $i$ is revealed.
+    A `causal` network is a left-to-right model: its row of position $i$ is made of the tokens before $i$
+    alone, the mask standing before the first. It is right where all before $i$ is revealed.
 
     Raises:
         InvalidInputError: a size that is no integer >= 1; a width that is not `heads` times an even number;

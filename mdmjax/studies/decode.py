@@ -3,17 +3,22 @@
 import dataclasses
 import math
 import time
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .._types import Array, Float, Key
-from ..decoders.run import Trace, decode_many
+from ..decoders.prompted import decode_prompts
+from ..decoders.run import GIVEN, Trace, decode_many
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.alphabet import AbstractAlphabet
 from ..schedules.schedule import Schedule
+from ..tasks.task import AbstractTask
 from ..traces.metrics import trace_statistics
+from .answers import Answer, Asked, End, checked
 from .law_report import Named
 from .report import AbstractReport, run_lengths
 from .table import Column, Part, Table
@@ -31,7 +36,8 @@ LABELS = {
 class DecodeReport(AbstractReport):
     """Traces with a leading axis, and the mean and standard error of each statistic over sequences.
 
-    A sequence that was finalised in one step has no order, and no part in the mean of Kendall's tau.
+    A sequence that was finalised in one step has no order, and no part in the mean of Kendall's tau. Tokens
+    that were given have no part in any statistic. Of a task there are `answers`, each checked.
     """
 
     schema: ClassVar[str] = "mdmjax.report.decode"
@@ -46,39 +52,72 @@ class DecodeReport(AbstractReport):
     model: str | None = None
     seed: int | None = None
     out: str | None = None
+    answers: Sequence[Answer] | None = dataclasses.field(default=None, metadata={"json": False})
+    end: End = dataclasses.field(default="keep", metadata={"json": False})
+
+    @property
+    def accuracy(self) -> dict[str, float] | None:
+        """The share of answers that are right, of a task."""
+        if self.answers is None:
+            return None
+        return _summary(np.array([answer.failed is None for answer in self.answers], np.float64))
 
     @property
     def statistics(self) -> dict[str, dict[str, float]]:
         """`mean`, `stderr` and `of` how many sequences, of every statistic."""
-        found = jax.vmap(lambda trace: trace_statistics(trace, self.q))(self.traces)
+        written = jnp.where(self.traces.finalised == GIVEN, self.q, self.traces.tokens)
+        traces = self.traces._replace(tokens=written, canvases=None)
+        found = jax.vmap(lambda trace: trace_statistics(trace, self.q))(traces)
         values = {"calls": self.traces.calls, **found._asdict()}
         return {name: _summary(np.asarray(value, np.float64)) for name, value in values.items()}
 
     def fields(self) -> dict[str, Any]:
         """Everything that JSON has."""
         tokens, alphabet = np.asarray(self.traces.tokens), self.alphabet
-        return super().fields() | {
-            "n": tokens.shape[1],
-            "decoder": self.decoder.to_json(),
-            "samples": len(tokens),
-            "text": None if alphabet is None else [alphabet.decode(row) for row in tokens],
-            "tokens": tokens,
-            "finalised": self.traces.finalised,
-            "statistics": self.statistics,
-            "still_masked": int(np.sum(tokens == self.q)),
-            "counts": self.schedule.counts,
-            "steps": self.schedule.steps,
-            "schedule": self.schedule_of,
-        }
+        answered = {}
+        if self.answers is not None:
+            answered = {"accuracy": self.accuracy, "end": self.end, "answers": list(self.answers)}
+        return (
+            super().fields()
+            | answered
+            | {
+                "n": tokens.shape[1],
+                "decoder": self.decoder.to_json(),
+                "samples": len(tokens),
+                "text": None if alphabet is None else [alphabet.decode(row) for row in tokens],
+                "tokens": tokens,
+                "finalised": self.traces.finalised,
+                "statistics": self.statistics,
+                "still_masked": int(np.sum(tokens == self.q)),
+                "counts": self.schedule.counts,
+                "steps": self.schedule.steps,
+                "schedule": self.schedule_of,
+            }
+        )
+
+    def outputs(self, ids: Sequence[Any] | None) -> list[dict[str, Any]]:
+        """Lines of `id`, `prompt` and `output` of a task; of others `id` and `output`, the whole text."""
+        if self.answers is not None:
+            return [{"id": one.id, "prompt": one.prompt, "output": one.output} for one in self.answers]
+        rows = np.asarray(self.traces.tokens)
+        plain = lambda row: " ".join(map(str, row.tolist()))
+        texts = [self.alphabet.decode(row) if self.alphabet else plain(row) for row in rows]
+        names = range(len(texts)) if ids is None else ids
+        return [{"id": name, "output": text} for name, text in zip(names, texts, strict=True)]
 
     def tables(self) -> list[Part]:
         """The sequences, and the means of what their traces say."""
         tokens, parts, alphabet = np.asarray(self.traces.tokens), list[Part](), self.alphabet
-        for number, row in enumerate(tokens[:SHOWN], 1):
+        if self.answers is not None:
+            parts.append(_answers_table(self.answers[:SHOWN]))
+        for number, row in enumerate(tokens[:SHOWN] if self.answers is None else (), 1):
             plain = " ".join("_" if token == self.q else str(token) for token in row)
             parts.append(f"--- {number}\n{alphabet.decode(row) if alphabet else plain}")
         if len(tokens) > SHOWN:
             parts.append(f"--- and {len(tokens) - SHOWN} more (--json and --out have all)")
+        if (right := self.accuracy) is not None:
+            share = f"{100 * right['mean']:.2f} +- {100 * right['stderr']:.2f}%"
+            parts.append(f"exact match: {share} of {right['of']} answers")
         statistics, digits = self.statistics, "{:.4f}".format
         rows = [{"label": label} | statistics[name] for name, label in LABELS.items()]
         columns = [Column(self.decoder.name, "label", justify="left")]
@@ -103,14 +142,17 @@ def decode_study(
     schedule: Schedule,
     schedule_of: str = "as given",
     batch: int = 64,
+    asked: Asked | None = None,
+    task: AbstractTask | None = None,
     **about: Any,
 ) -> DecodeReport:
-    """`samples` sequences, with what their traces say of the decoder.
+    """`samples` sequences, with what their traces say of the decoder; of what is `asked` one a row.
 
     `schedule` is what the decoder was made with, for the reader; `about` are other fields of the report.
+    Answers to a `task` are checked.
 
     Raises:
-        InvalidInputError: as `decode_many`.
+        InvalidInputError: as `decode_many`, or as `decode_prompts`.
 
     >>> import mdmjax as mj
     >>> counts = mj.Schedule([1, 1, 1])
@@ -121,9 +163,22 @@ def decode_study(
     {'mean': 1.0, 'stderr': 0.0, 'of': 4}
     """
     start = time.monotonic()
-    traces = jax.block_until_ready(decode_many(key, denoiser, decoder.decoder, samples, batch=batch))
+    if asked is None:
+        traces = decode_many(key, denoiser, decoder.decoder, samples, batch=batch)
+    else:
+        traces = decode_prompts(key, denoiser, decoder.decoder, jnp.asarray(asked.start), batch=batch)
+    traces = jax.block_until_ready(traces)
     seconds = time.monotonic() - start
+    if task is not None and asked is not None:
+        about["answers"] = checked(task, asked, np.asarray(traces.tokens), about.get("end", "keep"))
     return DecodeReport(traces, denoiser.q, decoder, schedule, schedule_of, seconds, **about)
+
+
+def _answers_table(answers: Sequence[Answer]) -> Table:
+    """Prompt and answer, and what it fails."""
+    verdict = lambda answer: "right" if answer.failed is None else f"wrong: {answer.failed}"
+    columns = [Column("prompt", lambda row: row.prompt), Column("answer", lambda row: row.output)]
+    return Table([*columns, Column("checked", verdict, justify="left")], list(answers))
 
 
 def _summary(values: Float[np.ndarray, " samples"]) -> dict[str, Any]:

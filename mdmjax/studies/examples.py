@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import UInt8
 
 from .._checks import check_integer
 from .._errors import refuse
@@ -21,8 +22,8 @@ FREQUENCIES = "by the frequencies of the symbols alone"
 class Examples(NamedTuple):
     """What to train on; `facts` are the same whenever its data are taken again.
 
-    `known` are losses to compare with, in nats a token, by what they are. Of a `task` the data are problems,
-    and their losses those of the answers.
+    `known` are losses to compare with, in nats a token, by what they are. Of a `task` the data are
+    problems, and their losses those of the answers.
     """
 
     training: AbstractData
@@ -78,3 +79,13 @@ def check_same_data(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     was, found = (f"{x.get('of', 'the table')} of fingerprint {x.get('fingerprint')}" for x in (then, now))
     if then.get("fingerprint") != now.get("fingerprint"):
         refuse("source", found, f"{was}, as it was for the training", "train again on what there is now")
+
+
+def known_rows_of(rows: UInt8[np.ndarray, "rows n"], known: UInt8[np.ndarray, "known n"]) -> np.ndarray:
+    """Whether each row is one of those that are known.
+
+    >>> known_rows_of(np.array([[0, 1], [1, 1]], np.uint8), np.array([[1, 1]], np.uint8)).tolist()
+    [False, True]
+    """
+    values = [np.ascontiguousarray(x).view(np.dtype((np.void, x.shape[1])))[:, 0] for x in (rows, known)]
+    return np.isin(*values)

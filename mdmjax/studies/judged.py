@@ -63,8 +63,8 @@ def of_trained(
     after its prompt.
 
     Raises:
-        InvalidInputError: fewer windows or problems than `count`, a text where the model is of none; answers
-            at positions that differ.
+        InvalidInputError: fewer windows or problems than `count`, a text where the model is of none;
+            answers at positions that differ.
     """
     subject = Subject(
         f"model {trained.folder} on {text or 'data that it was not trained on'}",
@@ -82,7 +82,12 @@ def of_trained(
         return Judged(trained.network, sequences, subject, measurable, curve)
     if n == trained.network.n:
         remedy = "`mdmjax loss-curve` takes the same share of each answer"
-        refuse("model", f"of the task {trained.source.to_json()['task']}", "one with answers of one length", remedy)
+        refuse(
+            "model",
+            f"of the task {trained.source.to_json()['task']}",
+            "one with answers of one length",
+            remedy,
+        )
     at = jnp.asarray(trained.positions)
     return Judged(
         [Conditioned(trained.network, row, at) for row in sequences],

@@ -108,8 +108,9 @@ def loss_curve_study(
 ) -> LossCurveReport:
     """`measure_study` of a denoiser on sequences of `data` that share nothing (`examples_apart`).
 
-    Of a pool of problems the answers are measured, after their prompts. They are 64, or as many as make 4096 calls if these are more, or all that there are. `facts` say what
-    model it is, where a measurement that was stopped is to go on.
+    They are 64, or as many as make 4096 calls if these are more, or all that there are. Of a pool of
+    problems the answers are measured, after their prompts. `facts` say what model it is, where a
+    measurement that was stopped is to go on.
 
     Raises:
         InvalidInputError: fewer than two sequences, more than there are, or too many for 4 GiB.

@@ -13,7 +13,7 @@ from ..tasks.registry import task_in, word_of
 from ..tasks.reversed import Reversed
 from ..tasks.task import AbstractTask, Problems
 from ..training.data import Pool
-from .examples import FREQUENCIES, Examples
+from .examples import FREQUENCIES, Examples, known_rows_of
 from .report import Track, untracked
 from .table_sources import AbstractSource
 
@@ -21,7 +21,7 @@ TRAINING_SEED, HELD_OUT_SEED = 2**63, 2**63 + 1
 """The streams of problems that are trained on and held out: no seed that a command takes is one of them."""
 
 PROBLEMS, HELD_OUT, PART = 2**17, 4096, 2**14
-"""Problems to train on if nothing is said, held out, and drawn between two looks at progress (our choices)."""
+"""Problems to train on if nothing is said, held out, and drawn at a time (our choices)."""
 
 MAX_POOL_BYTES = 2**31
 
@@ -67,11 +67,12 @@ class TaskSource(AbstractSource):
         ]
         trained = Problems(*(np.concatenate(column) for column in zip(*parts, strict=True)))
         held = self.held_out()
-        both = [_rows(one.tokens) for one in (trained, held)]
-        seen = float(np.isin(both[1], both[0]).mean())
+        seen = float(known_rows_of(held.tokens, trained.tokens).mean())
         facts: dict[str, Any] = {"of": f"the task {self.task}", "problems": self.problems}
         facts |= {"fingerprint": hashlib.sha256(trained.tokens.tobytes()).hexdigest()[:16]}
-        facts["held_out"] = f"{HELD_OUT} problems of another stream; {100 * seen:.1f}% are in the training too"
+        facts["held_out"] = (
+            f"{HELD_OUT} problems of another stream; {100 * seen:.1f}% are in the training too"
+        )
         title = f"{self.problems} problems of {self.task}" + ", answers backwards" * self.reverse
         known = {FREQUENCIES: _by_frequencies(trained, held, task.q)}
         return Examples(_pool(trained, task), _pool(held, task), title, facts, known, task)
@@ -79,12 +80,6 @@ class TaskSource(AbstractSource):
 
 def _pool(problems: Problems, task: AbstractTask) -> Pool:
     return Pool(jnp.asarray(problems.tokens), jnp.asarray(problems.given), task.q)
-
-
-def _rows(tokens: np.ndarray) -> np.ndarray:
-    """Each row as one value."""
-    whole = np.ascontiguousarray(tokens)
-    return whole.view(np.dtype((np.void, whole.shape[1])))[:, 0]
 
 
 def _by_frequencies(trained: Problems, held: Problems, q: int) -> float:

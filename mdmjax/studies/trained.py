@@ -10,6 +10,7 @@ import numpy as np
 
 from .._errors import InvalidInputError, refuse
 from .._types import Int
+from ..decoders.prompted import written_positions
 from ..denoisers.transformer import Transformer
 from ..distributions.alphabet import AbstractAlphabet, alphabet_from_json
 from ..files.loss_table import read_loss_table
@@ -17,7 +18,6 @@ from ..files.model_folder import MODEL
 from ..files.safetensor_files import read_model
 from ..information.loss_curve import LossCurve, LossTable
 from ..information.loss_means import loss_means
-from ..tasks.accuracy import answer_positions
 from ..tasks.task import AbstractTask
 from ..training.data import AbstractData
 from .examples import check_same_data
@@ -46,9 +46,9 @@ class Trained:
 
     @functools.cached_property
     def positions(self) -> Int[np.ndarray, " positions"]:
-        """The positions that decoders are made for: of a task `answer_positions`, else all."""
+        """The positions that decoders are made for: of a task `written_positions`, else all."""
         if isinstance(self.source, TaskSource):
-            return answer_positions(self.source.held_out().given)
+            return written_positions(self.source.held_out().given)
         return np.arange(self.network.n)
 
     def held_out(self, track: Track = untracked) -> AbstractData:

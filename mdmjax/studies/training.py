@@ -1,6 +1,7 @@
 """A training with a folder: logged, saved, stopped and resumed at any moment, and measured at its end."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from .._errors import InvalidInputError, refuse
 from .._types import Array, Key
 from ..decoders.orders import left_to_right
+from ..decoders.prompted import written_positions
 from ..decoders.ranked import Ranked, confidence
 from ..decoders.reveal import Reveal
 from ..denoisers.transformer import Transformer, TransformerConfig
@@ -21,7 +23,7 @@ from ..files.model_folder import CHECKPOINT, LOG, MODEL, check_folder, is_saved,
 from ..files.training_log import append_log, begin_log
 from ..information.estimate import estimate
 from ..schedules.schedule import Schedule
-from ..tasks.accuracy import answer_positions, task_accuracy
+from ..tasks.accuracy import task_accuracy
 from ..tasks.task import Problems
 from ..training.data import Pool
 from ..training.fit import (
@@ -36,7 +38,7 @@ from ..training.fit import (
 )
 from ..training.loss import mean_loss
 from ..training.plan import MAX_TRAINING_BYTES, TrainingPlan, check_training
-from .examples import Examples
+from .examples import Examples, known_rows_of
 from .report import AbstractReport
 from .table import Part
 
@@ -53,6 +55,17 @@ class Accuracy:
     problems: int
     mean: float
     stderr: float
+    new: int  # of which so many are not in the training
+    new_mean: float
+    new_stderr: float
+
+    def lines(self) -> list[str]:
+        """The two shares in words."""
+        share = lambda mean, stderr: f"{100 * mean:.2f} +- {100 * stderr:.2f}%"
+        return [
+            f"{share(self.mean, self.stderr)} of {self.problems} held-out problems",
+            f"{share(self.new_mean, self.new_stderr)} of the {self.new} that are not in the training",
+        ]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -98,8 +111,8 @@ class TrainingReport(AbstractReport):
             lines.append(f"{loss}{of}, one token a step {order}; to compare:")
             lines += [f"  {value:.4f}  {what}" for what, value in self.compare.items()]
         if (found := self.accuracy) is not None:
-            right = f"{100 * found.mean:.2f} +- {100 * found.stderr:.2f}% of {found.problems} held-out problems"
-            lines.append(f"exact match: {right}, by {found.decoder}, one token a step, at temperature 0")
+            lines.append(f"exact match by {found.decoder}, one token a step, at temperature 0:")
+            lines += [f"  {line}" for line in found.lines()]
         lines.append(f"written to {self.folder}: {', '.join(self.files)}")
         return ["\n".join([*lines, "next:", *(f"  {command}" for command in self.fields()["next"])])]
 
@@ -193,13 +206,17 @@ def held_out_accuracy(key: Key[Array, ""], network: Transformer, examples: Examp
     task, pool = examples.task, examples.held_out
     assert task is not None
     assert isinstance(pool, Pool)
+    assert isinstance(examples.training, Pool)
     tokens, given = (np.asarray(x[:HELD_OUT_PROBLEMS]) for x in (pool.tokens, pool.given))
     problems = Problems(tokens, given, np.zeros(len(tokens), int))
-    schedule = Schedule(np.ones(answer_positions(given).size, int))
+    schedule = Schedule(np.ones(written_positions(given).size, int))
     rule = left_to_right(schedule) if network.config.causal else Ranked(confidence, schedule)
     found = task_accuracy(key, network, task, problems, Reveal(rule, temperature=0))
     name = "l2r" if network.config.causal else "confidence"
-    return Accuracy(name, len(tokens), *estimate(found.correct.astype(np.float64)))
+    right = found.correct.astype(np.float64)
+    new = right[~known_rows_of(tokens, np.asarray(examples.training.tokens))]
+    unknown = (math.nan, math.nan) if new.size < 2 else estimate(new)
+    return Accuracy(name, len(tokens), *estimate(right), new.size, *unknown)
 
 
 @dataclasses.dataclass

@@ -64,7 +64,5 @@ def turned(tokens: Symbols, given: Flags) -> Symbols:
     rank = np.arange(given.shape[1])[None, :]
     back = np.where(rank < free, free - 1 - rank, rank)
     out = np.empty_like(tokens)
-    np.put_along_axis(
-        out, places, np.take_along_axis(tokens, np.take_along_axis(places, back, 1), 1), 1
-    )
+    np.put_along_axis(out, places, np.take_along_axis(tokens, np.take_along_axis(places, back, 1), 1), 1)
     return out

@@ -58,8 +58,8 @@ def stratified_masks(key: Key[Array, ""], batch: int, n: int, given: Given = Non
     over `j` and `r` each `m` in `1..n` is taken exactly `batch` times, so the mean is that of the
     module's formula, and each batch has all masked shares in equal parts. The variance is finite.
 
-    Of $f_j$ free positions $m = 1 + \lfloor f_j \{j / \text{batch} + u\} \rfloor$ with one $u \sim U[0, 1)$ and
-    $\{\cdot\}$ the fractional part: each sequence has every `m` in `1..f_j` with probability $1 / f_j$.
+    Of $f_j$ free positions $m = 1 + \lfloor f_j \{j / \text{batch} + u\} \rfloor$ with one $u \sim U[0, 1)$
+    and $\{\cdot\}$ the fractional part: each sequence has every `m` in `1..f_j` with probability $1 / f_j$.
     """
     if given is not None:
         return _stratified_free_masks(key, given)
