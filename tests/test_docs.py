@@ -28,6 +28,10 @@ HIDDEN = """{"initial": [0.5, 0.5], "transition": [[0.9, 0.1], [0.1, 0.9]],
 "emission": [[0.9, 0.1], [0.2, 0.8]], "n": 8}"""
 DICE = """{"weights": [0.5, 0.25, 0.25],
 "probs": [[0.9, 0.05, 0.05], [0.05, 0.9, 0.05], [0.05, 0.05, 0.9]]}"""
+OUTPUTS = "".join(
+    json.dumps({"id": "mine", "prompt": prompt, "output": output}) + "\n"
+    for prompt, output in (("abc", "cab"), ("abc", "abc"), ("abcd", "dabc"), ("abcd", "aabc"))
+)
 SMALL = "mask_ratio,loss\n0.05,1.71\n0.2,1.89\n0.4,2.27\n0.6,2.87\n0.8,3.86\n1.0,5.47\n"
 
 
@@ -52,7 +56,9 @@ def inline_commands():
 def takes_a_model(words):
     """Whether a trained model is needed: only the words of such a command are checked."""
     measured = any(word.startswith("model/") for word in words)
-    return measured or words[0] in {"train", "loss-curve", "decode", "likelihood"} or words[1] == "model"
+    return (
+        measured or words[0] in {"train", "loss-curve", "decode", "likelihood"} or words[1:2] == ["model"]
+    )
 
 
 @pytest.mark.parametrize(("command", "output"), list(shown_commands()))
@@ -66,6 +72,7 @@ def test_a_command_gives_what_is_shown(command, output, tmp_path, monkeypatch, c
     (tmp_path / "small.csv").write_text(SMALL)
     (tmp_path / "hmm.json").write_text(HIDDEN)
     (tmp_path / "dice.json").write_text(DICE)
+    (tmp_path / "outputs.jsonl").write_text(OUTPUTS)
     monkeypatch.chdir(tmp_path)
     assert main(words) == 0
     printed = set(folded(capsys.readouterr().out))

@@ -116,8 +116,8 @@ class Addition(AbstractTask):
         """The prompt with a number."""
         if len(answer) > self.digits + 1:
             refuse("answer", shown(repr(answer)), f"at most {self.digits + 1} digits")
-        out = tokens.copy()
-        out[~given] = self.encode(answer.rjust(self.digits + 1, self.PAD))
+        out = np.where(given, tokens, BLANK).astype(np.uint8)
+        out[self.n - len(answer) :] = self.encode(answer)
         return out
 
     def _given(self) -> Bool[np.ndarray, " n"]:

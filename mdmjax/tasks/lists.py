@@ -15,6 +15,7 @@ from .._errors import check_bytes, perhaps, refuse, shown
 from .task import AbstractRandomTask, Flags, Problems, Symbols
 
 Counts = Int[np.ndarray, " count"]
+Items = UInt8[np.ndarray, "count most"]
 MOST_ITEMS = 16
 ANSWER_BYTES = 2**28
 
@@ -198,14 +199,14 @@ class Lists(AbstractRandomTask):
         """The prompt with a list."""
         if len(answer) > (most := self.most + self.how.grows):
             refuse("answer", shown(repr(answer)), f"at most {most} items")
-        out = tokens.copy()
-        out[~given] = self.encode(answer.ljust(most))
+        out = np.where(given, tokens, self.q - 1).astype(np.uint8)
+        out[self._start : self._start + len(answer)] = self.encode(answer)
         return out
 
     def _given(self) -> Bool[np.ndarray, " n"]:
         return np.arange(self.n) < self._start
 
-    def _read(self, tokens: Symbols) -> tuple[Symbols, Counts, UInt8[np.ndarray, " count"], Counts]:
+    def _read(self, tokens: Symbols) -> tuple[Items, Counts, UInt8[np.ndarray, " count"], Counts]:
         """The padded lists, their lengths, new items and places of prompts; 0 where there is none."""
         how, items, nothing = self.how, tokens[:, : self.most], np.zeros(len(tokens), np.uint8)
         word = tokens[:, self.most] if how.word else nothing
@@ -223,8 +224,8 @@ class Lists(AbstractRandomTask):
             yield np.full_like(length, at)
 
     def _made(
-        self, items: Symbols, length: Counts, word: UInt8[np.ndarray, " count"], at: Counts
-    ) -> Symbols:
+        self, items: Items, length: Counts, word: UInt8[np.ndarray, " count"], at: Counts
+    ) -> UInt8[np.ndarray, "count _"]:
         """What becomes of lists, with a place for each; of the shuffled, the list itself."""
         places, at = np.arange(self.most + self.how.grows), at[:, None]
         match self.operation.partition("-")[0]:
@@ -243,7 +244,7 @@ class Lists(AbstractRandomTask):
         return items
 
 
-def _shuffled(rng: np.random.Generator, items: Symbols, length: Counts) -> Symbols:
+def _shuffled(rng: np.random.Generator, items: Items, length: Counts) -> Items:
     """A uniform order of each list that is not its own; the padding stays."""
     places, out = np.arange(items.shape[1]), items.copy()
     same = np.ones(len(items), bool)

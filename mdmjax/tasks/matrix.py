@@ -104,7 +104,12 @@ class Matrix(AbstractGrid):
                 along = (depth.reshape(table.shape)[row] >= number).sum() == 1
                 table[row, column] = -(table[row] if along else table[:, column]).sum() % BASE
         if self.failed(table.astype(np.uint8).reshape(1, -1), given[None])[0] >= 0 and depth.max() < self.n:
-            refuse("prompt", shown(repr(text)), "a table of one solution", "it has no solution")
+            refuse("prompt", shown(repr(text)), "one solution", "it has none")
         if depth.max() == self.n:
-            refuse("prompt", shown(repr(text)), "a table of one solution", "blanks go round in a cycle")
+            refuse(
+                "prompt",
+                shown(repr(text)),
+                "one solution",
+                "it has none or several: its blanks have a cycle",
+            )
         return tokens, given

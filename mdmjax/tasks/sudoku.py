@@ -36,9 +36,9 @@ class Sudoku(AbstractGrid):
     >>> problems = task.problems(0, 100)
     >>> set(problems.given.sum(axis=1).tolist()), set(task.failed(*problems[:2]).tolist())
     ({6}, {-1})
-    >>> tokens, given = task.prompt("12.. .... .... ....")
+    >>> tokens, given = task.prompt("12.. 34.. 21.. ....")
     Traceback (most recent call last):
-    mdmjax._errors.InvalidInputError: prompt is '12.. .... .... ....': want a puzzle of one solution; it has several solutions
+    mdmjax._errors.InvalidInputError: prompt is '12.. 34.. 21.. ....': want one solution; it has several
     """
 
     name: ClassVar[str] = "sudoku"
@@ -92,8 +92,7 @@ class Sudoku(AbstractGrid):
         tokens, given = self.read(text)
         found = solutions(np.where(given, tokens + 1, 0).tolist(), self.size, 2)
         if len(found) != 1:
-            how_many = "no solution" if not found else "several solutions"
-            refuse("prompt", shown(repr(text)), "a puzzle of one solution", f"it has {how_many}")
+            refuse("prompt", shown(repr(text)), "one solution", f"it has {'several' if found else 'none'}")
         return tokens, given
 
 
