@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .._errors import InvalidInputError
 from ..studies.table import as_text
-from . import certify, conditionals, decode, law, likelihood, loss_curve, schedule, sweep, train
+from . import certify, conditionals, decode, law, likelihood, loss_curve, schedule, sweep, trace, train
 from .help import page
 from .options import Command
 from .output import complain, write
@@ -16,7 +16,7 @@ from .signals import leave_on_ctrl_c
 
 COMMANDS = tuple(
     file.COMMAND
-    for file in (schedule, certify, law, conditionals, train, loss_curve, decode, likelihood, sweep)
+    for file in (schedule, certify, law, conditionals, train, loss_curve, decode, trace, likelihood, sweep)
 )
 
 

@@ -36,7 +36,7 @@ class TraceMetrics(NamedTuple):
     | `tie_fraction` | pairs of one step, of all pairs |
     | `kendall_tau_sorted` | tau-b of the sorted steps and the steps, as ParallelBench correlates an order |
     | `spearman` | rank correlation of position and step |
-    | `edits` | times that a position was written again after it held a token, their mean |
+    | `edits` | times that a position was written again after it held a token, their mean; NaN where the trace has none |
     | `stages` | tokens a step in each third of the $s$ steps, in time |
     | `spans` | tokens a step in each third of the positions: steps that write none of them do not count |
     | `times` | when each third was written: the mean of its steps, 0 the first of the $s$, 1 the last |
@@ -67,7 +67,9 @@ def trace_metrics(traces: Traces) -> TraceMetrics:
     [2.0, 0.4082, 0.3333]
     """
     edits = jnp.zeros_like(traces.steps) if traces.edits is None else traces.edits
-    return TraceMetrics(*by_columns(_of_columns, traces.steps, edits, traces.counted))
+    found = TraceMetrics(*by_columns(_of_columns, traces.steps, edits, traces.counted))
+    unknown = jnp.full_like(found.edits, jnp.nan)
+    return found if traces.edits is not None else found._replace(edits=unknown)
 
 
 def order_against(values: Float[Array, "*samples n"], traces: Traces) -> RankCorrelation:

@@ -15,7 +15,8 @@ class Traces(eqx.Module):
 
     `steps[i]` is the last step that changed position `i`; only their order matters, so they may start
     anywhere. `counted` has the positions that a step finalised before the end of text: not a prompt, not
-    padding, not what is still masked. Samples of several lengths are filled up with what does not count.
+    padding, not what is still masked, which `unfinished` has. `correct` says which samples are, `against` has
+    numbers of each position that the order is held against, such as an entropy. Samples of several lengths are filled up with what does not count.
 
     >>> Traces(jnp.array([[1, 0, 0]]), jnp.array([[True, True, False]])).steps.shape
     (1, 3)
@@ -27,6 +28,7 @@ class Traces(eqx.Module):
     tokens: Int[Array, "*samples n"] | None = None
     calls: Int[Array, "*samples"] | None = None
     correct: Bool[Array, "*samples"] | None = None
+    unfinished: Bool[Array, "*samples n"] | None = None
     against: Mapping[str, Float[Array, "*samples n"]] = eqx.field(default_factory=dict)
 
     def within(self, positions: Bool[Array, "*samples n"]) -> "Traces":
@@ -51,7 +53,8 @@ def traces_of(trace: Trace, q: int, *, end: int | None = None, **about: Any) -> 
     counted = (trace.finalised >= 0) & (trace.tokens != q)
     if end is not None:
         counted &= before_end(trace.tokens, end)
-    return Traces(trace.finalised, counted, trace.edits, trace.tokens, trace.calls, **about)
+    known = (trace.edits, trace.tokens, trace.calls)
+    return Traces(trace.finalised, counted, *known, unfinished=trace.tokens == q, **about)
 
 
 def before_end(tokens: Int[Array, "*samples n"], end: int) -> Bool[Array, "*samples n"]:
