@@ -7,7 +7,18 @@ import jax
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("command", "entropies", "schedules", "laws", "hmm", "network", "measuring", "native", "sweeps")
+NAMES = (
+    "command",
+    "entropies",
+    "schedules",
+    "laws",
+    "hmm",
+    "network",
+    "measuring",
+    "native",
+    "sweeps",
+    "traces",
+)
 
 
 def main(names: list[str]) -> int:

@@ -8,12 +8,13 @@ import mdmjax as mj
 from .._errors import refuse
 from ..studies.named_decoders import DECODERS
 from ..studies.naming import NamedDecoder, Setting
-from .choices import COUNTS, DECODER_CHOICES, MODEL_FOLDER, SHOWN, TEMPERATURE
+from .choices import ANIMATE, COUNTS, DECODER_CHOICES, MODEL_FOLDER, SHOWN, TEMPERATURE
 from .options import Command, Option, Parsed, Slot
 
 
 def run(parsed: Parsed) -> None:
     """Decode, write the traces if they are asked for, and show."""
+    from ..files.atomic import write_bytes
     from ..files.trace_files import write_traces
     from .inputs import key_of, schedule_of
     from .output import show, track
@@ -29,16 +30,22 @@ def run(parsed: Parsed) -> None:
     named, about = decoder.named(setting, **chosen.values), {"schedule": schedule, "schedule_of": how}
     about |= {"model": str(folder), "alphabet": trained.alphabet, "out": out and str(out)}
     about |= {name: values[name] for name in ("batch", "temperature", "seed")}
-    report = mj.decode_study(key, network, named, values["samples"], **about)
+    keep = values["canvases"] or values["animate"] is not None
+    report = mj.decode_study(key, network, named, values["samples"], keep=keep, **about)
     if out:
-        write_traces(out, report.traces, network.q)
+        traces = report.traces if values["canvases"] else report.traces._replace(canvases=None)
+        write_traces(out, traces, network.q)
+    if (path := values["animate"]) is not None:
+        from ..studies.trace_pictures import drawn
+
+        write_bytes(path, drawn(report.traces, network.q, named.name))
     show(report, json=values["json"])
 
 
 def check(values: dict[str, Any], decoder: NamedDecoder) -> None:
     """Refuse, before any work, options that do not fit or a file that could not be written."""
     from .._checks import check_integer
-    from .inputs import check_suffix, check_temperature
+    from .inputs import check_gif, check_suffix, check_temperature
 
     if decoder.needs_truth:
         remedy = f"`mdmjax law SOURCE {decoder.name} --model DIR` has it for a known one"
@@ -56,6 +63,9 @@ def check(values: dict[str, Any], decoder: NamedDecoder) -> None:
         refuse(", ".join(given), "given together", "only one of them")
     if values["out"]:
         check_suffix("out", values["out"], ".npz")
+    elif values["canvases"]:
+        refuse("canvases", "given without --out", "--out FILE.npz", "they are written there")
+    check_gif(values["animate"])
 
 
 COMMAND = Command(
@@ -81,6 +91,8 @@ COMMAND = Command(
         Option("seed", int, 0, "Seed of the draws."),
         *SHOWN,
         Option("out", Path, None, "Where tokens, the step that finalised each, and calls go.", "FILE.npz"),
+        Option("canvases", bool, False, "Write the tokens before each step into --out too."),
+        ANIMATE,
     ),
     examples=(
         ("mdmjax decode model --steps 16 --schedule best --samples 2", "the best sixteen steps"),

@@ -1,11 +1,10 @@
 """`mdmjax trace FILE...`: what the traces of any decoder say of it, and of several, compared."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 from .._errors import refuse
-from .choices import SHOWN
+from .choices import ANIMATE, SHOWN
 from .options import Command, Option, Parsed, Positional
 
 FORMATS = ("steps", "canvases", "masks", "own")
@@ -64,8 +63,6 @@ def _draw(values: dict[str, Any], report: Any) -> None:
         write_bytes(path, animation(states, f"{title}, sample {sample}"))
 
 
-ANIMATE = Option("animate", Path, None, "Draw the first sample, position by step, as it was written.", "FILE.gif")
-
 COMMAND = Command(
     "trace",
     "How parallel, and in which order, any decoder wrote: from the traces of other tools, or of decode.",
@@ -90,13 +87,27 @@ COMMAND = Command(
             "the names in the file.",
             choices=FORMATS,
         ),
-        Option("mask", int, None, "Mask token of canvases; else as the file says, or its first sample shows."),
-        Option("prompt-length", int, None, "Tokens that were given, first in each sample; else as the file says."),
+        Option(
+            "mask", int, None, "Mask token of canvases; else as the file says, or its first sample shows."
+        ),
+        Option(
+            "prompt-length",
+            int,
+            None,
+            "Tokens that were given, first in each sample; else as the file says.",
+        ),
         Option("end-token", int, None, "Token that ends a text: it and what follows do not count."),
-        Option("partial", bool, False, "Leave out positions that were never finalised, which are refused else."),
+        Option(
+            "partial", bool, False, "Leave out positions that were never finalised, which are refused else."
+        ),
         Option("seed", int, 0, "Seed of the resampling."),
-        Option("plot", Path, None, "Draw when positions were finalised, position by step, into this .png or .pdf."),
-        dataclasses.replace(ANIMATE),
+        Option(
+            "plot",
+            Path,
+            None,
+            "Draw when positions were finalised, position by step, into this .png or .pdf.",
+        ),
+        ANIMATE,
         *SHOWN,
     ),
     examples=(

@@ -109,7 +109,11 @@ def _sample(path: Path, row: Row, form: str) -> _Sample:
     except ValueError:  # rows of different lengths
         array = np.zeros(0, object)
     kinds = {"masks": "biu"}.get(form, "iu")
-    good = array.dtype.kind in kinds and array.size and array.ndim == (2 if form in ("canvases", "masks") else 1)
+    good = (
+        array.dtype.kind in kinds
+        and array.size
+        and array.ndim == (2 if form in ("canvases", "masks") else 1)
+    )
     if good and form == "masks":
         good = bool(np.all((array == 0) | (array == 1)))
         array = array.astype(bool)
@@ -186,7 +190,9 @@ def _chunk(path: Path, held: list[_Sample], form: str, how: HowRead) -> Chunk:
     )
     prompts = [_prompt_id(about) for about in abouts]
     if form == "own" and all("canvases" in about for about in abouts):
-        canvases = _filled([_Sample(s.place, np.asarray(s.about["canvases"]), {}) for s in held], count, n, repeat=True)
+        canvases = _filled(
+            [_Sample(s.place, np.asarray(s.about["canvases"]), {}) for s in held], count, n, repeat=True
+        )
         how = dataclasses.replace(how, mask=int(np.asarray(abouts[0]["q"])))
     return Chunk(traces, len(held), prompts, canvases, how.mask)
 
@@ -214,7 +220,9 @@ def _filled_masks(path, held, names, count, n) -> np.ndarray | None:
     return _filled(more, count, n, repeat=False)
 
 
-def _rows(path: Path, held: list[_Sample], name: str, count: int, n: int, empty: float) -> np.ndarray | None:
+def _rows(
+    path: Path, held: list[_Sample], name: str, count: int, n: int, empty: float
+) -> np.ndarray | None:
     """Numbers of each position, if every sample has them."""
     if any(sample.about.get(name) is None for sample in held):
         return None

@@ -13,7 +13,8 @@ from ..decoders.run import Trace, decode_many
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.alphabet import AbstractAlphabet
 from ..schedules.schedule import Schedule
-from ..traces.metrics import trace_statistics
+from ..traces.metrics import trace_metrics
+from ..traces.trace import traces_of
 from .law_report import Named
 from .report import AbstractReport, run_lengths
 from .table import Column, Part, Table
@@ -50,8 +51,9 @@ class DecodeReport(AbstractReport):
     @property
     def statistics(self) -> dict[str, dict[str, float]]:
         """`mean`, `stderr` and `of` how many sequences, of every statistic."""
-        found = jax.vmap(lambda trace: trace_statistics(trace, self.q))(self.traces)
-        values = {"calls": self.traces.calls, **found._asdict()}
+        found = trace_metrics(traces_of(self.traces, self.q))
+        values = {"calls": self.traces.calls, "parallelism": found.afp}
+        values |= {"kendall_tau": found.kendall_tau_b, "tie_fraction": found.tie_fraction}
         return {name: _summary(np.asarray(value, np.float64)) for name, value in values.items()}
 
     def fields(self) -> dict[str, Any]:
@@ -103,11 +105,13 @@ def decode_study(
     schedule: Schedule,
     schedule_of: str = "as given",
     batch: int = 64,
+    keep: bool = False,
     **about: Any,
 ) -> DecodeReport:
     """`samples` sequences, with what their traces say of the decoder.
 
-    `schedule` is what the decoder was made with, for the reader; `about` are other fields of the report.
+    `schedule` is what the decoder was made with, for the reader; `about` are other fields of the report. With
+    `keep` the traces have their canvases.
 
     Raises:
         InvalidInputError: as `decode_many`.
@@ -121,7 +125,9 @@ def decode_study(
     {'mean': 1.0, 'stderr': 0.0, 'of': 4}
     """
     start = time.monotonic()
-    traces = jax.block_until_ready(decode_many(key, denoiser, decoder.decoder, samples, batch=batch))
+    traces = jax.block_until_ready(
+        decode_many(key, denoiser, decoder.decoder, samples, batch=batch, keep=keep)
+    )
     seconds = time.monotonic() - start
     return DecodeReport(traces, denoiser.q, decoder, schedule, schedule_of, seconds, **about)
 

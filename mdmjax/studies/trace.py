@@ -49,7 +49,9 @@ class Measured:
         """How many there are."""
         return len(self.units)
 
-    def means(self, key: Key[Array, ""], kept: np.ndarray | None = None, units: Sequence[int] = ()) -> Means:
+    def means(
+        self, key: Key[Array, ""], kept: np.ndarray | None = None, units: Sequence[int] = ()
+    ) -> Means:
         """The means of all numbers over the samples that are `kept`, resampled by unit, or by those named."""
         values = np.stack(list(self.numbers.values()), axis=1)
         known = ~np.isnan(values) & (True if kept is None else kept[:, None])
@@ -112,7 +114,10 @@ class TraceReport(AbstractReport):
         """A table a file, then one of differences from the first."""
         parts = list[Part]()
         for file in self.files:
-            parts += [_table(f"{file.file}: {file.samples} samples ({file.format})", file.means), *_notes(file)]
+            parts += [
+                _table(f"{file.file}: {file.samples} samples ({file.format})", file.means),
+                *_notes(file),
+            ]
             for name, means in (file.by_correctness or {}).items():
                 right = "correct" if name == "true" else "not correct"
                 chosen = {key: value for key, value in means.items() if key in LABELS}
@@ -181,7 +186,9 @@ def _compared(key: Key[Array, ""], file: FileTraces, first: FileTraces) -> FileT
             paired, other = len(common), key
     elif here.ids is None and there.ids is None and here.samples == there.samples:
         paired, other = here.samples, key
-    less = _rows(here, here.means(key, units=mine), both) - _rows(there, there.means(other, units=theirs), both)
+    less = _rows(here, here.means(key, units=mine), both) - _rows(
+        there, there.means(other, units=theirs), both
+    )
     return dataclasses.replace(file, difference=_named(both, less), paired=paired)
 
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..decoders.run import Trace
+from ..traces.trace import traces_of
 from .plots import as_file
 
 if TYPE_CHECKING:
@@ -53,7 +55,9 @@ def animation(states: np.ndarray, title: str) -> bytes:
         axis.get_major_locator().set_params(integer=True)
     used = [state for state in range(len(STATES)) if (states == state).any()]
     patches = [Patch(facecolor=COLOURS[state], label=STATES[state]) for state in used]
-    figure.legend(handles=patches, loc="outside lower center", ncols=len(used), fontsize="small", frameon=False)
+    figure.legend(
+        handles=patches, loc="outside lower center", ncols=len(used), fontsize="small", frameon=False
+    )
     frames = list[Any]()
     ends = np.unique(np.linspace(1, steps, min(steps, MOST_FRAMES)).round().astype(int))
     for end in ends:
@@ -70,6 +74,14 @@ def animation(states: np.ndarray, title: str) -> bytes:
         stream, format="GIF", save_all=True, append_images=frames[1:], duration=times, loop=0, disposal=1
     )
     return stream.getvalue()
+
+
+def drawn(traces: Trace, q: int, title: str) -> bytes:
+    """The animation of the first of our own traces, which have canvases."""
+    assert traces.canvases is not None
+    first = traces_of(traces, q)
+    states = states_of(*(np.asarray(a[0]) for a in (first.steps, first.counted, traces.canvases)), mask=q)
+    return animation(states, title)
 
 
 def states_of(

@@ -139,4 +139,3 @@ def _in_part(number: Array, of: Array, part: int) -> Array:
 def _counting(flags: Array) -> Array:
     """How many flags there are down to each row."""
     return running(jnp.add, flags.astype(index_type(flags.shape[0])), 0).astype(jnp.int32)
-

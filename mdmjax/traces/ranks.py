@@ -170,9 +170,9 @@ def by_columns(function: Callable, *arrays: Array) -> tuple[Array, ...]:
     ]
     found = jax.lax.map(lambda tile: function(*tile), tiles)
     return tuple(
-        jnp.moveaxis(one, -1, 1).reshape(count + more, *one.shape[1:-1])[:count].reshape(
-            *samples, *one.shape[1:-1]
-        )
+        jnp.moveaxis(one, -1, 1)
+        .reshape(count + more, *one.shape[1:-1])[:count]
+        .reshape(*samples, *one.shape[1:-1])
         for one in found
     )
 
