@@ -70,7 +70,7 @@ COMMAND = Command(
     positionals=(
         Positional(
             "files",
-            "Traces: .jsonl (one sample a line), .npz or .parquet. Those after the first are compared with it.",
+            "Traces: .jsonl, .npz or .parquet. Those after the first are compared with it.",
             "FILE",
             required=True,
             kind=str,
@@ -87,25 +87,21 @@ COMMAND = Command(
             "the names in the file.",
             choices=FORMATS,
         ),
-        Option(
-            "mask", int, None, "Mask token of canvases; else as the file says, or its first sample shows."
-        ),
+        Option("mask", int, None, "Mask token of canvases; else as the file says or shows."),
         Option(
             "prompt-length",
             int,
             None,
-            "Tokens that were given, first in each sample; else as the file says.",
+            "First tokens that were given; else as the file says.",
         ),
         Option("end-token", int, None, "Token that ends a text: it and what follows do not count."),
-        Option(
-            "partial", bool, False, "Leave out positions that were never finalised, which are refused else."
-        ),
+        Option("partial", bool, False, "Leave out what was never finalised, and do not refuse it."),
         Option("seed", int, 0, "Seed of the resampling."),
         Option(
             "plot",
             Path,
             None,
-            "Draw when positions were finalised, position by step, into this .png or .pdf.",
+            "Draw all samples, position by step, into this .png or .pdf.",
         ),
         ANIMATE,
         *SHOWN,

@@ -51,7 +51,7 @@ class HowRead:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Chunk:
-    """Some samples of a file, filled up to one length; the first `samples` rows, each with its `prompts`."""
+    """Some samples of a file, filled up to one length: the first `samples` rows, and whose `prompts`."""
 
     traces: Traces
     samples: int
@@ -102,7 +102,7 @@ def _sample(path: Path, row: Row, form: str) -> _Sample:
     value, wanted = row.trace, "integers: the step that finalised each position, null where none did"
     if form in ("steps", "own") and isinstance(value, list):
         value = [UNFINISHED if step is None else -1 if _is_given(step) else step for step in value]
-    elif form != "steps":
+    elif form in ("canvases", "masks"):
         wanted = "rows of one length, of integers" if form == "canvases" else "rows of true and false"
     try:
         array = np.asarray(value)

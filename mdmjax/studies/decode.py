@@ -110,8 +110,8 @@ def decode_study(
 ) -> DecodeReport:
     """`samples` sequences, with what their traces say of the decoder.
 
-    `schedule` is what the decoder was made with, for the reader; `about` are other fields of the report. With
-    `keep` the traces have their canvases.
+    `schedule` is what the decoder was made with, for the reader; `about` are other fields of the report.
+    With `keep` the traces have their canvases.
 
     Raises:
         InvalidInputError: as `decode_many`.

@@ -12,7 +12,7 @@ from .._errors import refuse
 from .._types import Array, Key
 from ..files.trace_files import Chunk
 from ..traces.intervals import UNITS, Interval, Means, resampled_means
-from ..traces.metrics import PARTS, TraceMetrics, order_against, trace_metrics
+from ..traces.metrics import PARTS, order_against, trace_metrics
 from .report import AbstractReport, four_decimals
 from .table import Column, Part, Table
 
@@ -27,10 +27,11 @@ LABELS = {
     "edits": "edits a position",
     "calls": "calls of the model (NFE)",
 }
+WORDS = ("first", "middle", "last")
 PARTED = {
     "stages": "tokens a step, by third of the steps",
     "spans": "tokens a step, by third of the positions",
-    "times": "when it was written, by third of the positions (0 first, 1 last)",
+    "times": "when it was written (0 to 1), by third of the positions",
 }
 
 
@@ -52,7 +53,7 @@ class Measured:
     def means(
         self, key: Key[Array, ""], kept: np.ndarray | None = None, units: Sequence[int] = ()
     ) -> Means:
-        """The means of all numbers over the samples that are `kept`, resampled by unit, or by those named."""
+        """The means of all numbers over the samples `kept`, resampled by unit, or by those named."""
         values = np.stack(list(self.numbers.values()), axis=1)
         known = ~np.isnan(values) & (True if kept is None else kept[:, None])
         count = int(self.units.max()) + 1
@@ -264,7 +265,7 @@ def _table(title: str, means: Mapping[str, Interval]) -> Table:
     rows = [_row(label, means[name]) for name, label in LABELS.items() if name in means]
     for name, label in PARTED.items():
         if f"{name}_0" in means:
-            rows += [_row(f"{label}: {i + 1}", means[f"{name}_{i}"]) for i in range(PARTS)]
+            rows += [_row(f"{label}: {word}", means[f"{name}_{i}"]) for i, word in enumerate(WORDS)]
     for name in means:
         if name.endswith("_tau"):
             what = name.removesuffix("_tau")
@@ -283,8 +284,8 @@ def _notes(file: FileTraces) -> list[Part]:
     notes = list[Part]()
     if file.without_order:
         notes.append(
-            f"{file.without_order} of {file.samples} samples were finalised in one step, which has no order: "
-            "they have no part in the means of tau and rho."
+            f"{file.without_order} of {file.samples} samples were finalised in one step, which has no "
+            "order: they have no part in the means of tau and rho."
         )
     if file.never_finalised:
         notes.append(f"{file.never_finalised} positions were never finalised: they do not count.")

@@ -17,16 +17,16 @@ LEVEL = 0.95
 class Interval(NamedTuple):
     """A mean, and the percentiles of the bootstrap about it; NaN where no sample has a value."""
 
-    mean: Float[Array, "*metrics"]
-    low: Float[Array, "*metrics"]
-    high: Float[Array, "*metrics"]
+    mean: Float[Array, " metrics"]
+    low: Float[Array, " metrics"]
+    high: Float[Array, " metrics"]
 
 
 class Means(NamedTuple):
     """Means over samples, of the data and of each resample of it."""
 
-    mean: Float[Array, "*metrics"]
-    resampled: Float[Array, "resamples *metrics"]
+    mean: Float[Array, " metrics"]
+    resampled: Float[Array, "resamples metrics"]
 
     def __sub__(self, other: "Means") -> "Means":
         """The difference; paired if both were resampled with one key over the same units."""
@@ -58,8 +58,8 @@ def resampled_means(
     """
     units = sums.shape[0]
     if units == 0:
-        empty = jnp.full(sums.shape[1:], jnp.nan)
-        return Means(empty, jnp.broadcast_to(empty, (resamples, *empty.shape)))
+        empty = jnp.full(sums.shape[1], jnp.nan)
+        return Means(empty, jnp.broadcast_to(empty, (resamples, empty.size)))
 
     def one(key: Array) -> Array:
         times = jnp.bincount(jax.random.randint(key, (units,), 0, units), length=units)

@@ -36,7 +36,7 @@ class TraceMetrics(NamedTuple):
     | `tie_fraction` | pairs of one step, of all pairs |
     | `kendall_tau_sorted` | tau-b of the sorted steps and the steps, as ParallelBench correlates an order |
     | `spearman` | rank correlation of position and step |
-    | `edits` | times that a position was written again after it held a token, their mean; NaN where the trace has none |
+    | `edits` | times a position was written again while it held a token, on average; NaN if not kept |
     | `stages` | tokens a step in each third of the $s$ steps, in time |
     | `spans` | tokens a step in each third of the positions: steps that write none of them do not count |
     | `times` | when each third was written: the mean of its steps, 0 the first of the $s$, 1 the last |
@@ -133,7 +133,7 @@ def _parts(ordered: Ordered, m: Array, distinct: Array) -> tuple[Array, Array, A
 
 def _in_part(number: Array, of: Array, part: int) -> Array:
     """Whether a number of 0..`of`-1 is in that third."""
-    return (PARTS * number >= part * of) & (PARTS * number < (part + 1) * of)
+    return (PARTS * number >= part * of[None]) & (PARTS * number < (part + 1) * of[None])
 
 
 def _counting(flags: Array) -> Array:

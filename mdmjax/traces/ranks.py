@@ -1,4 +1,4 @@
-r"""Rank correlations of two rows over the positions that are counted: Kendall's tau-b and Spearman's rho."""
+"""Rank correlations of two rows over the counted positions: Kendall's tau-b and Spearman's rho."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -68,9 +68,9 @@ def rank_correlation(
     r"""How the order of `y` goes with that of `x` over the counted positions of each sample.
 
     With $P$ pairs, $T_x$, $T_y$, $T_{xy}$ of them tied in one row or in both, and $D$ in opposite order,
-    $\tau_b = (P - T_x - T_y + T_{xy} - 2 D) / \sqrt{(P - T_x)(P - T_y)}$. $D$ is the number of inversions of
-    `y` after a sort by `x`, which a merge sort counts. `spearman` is the correlation of ranks, where ties
-    share the mean of theirs. Values are integers below the largest of their type, or finite floats.
+    $\tau_b = (P - T_x - T_y + T_{xy} - 2 D) / \sqrt{(P - T_x)(P - T_y)}$. $D$ is the number of inversions
+    of `y` after a sort by `x`, which a merge sort counts. `spearman` is the correlation of ranks, where
+    ties share the mean of theirs. Values are integers below the largest of their type, or finite floats.
 
     >>> x, y = jnp.array([0.1, 0.2, 0.2, 0.9]), jnp.array([0, 1, 0, 1])
     >>> [round(float(value), 4) for value in rank_correlation(x, y, jnp.ones(4, bool))]
@@ -117,7 +117,7 @@ def compact(values: Shaped[Array, "n columns"], counted: Bool[Array, "n columns"
     return jax.lax.cond(
         behind,
         lambda: values,
-        lambda: merge_sort(jnp.where(counted, place - n, place).astype(place.dtype), values)[1],
+        lambda: merge_sort(jnp.where(counted, place + jnp.asarray(-n, place.dtype), place), values)[1],
     )
 
 
@@ -135,12 +135,12 @@ def runs_of(
     """The runs of equal values (of equal pairs, with a second column) in the first `m` rows."""
     n = first.shape[0]
     place = jnp.arange(n, dtype=index_type(n))[:, None]
-    inside, differs = place < m, first[1:] != first[:-1]
+    inside, differs = place < m[None], first[1:] != first[:-1]
     if second is not None:
         differs = differs | (second[1:] != second[:-1])
     edge = jnp.ones((1, first.shape[1]), bool)
     opens = jnp.concatenate([edge, differs])
-    closes = jnp.concatenate([differs, edge]) | (place == m - 1)
+    closes = jnp.concatenate([differs, edge]) | (place == m[None] - 1)
     start = running(jnp.maximum, jnp.where(opens, place, 0), 0)
     end = -running(jnp.maximum, jnp.where(closes, -place, 1 - n)[::-1], 1 - n)[::-1]
     return Runs(inside, opens & inside, start, end)
@@ -156,8 +156,8 @@ def above(values: Array, counted: Array) -> Array:
 def by_columns(function: Callable, *arrays: Array) -> tuple[Array, ...]:
     """`function` of arrays `[n, columns]`, `COLUMNS` samples at a time, `n` filled up to a power of two.
 
-    The arrays have shape `[*samples, n]`, the last of them says what counts. What it returns has the columns
-    last; they come first here.
+    The arrays have shape `[*samples, n]`, the last says what counts. What `function` returns has the
+    columns last; they come first here.
     """
     *samples, n = arrays[0].shape
     rows = [array.reshape(-1, n) for array in arrays]
@@ -197,13 +197,14 @@ def _tau(agreement: Array, x_ties: Array, y_ties: Array, m: Array) -> Array:
     """Tau-b of the pairs that agree less those that do not."""
     dtype = jnp.result_type(float)
     parted = (_pairs(m) - x_ties).astype(dtype) * (_pairs(m) - y_ties).astype(dtype)
-    return jnp.where(parted > 0, agreement / jnp.sqrt(jnp.where(parted > 0, parted, 1)), jnp.nan)
+    return jnp.where(parted > 0, agreement.astype(dtype) / jnp.sqrt(jnp.where(parted > 0, parted, 1)), jnp.nan)
 
 
 def _rho(ranks: Array, shared: Array | int, y: Runs, m: Array) -> Array:
     """The correlation of doubled ranks, of which `shared` is what ties take of the first."""
     dtype, size = jnp.result_type(float), m.astype(jnp.result_type(float))
-    product = _sum(y.inside, (ranks - (m - 1)) * (y.ranks - (m - 1)))
+    middle = m[None] - 1
+    product = _sum(y.inside, (ranks - middle) * (y.ranks - middle))
     whole = size * size * size - size
     variation = (whole - jnp.asarray(shared, dtype)) * (whole - y.shared) / 9
     return jnp.where(variation > 0, product / jnp.sqrt(jnp.where(variation > 0, variation, 1)), jnp.nan)
@@ -211,7 +212,7 @@ def _rho(ranks: Array, shared: Array | int, y: Runs, m: Array) -> Array:
 
 def ratio(above: Array, below: Array) -> Float[Array, "..."]:
     """`above / below`, NaN where there is nothing below."""
-    above = above.astype(jnp.result_type(float))
+    above, below = (part.astype(jnp.result_type(float)) for part in (above, below))
     return jnp.where(below > 0, above / jnp.where(below > 0, below, 1), jnp.nan)
 
 

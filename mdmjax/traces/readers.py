@@ -39,9 +39,9 @@ def traces_of_canvases(
     """Of the tokens before, between and after the steps, `[samples, steps + 1, n]`, with mask token `mask`.
 
     A position is finalised by the last step that changes it. A change of a token, to another or to the
-    mask, is an edit. What the first canvas holds was given, and counts only if it is edited. With a `prompt`
-    `[samples, n]` that alone was given: what else the first canvas holds was written by the step before it
-    (Dream keeps no canvas from before its first step).
+    mask, is an edit. What the first canvas holds was given, and counts only if it is edited. With a
+    `prompt` `[samples, n]` that alone was given: what else the first canvas holds was written by the step
+    before it (Dream keeps no canvas from before its first step).
 
     >>> canvases = np.array([[[5, 9, 9], [5, 3, 9], [5, 4, 4]]])
     >>> traces = traces_of_canvases(canvases, 9)
@@ -70,8 +70,9 @@ def traces_of_masks(
     """Of the masks of what each step accepts, `[samples, steps, n]` (`accepted_index` of diffusers).
 
     A position is finalised where its last run of acceptances begins: some samplers accept it once, some
-    again at each step that keeps it. Each earlier run is an edit, and so is each step of the masks `edited`,
-    which finalise too. Without a `prompt`, positions that are never accepted are one if they come first.
+    again at each step that keeps it. Each earlier run is an edit, and so is each step of the masks
+    `edited`, which finalise too. Without a `prompt`, positions that are never accepted are one if they come
+    first.
 
     >>> accepted = np.array([[[0, 1, 0, 0], [0, 1, 0, 1], [0, 0, 0, 0]]], bool)
     >>> traces = traces_of_masks(accepted)
@@ -120,7 +121,7 @@ def _last(flags: np.ndarray) -> np.ndarray:
 def _traces(steps, counted, unfinished, edits=None, tokens=None) -> Traces:
     """In the shortest integers: they are sorted twice as fast."""
     low, high = (int(steps.min()), int(steps.max())) if steps.size else (0, 0)
-    short = -(2**15) <= low and high < 2**15 - 1
+    short = low >= -(2**15) and high < 2**15 - 1
     arrays = [steps.astype(np.int16 if short else np.int64), counted, edits, tokens]
     made = [None if array is None else jnp.asarray(array) for array in arrays]
     return Traces(*made, unfinished=jnp.asarray(unfinished))

@@ -15,8 +15,9 @@ class Traces(eqx.Module):
 
     `steps[i]` is the last step that changed position `i`; only their order matters, so they may start
     anywhere. `counted` has the positions that a step finalised before the end of text: not a prompt, not
-    padding, not what is still masked, which `unfinished` has. `correct` says which samples are, `against` has
-    numbers of each position that the order is held against, such as an entropy. Samples of several lengths are filled up with what does not count.
+    padding, not what is still masked, which `unfinished` has. `correct` says which samples are, `against`
+    has numbers of each position that the order is held against, such as an entropy. Samples of several
+    lengths are filled up with what does not count.
 
     >>> Traces(jnp.array([[1, 0, 0]]), jnp.array([[True, True, False]])).steps.shape
     (1, 3)
@@ -34,8 +35,9 @@ class Traces(eqx.Module):
     def within(self, positions: Bool[Array, "*samples n"]) -> "Traces":
         """The same, of which only these positions count: a span, a kind of token.
 
-        >>> Traces(jnp.array([0, 1]), jnp.array([True, True])).within(jnp.array([True, False])).counted.sum()
-        Array(1, dtype=int64)
+        >>> traces = Traces(jnp.array([0, 1]), jnp.array([True, True]))
+        >>> traces.within(jnp.array([True, False])).counted.tolist()
+        [True, False]
         """
         return eqx.tree_at(lambda traces: traces.counted, self, self.counted & positions)
 

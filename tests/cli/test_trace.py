@@ -7,7 +7,9 @@ import pytest
 
 from mdmjax.cli import main
 
-STEPS = '{"step_map": [0, 0, 1, 1], "id": "a", "correct": true}\n{"step_map": [0, 0, 0], "id": "b", "correct": false}\n'
+STEPS = """{"step_map": [0, 0, 1, 1], "id": "a", "correct": true}
+{"step_map": [0, 0, 0], "id": "b", "correct": false}
+"""
 CANVASES = '{"histories": [[5, 9, 9], [5, 3, 9], [5, 4, 2]], "id": "a"}\n'
 
 
@@ -103,12 +105,12 @@ def test_bad_input_is_one_line(case, capsys, tmp_path):
         (["trace", "steps.jsonl", "steps.jsonl"], "given twice"),
         (
             ["trace", "steps.jsonl", "--format", "x"],
-            "--format is x: want one of steps, canvases, masks, own",
+            "--format is x: want one of steps",
         ),
         (["trace", "steps.jsonl", "--plot", "a.txt"], "--plot is a.txt"),
         (
             ["trace", "steps.jsonl", "--animate", "a.png"],
-            "--animate is a.png: want a name that ends in .gif",
+            "--animate is a.png: want a name",
         ),
         (["trace", "steps.jsonl", "--prompt-length", "-1"], "--prompt-length is -1"),
     ],

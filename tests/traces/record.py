@@ -116,8 +116,8 @@ def diffusers():
     canvases = [x.tolist()]
     for step in range(4):
         out = refinement.step(
-            logits_of(x), step, x, mask_token_id=MASK, temperature=0.0, threshold=2.0, editing_threshold=None,
-            return_dict=True,
+            logits_of(x), step, x, mask_token_id=MASK, temperature=0.0, threshold=2.0,
+            editing_threshold=None, return_dict=True,
         )  # fmt: skip
         x = out.prev_sample
         accepted.append(out.transfer_index.tolist())

@@ -1,4 +1,4 @@
-"""Metrics by hand, against scipy and a loop; intervals; what a shorter or a filled-up trace must not change."""
+"""Metrics by hand, against scipy and a loop; intervals; what filling up must not change."""
 
 import equinox as eqx
 import jax
@@ -80,7 +80,7 @@ def test_one_step_has_no_order():
 
 
 def test_metrics_are_those_of_scipy(drawn):
-    """Tau-b of position and step, of sorted steps and steps, and Spearman's rho, on 10^4 traces with ties."""
+    """Both tau-b and Spearman's rho, on 10^4 traces with ties."""
     steps, counted, _, found, _ = drawn
     taus, sorted_taus, rhos = [], [], []
     for row, kept in zip(steps, counted, strict=True):

@@ -162,7 +162,7 @@ def test_files_of_every_kind_say_the_same(kind, tmp_path):
 
 
 def test_a_large_file_is_read_in_chunks(tmp_path):
-    """No chunk has more numbers than it may, all samples come in order, and one longer than that comes alone."""
+    """No chunk has more numbers than it may, but for a long sample; all samples come in order."""
     path, rng = tmp_path / "many.jsonl", np.random.default_rng(0)
     rows = [rng.integers(0, 9, rng.integers(1, 20)).tolist() for _ in range(200)]
     rows[77] = list(range(100))
