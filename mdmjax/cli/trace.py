@@ -12,7 +12,8 @@ FORMATS = ("steps", "canvases", "masks", "own")
 
 def run(parsed: Parsed) -> None:
     """Read, measure, draw what is asked for, and show."""
-    from ..files.trace_files import HowRead, read_traces
+    from ..files.trace_batches import HowRead
+    from ..files.trace_files import read_traces
     from ..files.trace_rows import rows_of
     from ..studies.trace import trace_study
     from .inputs import check_gif, check_picture, key_of

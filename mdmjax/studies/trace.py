@@ -10,29 +10,12 @@ import numpy as np
 
 from .._errors import refuse
 from .._types import Array, Key
-from ..files.trace_files import Chunk
+from ..files.trace_batches import Chunk
 from ..traces.intervals import UNITS, Interval, Means, resampled_means
 from ..traces.metrics import PARTS, order_against, trace_metrics
-from .report import AbstractReport, four_decimals
-from .table import Column, Part, Table
-
-LABELS = {
-    "n": "tokens that count (n)",
-    "steps": "steps that finalise any of them",
-    "afp": "tokens a step that finalises any (AFP)",
-    "kendall_tau_b": "Kendall's tau-b of position and step (1: left to right)",
-    "tie_fraction": "pairs of positions finalised in one step",
-    "kendall_tau_sorted": "tau-b of the sorted steps and the steps (ParallelBench)",
-    "spearman": "Spearman's rho of position and step",
-    "edits": "edits a position",
-    "calls": "calls of the model (NFE)",
-}
-WORDS = ("first", "middle", "last")
-PARTED = {
-    "stages": "tokens a step, by third of the steps",
-    "spans": "tokens a step, by third of the positions",
-    "times": "when it was written (0 to 1), by third of the positions",
-}
+from .report import AbstractReport
+from .table import Part
+from .trace_table import LABELS, PARTED, notes_of, table_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -116,17 +99,17 @@ class TraceReport(AbstractReport):
         parts = list[Part]()
         for file in self.files:
             parts += [
-                _table(f"{file.file}: {file.samples} samples ({file.format})", file.means),
-                *_notes(file),
+                table_of(f"{file.file}: {file.samples} samples ({file.format})", file.means),
+                *notes_of(file.samples, file.without_order, file.never_finalised),
             ]
             for name, means in (file.by_correctness or {}).items():
                 right = "correct" if name == "true" else "not correct"
                 chosen = {key: value for key, value in means.items() if key in LABELS}
-                parts.append(_table(f"of those that are {right}:", chosen))
+                parts.append(table_of(f"of those that are {right}:", chosen))
         for file in self.files[1:]:
             how = "samples are independent" if file.paired is None else f"paired by {file.paired} prompts"
             title = f"{file.file} less {self.files[0].file}, {how}:"
-            parts.append(_table(title, file.difference or {}))
+            parts.append(table_of(title, file.difference or {}))
         parts.append("Intervals: 95% of resampled means (bootstrap over samples, or over prompts).")
         return parts
 
@@ -259,34 +242,3 @@ def _nested(means: Mapping[str, Interval]) -> dict[str, Any]:
         name: {"kendall_tau_b": means[f"{name}_tau"], "spearman": means[f"{name}_rho"]} for name in against
     }
     return found
-
-
-def _table(title: str, means: Mapping[str, Interval]) -> Table:
-    rows = [_row(label, means[name]) for name, label in LABELS.items() if name in means]
-    for name, label in PARTED.items():
-        if f"{name}_0" in means:
-            rows += [_row(f"{label}: {word}", means[f"{name}_{i}"]) for i, word in enumerate(WORDS)]
-    for name in means:
-        if name.endswith("_tau"):
-            what = name.removesuffix("_tau")
-            rows.append(_row(f"tau-b of {what} and step (1: least first)", means[name]))
-            rows.append(_row(f"Spearman's rho of {what} and step", means[f"{what}_rho"]))
-    columns = [Column("", "label", justify="left")]
-    columns += [Column(name, name, four_decimals) for name in ("mean", "low", "high")]
-    return Table(columns, rows, title)
-
-
-def _row(label: str, value: Interval) -> dict[str, Any]:
-    return {"label": label} | value._asdict()
-
-
-def _notes(file: FileTraces) -> list[Part]:
-    notes = list[Part]()
-    if file.without_order:
-        notes.append(
-            f"{file.without_order} of {file.samples} samples were finalised in one step, which has no "
-            "order: they have no part in the means of tau and rho."
-        )
-    if file.never_finalised:
-        notes.append(f"{file.never_finalised} positions were never finalised: they do not count.")
-    return notes

@@ -34,7 +34,7 @@ class Runs(NamedTuple):
 
     def sum(self, values: Array) -> Int[Array, " columns"]:
         """The sum over the rows inside, of at most 2^16 a row."""
-        return jnp.sum(jnp.where(self.inside, values, 0), axis=0, dtype=jnp.int32)
+        return jnp.sum(jnp.where(self.inside, values.astype(jnp.int32), 0), axis=0, dtype=jnp.int32)
 
     @property
     def tied_pairs(self) -> Int[Array, " columns"]:
@@ -135,12 +135,13 @@ def runs_of(
     """The runs of equal values (of equal pairs, with a second column) in the first `m` rows."""
     n = first.shape[0]
     place = jnp.arange(n, dtype=index_type(n))[:, None]
-    inside, differs = place < m[None], first[1:] != first[:-1]
+    last = (m - 1).astype(place.dtype)[None]
+    inside, differs = place <= last, first[1:] != first[:-1]
     if second is not None:
         differs = differs | (second[1:] != second[:-1])
     edge = jnp.ones((1, first.shape[1]), bool)
     opens = jnp.concatenate([edge, differs])
-    closes = jnp.concatenate([differs, edge]) | (place == m[None] - 1)
+    closes = jnp.concatenate([differs, edge]) | (place == last)
     start = running(jnp.maximum, jnp.where(opens, place, 0), 0)
     end = -running(jnp.maximum, jnp.where(closes, -place, 1 - n)[::-1], 1 - n)[::-1]
     return Runs(inside, opens & inside, start, end)
@@ -197,7 +198,8 @@ def _tau(agreement: Array, x_ties: Array, y_ties: Array, m: Array) -> Array:
     """Tau-b of the pairs that agree less those that do not."""
     dtype = jnp.result_type(float)
     parted = (_pairs(m) - x_ties).astype(dtype) * (_pairs(m) - y_ties).astype(dtype)
-    return jnp.where(parted > 0, agreement.astype(dtype) / jnp.sqrt(jnp.where(parted > 0, parted, 1)), jnp.nan)
+    root = jnp.sqrt(jnp.where(parted > 0, parted, 1))
+    return jnp.where(parted > 0, agreement.astype(dtype) / root, jnp.nan)
 
 
 def _rho(ranks: Array, shared: Array | int, y: Runs, m: Array) -> Array:

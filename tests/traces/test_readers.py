@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdmjax._errors import InvalidInputError
-from mdmjax.files.trace_files import HowRead, read_traces
+from mdmjax.files.trace_batches import HowRead
+from mdmjax.files.trace_files import read_traces
 from mdmjax.traces.readers import mask_of, traces_of_canvases, traces_of_masks, traces_of_steps
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
