@@ -133,7 +133,7 @@ def chunk_of(path: Path, held: list[Sample], form: str, how: HowRead) -> Chunk:
         if form == "own":
             steps = _own_steps(path, held, steps)
         traces = traces_of_steps(steps, present=present, prompt=prompt)
-        edits = _rows(path, held, "edits", count, n, 0)
+        edits = _rows(path, held, "edits", count, n, 0.0)
         if edits is not None:
             traces = dataclasses.replace(traces, edits=jnp.asarray(edits.astype(int)))
     traces = _ended(path, traces, held, count, n, how)
@@ -205,7 +205,7 @@ def _prompt(path: Path, held: list[Sample], count: int, n: int, how: HowRead) ->
     if all(length is not None for length in lengths):
         given = np.array([*map(int, lengths), *[0] * (count - len(held))])
         return np.arange(n) < given[:, None]
-    masks = _rows(path, held, "prompt_mask", count, n, 0)
+    masks = _rows(path, held, "prompt_mask", count, n, 0.0)
     return None if masks is None else masks > 0
 
 
@@ -218,7 +218,7 @@ def _ended(path: Path, traces: Traces, held: list[Sample], count: int, n: int, h
     elif how.end is not None:
         tokens = traces.tokens
         if tokens is None:
-            rows = _rows(path, held, "tokens", count, n, -1)
+            rows = _rows(path, held, "tokens", count, n, -1.0)
             if rows is None:
                 refuse("end_token", how.end, "left out: the file has no tokens")
             tokens = jnp.asarray(rows.astype(np.int64))
@@ -235,7 +235,7 @@ def _ended(path: Path, traces: Traces, held: list[Sample], count: int, n: int, h
 
 def _own_steps(path: Path, held: list[Sample], steps: np.ndarray) -> np.ndarray:
     """Steps of our own traces, in which what is still masked is known by its token."""
-    tokens = _rows(path, held, "tokens", *steps.shape, -1)
+    tokens = _rows(path, held, "tokens", *steps.shape, -1.0)
     masks = [sample.about.get("q") for sample in held]
     if tokens is None or any(mask is None for mask in masks):
         refuse("FILE", f"{path} without tokens or q", "what `mdmjax decode --out` writes")

@@ -152,7 +152,7 @@ def _lines(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _arrays(path: Path) -> Iterator[tuple[str, Any]]:
-    arrays = read_npz("FILE", path, limit=MAX_ARRAYS)
+    arrays = read_npz("FILE", path, limit=MAX_ARRAYS, kinds="fiub")
     if any(array.size for array in arrays.values()):
         yield "the arrays", arrays
 
