@@ -30,7 +30,7 @@ def by_scipy(steps: np.ndarray) -> list[tuple]:
     return found
 
 
-def metrics(samples: int, n: int, steps: int, loops: int, runs: int) -> Row:
+def metrics(samples: int, n: int, steps: int, loops: int, runs: int, goal: float = 0.0) -> Row:
     """All metrics of `TraceMetrics`."""
     rows = drawn(samples, n, steps)
     every = jnp.ones((min(BATCH, samples), n), bool)
@@ -76,4 +76,4 @@ def against(samples: int = 2**15, n: int = 256, loops: int = 200) -> Row:
 
 
 def run() -> list[Row]:
-    return [metrics(10**6, 256, 64, 200, 1), metrics(16, 4096, 512, 16, 5), against()]
+    return [metrics(10**6, 256, 64, 200, 1, 20.0), metrics(16, 4096, 512, 16, 5), against()]

@@ -70,12 +70,8 @@ def sample_of(path: Path, row: Row, form: str) -> Sample:
         array = np.asarray(value)
     except ValueError:  # rows of different lengths
         array = np.zeros(0, object)
-    kinds = {"masks": "biu"}.get(form, "iu")
-    good = (
-        array.dtype.kind in kinds
-        and array.size
-        and array.ndim == (2 if form in ("canvases", "masks") else 1)
-    )
+    kinds, axes = "biu" if form == "masks" else "iu", 2 if form in ("canvases", "masks") else 1
+    good = array.dtype.kind in kinds and array.size and array.ndim == axes
     if good and form == "masks":
         good = bool(np.all((array == 0) | (array == 1)))
         array = array.astype(bool)
@@ -95,15 +91,28 @@ def _check_order(path: Path, row: Row) -> None:
     if not isinstance(numbers, list | np.ndarray) or len(numbers) != len(row.trace):
         return
     for before, after in zip(numbers, numbers[1:], strict=False):
-        if after <= before:
-            refuse("FILE", f"{path} with step {after} after {before} in {row.place}", "steps in order")
+        if not (_is_number(before) and _is_number(after) and before < after):
+            found = f"{path} with step {shown(after)} after {shown(before)} in {row.place}"
+            refuse("FILE", found, "steps in order")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _integer(path: Path, place: str, name: str, value: Any) -> int:
+    """What a file says of a sample, or of all, in one integer."""
+    array = np.asarray(value) if _is_number(value) or hasattr(value, "dtype") else np.zeros(0)
+    if array.ndim or array.dtype.kind not in "iu":
+        refuse("FILE", f"{path} with {name} {shown(value)} in {place}", "an integer")
+    return int(array)
 
 
 def seen_mask(path: Path, row: Row, canvases: np.ndarray) -> int:
     """The mask token as the file has it, or as the first sample shows it."""
     for name in MASK_NAMES:
         if (value := row.about.get(name)) is not None:
-            return int(np.asarray(value))
+            return _integer(path, row.place, name, value)
     try:
         return mask_of(canvases[0], canvases[-1])
     except InvalidInputError as error:
@@ -112,7 +121,7 @@ def seen_mask(path: Path, row: Row, canvases: np.ndarray) -> int:
 
 def chunk_of(path: Path, held: list[Sample], form: str, how: HowRead) -> Chunk:
     """Samples of any lengths as one batch."""
-    count, n = power_of_two(len(held)), power_of_two(max(sample.n for sample in held))
+    count, n = 1 << (len(held) - 1).bit_length(), power_of_two(max(sample.n for sample in held))
     present, abouts = np.zeros((count, n), bool), [sample.about for sample in held]
     for number, sample in enumerate(held):
         present[number, : sample.n] = True
@@ -139,14 +148,10 @@ def chunk_of(path: Path, held: list[Sample], form: str, how: HowRead) -> Chunk:
     traces = _ended(path, traces, held, count, n, how)
     if not how.partial:
         _check_finished(path, traces, held)
-    correct = [about.get("correct") for about in abouts]
-    known = None
-    if all(value is not None for value in correct):
-        known = jnp.asarray(np.array([*map(bool, correct), *[False] * (count - len(held))]))
     against = {name: _rows(path, held, name, count, n, np.nan) for name in AGAINST}
     traces = dataclasses.replace(
         traces,
-        correct=known,
+        correct=_correct(path, held, count),
         calls=_calls(abouts, count),
         against={name: jnp.asarray(values) for name, values in against.items() if values is not None},
     )
@@ -155,7 +160,7 @@ def chunk_of(path: Path, held: list[Sample], form: str, how: HowRead) -> Chunk:
         canvases = _filled(
             [Sample(s.place, np.asarray(s.about["canvases"]), {}) for s in held], count, n, repeat=True
         )
-        how = dataclasses.replace(how, mask=int(np.asarray(abouts[0]["q"])))
+        how = dataclasses.replace(how, mask=_integer(path, held[0].place, "q", abouts[0]["q"]))
     return Chunk(traces, len(held), prompts, canvases, how.mask)
 
 
@@ -203,7 +208,10 @@ def _prompt(path: Path, held: list[Sample], count: int, n: int, how: HowRead) ->
     """The positions that were given, where the file or the caller says so."""
     lengths = [how.prompt if how.prompt is not None else s.about.get("prompt_length") for s in held]
     if all(length is not None for length in lengths):
-        given = np.array([*map(int, lengths), *[0] * (count - len(held))])
+        known = (
+            _integer(path, s.place, "prompt_length", one) for s, one in zip(held, lengths, strict=True)
+        )
+        given = np.array([*known, *[0] * (count - len(held))])
         return np.arange(n) < given[:, None]
     masks = _rows(path, held, "prompt_mask", count, n, 0.0)
     return None if masks is None else masks > 0
@@ -213,7 +221,8 @@ def _ended(path: Path, traces: Traces, held: list[Sample], count: int, n: int, h
     """Without what comes at or after the end of text: a place that the file has, or a token."""
     before = None
     if all(sample.about.get("end") is not None for sample in held):
-        ends = np.array([*(int(s.about["end"]) for s in held), *[n] * (count - len(held))])
+        known = (_integer(path, s.place, "end", s.about["end"]) for s in held)
+        ends = np.array([*known, *[n] * (count - len(held))])
         before = np.arange(n) < ends[:, None]
     elif how.end is not None:
         tokens = traces.tokens
@@ -239,7 +248,9 @@ def _own_steps(path: Path, held: list[Sample], steps: np.ndarray) -> np.ndarray:
     masks = [sample.about.get("q") for sample in held]
     if tokens is None or any(mask is None for mask in masks):
         refuse("FILE", f"{path} without tokens or q", "what `mdmjax decode --out` writes")
-    return np.where(tokens == int(np.asarray(masks[0])), UNFINISHED, np.maximum(steps, -1))
+    return np.where(
+        tokens == _integer(path, held[0].place, "q", masks[0]), UNFINISHED, np.maximum(steps, -1)
+    )
 
 
 def _check_finished(path: Path, traces: Traces, held: list[Sample]) -> None:
@@ -251,10 +262,22 @@ def _check_finished(path: Path, traces: Traces, held: list[Sample]) -> None:
         refuse("FILE", found, "a step for each position", "--partial leaves out those without")
 
 
+def _correct(path: Path, held: list[Sample], count: int):
+    """Which samples are correct, where every sample says so."""
+    values = [sample.about.get("correct") for sample in held]
+    if any(value is None for value in values):
+        return None
+    for sample, value in zip(held, values, strict=True):
+        if np.ndim(value) or value not in (0, 1):
+            found = f"{path} with correct {shown(value)} in {sample.place}"
+            refuse("FILE", found, "true or false")
+    return jnp.asarray(np.array([*map(bool, values), *[False] * (count - len(held))]))
+
+
 def _calls(abouts: list[dict[str, Any]], count: int):
     """Calls of the model, where every sample has them."""
     calls = [about.get("calls", about.get("nfe")) for about in abouts]
-    if any(call is None or np.ndim(call) for call in calls):
+    if any(not _is_number(call) and not hasattr(call, "dtype") or np.ndim(call) for call in calls):
         return None
     return jnp.asarray(np.array([*map(int, calls), *[0] * (count - len(calls))]))
 

@@ -95,8 +95,7 @@ def _of_columns(steps: Array, edits: Array, counted: Array) -> tuple[Array, ...]
     """The metrics of columns, in the order of `TraceMetrics`."""
     dtype = jnp.result_type(float)
     m = jnp.sum(counted, axis=0, dtype=jnp.int32)
-    values = compact(steps, counted)
-    ordered = order(values, m)
+    ordered = order(compact(steps, counted), m)
     tau, rho, ties = position_correlation(ordered, m)
     distinct = ordered.runs.sum(ordered.runs.opens)
     rewritten = jnp.sum(jnp.where(counted, edits, 0), axis=0, dtype=dtype)
@@ -106,7 +105,7 @@ def _of_columns(steps: Array, edits: Array, counted: Array) -> tuple[Array, ...]
         ratio(m, distinct),
         tau,
         ties,
-        sorted_correlation(values, ordered, m),
+        sorted_correlation(ordered, m),
         rho,
         ratio(rewritten, m),
         *_parts(ordered, m, distinct),

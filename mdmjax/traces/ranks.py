@@ -96,16 +96,14 @@ def position_correlation(compacted: Ordered, m: Int[Array, " columns"]) -> tuple
     )
 
 
-def sorted_correlation(
-    values: Shaped[Array, "n columns"], compacted: Ordered, m: Int[Array, " columns"]
-) -> Float[Array, " columns"]:
+def sorted_correlation(compacted: Ordered, m: Int[Array, " columns"]) -> Float[Array, " columns"]:
     """Tau-b of the sorted values against the values (as ParallelBench correlates an order)."""
-    inside = compacted.runs.inside
-    # In the order of the sorted values, and within a run of them in that of the values themselves.
-    run, values = merge_sort(above(compacted.runs.start, inside), values)
-    ties, both = compacted.runs.tied_pairs, runs_of(run, m, values).tied_pairs
-    agreement = _pairs(m) - 2 * ties + both - 2 * merge_count(values)[2]
-    return _tau(agreement, ties, ties, m)
+    ties = compacted.runs.tied_pairs
+    # In the order of the values, and of equal ones in that of their rows, along which what is sorted rises.
+    run = jnp.take_along_axis(compacted.runs.start, compacted.rows.astype(jnp.int32), axis=0)
+    run = above(run, compacted.runs.inside)
+    both = runs_of(compacted.values, m, run).tied_pairs
+    return _tau(_pairs(m) - 2 * ties + both - 2 * merge_count(run)[2], ties, ties, m)
 
 
 def compact(values: Shaped[Array, "n columns"], counted: Bool[Array, "n columns"]) -> Array:

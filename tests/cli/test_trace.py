@@ -79,7 +79,13 @@ REFUSALS = {
     "other name": ('{"steps": [0]}', ["--format", "masks"], "with steps in line 1"),
     "no place": ('{"steps": [-1, -1]}', [], "in which no position counts"),
     "no tokens": ('{"steps": [0, 1]}', ["--end-token", "3"], "--end-token is 3"),
-    "a nan": ('{"steps": [0, 1], "entropy": [1]}', [], "a number for each of the 2 positions"),
+    "a text": (
+        '{"steps": [0, 1], "prompt_length": "x"}',
+        [],
+        "with prompt_length x in line 1: want an integer",
+    ),
+    "correct": ('{"steps": [0, 1], "correct": "no"}', [], "with correct no in line 1: want true or false"),
+    "few": ('{"steps": [0, 1], "entropy": [1]}', [], "a number for each of the 2 positions"),
 }
 
 

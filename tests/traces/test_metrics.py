@@ -5,14 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.stats import kendalltau, spearmanr
 
 from mdmjax._errors import InvalidInputError
 from mdmjax.traces.intervals import resampled_means
 from mdmjax.traces.merging import power_of_two
-from mdmjax.traces.metrics import order_against, trace_metrics
+from mdmjax.traces.metrics import TraceMetrics, order_against, trace_metrics
 from mdmjax.traces.trace import Traces, before_end
 
 N = 16
@@ -37,23 +35,33 @@ def slowly(steps, counted, edits):
     return found
 
 
+HAND = (
+    # Steps, the positions that count, edits.
+    ([0, 1, 2, 0, 2, -1], [1, 1, 1, 1, 1, 0], [0, 1, 0, 0, 1, 9]),
+    ([0, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0]),
+    ([4, 4, 4], [1, 1, 1], [0, 0, 0]),
+    ([4], [0], [0]),
+)
+
+
 @pytest.fixture(scope="module")
 def drawn():
-    """Samples of all sizes with ties, and their metrics."""
+    """Traces by hand, then samples of all sizes with ties; and their metrics."""
     rng = np.random.default_rng(0)
     steps = rng.integers(0, rng.integers(1, 20, (SAMPLES, 1)), (SAMPLES, N)).astype(np.int16)
     counted = rng.random((SAMPLES, N)) < rng.random((SAMPLES, 1)) ** 0.3
     edits = rng.integers(0, 3, (SAMPLES, N))
+    for row, trace in enumerate(HAND):
+        counted[row] = False
+        for array, values in zip((steps, counted, edits), trace, strict=True):
+            array[row, : len(values)] = values
     traces = Traces(*map(jnp.asarray, (steps, counted, edits)))
     return steps, counted, edits, trace_metrics(traces), traces
 
 
-def test_a_trace_by_hand():
+def test_a_trace_by_hand(drawn):
     """Three steps: positions 0 and 3, then 1, then 2 and 4; position 5 was given."""
-    traces = Traces(
-        jnp.array([0, 1, 2, 0, 2, -1]), jnp.array([True] * 5 + [False]), jnp.array([0, 1, 0, 0, 1, 9])
-    )
-    found = trace_metrics(traces)
+    found = TraceMetrics(*(np.asarray(value)[0] for value in drawn[3]))
     assert (found.n, found.steps, found.afp) == (5, 3, pytest.approx(5 / 3))
     # Ten pairs: (0,3) and (2,4) tied, (1,3) and (2,3) against the order, six with it.
     assert found.tie_fraction == pytest.approx(0.2)
@@ -64,38 +72,36 @@ def test_a_trace_by_hand():
     assert found.times == pytest.approx([0.25, 0.5, 1])
 
 
-def test_the_variant_of_parallel_bench_has_other_ties():
-    found = trace_metrics(Traces(jnp.array([0, 0, 1, 1]), jnp.ones(4, bool)))
-    assert found.kendall_tau_b == pytest.approx(0.8165, abs=1e-4)
-    assert found.kendall_tau_sorted == pytest.approx(1)
+def test_the_variant_of_parallel_bench_has_other_ties(drawn):
+    assert drawn[3].kendall_tau_b[1] == pytest.approx(0.8165, abs=1e-4)
+    assert drawn[3].kendall_tau_sorted[1] == pytest.approx(1)
 
 
-def test_one_step_has_no_order():
-    found = trace_metrics(Traces(jnp.zeros((2, 3), int), jnp.array([[True] * 3, [False] * 3])))
+def test_one_step_has_no_order(drawn):
+    found = drawn[3]
     for value in (found.kendall_tau_b, found.spearman, found.kendall_tau_sorted):
-        assert np.isnan(value).all()
-    assert found.afp == pytest.approx([3, np.nan], nan_ok=True)
-    assert found.tie_fraction == pytest.approx([1, np.nan], nan_ok=True)
-    assert np.isnan(found.edits).all()
+        assert np.isnan(value[2:4]).all()
+    assert np.asarray(found.afp[2:4]) == pytest.approx([3, np.nan], nan_ok=True)
+    assert np.asarray(found.tie_fraction[2:4]) == pytest.approx([1, np.nan], nan_ok=True)
+    assert np.asarray(found.edits[2:4]) == pytest.approx([0, np.nan], nan_ok=True)
 
 
-def test_metrics_are_those_of_scipy(drawn):
-    """Both tau-b and Spearman's rho, on 10^4 traces with ties."""
+@pytest.mark.parametrize("rows", [600, pytest.param(SAMPLES, marks=pytest.mark.slow)])
+def test_metrics_are_those_of_scipy(drawn, rows):
+    """Both tau-b and Spearman's rho, on traces with ties."""
     steps, counted, _, found, _ = drawn
-    taus, sorted_taus, rhos = [], [], []
-    for row, kept in zip(steps, counted, strict=True):
-        f = row[kept]
-        if np.unique(f).size < 2:
-            taus.append(np.nan), sorted_taus.append(np.nan), rhos.append(np.nan)
-            continue
-        place = np.flatnonzero(kept)
-        taus.append(kendalltau(place, f).statistic)
-        sorted_taus.append(kendalltau(np.sort(f), f).statistic)
-        if len(rhos) < 2000:
-            rhos.append(spearmanr(place, f).statistic)
-    np.testing.assert_allclose(found.kendall_tau_b, taus, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(found.kendall_tau_sorted, sorted_taus, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(found.spearman[:2000], rhos[:2000], rtol=0, atol=1e-12)
+    wanted = np.full((rows, 3), np.nan)
+    for row in range(rows):
+        place = np.flatnonzero(counted[row])
+        f = steps[row][place]
+        if np.unique(f).size > 1:
+            wanted[row] = [
+                kendalltau(place, f).statistic,
+                kendalltau(np.sort(f), f).statistic,
+                spearmanr(place, f).statistic,
+            ]
+    for name, values in zip(("kendall_tau_b", "kendall_tau_sorted", "spearman"), wanted.T, strict=True):
+        np.testing.assert_allclose(getattr(found, name)[:rows], values, rtol=0, atol=1e-12)
 
 
 def test_metrics_are_those_of_a_loop(drawn):
@@ -132,21 +138,25 @@ def test_long_integers_are_as_good(drawn):
         np.testing.assert_array_equal(getattr(other, name), getattr(found, name)[:600])
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.integers(0, 5), min_size=2, max_size=N))
-def test_reversal_turns_the_order_round(f):
-    """Tau-b and rho change their sign, the rest stays; padding, prompts and later steps change nothing."""
-    rows = np.full((3, N), 3, np.int16)
-    rows[0, : len(f)], rows[1, : len(f)], rows[2, N - len(f) :] = f, f[::-1], np.array(f) * 7 - 9
-    counted = np.arange(N) < len(f)
-    counted = np.stack([counted, counted, counted[::-1]])
-    found = trace_metrics(Traces(jnp.asarray(rows), jnp.asarray(counted)))
+def test_reversal_turns_the_order_round(drawn):
+    """Tau-b and rho change their sign, and what does not know of order stays."""
+    steps, counted, edits, found, _ = drawn
+    turned = [jnp.asarray(array[:, ::-1]) for array in (steps, counted, edits)]
+    other = trace_metrics(Traces(*turned))
     for name in ("kendall_tau_b", "spearman"):
-        value = np.asarray(getattr(found, name))
-        assert value[1] == pytest.approx(-value[0], abs=1e-12, nan_ok=True)
+        np.testing.assert_allclose(getattr(other, name), -getattr(found, name), rtol=0, atol=1e-12)
+    for name in ("n", "steps", "afp", "tie_fraction", "edits", "stages"):
+        np.testing.assert_allclose(getattr(other, name), getattr(found, name), rtol=0, atol=1e-12)
+
+
+def test_later_steps_and_other_gaps_change_nothing(drawn):
+    """Steps that start elsewhere and are further apart; what does not count, behind what does."""
+    steps, counted, edits, found, _ = drawn
+    order = np.argsort(~counted, axis=1, kind="stable")
+    moved = [np.take_along_axis(array, order, 1) for array in (7 * steps - 9, counted, edits)]
+    other = trace_metrics(Traces(*map(jnp.asarray, moved)))
     for name, value in found._asdict().items():
-        value = np.asarray(value)
-        assert value[2] == pytest.approx(value[0], abs=1e-12, nan_ok=True), name
+        np.testing.assert_array_equal(getattr(other, name), value, err_msg=name)
 
 
 def test_within_counts_a_span_alone(drawn):
@@ -168,23 +178,17 @@ def test_a_trace_that_is_too_long_is_refused():
 def test_intervals_cover_and_are_paired():
     """Nominal cover over 300 data sets within binomial error; a paired difference is narrower."""
     rng = np.random.default_rng(0)
-    values, key = rng.normal(size=(60, 300)), jax.random.key(0)
-    mean, low, high = resampled_means(key, jnp.asarray(values), jnp.ones((60, 300))).interval()
-    assert 0.88 < float(jnp.mean((low <= 0) & (high >= 0))) < 0.99
-    np.testing.assert_allclose(mean, values.mean(0), atol=1e-12)
+    values, key = rng.normal(size=(60, 302)), jax.random.key(0)
+    counts = np.ones((60, 302))
+    counts[:, 300], counts[:, 301] = 0, np.arange(60) < 40  # none has a value of one, forty of the other
+    means = lambda key, values: resampled_means(key, jnp.asarray(values * counts), jnp.asarray(counts))
+    mean, low, high = (np.asarray(part) for part in means(key, values).interval())
+    assert 0.88 < np.mean((low <= 0) & (high >= 0)) < 0.99
+    np.testing.assert_allclose(mean[:300], values[:, :300].mean(0), atol=1e-12)
+    assert np.isnan([mean[300], low[300], high[300]]).all()
+    assert mean[301] == pytest.approx(values[:40, 301].mean())
     near = values + 0.01 * rng.normal(size=values.shape)
-    one, other = (resampled_means(key, jnp.asarray(v), jnp.ones((60, 300))) for v in (values, near))
-    paired = (one - other).interval()
-    apart = (one - resampled_means(jax.random.key(1), jnp.asarray(near), jnp.ones((60, 300)))).interval()
-    assert float(jnp.max(paired.high - paired.low)) < 0.02 < float(jnp.min(apart.high - apart.low))
-
-
-def test_what_has_no_value_has_no_part_in_a_mean():
-    sums, counts = (
-        jnp.array([[2.0, 0.0], [0.0, 0.0], [4.0, 0.0]]),
-        jnp.array([[1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]),
-    )
-    found = resampled_means(jax.random.key(0), sums, counts, resamples=50).interval()
-    assert found.mean[0] == 3
-    assert 2 <= found.low[0] <= 3 <= found.high[0] <= 4
-    assert np.isnan([found.mean[1], found.low[1], found.high[1]]).all()
+    paired = (means(key, values) - means(key, near)).interval()
+    apart = (means(key, values) - means(jax.random.key(1), near)).interval()
+    wide = [np.asarray(one.high - one.low)[:300] for one in (paired, apart)]
+    assert wide[0].max() < 0.02 < wide[1].min()
