@@ -208,9 +208,8 @@ def _prompt(path: Path, held: list[Sample], count: int, n: int, how: HowRead) ->
     """The positions that were given, where the file or the caller says so."""
     lengths = [how.prompt if how.prompt is not None else s.about.get("prompt_length") for s in held]
     if all(length is not None for length in lengths):
-        known = (
-            _integer(path, s.place, "prompt_length", one) for s, one in zip(held, lengths, strict=True)
-        )
+        both = zip(held, lengths, strict=True)
+        known = (_integer(path, sample.place, "prompt_length", one) for sample, one in both)
         given = np.array([*known, *[0] * (count - len(held))])
         return np.arange(n) < given[:, None]
     masks = _rows(path, held, "prompt_mask", count, n, 0.0)
@@ -248,9 +247,8 @@ def _own_steps(path: Path, held: list[Sample], steps: np.ndarray) -> np.ndarray:
     masks = [sample.about.get("q") for sample in held]
     if tokens is None or any(mask is None for mask in masks):
         refuse("FILE", f"{path} without tokens or q", "what `mdmjax decode --out` writes")
-    return np.where(
-        tokens == _integer(path, held[0].place, "q", masks[0]), UNFINISHED, np.maximum(steps, -1)
-    )
+    mask = _integer(path, held[0].place, "q", masks[0])
+    return np.where(tokens == mask, UNFINISHED, np.maximum(steps, -1))
 
 
 def _check_finished(path: Path, traces: Traces, held: list[Sample]) -> None:
