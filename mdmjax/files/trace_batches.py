@@ -218,7 +218,8 @@ def _prompt(path: Path, held: list[Sample], count: int, n: int, how: HowRead) ->
 
 def _ended(path: Path, traces: Traces, held: list[Sample], count: int, n: int, how: HowRead) -> Traces:
     """Without what comes at or after the end of text: a place that the file has, or a token."""
-    before = None
+    before, left = None, traces.unfinished
+    assert left is not None
     if all(sample.about.get("end") is not None for sample in held):
         known = (_integer(path, s.place, "end", s.about["end"]) for s in held)
         ends = np.array([*known, *[n] * (count - len(held))])
@@ -231,19 +232,17 @@ def _ended(path: Path, traces: Traces, held: list[Sample], count: int, n: int, h
                 refuse("end_token", how.end, "left out: the file has no tokens")
             tokens = jnp.asarray(rows.astype(np.int64))
         # The prompt may have one too: the text begins after it.
-        ends = np.asarray((tokens == how.end) & (traces.counted | traces.unfinished))
+        ends = np.asarray((tokens == how.end) & (traces.counted | left))
         before = np.cumsum(ends, axis=1) == 0
     if before is None:
         return traces
-    assert traces.unfinished is not None
-    return dataclasses.replace(
-        traces, counted=traces.counted & before, unfinished=traces.unfinished & before
-    )
+    return dataclasses.replace(traces, counted=traces.counted & before, unfinished=left & before)
 
 
 def _own_steps(path: Path, held: list[Sample], steps: np.ndarray) -> np.ndarray:
     """Steps of our own traces, in which what is still masked is known by its token."""
-    tokens = _rows(path, held, "tokens", *steps.shape, -1.0)
+    count, n = steps.shape
+    tokens = _rows(path, held, "tokens", count, n, -1.0)
     masks = [sample.about.get("q") for sample in held]
     if tokens is None or any(mask is None for mask in masks):
         refuse("FILE", f"{path} without tokens or q", "what `mdmjax decode --out` writes")
@@ -266,7 +265,7 @@ def _correct(path: Path, held: list[Sample], count: int):
     if any(value is None for value in values):
         return None
     for sample, value in zip(held, values, strict=True):
-        if np.ndim(value) or value not in (0, 1):
+        if np.asarray(value).ndim or value not in (0, 1):
             found = f"{path} with correct {shown(value)} in {sample.place}"
             refuse("FILE", found, "true or false")
     return jnp.asarray(np.array([*map(bool, values), *[False] * (count - len(held))]))
@@ -275,9 +274,10 @@ def _correct(path: Path, held: list[Sample], count: int):
 def _calls(abouts: list[dict[str, Any]], count: int):
     """Calls of the model, where every sample has them."""
     calls = [about.get("calls", about.get("nfe")) for about in abouts]
-    if any(not _is_number(call) and not hasattr(call, "dtype") or np.ndim(call) for call in calls):
+    known = [int(call) for call in map(np.asarray, calls) if call.dtype.kind in "iu" and not call.ndim]
+    if len(known) < len(calls):
         return None
-    return jnp.asarray(np.array([*map(int, calls), *[0] * (count - len(calls))]))
+    return jnp.asarray(np.array([*known, *[0] * (count - len(calls))]))
 
 
 def _prompt_id(about: dict[str, Any]) -> Any:

@@ -227,14 +227,14 @@ def numbers_of(chunk: Chunk) -> dict[str, np.ndarray]:
 
 def _named(names: Sequence[str], means: Means) -> dict[str, Interval]:
     """The interval of each number."""
-    mean, low, high = (np.asarray(part, np.float64) for part in means.interval())
-    found = {name: Interval(*map(float, row)) for name, *row in zip(names, mean, low, high, strict=True)}
+    mean, low, high = (np.asarray(part, np.float64).tolist() for part in means.interval())
+    found = {name: Interval(*row) for name, *row in zip(names, mean, low, high, strict=True)}
     return {name: value for name, value in found.items() if name != "never_finalised"}
 
 
 def _nested(means: Mapping[str, Interval]) -> dict[str, Any]:
     """As JSON has them: parts as lists, what the order is held against by name."""
-    found = {name: value for name, value in means.items() if name in LABELS}
+    found: dict[str, Any] = {name: value for name, value in means.items() if name in LABELS}
     for name in PARTED:
         found[name] = [means[f"{name}_{i}"] for i in range(PARTS)]
     against = [name.removesuffix("_tau") for name in means if name.endswith("_tau")]

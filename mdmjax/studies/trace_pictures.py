@@ -32,8 +32,8 @@ def heat_map(steps: np.ndarray, counted: np.ndarray, title: str, kind: str) -> b
     figure.colorbar(image, ax=axes, label="share of the samples of a position")
     axes.set(xlabel="step", ylabel="position", title=f"{title}: {len(steps)} samples")
     axes.invert_yaxis()
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.get_major_locator().set_params(integer=True)
+    for name in ("x", "y"):
+        axes.locator_params(axis=name, integer=True)
     return as_file(figure, kind)
 
 
@@ -51,8 +51,8 @@ def animation(states: np.ndarray, title: str) -> bytes:
         shown, cmap=ListedColormap(COLOURS), vmin=-0.5, vmax=4.5, aspect="auto", interpolation="nearest"
     )
     axes.set(xlabel="position", ylabel="step")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.get_major_locator().set_params(integer=True)
+    for name in ("x", "y"):
+        axes.locator_params(axis=name, integer=True)
     used = [state for state in range(len(STATES)) if (states == state).any()]
     patches = [Patch(facecolor=COLOURS[state], label=STATES[state]) for state in used]
     figure.legend(

@@ -122,6 +122,6 @@ def _traces(steps, counted, unfinished, edits=None, tokens=None) -> Traces:
     """In the shortest integers: they are sorted twice as fast."""
     low, high = (int(steps.min()), int(steps.max())) if steps.size else (0, 0)
     short = low >= -(2**15) and high < 2**15 - 1
-    arrays = [steps.astype(np.int16 if short else np.int64), counted, edits, tokens]
-    made = [None if array is None else jnp.asarray(array) for array in arrays]
-    return Traces(*made, unfinished=jnp.asarray(unfinished))
+    steps = jnp.asarray(steps.astype(np.int16 if short else np.int64))
+    more = [None if array is None else jnp.asarray(array) for array in (edits, tokens)]
+    return Traces(steps, jnp.asarray(counted), *more, unfinished=jnp.asarray(unfinished))
