@@ -18,6 +18,7 @@ NAMES = (
     "native",
     "sweeps",
     "tasks",
+    "traces",
 )
 
 

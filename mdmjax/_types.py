@@ -16,7 +16,7 @@ Entropies, divergences and losses are in nats.
 from typing import TYPE_CHECKING
 
 import equinox as eqx
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
 Tokens = Int[Array, " n"]
 """A sequence with symbols `0..q-1` and the mask token `q` where nothing is revealed."""
@@ -30,7 +30,7 @@ Positions = Bool[Array, " n"]
 Step = Int[Array, ""]
 """The number of a step, from 0."""
 
-__all__ = ["Array", "Bool", "Float", "Int", "Key", "LogProbs", "Positions", "Step", "Tokens"]
+__all__ = ["Array", "Bool", "Float", "Int", "Key", "Shaped", "LogProbs", "Positions", "Step", "Tokens"]
 
 
 class AbstractSized(eqx.Module):

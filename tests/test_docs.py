@@ -32,6 +32,10 @@ OUTPUTS = "".join(
     json.dumps({"id": "mine", "prompt": prompt, "output": output}) + "\n"
     for prompt, output in (("abc", "cab"), ("abc", "abc"), ("abcd", "dabc"), ("abcd", "aabc"))
 )
+TRACES = """{"step_map": [0, 1, 2, 3], "id": "a"}
+{"step_map": [-1, 0, 0, 1, 1], "id": "b"}
+{"step_map": [0, 0, 0], "id": "c", "nfe": 1}
+"""
 SMALL = "mask_ratio,loss\n0.05,1.71\n0.2,1.89\n0.4,2.27\n0.6,2.87\n0.8,3.86\n1.0,5.47\n"
 
 
@@ -70,6 +74,7 @@ def test_a_command_gives_what_is_shown(command, output, tmp_path, monkeypatch, c
     (tmp_path / "loss.csv").write_text(LOSSES)
     (tmp_path / "blocks.csv").write_text(BLOCKS)
     (tmp_path / "small.csv").write_text(SMALL)
+    (tmp_path / "base.jsonl").write_text(TRACES)
     (tmp_path / "hmm.json").write_text(HIDDEN)
     (tmp_path / "dice.json").write_text(DICE)
     (tmp_path / "outputs.jsonl").write_text(OUTPUTS)
@@ -151,6 +156,7 @@ JSON_COMMANDS = {
     "mdmjax.report.assigned": "schedule loss-curve loss.csv --with small.csv:0.5 --length 8 --budget 2",
     "mdmjax.report.law": "law markov random --n 3 --steps 2 --regret",
     "mdmjax.report.comparison": "law noisy-bit --n 2",
+    "mdmjax.report.trace": "trace base.jsonl",
     "mdmjax.report.certificate": "certify permutation --n 12 --epsilon 0.5 --samples 20",
 }
 
@@ -159,6 +165,7 @@ JSON_COMMANDS = {
 def test_the_page_of_json_has_every_key(schema, capsys, tmp_path, monkeypatch):
     (tmp_path / "loss.csv").write_text(LOSSES)
     (tmp_path / "small.csv").write_text(SMALL)
+    (tmp_path / "base.jsonl").write_text(TRACES)
     monkeypatch.chdir(tmp_path)
     assert main([*JSON_COMMANDS[schema].split(), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)

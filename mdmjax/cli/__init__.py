@@ -7,7 +7,19 @@ from pathlib import Path
 
 from .._errors import InvalidInputError
 from ..studies.table import as_text
-from . import certify, conditionals, decode, law, likelihood, loss_curve, schedule, sweep, task, train
+from . import (
+    certify,
+    conditionals,
+    decode,
+    law,
+    likelihood,
+    loss_curve,
+    schedule,
+    sweep,
+    task,
+    trace,
+    train,
+)
 from .help import page
 from .options import Command
 from .output import complain, write
@@ -16,7 +28,19 @@ from .signals import leave_on_ctrl_c
 
 COMMANDS = tuple(
     file.COMMAND
-    for file in (schedule, certify, law, conditionals, train, loss_curve, decode, likelihood, sweep, task)
+    for file in (
+        schedule,
+        certify,
+        law,
+        conditionals,
+        task,
+        train,
+        loss_curve,
+        decode,
+        trace,
+        likelihood,
+        sweep,
+    )
 )
 
 

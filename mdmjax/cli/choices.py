@@ -28,6 +28,10 @@ SHOWN = (JSON, CACHE)
 
 COUNTS = Option("counts", str, None, "Tokens revealed at each step; they sum to n.", "S1,S2,...")
 
+ANIMATE = Option(
+    "animate", Path, None, "Draw the first sequence, position by step, as it was written.", "FILE.gif"
+)
+
 TEMPERATURE = Option(
     "temperature",
     float,

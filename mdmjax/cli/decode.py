@@ -8,7 +8,7 @@ import mdmjax as mj
 from .._errors import refuse
 from ..studies.named_decoders import DECODERS
 from ..studies.naming import NamedDecoder, Setting
-from .choices import COUNTS, DECODER_CHOICES, MODEL_FOLDER, SHOWN, TEMPERATURE
+from .choices import ANIMATE, COUNTS, DECODER_CHOICES, MODEL_FOLDER, SHOWN, TEMPERATURE
 from .options import Command, Option, Parsed, Slot
 
 SAMPLES, PROBLEMS = 4, 64  # sequences; held-out problems of a task (our choices)
@@ -19,6 +19,7 @@ def run(parsed: Parsed) -> None:
     """Decode, write the traces or the answers if they are asked for, and show."""
     from ..decoders.prompted import written_positions
     from ..denoisers.conditioned import Conditioned
+    from ..files.atomic import write_bytes
     from ..files.prompts import write_outputs
     from ..files.trace_files import write_traces
     from .inputs import key_of, schedule_of
@@ -47,11 +48,17 @@ def run(parsed: Parsed) -> None:
     about |= {name: values[name] for name in ("batch", "temperature", "seed")}
     about |= {"asked": asked, "task": trained.task, "end": values["end"] or "keep"}
     samples = SAMPLES if values["samples"] is None else values["samples"]
-    report = mj.decode_study(key, network, named, samples, **about)
+    keep = values["canvases"] or values["animate"] is not None
+    report = mj.decode_study(key, network, named, samples, keep=keep, **about)
     if out and out.suffix.lower() == ".jsonl":
         write_outputs(out, report.outputs(asked and asked.ids))
     elif out:
-        write_traces(out, report.traces, network.q)
+        traces = report.traces if values["canvases"] else report.traces._replace(canvases=None)
+        write_traces(out, traces, network.q)
+    if (path := values["animate"]) is not None:
+        from ..studies.trace_pictures import drawn
+
+        write_bytes(path, drawn(report.traces, network.q, named.name))
     show(report, json=values["json"])
 
 
@@ -108,7 +115,7 @@ def check_schedule(values: dict[str, Any], differ: bool, n: int, trained: Any) -
 def check(values: dict[str, Any], decoder: NamedDecoder) -> None:
     """Refuse, before any work, options that do not fit or a file that could not be written."""
     from .._checks import check_integer
-    from .inputs import check_suffix, check_temperature
+    from .inputs import check_gif, check_suffix, check_temperature
 
     if decoder.needs_truth:
         remedy = f"`mdmjax law SOURCE {decoder.name} --model DIR` has it for a known one"
@@ -134,6 +141,9 @@ def check(values: dict[str, Any], decoder: NamedDecoder) -> None:
         refuse(", ".join(given), "given together", "only one of them")
     if values["out"]:
         check_suffix("out", values["out"], ".npz", ".jsonl")
+    if values["canvases"] and (not values["out"] or values["out"].suffix.lower() != ".npz"):
+        refuse("canvases", "given without --out", "--out FILE.npz", "they are written there")
+    check_gif(values["animate"])
 
 
 COMMAND = Command(
@@ -169,6 +179,8 @@ COMMAND = Command(
         *SHOWN,
         Option("out", Path, None, "Where tokens, the step that finalised each, and calls go; .jsonl: `id`, "
                "`prompt` and `output` a line, for `mdmjax task NAME --grade`.", "FILE.npz|.jsonl"),
+        Option("canvases", bool, False, "Write the tokens before each step into --out too."),
+        ANIMATE,
     ),
     examples=(
         ("mdmjax decode model --steps 16 --schedule best --samples 2", "the best sixteen steps"),

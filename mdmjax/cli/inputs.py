@@ -98,6 +98,15 @@ def check_picture(path: Path | None) -> None:
         refuse("plot", "not possible here", "matplotlib", "pip install 'mdmjax[figures]'")
 
 
+def check_gif(path: Path | None) -> None:
+    """Refuse an animation that could not be written, or when matplotlib is not installed."""
+    if path is None:
+        return
+    check_suffix("animate", path, ".gif")
+    if importlib.util.find_spec("matplotlib") is None:
+        refuse("animate", "not possible here", "matplotlib", "pip install 'mdmjax[figures]'")
+
+
 def write_picture(path: Path | None, report: Any) -> None:
     """The picture of a report, if one is asked for, whole or not at all."""
     if path is not None:

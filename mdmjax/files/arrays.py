@@ -51,8 +51,11 @@ def read_text(argument: str, path: Path, *, limit: int = MAX_TEXT_BYTES) -> str:
             refuse(argument, f"{path}, not text", "UTF-8 text")
 
 
-def read_npz(argument: str, path: Path, *, limit: int) -> dict[str, np.ndarray]:
-    """Every array of an `.npz` by name, without pickle, if its index says no more than `limit` bytes."""
+def read_npz(argument: str, path: Path, *, limit: int, kinds: str = "fiu") -> dict[str, np.ndarray]:
+    """Every array of an `.npz` by name, without pickle, if its index says no more than `limit` bytes.
+
+    `kinds` are those of its types as NumPy has them: `b` are those of true and false.
+    """
     wanted = "an .npz file of real numbers of at most 64 bits, as numpy.savez writes it"
     with reading(argument, path):
         try:
@@ -69,7 +72,7 @@ def read_npz(argument: str, path: Path, *, limit: int) -> dict[str, np.ndarray]:
             objects, damaged = "Object arrays" in str(error), "the file is damaged or of another format"
             refuse(argument, path, wanted, "arrays of objects are never loaded" if objects else damaged)
     for name, values in arrays.items():
-        if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu" or values.itemsize > 8:
+        if not isinstance(values, np.ndarray) or values.dtype.kind not in kinds or values.itemsize > 8:
             kind = getattr(values, "dtype", "bytes")
             refuse(argument, f"{path} with {shown(name)} of type {shown(kind)}", wanted)
     return {name: values.astype(values.dtype.newbyteorder("=")) for name, values in arrays.items()}

@@ -12,12 +12,13 @@ import numpy as np
 
 from .._types import Array, Float, Key
 from ..decoders.prompted import decode_prompts
-from ..decoders.run import GIVEN, Trace, decode_many
+from ..decoders.run import Trace, decode_many
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.alphabet import AbstractAlphabet
 from ..schedules.schedule import Schedule
 from ..tasks.task import AbstractTask
-from ..traces.metrics import trace_statistics
+from ..traces.metrics import trace_metrics
+from ..traces.trace import traces_of
 from .answers import Answer, Asked, End, checked
 from .law_report import Named
 from .report import AbstractReport, run_lengths
@@ -65,10 +66,9 @@ class DecodeReport(AbstractReport):
     @property
     def statistics(self) -> dict[str, dict[str, float]]:
         """`mean`, `stderr` and `of` how many sequences, of every statistic."""
-        written = jnp.where(self.traces.finalised == GIVEN, self.q, self.traces.tokens)
-        traces = self.traces._replace(tokens=written, canvases=None)
-        found = jax.vmap(lambda trace: trace_statistics(trace, self.q))(traces)
-        values = {"calls": self.traces.calls, **found._asdict()}
+        found = trace_metrics(traces_of(self.traces, self.q))
+        values = {"calls": self.traces.calls, "parallelism": found.afp}
+        values |= {"kendall_tau": found.kendall_tau_b, "tie_fraction": found.tie_fraction}
         return {name: _summary(np.asarray(value, np.float64)) for name, value in values.items()}
 
     def fields(self) -> dict[str, Any]:
@@ -144,12 +144,13 @@ def decode_study(
     batch: int = 64,
     asked: Asked | None = None,
     task: AbstractTask | None = None,
+    keep: bool = False,
     **about: Any,
 ) -> DecodeReport:
     """`samples` sequences, with what their traces say of the decoder; of what is `asked` one a row.
 
     `schedule` is what the decoder was made with, for the reader; `about` are other fields of the report.
-    Answers to a `task` are checked.
+    Answers to a `task` are checked. With `keep` the traces have their canvases.
 
     Raises:
         InvalidInputError: as `decode_many`, or as `decode_prompts`.
@@ -162,13 +163,14 @@ def decode_study(
     >>> report.statistics["kendall_tau"]
     {'mean': 1.0, 'stderr': 0.0, 'of': 4}
     """
-    start = time.monotonic()
+    began = time.monotonic()
     if asked is None:
-        traces = decode_many(key, denoiser, decoder.decoder, samples, batch=batch)
+        traces = decode_many(key, denoiser, decoder.decoder, samples, batch=batch, keep=keep)
     else:
-        traces = decode_prompts(key, denoiser, decoder.decoder, jnp.asarray(asked.start), batch=batch)
+        start = jnp.asarray(asked.start)
+        traces = decode_prompts(key, denoiser, decoder.decoder, start, batch=batch, keep=keep)
     traces = jax.block_until_ready(traces)
-    seconds = time.monotonic() - start
+    seconds = time.monotonic() - began
     if task is not None and asked is not None:
         about["answers"] = checked(task, asked, np.asarray(traces.tokens), about.get("end", "keep"))
     return DecodeReport(traces, denoiser.q, decoder, schedule, schedule_of, seconds, **about)

@@ -1,133 +1,194 @@
-"""Many traces at once, what they say of the order, temperatures, and the exact law of a float32 network."""
+"""Metrics by hand, against scipy and a loop; intervals; what filling up must not change."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.stats import binom, kendalltau
+from scipy.stats import kendalltau, spearmanr
 
 from mdmjax._errors import InvalidInputError
-from mdmjax.decoders.orders import RandomSubset, left_to_right
-from mdmjax.decoders.ranked import ConfidenceThreshold, Ranked, confidence
-from mdmjax.decoders.reveal import Reveal
-from mdmjax.decoders.run import Trace, decode, decode_many
-from mdmjax.denoisers.perturbed import Argmax, Tempered
-from mdmjax.denoisers.table import TableDenoiser, tabulate_denoiser
-from mdmjax.denoisers.transformer import Transformer, TransformerConfig
-from mdmjax.distributions.joint import tabulate
-from mdmjax.distributions.markov import symmetric_chain
-from mdmjax.divergences.tables import kl
-from mdmjax.laws.exact import exact_law
-from mdmjax.laws.random_order import random_order_law
-from mdmjax.losses.exact import denoiser_loss_curve, kl_split
-from mdmjax.schedules.named import llada_uniform
-from mdmjax.schedules.schedule import Schedule, nll
-from mdmjax.traces.metrics import trace_statistics
+from mdmjax.traces.intervals import resampled_means
+from mdmjax.traces.merging import power_of_two
+from mdmjax.traces.metrics import TraceMetrics, order_against, trace_metrics
+from mdmjax.traces.trace import Traces, before_end
+
+N = 16
+SAMPLES = 10_000
+
+
+def slowly(steps, counted, edits):
+    """The metrics of one sample by their definitions."""
+    at = [i for i in range(len(steps)) if counted[i]]
+    f = [int(steps[i]) for i in at]
+    m, times = len(f), sorted(set(f))
+    found = {"n": m, "steps": len(times), "afp": m / len(times) if m else np.nan}
+    found["edits"] = np.mean([edits[i] for i in at]) if m else np.nan
+    place = {step: k for k, step in enumerate(times)}
+    for part in range(3):
+        stage = [step for k, step in enumerate(times) if 3 * k // len(times) == part]
+        found[f"stage_{part}"] = sum(x in stage for x in f) / len(stage) if stage else np.nan
+        span = [x for rank, x in enumerate(f) if 3 * rank // m == part]
+        found[f"span_{part}"] = len(span) / len(set(span)) if span else np.nan
+        late = [place[x] / (len(times) - 1) for x in span] if len(times) > 1 else []
+        found[f"time_{part}"] = np.mean(late) if late else np.nan
+    return found
+
+
+HAND = (
+    # Steps, the positions that count, edits.
+    ([0, 1, 2, 0, 2, -1], [1, 1, 1, 1, 1, 0], [0, 1, 0, 0, 1, 9]),
+    ([0, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0]),
+    ([4, 4, 4], [1, 1, 1], [0, 0, 0]),
+    ([4], [0], [0]),
+)
 
 
 @pytest.fixture(scope="module")
-def network():
-    """Float32, and far from uniform."""
-    config = TransformerConfig(n=5, q=2, width=16, depth=1, heads=2, hidden=16)
-    made = Transformer.create(jax.random.key(0), config)
-    return eqx.tree_at(lambda t: (t.head, t.embedding), made, (8 * made.head, 30 * made.embedding))
+def drawn():
+    """Traces by hand, then samples of all sizes with ties; and their metrics."""
+    rng = np.random.default_rng(0)
+    steps = rng.integers(0, rng.integers(1, 20, (SAMPLES, 1)), (SAMPLES, N)).astype(np.int16)
+    counted = rng.random((SAMPLES, N)) < rng.random((SAMPLES, 1)) ** 0.3
+    edits = rng.integers(0, 3, (SAMPLES, N))
+    for row, trace in enumerate(HAND):
+        counted[row] = False
+        for array, values in zip((steps, counted, edits), trace, strict=True):
+            array[row, : len(values)] = values
+    traces = Traces(*map(jnp.asarray, (steps, counted, edits)))
+    return steps, counted, edits, trace_metrics(traces), traces
 
 
-@pytest.fixture(scope="module")
-def table(network):
-    return tabulate_denoiser(network, dtype=jnp.dtype(float))
+def test_a_trace_by_hand(drawn):
+    """Three steps: positions 0 and 3, then 1, then 2 and 4; position 5 was given."""
+    found = TraceMetrics(*(np.asarray(value)[0] for value in drawn[3]))
+    assert (found.n, found.steps, found.afp) == (5, 3, pytest.approx(5 / 3))
+    # Ten pairs: (0,3) and (2,4) tied, (1,3) and (2,3) against the order, six with it.
+    assert found.tie_fraction == pytest.approx(0.2)
+    assert found.kendall_tau_b == pytest.approx(4 / np.sqrt(10 * 8))
+    assert found.edits == pytest.approx(0.4)
+    assert found.stages == pytest.approx([2, 1, 2])
+    assert found.spans == pytest.approx([1, 1, 1])
+    assert found.times == pytest.approx([0.25, 0.5, 1])
 
 
-@pytest.mark.parametrize("n", [1, 2, 9])
-def test_statistics_are_those_of_scipy(n):
-    rng = np.random.default_rng(n)
-    steps, tokens = rng.integers(0, 5, (30, n)), rng.integers(0, 3, (30, n))
-    traces = Trace(jnp.asarray(tokens), jnp.asarray(steps), jnp.zeros(30, int))
-    found = jax.vmap(lambda trace: trace_statistics(trace, 2))(traces)
-    for row in range(30):
-        kept = np.flatnonzero(tokens[row] != 2)
-        f = steps[row][kept]
-        if kept.size == 0:
-            assert np.isnan(found.parallelism[row])
+def test_the_variant_of_parallel_bench_has_other_ties(drawn):
+    assert drawn[3].kendall_tau_b[1] == pytest.approx(0.8165, abs=1e-4)
+    assert drawn[3].kendall_tau_sorted[1] == pytest.approx(1)
+
+
+def test_one_step_has_no_order(drawn):
+    found = drawn[3]
+    for value in (found.kendall_tau_b, found.spearman, found.kendall_tau_sorted):
+        assert np.isnan(value[2:4]).all()
+    assert np.asarray(found.afp[2:4]) == pytest.approx([3, np.nan], nan_ok=True)
+    assert np.asarray(found.tie_fraction[2:4]) == pytest.approx([1, np.nan], nan_ok=True)
+    assert np.asarray(found.edits[2:4]) == pytest.approx([0, np.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize("rows", [600, pytest.param(SAMPLES, marks=pytest.mark.slow)])
+def test_metrics_are_those_of_scipy(drawn, rows):
+    """Both tau-b and Spearman's rho, on traces with ties."""
+    steps, counted, _, found, _ = drawn
+    wanted = np.full((rows, 3), np.nan)
+    for row in range(rows):
+        place = np.flatnonzero(counted[row])
+        f = steps[row][place]
+        if np.unique(f).size > 1:
+            wanted[row] = [
+                kendalltau(place, f).statistic,
+                kendalltau(np.sort(f), f).statistic,
+                spearmanr(place, f).statistic,
+            ]
+    for name, values in zip(("kendall_tau_b", "kendall_tau_sorted", "spearman"), wanted.T, strict=True):
+        np.testing.assert_allclose(getattr(found, name)[:rows], values, rtol=0, atol=1e-12)
+
+
+def test_metrics_are_those_of_a_loop(drawn):
+    steps, counted, edits, found, _ = drawn
+    for row in range(0, SAMPLES, 20):
+        for name, value in slowly(steps[row], counted[row], edits[row]).items():
+            whole, _, part = name.partition("_")
+            got = getattr(found, f"{whole}s")[row, int(part)] if part else getattr(found, whole)[row]
+            assert got == pytest.approx(value, abs=1e-12, nan_ok=True), (row, name)
+
+
+def test_order_against_a_difficulty_is_that_of_scipy(drawn):
+    steps, counted, _, _, traces = drawn
+    rng = np.random.default_rng(1)
+    values = np.where(rng.random(steps.shape) < 0.1, np.nan, rng.integers(0, 6, steps.shape) / 4)
+    found = order_against(jnp.asarray(values), traces)
+    for row in range(500):
+        kept = counted[row] & ~np.isnan(values[row])
+        x, f = values[row][kept], steps[row][kept]
+        if np.unique(x).size < 2 or np.unique(f).size < 2:
+            assert np.isnan(found.kendall_tau_b[row])
             continue
-        assert found.parallelism[row] == pytest.approx(kept.size / np.unique(f).size)
-        pairs = [(a, b) for a in range(f.size) for b in range(a)]
-        ties = np.mean([f[a] == f[b] for a, b in pairs]) if pairs else np.nan
-        assert found.tie_fraction[row] == pytest.approx(ties, nan_ok=True)
-        tau = kendalltau(kept, f).statistic if np.unique(f).size > 1 else np.nan
-        assert found.kendall_tau[row] == pytest.approx(tau, nan_ok=True)
+        assert found.kendall_tau_b[row] == pytest.approx(kendalltau(x, f).statistic, abs=1e-12)
+        assert found.spearman[row] == pytest.approx(spearmanr(x, f).statistic, abs=1e-12)
 
 
-@pytest.mark.slow
-def test_draws_are_those_of_one_by_one(table):
-    decoder, key = Reveal(RandomSubset(llada_uniform(5, 2))), jax.random.key(3)
-    many = decode_many(key, table, decoder, 5, batch=2)
-    for row, one in enumerate(jax.random.split(key, 5)):
-        alone = decode(one, table, decoder)
-        assert [x[row].tolist() for x in many] == [x.tolist() for x in alone]
-    for words in ({"samples": 0}, {"samples": 1, "batch": 0}, {"samples": 1, "max_steps": 0}):
-        with pytest.raises(InvalidInputError, match="want an integer >= 1"):
-            decode_many(key, table, decoder, **words)
+def test_long_integers_are_as_good(drawn):
+    """The way of integers that are not packed, and numbers of steps that are far apart."""
+    steps, counted, _, found, _ = drawn
+    other = trace_metrics(
+        Traces(jnp.asarray(steps[:600].astype(np.int64) * 10**9), jnp.asarray(counted[:600]))
+    )
+    for name in ("kendall_tau_b", "spearman", "tie_fraction", "kendall_tau_sorted", "steps", "times"):
+        np.testing.assert_array_equal(getattr(other, name), getattr(found, name)[:600])
 
 
-@pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("rule", [Ranked(confidence, Schedule([2, 3])), ConfidenceThreshold(0.7)])
-def test_a_temperature_costs_one_call(table, temperature, rule):
-    """The same law as with a second, wrapped denoiser; and draws of it."""
-    writer = Argmax(table) if temperature == 0 else Tempered(table, temperature)
-    decoder = Reveal(rule, temperature=temperature)
-    slow = exact_law(writer, Reveal(rule, judge=table))
-    fast = exact_law(table, decoder)
-    assert fast.probs == pytest.approx(np.asarray(slow.probs), abs=1e-12)
-    tokens = np.asarray(decode_many(jax.random.key(0), table, decoder, 2000).tokens)
-    drawn = np.bincount(tokens @ (2 ** np.arange(4, -1, -1)), minlength=32)
-    law = np.asarray(fast.probs).reshape(-1)
-    # Binomial tails, not standard errors: one draw of a rare word is no surprise.
-    tails = binom.cdf(drawn, 2000, law), binom.sf(drawn - 1, 2000, law)
-    assert min(map(np.min, tails)) > 1e-7
+def test_reversal_turns_the_order_round(drawn):
+    """Tau-b and rho change their sign, and what does not know of order stays."""
+    steps, counted, edits, found, _ = drawn
+    turned = [jnp.asarray(array[:, ::-1]) for array in (steps, counted, edits)]
+    other = trace_metrics(Traces(*turned))
+    for name in ("kendall_tau_b", "spearman"):
+        np.testing.assert_allclose(getattr(other, name), -getattr(found, name), rtol=0, atol=1e-12)
+    for name in ("n", "steps", "afp", "tie_fraction", "edits", "stages"):
+        np.testing.assert_allclose(getattr(other, name), getattr(found, name), rtol=0, atol=1e-12)
 
 
-def test_no_temperature_is_refused():
-    with pytest.raises(InvalidInputError, match="temperature is -1"):
-        Reveal(ConfidenceThreshold(0.5), temperature=-1.0)
+def test_later_steps_and_other_gaps_change_nothing(drawn):
+    """Steps that start elsewhere and are further apart; what does not count, behind what does."""
+    steps, counted, edits, found, _ = drawn
+    order = np.argsort(~counted, axis=1, kind="stable")
+    moved = [np.take_along_axis(array, order, 1) for array in (7 * steps - 9, counted, edits)]
+    other = trace_metrics(Traces(*map(jnp.asarray, moved)))
+    for name, value in found._asdict().items():
+        np.testing.assert_array_equal(getattr(other, name), value, err_msg=name)
 
 
-def test_the_exact_law_of_a_network_is_what_it_draws(network, table):
-    """Straight from float32, and from its table in either precision.
-
-    Not by rank: with everything masked, the rows of all positions are equal but for rounding.
-    """
-    own = tabulate_denoiser(network)
-    assert (own.log_probs.dtype, table.log_probs.dtype) == (np.float32, np.float64)
-    decoder = Reveal(left_to_right(llada_uniform(5, 3)))
-    laws = [exact_law(denoiser, decoder) for denoiser in (network, own, table)]
-    for law in laws:
-        assert float(law.probs.sum()) == pytest.approx(1, abs=1e-12)
-        assert law.probs == pytest.approx(np.asarray(laws[2].probs), abs=1e-6)
-    tokens = np.asarray(decode_many(jax.random.key(0), network, decoder, 4000, batch=500).tokens)
-    drawn = np.bincount(tokens @ (2 ** np.arange(4, -1, -1)), minlength=32) / 4000
-    law = np.asarray(laws[0].probs).reshape(-1)
-    assert np.all(np.abs(drawn - law) <= 5 * np.sqrt(law * (1 - law) / 4000) + 1e-9)
+def test_within_counts_a_span_alone(drawn):
+    traces = drawn[-1]
+    first = eqx.tree_at(lambda t: t.counted, traces, traces.counted & (jnp.arange(N) < 5)[None])
+    inside = traces.within(jnp.broadcast_to(jnp.arange(N) < 5, traces.steps.shape))
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), first, inside))
 
 
-def test_the_errors_of_a_network_add_up(network, table):
-    """Sampling plus learning is the cross-entropy of the loss curve less the entropy of the data."""
-    joint, schedule = tabulate(symmetric_chain(5, 2, 0.1)), llada_uniform(5, 2)
-    entropy = -float(jnp.sum(joint.probs * jnp.log(joint.probs)))
-    sampling, learning = kl_split(joint, network, schedule)
-    assert learning > 0.1
-    loss = denoiser_loss_curve(joint, network)
-    assert float(nll(loss, schedule)) - entropy == pytest.approx(float(sampling + learning), abs=1e-5)
-    assert kl(joint, random_order_law(table, schedule)) <= sampling + learning + 1e-6
+def test_the_end_of_a_text_does_not_count():
+    assert before_end(jnp.array([[1, 2, 9, 1, 9]]), 9).tolist() == [[True, True, False, False, False]]
 
 
-def test_a_table_is_normalised_again():
-    rough = TableDenoiser(jnp.log(jnp.array([[[1.0, 0.0]], [[0.0, 1.0]], [[0.2, 0.80001]]], jnp.float32)))
-    probs = np.exp(np.asarray(tabulate_denoiser(rough, dtype=jnp.dtype(float)).log_probs))
-    assert probs.sum(-1) == pytest.approx(np.ones((3, 1)), abs=1e-12)
+def test_a_trace_that_is_too_long_is_refused():
+    with pytest.raises(InvalidInputError, match="n is 32769: want at most 32768 positions"):
+        power_of_two(2**15 + 1)
 
 
-def test_left_to_right_is_in_order(table):
-    trace = decode(jax.random.key(0), table, Reveal(left_to_right(Schedule([1] * 5))))
-    assert [float(x) for x in trace_statistics(trace, 2)] == [1, 1, 0]
+def test_intervals_cover_and_are_paired():
+    """Nominal cover over 300 data sets within binomial error; a paired difference is narrower."""
+    rng = np.random.default_rng(0)
+    values, key = rng.normal(size=(60, 302)), jax.random.key(0)
+    counts = np.ones((60, 302))
+    counts[:, 300], counts[:, 301] = 0, np.arange(60) < 40  # none has a value of one, forty of the other
+    means = lambda key, values: resampled_means(key, jnp.asarray(values * counts), jnp.asarray(counts))
+    mean, low, high = (np.asarray(part) for part in means(key, values).interval())
+    assert 0.88 < np.mean((low <= 0) & (high >= 0)) < 0.99
+    np.testing.assert_allclose(mean[:300], values[:, :300].mean(0), atol=1e-12)
+    assert np.isnan([mean[300], low[300], high[300]]).all()
+    assert mean[301] == pytest.approx(values[:40, 301].mean())
+    near = values + 0.01 * rng.normal(size=values.shape)
+    paired = (means(key, values) - means(key, near)).interval()
+    apart = (means(key, values) - means(jax.random.key(1), near)).interval()
+    wide = [np.asarray(one.high - one.low)[:300] for one in (paired, apart)]
+    assert wide[0].max() < 0.02 < wide[1].min()
