@@ -128,6 +128,19 @@ def test_text_is_decoded(capsys, tmp_path):
     assert greedy["tokens"][0] == greedy["tokens"][1]
 
 
+def test_canvases_are_kept_and_drawn(capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    out, gif = tmp_path / "traces.npz", tmp_path / "steps.gif"
+    words = ("--samples", "3", "--out", out, "--canvases", "--animate", gif)
+    run(capsys, "decode", "prose", "l2r", *words)
+    with np.load(out) as traces:
+        assert traces["canvases"].shape == (3, 9, 8)
+        assert (traces["canvases"][:, -1] == traces["tokens"]).all()
+    assert gif.read_bytes()[:4] == b"GIF8"
+    found = result_of(capsys, "trace", out)
+    assert (found["format"], found["kendall_tau_b"]["mean"], found["edits"]["mean"]) == ("own", 1, 0)
+
+
 def test_a_decode_in_words(capsys):
     text = run(capsys, "decode", "chain", "--steps", "1", "--samples", "9")
     assert re.findall(r"^--- (\d+)$", text, re.MULTILINE) == [*"12345678"]
@@ -193,6 +206,7 @@ MISTAKES = {
     "temperature": (["decode", "chain", "--temperature", "-1"], "--temperature is -1"),
     "steps": (["decode", "chain", "--steps", "7"], "want an integer in 1..n with n = 6"),
     "both": (["decode", "chain", "--steps", "6", "--counts", "6"], "only one of them"),
+    "canvases": (["decode", "chain", "--canvases"], "--canvases is given without --out"),
     "sum": (["decode", "chain", "--counts", "1,2"], "a sum of n = 6"),
     "unsized": (["decode", "chain", "--schedule", "best"], "--steps is not given"),
     "name": (["decode", "chain", "--steps", "2", "--schedule", "x"], "--schedule is x: want best, a file"),
