@@ -97,13 +97,17 @@ class Edited(AbstractDecoder):
 
     def then(self, denoiser: AbstractDenoiser, tokens: Tokens, after: Tokens, step: Step) -> "Edited":
         """What the one of the two that took the step remembers."""
-        n = denoiser.n
-        write = lambda: Edited(self.decoder.then(denoiser, tokens, after, step), self.editor)
-        edit = lambda: Edited(self.decoder, self.editor.then(denoiser, tokens, after, step - n))
-        both = eqx.partition(self, eqx.is_array)
-        arrays = lambda made: lambda: eqx.filter(made(), eqx.is_array)
-        return eqx.combine(jax.lax.cond(step < n, arrays(write), arrays(edit)), both[1])
+        writing = jnp.asarray(step < denoiser.n)
+        first = self.decoder.then(denoiser, tokens, after, step)
+        second = self.editor.then(denoiser, tokens, after, step - denoiser.n)
+        return Edited(_where(writing, first, self.decoder), _where(~writing, second, self.editor))
 
     def start(self, n: int, q: int) -> Branches:
         """That of the decoder."""
         return self.decoder.start(n, q)
+
+
+def _where(when: Bool[Array, ""], new: AbstractDecoder, old: AbstractDecoder) -> AbstractDecoder:
+    """The new decoder, or the old one; an array that both share stays itself, and is no memory."""
+    pick = lambda a, b: jnp.where(when, a, b) if eqx.is_array(a) and a is not b else b
+    return jax.tree.map(pick, new, old)
