@@ -24,23 +24,21 @@ class Credited(AbstractDecoder):
     $$\tilde p_i(a) \propto \hat p_i(a)\, (1 + C_i(a))^{\text{strength}},$$
 
     which its present prediction has raised as well: $\log \hat p + \text{strength} \log(1 + C)$ in logits.
-    The source decodes with `Reveal(ConfidenceThreshold(...))`. The formula and the default values are
-    those of dInfer, whose authors the source shares; the paper was seen as an abstract only. A temperature
-    of `decoder` is that of the raised rows, as there. Our choices: any decoder may be wrapped; all positions
-    are one block (dInfer starts the credits of a block when it comes to it); among best symbols that are
-    equal the lowest one has the credit.
-
-    With `strength` 0 it is `decoder`. It needs no calls of its own: those are of `decoder`.
+    The formula and its default values are read in the code of dInfer, which decodes with
+    `Reveal(ConfidenceThreshold(...))`; the paper was seen as an abstract only. A temperature of `decoder`
+    is that of the raised rows, as there. Our choices: any decoder may be wrapped; all positions are one
+    block (dInfer starts the credits of a block when it comes to it); among best symbols that are equal the
+    lowest has the credit. With `strength` 0 it is `decoder`, whose calls are its own.
 
     Raises:
         InvalidInputError: `n` or `q` below 1; `strength`, `decay` or `boost` no finite number >= 0; `decay`
             above 1.
 
     >>> from mdmjax import ConfidenceThreshold, Oracle, Reveal, exact_law, symmetric_chain
-    >>> chain, plain = Oracle(symmetric_chain(3, 2, 0.1)), Reveal(ConfidenceThreshold(0.92))
-    >>> law = exact_law(chain, Credited(plain, 3, 2))
-    >>> float(law.expected_calls), float(exact_law(chain, plain).expected_calls)
-    (2.0, 3.0)
+    >>> chain, plain = Oracle(symmetric_chain(3, 2, 0.1)), Reveal(ConfidenceThreshold(0.95))
+    >>> credited = Credited(plain, 3, 2, strength=2)
+    >>> [round(float(exact_law(chain, one).expected_calls), 4) for one in (plain, credited)]
+    [3.0, 2.0]
     """
 
     decoder: AbstractDecoder

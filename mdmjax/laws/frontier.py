@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 
 from .._contexts import place_values, readable_state, tokens_of
 from .._errors import check_bytes, refuse
-from .._types import Array, Bool, Float, Int
+from .._types import Array, Bool, Float
 from ..decoders.base import AbstractDecoder
 from ..decoders.reveal import Reveal
 from ..decoders.run import remembered, step_limit
