@@ -23,8 +23,8 @@ def rows_of_table(table):
 def remembering_law(n, q, step_of, memory, start=None, max_steps=10**6):
     """The table of outputs, the distribution of the number of steps, and when each position last changed.
 
-    `step_of(tokens, memory, step)` is a list of (probability, tokens after, memory after), or None where the
-    sampler has ended. States are never merged unless they are the same in everything. The fourth is the
+    `step_of(tokens, memory, step)` is a list of (probability, tokens after, memory after), or None where
+    the sampler has ended. States are never merged unless they are the same in everything. The fourth is the
     mass that has not ended after `max_steps`.
     """
     start = [(1.0, (q,) * n)] if start is None else start

@@ -81,6 +81,7 @@ class SlidingBlock(AbstractDecoder):
 
     def then(self, denoiser: AbstractDenoiser, tokens: Tokens, after: Tokens, step: Step) -> "SlidingBlock":
         """The same, with the counts after this step."""
+        check_positions("n", self.counts, tokens)
         old = tokens != denoiser.q
         stands = jnp.cumprod(jnp.where(old, tokens == after, False)) == 1  # with all before it
         counts = jnp.where(stands, self.counts + 1, jnp.where(after != denoiser.q, 1, 0))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .._checks import Numbers, check_integer, probability, scalar
+from .._errors import refuse
 from .._numerics import comparable
 from .._types import Array, Float, Key, LogProbs, Positions, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
@@ -31,7 +32,7 @@ class Credited(AbstractDecoder):
     lowest has the credit. With `strength` 0 it is `decoder`, whose calls are its own.
 
     Raises:
-        InvalidInputError: `n` or `q` below 1; `strength`, `decay` or `boost` no finite number >= 0; `decay`
+        InvalidInputError: `n` or `q` below 1, or at the first use not the denoiser's; `strength`, `decay` or `boost` no finite number >= 0; `decay`
             above 1.
 
     >>> from mdmjax import ConfidenceThreshold, Oracle, Reveal, exact_law, symmetric_chain
@@ -91,6 +92,8 @@ class Credited(AbstractDecoder):
         return eqx.tree_at(lambda one: (one.decoder, one.credits), self, (decoder, credits))
 
     def _raised(self, denoiser: AbstractDenoiser) -> "_Raised":
+        if self.credits.shape != (denoiser.n, denoiser.q):
+            refuse("n, q", f"{self.credits.shape}", f"those of the denoiser, {(denoiser.n, denoiser.q)}")
         return _Raised(denoiser, self.credits, self.strength, self.decay, self.boost)
 
 

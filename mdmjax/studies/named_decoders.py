@@ -173,11 +173,11 @@ def _masked_gibbs(setting: Setting, sweeps: int, width: int) -> "AbstractDecoder
     Knob("block", int, 16, "Positions of the block."),
     Knob("forward", int, 4, "Positions predicted ahead."),
     Knob("backward", int, 8, "Positions after a token that reconstruct it."),
-    Knob("repeats", int, 8, "Times that a token is written before it is fixed, less 1."),
+    Knob("times", int, 8, "How often a token must be written again, with all before it."),
 )
-def _coral(setting: Setting, **knobs: int) -> "AbstractDecoder":
+def _coral(setting: Setting, times: int, **knobs: int) -> "AbstractDecoder":
     sliding = at("decoders.coral.SlidingBlock")
-    return sliding(setting.denoiser.n, **knobs)  # the source writes the argmax
+    return sliding(setting.denoiser.n, repeats=times, **knobs)  # the source writes the argmax
 
 
 @named(
