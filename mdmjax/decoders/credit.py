@@ -32,14 +32,14 @@ class Credited(AbstractDecoder):
     lowest has the credit. With `strength` 0 it is `decoder`, whose calls are its own.
 
     Raises:
-        InvalidInputError: `n` or `q` below 1, or at the first use not the denoiser's; `strength`, `decay` or `boost` no finite number >= 0; `decay`
-            above 1.
+        InvalidInputError: `n` or `q` below 1, or at the first use not the denoiser's; `strength` or `boost`
+            no finite number >= 0; `decay` not in `[0, 1]`.
 
     >>> from mdmjax import ConfidenceThreshold, Oracle, Reveal, exact_law, symmetric_chain
     >>> chain, plain = Oracle(symmetric_chain(3, 2, 0.1)), Reveal(ConfidenceThreshold(0.95))
     >>> credited = Credited(plain, 3, 2, strength=2)
     >>> [round(float(exact_law(chain, one).expected_calls), 4) for one in (plain, credited)]
-    [3.0, 2.0]
+    [3.0, 2.2223]
     """
 
     decoder: AbstractDecoder

@@ -31,6 +31,7 @@ class StreamingWindow(AbstractRule):
     Raises:
         InvalidInputError: `width` below 1; `threshold` or `penalty` no finite number of at least 0.
 
+    >>> import jax
     >>> rows = jnp.log(jnp.array([[0.5, 0.5], [0.1, 0.9], [0.01, 0.99], [0.01, 0.99]]))
     >>> for penalty in (0.02, 0.2):  # 0.06 + 2 * 0.2 is too much, but the least
     ...     rule = StreamingWindow(3, 0.4, penalty)

@@ -84,6 +84,8 @@ def _added(total: Float[np.ndarray, "..."], more: Float[np.ndarray, "..."]) -> F
 
 def _check_branches(decoder: AbstractDecoder, n: int, q: int) -> None:
     """Refuse the branches of one state that do not fit: sets of a random rule, words of a block."""
+    while hasattr(decoder, "decoder"):  # of what it wraps
+        decoder = decoder.decoder
     if isinstance(decoder, Reveal) and decoder.rule.is_random:
         count, what = 2**n, f"{type(decoder.rule).__name__}'s 2^{n} sets of positions"
     elif isinstance(decoder, AbstractBlocks):
@@ -105,6 +107,7 @@ class Stepper:
         self.denoiser, self.decoder, self.max_states = denoiser, decoder, max_states
         self.n, self.q, self.place = denoiser.n, denoiser.q, place_values(denoiser.n, denoiser.q)
         self.batch, self.calls = batch, 0
+        self.reveals = isinstance(decoder, Reveal) and not decoder.remembers
         self.kept = remembered(denoiser, decoder)
         self.memory, self.fixed = eqx.partition(decoder, self.kept)
         self.width = sum(leaf.nbytes for leaf in jax.tree.leaves(self.memory))
@@ -132,7 +135,7 @@ class Stepper:
     def finished(self, frontier: Frontier, step: int) -> Bool[np.ndarray, " m"]:
         """Which states the decoder leaves before step `step`."""
         tokens = self._tokens(frontier.codes)
-        if isinstance(self.decoder, Reveal):
+        if self.reveals:
             return np.all(tokens != self.q, axis=1)
         finished = partial(_finished, self.fixed, jnp.asarray(step), self.q)
         states = tokens, frontier.memory
@@ -178,7 +181,7 @@ class Stepper:
             if log_probs is not None:
                 masked_probs(log_probs, block)  # refuses what is no probability
             owner, weights, rows = self._mixed(weights, rows, block, "step")
-            if isinstance(self.decoder, Reveal):
+            if self.reveals:
                 kept = np.take_along_axis(rows, block[owner][:, :, None], axis=2)[:, :, 0]
                 # A state whose rows are certain of its mask in every position goes on for ever.
                 idle = np.bincount(owner[np.any(kept != 1, axis=1)], minlength=len(block)) == 0

@@ -200,6 +200,10 @@ def _follow(key, models, decoders, sequences, price, jobs, count, batch: int, ke
     blank = jnp.full((batch, n), q, sequences.dtype)
     memories = jax.vmap(lambda job: eqx.filter(decoders[jobs[0, job]], kept))
 
+    def started_at(job: Int[Array, " batch"]) -> _Slots:
+        zeros = jnp.zeros(batch)
+        return _Slots(job, blank, jnp.zeros(batch, int), zeros, zeros, memories(job))
+
     def advance(slot: _Slots) -> tuple[_Slots, Array]:
         """One step of one path, and whether it ends."""
         which, sample, order = jobs[:, slot.job]
@@ -228,15 +232,11 @@ def _follow(key, models, decoders, sequences, price, jobs, count, batch: int, ke
             for old, new in zip(out, (slots.log_weight, slots.step, slots.cost), strict=True)
         )
         following = jnp.minimum(started + jnp.cumsum(ended) - 1, count)
-        zeros = (jnp.zeros_like(x) for x in slots[2:5])
-        fresh = _Slots(following, blank, *zeros, memories(following))
+        fresh = started_at(following)
         pick = lambda new, old: jnp.where(ended.reshape(-1, *[1] * (new.ndim - 1)), new, old)
         return jax.tree.map(pick, fresh, slots), out, started + jnp.sum(ended)
 
-    zeros = jnp.zeros(batch)
-    jobs_at_first = jnp.arange(batch)
-    memory = memories(jobs_at_first)
-    first = _Slots(jobs_at_first, blank, jnp.zeros(batch, int), zeros, zeros, memory)
+    first = started_at(jnp.arange(batch))
     out = jnp.zeros(room), jnp.zeros(room, int), jnp.zeros(room, price.dtype)
     unfinished = lambda carry: jnp.any(carry[0].job < count)
     return jax.lax.while_loop(unfinished, body, (first, out, jnp.array(batch)))[1]
