@@ -119,8 +119,8 @@ class LowConfidence(AbstractJudged):
         place of the schedule's, the last factor is $(2^{t+1} - 1) / 2^T$ and `least` is 0.01. The source
         writes the argmax (`temperature` 0); a discount of drawn tokens is our choice.
 
-        >>> LowConfidence.eoser(Schedule([2, 1, 1]), 1).discounts.round(4).tolist()
-        [0.4, 0.4, 0.7, 1.0]
+        >>> LowConfidence.eoser(Schedule([2, 1, 1]), 1, least=0.5).discounts.tolist()
+        [0.5, 0.5, 0.75, 1.0]
         >>> LowConfidence.eoser(Schedule([4]), 1, least=0.0, ascending=True).discounts.round(4).tolist()
         [0.25, 0.75, 0.75, 0.75]
         """
