@@ -37,6 +37,8 @@ from mdmjax.laws.dense import dense_law
 from mdmjax.laws.frontier import Stepper
 from mdmjax.laws.likelihood import exact_nll
 from mdmjax.policies.regret import regret, teacher_forced_calls
+from mdmjax.studies.law_report import Named
+from mdmjax.studies.likelihood import at_temperature_one
 
 N, Q = 3, 2
 FEW_OR_ALL = [6, pytest.param(100, marks=pytest.mark.slow)]
@@ -229,6 +231,14 @@ def test_the_likelihood_of_a_path_with_memory():
     law = np.asarray(exact_law(MODEL, CREDITED).probs).reshape(-1)
     found = exact_nll(MODEL, CREDITED, jnp.asarray(words), batch=3)  # slots are used again
     np.testing.assert_allclose(np.exp(-found), law, rtol=0, atol=1e-12)
+
+
+def test_the_tokens_of_a_greedy_memory_are_scored_as_drawn():
+    greedy = Credited(Reveal(ConfidenceThreshold(0.7), temperature=0), N, Q)
+    scored = at_temperature_one(Named(greedy, "credit"))
+    assert isinstance(scored.decoder, Credited)
+    assert scored.decoder.decoder.temperature == 1
+    assert scored.parameters == {"tokens_at": 1.0}
 
 
 @pytest.mark.slow
