@@ -84,8 +84,8 @@ def _added(total: Float[np.ndarray, "..."], more: Float[np.ndarray, "..."]) -> F
 
 def _check_branches(decoder: AbstractDecoder, n: int, q: int) -> None:
     """Refuse the branches of one state that do not fit: sets of a random rule, words of a block."""
-    while hasattr(decoder, "decoder"):  # of what it wraps
-        decoder = decoder.decoder
+    while (wrapped := getattr(decoder, "decoder", None)) is not None:
+        decoder = wrapped
     if isinstance(decoder, Reveal) and decoder.rule.is_random:
         count, what = 2**n, f"{type(decoder.rule).__name__}'s 2^{n} sets of positions"
     elif isinstance(decoder, AbstractBlocks):
@@ -187,7 +187,7 @@ class Stepper:
                 idle = np.bincount(owner[np.any(kept != 1, axis=1)], minlength=len(block)) == 0
                 if idle.any():
                     state = readable_state(block[np.argmax(idle)], self.q)
-                    name = type(self.decoder.rule).__name__
+                    name = type(getattr(self.decoder, "rule", self.decoder)).__name__
                     refuse(f"the choice of {name} at {state}", "empty", "at least one masked position")
             yield block, owner, weights, rows, calls, log_probs
 
