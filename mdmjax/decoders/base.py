@@ -125,7 +125,8 @@ class AbstractDecoder(eqx.Module):
     ) -> "AbstractDecoder":
         """The decoder of the next step, which remembers that this one made `after` of `tokens`.
 
-        Of the same structure and shapes; what it is may depend on nothing else. Where it `remembers`.
+        Of the same structure and shapes; what it is may depend on nothing else. Where it `remembers`. Its
+        memory is the arrays that are made anew here: what is passed on as it is, is none.
         """
         return self
 

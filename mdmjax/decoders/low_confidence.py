@@ -15,6 +15,7 @@ from .._numerics import comparable, safe_log
 from .._types import Array, Float, Int, Key, LogProbs, Positions, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES
+from ..schedules.named import ascending_steps
 from ..schedules.schedule import Schedule
 from .base import Branches, check_branches, kept_rows, word_branches
 from .gumbel import (
@@ -47,8 +48,8 @@ class LowConfidence(AbstractJudged):
 
     The confidence of a draw among the symbols `discounted` is multiplied by `discount`, one number or one a
     step; at 0 it comes after all others. So LLaDA describes its `confidence_eos_eot_inf` (the code does it
-    to the end of turn alone, and takes that out of the row first); EOSER (arXiv 2509.23924) has
-    `np.linspace(0.4, 1, steps)` with greedy writing. `Without` rules symbols out before they are drawn.
+    to the end of turn alone, and takes that out of the row first); `eoser` lets it rise to 1. `Without`
+    rules symbols out before they are drawn.
 
     Raises:
         InvalidInputError: as `RandomSubset` and `Reveal`; a `choice_temperature` or `discount` that is no
@@ -99,6 +100,38 @@ class LowConfidence(AbstractJudged):
         """
         annealed = linear_annealing(schedule.steps, choice_temperature)
         return cls(schedule, choice_temperature=annealed, temperature=temperature)
+
+    @classmethod
+    def eoser(
+        cls,
+        schedule: Schedule,
+        eos: int,
+        *,
+        least: float | None = None,
+        most: float = 1.0,
+        ascending: bool = False,
+        temperature: float | int = 1.0,
+    ) -> "LowConfidence":
+        r"""EOSER (arXiv 2509.23924): the discount of `eos` rises from `least` to `most`, so it comes late.
+
+        In step $t$ of $T$ it is $\text{least} + (\text{most} - \text{least})\, t / (T - 1)$, with `least`
+        0.4 unless given. With `ascending` the steps are those of ASS, $1, 2, 4, \dots$ tokens, in the
+        place of the schedule's, the last factor is $(2^{t+1} - 1) / 2^T$ and `least` is 0.01. The source
+        writes the argmax (`temperature` 0); a discount of drawn tokens is our choice.
+
+        >>> LowConfidence.eoser(Schedule([2, 1, 1]), 1, least=0.5).discounts.tolist()
+        [0.5, 0.5, 0.75, 1.0]
+        >>> LowConfidence.eoser(Schedule([4]), 1, least=0.0, ascending=True).discounts.round(4).tolist()
+        [0.25, 0.75, 0.75, 0.75]
+        """
+        least = (0.01 if ascending else 0.4) if least is None else least
+        if ascending:
+            schedule = ascending_steps(schedule.n)
+            share = (2.0 ** np.arange(1, schedule.steps + 1) - 1) / 2.0**schedule.steps
+        else:
+            share = np.arange(schedule.steps) / max(1, schedule.steps - 1)
+        discount = least + (most - least) * share
+        return cls(schedule, discounted=[eos], discount=discount, temperature=temperature)
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """One branch a word, weighed by the product of the rows: what is kept of it; or one a state."""

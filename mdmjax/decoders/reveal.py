@@ -46,7 +46,7 @@ class AbstractJudged(AbstractDecoder):
         return denoiser if self.temperature == 1 else tempered_denoiser(denoiser, self.temperature)
 
 
-def _of_decoder(name: str) -> Any:
+def of_decoder(name: str) -> Any:
     """The method of this name of the field `decoder`."""
     return lambda self, *arguments: getattr(self.decoder, name)(*arguments)
 
@@ -72,8 +72,9 @@ class AtTemperature(AbstractDecoder):
     revises = property(lambda self: self.decoder.revises)  # type: ignore[assignment]
     one_path = property(lambda self: self.decoder.one_path)  # type: ignore[assignment]
     remembers = property(lambda self: self.decoder.remembers)  # type: ignore[assignment]
-    calls, finished = _of_decoder("calls"), _of_decoder("finished")
-    start, most_steps = _of_decoder("start"), _of_decoder("most_steps")
+    calls_of = property(lambda self: self.decoder.calls_of)  # type: ignore[assignment]
+    calls, finished = of_decoder("calls"), of_decoder("finished")
+    start, most_steps = of_decoder("start"), of_decoder("most_steps")
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """Those of the decoder with the tempered denoiser."""

@@ -1,6 +1,6 @@
 """The driver: one sequence from a denoiser and a decoder, and how it came to be."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -66,7 +66,8 @@ def decode(
     limit = step_limit(denoiser, decoder, max_steps)
     n, q = denoiser.n, denoiser.q
     _check_given(given, decoder, n)
-    memory, fixed = eqx.partition(decoder, lambda leaf: decoder.remembers and eqx.is_array(leaf))
+    kept = remembered(denoiser, decoder)
+    memory, fixed = eqx.partition(decoder, kept)
 
     def unfinished(carry: tuple[Trace, AbstractDecoder, Array]) -> Array:
         trace, memory, step = carry
@@ -86,7 +87,7 @@ def decode(
             canvases=None if trace.canvases is None else trace.canvases.at[step + 1].set(tokens),
         )
         if decoder.remembers:
-            memory = eqx.filter(now.then(denoiser, before, tokens, step), eqx.is_array)
+            memory = eqx.filter(now.then(denoiser, before, tokens, step), kept)
         return after, memory, step + 1
 
     if given is None:  # the key of the start is that of no step
@@ -167,6 +168,32 @@ def _check_given(given: Tokens | None, decoder: AbstractDecoder, n: int) -> None
         refuse(
             "given", f"tokens to {name}, which revises", "a decoder that only reveals", "use Conditioned"
         )
+
+
+def remembered(denoiser: AbstractDenoiser, decoder: AbstractDecoder) -> Any:
+    """The arrays of a decoder that are its memory, those that `then` makes anew: a tree of true and false.
+
+    All are false for one that does not remember. A `then` that changes the structure, a shape or a type is
+    refused.
+    """
+    if not decoder.remembers:
+        return jax.tree.map(lambda _: False, decoder)
+    kinds, anew = [], []
+    tokens, step = jnp.zeros((denoiser.n,), int), jnp.zeros((), int)
+
+    def look(before: AbstractDecoder) -> None:
+        after = before.then(denoiser, tokens, tokens, step)
+        for one in (before, after):
+            arrays = jax.tree.leaves(eqx.filter(one, eqx.is_array))
+            kinds.append((jax.tree.structure(one), [(array.shape, array.dtype) for array in arrays]))
+        pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=False)
+        anew.extend(eqx.is_array(new) and new is not old for old, new in pairs)
+
+    eqx.filter_eval_shape(look, decoder)
+    if kinds[0] != kinds[1]:
+        name = type(decoder).__name__
+        refuse("decoder", name, "one that remembers arrays of the same shapes and types after each step")
+    return jax.tree.unflatten(jax.tree.structure(decoder), anew)
 
 
 def step_limit(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None) -> int:

@@ -1,15 +1,20 @@
-"""Sweeps: blocks of positions masked and drawn again, in turn; and editing what another decoder wrote."""
+"""Sweeps: positions masked and redrawn, in turn or at random; and editing what another decoder wrote."""
 
+import itertools
+import math
 from collections.abc import Sequence
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from .._checks import check_integer
-from .._types import Array, Bool, Int, Key, Step, Tokens
+from .._checks import Numbers, as_floats, check_integer, check_rows
+from .._draws import drawn_from
+from .._errors import refuse
+from .._types import Array, Bool, Float, Int, Key, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
-from .base import AbstractDecoder, Branches, revealed_rows
+from .base import AbstractDecoder, Branches, check_branches, revealed_rows
 from .orders import FixedPartition, check_positions
 
 
@@ -48,6 +53,81 @@ class Sweeps(AbstractDecoder):
     def finished(self, tokens: Tokens, step: Step, q: int) -> Bool[Array, ""]:
         """After the last block of the last pass."""
         return step >= self.passes * (jnp.max(self.levels) + 1)
+
+
+class MaskedGibbs(AbstractDecoder):
+    r"""A uniformly random set $B$ of `width` positions masked and redrawn, `steps` times: a GMLM's chain.
+
+    A step draws $x_B \sim \prod_{i \in B} \hat p(x_i \mid x_{-B})$, the product of the conditionals (arXiv
+    2407.21046, of which the abstract was seen). Our choices: the draws of a step are independent, and the
+    chain starts from all masked, with one more step before the others that writes everything from its
+    marginals; or from independent tokens with the laws `start`, `[n, q]`.
+
+    With width 1 and the oracle of $p$ it is the random-scan Gibbs sampler, which leaves $p$ as it is. It
+    leads to `stationary_law(denoiser, sets, weights=...)`, all sets of `width` positions equally likely.
+    Exact laws call the denoiser on $\binom{n}{\text{width}}$ states in a step, draws on one.
+
+    Raises:
+        InvalidInputError: `width` or `steps` below 1; a `start` of no probability rows; at the first use,
+            `width` above `n`, a `start` of another shape, or branches of more than 2 GiB.
+
+    >>> from mdmjax import Joint, Oracle, exact_law
+    >>> noisy = Joint(jnp.array([[0.4, 0.1], [0.2, 0.3]]))
+    >>> exact_law(Oracle(noisy), MaskedGibbs(1, steps=40)).probs.round(4).tolist()
+    [[0.4, 0.1], [0.2, 0.3]]
+    """
+
+    width: int = eqx.field(static=True)
+    steps: int = eqx.field(static=True)
+    starts: Float[Array, "n q"] | None
+    revises = True
+
+    def __init__(self, width: int, steps: int, start: Numbers | None = None):
+        self.width, self.steps = check_integer("width", width, 1), check_integer("steps", steps, 1)
+        self.starts = None if start is None else as_floats(start)[0]
+        if self.starts is not None:
+            check_rows("start", self.starts)
+
+    def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
+        """One branch a set."""
+        n, q = denoiser.n, denoiser.q
+        self._check(n)
+        count = math.comb(n, self.width)
+        check_branches("width", str(self.width), count, n, q)
+        sets = np.zeros((count, n), bool)
+        np.put_along_axis(sets, np.array(list(itertools.combinations(range(n), self.width))), True, axis=1)
+        hidden = jnp.where(jnp.asarray(sets), q, tokens[None, :])
+        rows = jax.vmap(lambda state: revealed_rows(denoiser(state), state, state == q))(hidden)
+        return Branches(jnp.full((count,), 1 / count, rows.dtype), rows)
+
+    def draw(self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Tokens:
+        """One set, masked and redrawn."""
+        self._check(denoiser.n)
+        choosing, drawing = jax.random.split(key)
+        chosen = jax.random.permutation(choosing, denoiser.n) < self.width
+        hidden = jnp.where(chosen, denoiser.q, tokens)
+        drawn = drawn_from(drawing, jnp.exp(denoiser(hidden)))
+        return jnp.where(hidden == denoiser.q, drawn.astype(tokens.dtype), tokens)
+
+    def finished(self, tokens: Tokens, step: Step, q: int) -> Bool[Array, ""]:
+        """After all steps."""
+        return jnp.asarray(step >= self.most_steps(tokens.shape[0]))
+
+    def start(self, n: int, q: int) -> Branches:
+        """All masked, or independent tokens."""
+        if self.starts is None:
+            return super().start(n, q)
+        if self.starts.shape != (n, q):
+            refuse("start", f"of shape {self.starts.shape}", f"one row of q = {q} for each of n = {n}")
+        return Branches(jnp.ones((1,), self.starts.dtype), jnp.pad(self.starts, ((0, 0), (0, 1)))[None])
+
+    def most_steps(self, n: int) -> int:
+        """`steps`, and one that writes what is masked."""
+        return self.steps + (self.starts is None)
+
+    def _check(self, n: int) -> None:
+        if self.width > n:
+            refuse("width", self.width, f"an integer in 1..n with n = {n}")
 
 
 class Edited(AbstractDecoder):
@@ -97,13 +177,17 @@ class Edited(AbstractDecoder):
 
     def then(self, denoiser: AbstractDenoiser, tokens: Tokens, after: Tokens, step: Step) -> "Edited":
         """What the one of the two that took the step remembers."""
-        n = denoiser.n
-        write = lambda: Edited(self.decoder.then(denoiser, tokens, after, step), self.editor)
-        edit = lambda: Edited(self.decoder, self.editor.then(denoiser, tokens, after, step - n))
-        both = eqx.partition(self, eqx.is_array)
-        arrays = lambda made: lambda: eqx.filter(made(), eqx.is_array)
-        return eqx.combine(jax.lax.cond(step < n, arrays(write), arrays(edit)), both[1])
+        writing = jnp.asarray(step < denoiser.n)
+        first = self.decoder.then(denoiser, tokens, after, step)
+        second = self.editor.then(denoiser, tokens, after, step - denoiser.n)
+        return Edited(_where(writing, first, self.decoder), _where(~writing, second, self.editor))
 
     def start(self, n: int, q: int) -> Branches:
         """That of the decoder."""
         return self.decoder.start(n, q)
+
+
+def _where(when: Bool[Array, ""], new: AbstractDecoder, old: AbstractDecoder) -> AbstractDecoder:
+    """The new decoder, or the old one; an array that both share stays itself, and is no memory."""
+    pick = lambda a, b: jnp.where(when, a, b) if eqx.is_array(a) and a is not b else b
+    return jax.tree.map(pick, new, old)

@@ -109,15 +109,24 @@ def masked_probs(log_probs: Rows, tokens: States) -> Float[np.ndarray, "rows q"]
 
 
 def in_batches(
-    compiled: Callable[[Array], Any], tokens: States, batch: int, sizes: tuple[int, ...] = SIZES
-) -> Iterator[tuple[States, Any]]:
-    """At most `batch` states, and what is found of them in NumPy: they are padded to one of few sizes."""
-    for start in range(0, tokens.shape[0], batch):
-        block = tokens[start : start + batch]
-        count = block.shape[0]
+    compiled: Callable[[Any], Any], states: Any, batch: int, sizes: tuple[int, ...] = SIZES
+) -> Iterator[tuple[Any, Any]]:
+    """At most `batch` states, and what is found of them in NumPy: they are padded to one of few sizes.
+
+    `states` are one array or a tree of arrays, each with a leading axis of states.
+    """
+    total = len(jax.tree.leaves(states)[0])
+    for start in range(0, total, batch):
+        count = min(batch, total - start)
         short = min(batch, next((size for size in sizes if size >= count), batch)) - count
-        padded = jnp.asarray(np.pad(block, ((0, short), (0, 0)), "edge") if short else block)
+        block = jax.tree.map(lambda x, start=start: x[start : start + batch], states)
+        padded = jax.tree.map(lambda x, short=short: _padded(x, short), block)
         yield block, jax.tree.map(lambda x, count=count: np.asarray(x)[:count], compiled(padded))
+
+
+def _padded(rows: np.ndarray, short: int) -> Array:
+    """The rows, with `short` more of the last."""
+    return jnp.asarray(np.pad(rows, [(0, short)] + [(0, 0)] * (rows.ndim - 1), "edge") if short else rows)
 
 
 def denoised(denoiser: AbstractDenoiser, tokens: States) -> Rows:

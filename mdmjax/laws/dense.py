@@ -59,9 +59,9 @@ def dense_law(denoiser: AbstractDenoiser, decoder: AbstractDecoder) -> Law:
     """
     while isinstance(decoder, AtTemperature):
         denoiser, decoder = tempered_denoiser(denoiser, decoder.temperature), decoder.decoder
-    if isinstance(decoder, Reveal) and isinstance(decoder.rule, RandomSubset):
+    if isinstance(decoder, Reveal) and isinstance(decoder.rule, RandomSubset) and not decoder.remembers:
         return schedule_law(decoder.writer(denoiser), decoder.rule.ends)
-    if not isinstance(decoder, Reveal) or decoder.rule.is_random:
+    if not isinstance(decoder, Reveal) or decoder.rule.is_random or decoder.remembers:
         wanted = "Reveal of RandomSubset or of a rule that chooses nothing at random"
         refuse("decoder", type(decoder).__name__, wanted, "exact_law has the laws of all others")
     return tree_law(denoiser, decoder)

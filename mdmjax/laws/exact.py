@@ -9,7 +9,7 @@ from .law import AbstractLaw, Plan
 
 MAX_STATES = 2**22  # at once, without being asked for
 WAYS = (block_chain.plan, rejection.plan, random_order.plan, fixed_order.plan, dense.plan)
-"""The ways that are faster than the general one, each for some decoders: `None` for any other."""
+"""The ways that are faster than the general one, for some decoders without memory: `None` for others."""
 
 
 def exact_law(
@@ -35,6 +35,7 @@ def exact_law(
     $$m_{t+1}(x') = \sum_x m_t(x) \sum_b w_b(x) \prod_i r_{b,i}(x'_i \mid x),$$
 
     over the states that are reached. Cost: the sum over the steps of states times branches times outcomes.
+    A state of a decoder that `remembers` has its memory beside its tokens; equal bytes are equal states.
 
     What has not finished after `max_steps` steps (`most_steps` of the decoder; rejection has no bound
     unless one is given) is `unfinished`. `batch` states are denoised at a time. Sums are float64; the
@@ -67,7 +68,7 @@ def planned_law(
     step_limit(denoiser, decoder, max_steps)  # refuses what is none of them
     while isinstance(decoder, AtTemperature):
         denoiser, decoder = tempered_denoiser(denoiser, decoder.temperature), decoder.decoder
-    for way in WAYS:
+    for way in () if decoder.remembers else WAYS:
         planned = way(denoiser, decoder, max_steps)
         if planned is not None:
             return planned

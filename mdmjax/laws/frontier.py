@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,21 +12,20 @@ from scipy.sparse import csr_array
 
 from .._contexts import place_values, readable_state, tokens_of
 from .._errors import check_bytes, refuse
-from .._types import Array, Bool, Float, Int
+from .._types import Array, Bool, Float
 from ..decoders.base import AbstractDecoder
 from ..decoders.reveal import Reveal
-from ..decoders.run import step_limit
+from ..decoders.run import remembered, step_limit
 from ..decoders.verification import WORDS_AT_ONCE, AbstractBlocks
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.joint import MAX_TABLE_BYTES, Joint, check_table_size
 from ._rows import States, check_calls, has_table, in_batches, masked_probs, with_tables
+from ._states import Frontier, Mass, Numbers, alike, last_changes, merged, taken
 from .law import Law, Plan
 
 SIZES = (512, 4096)  # states that a step is compiled for: it takes longer to compile than a denoiser
 CHUNK_BYTES = 2**26  # rows of branches that are alive at once
 COPIES = 4  # of the branches of a state, alive at once
-Numbers = Int[np.ndarray, " m"]
-Mass = Float[np.ndarray, " m"]
 
 
 def plan(
@@ -36,7 +35,7 @@ def plan(
     n, q = denoiser.n, denoiser.q
     check_table_size(n, q)
     limit = step_limit(denoiser, decoder, max_steps)
-    if (q + 1) ** n * 2 * limit >= 2**63:
+    if (q + 1) ** n * 2 * (max(limit, batch) if decoder.remembers else limit) >= 2**63:
         refuse("n, q", f"{n}, {q}", "states and calls that fit 63 bits", "use fewer positions")
     _check_branches(decoder, n, q)
     return partial(frontier_law, denoiser, decoder, limit, max_states, batch)
@@ -54,7 +53,7 @@ def frontier_law(
     frontier = stepper.start()
     while True:
         ends = stepper.finished(frontier, step)
-        done, frontier = (Frontier(*(x[rows] if len(x) else x for x in frontier)) for rows in (ends, ~ends))
+        done, frontier = taken(frontier, ends), taken(frontier, ~ends)
         if done.codes.size:
             tokens = tokens_of(done.codes, n, q)
             complete = np.all(tokens != q, axis=1)
@@ -85,6 +84,8 @@ def _added(total: Float[np.ndarray, "..."], more: Float[np.ndarray, "..."]) -> F
 
 def _check_branches(decoder: AbstractDecoder, n: int, q: int) -> None:
     """Refuse the branches of one state that do not fit: sets of a random rule, words of a block."""
+    while (wrapped := getattr(decoder, "decoder", None)) is not None:
+        decoder = wrapped
     if isinstance(decoder, Reveal) and decoder.rule.is_random:
         count, what = 2**n, f"{type(decoder.rule).__name__}'s 2^{n} sets of positions"
     elif isinstance(decoder, AbstractBlocks):
@@ -99,31 +100,6 @@ def _check_branches(decoder: AbstractDecoder, n: int, q: int) -> None:
         check_bytes(need, MAX_TABLE_BYTES, "the weighing of the blocks' words", remedy)
 
 
-class Frontier(NamedTuple):
-    """States with their mass: tokens as codes, the calls so far, and when each position last changed.
-
-    `last[s, i, t]` is the part of the mass of state `s` whose position `i` last changed in step `t`; it
-    has no states where no token is ever revised, for then it is not needed.
-    """
-
-    codes: Numbers
-    calls: Numbers
-    mass: Mass
-    last: Float[np.ndarray, "m_or_0 n steps"]
-
-
-def merged(parts: list[Frontier], code_count: int) -> tuple[Frontier, Int[np.ndarray, " before"]]:
-    """One frontier with equal states added up, and which of its states each has become."""
-    codes, calls, mass, last = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    # The calls are a further digit in front of the code.
-    key, first, which = np.unique(codes + code_count * calls, return_index=True, return_inverse=True)
-    added = np.bincount(which, weights=mass, minlength=key.size)
-    if len(last):
-        adder = csr_array((np.ones(which.size), (which, np.arange(which.size))))
-        last = (adder @ last.reshape(which.size, -1)).reshape(key.size, *last.shape[1:])
-    return Frontier(codes[first], calls[first], added, last), which
-
-
 class Stepper:
     """A denoiser and a decoder that take frontiers a step further, `batch` states at a time."""
 
@@ -131,10 +107,16 @@ class Stepper:
         self.denoiser, self.decoder, self.max_states = denoiser, decoder, max_states
         self.n, self.q, self.place = denoiser.n, denoiser.q, place_values(denoiser.n, denoiser.q)
         self.batch, self.calls = batch, 0
+        self.reveals = isinstance(decoder, Reveal) and not decoder.remembers
+        self.kept = remembered(denoiser, decoder)
+        self.memory, self.fixed = eqx.partition(decoder, self.kept)
+        self.width = sum(leaf.nbytes for leaf in jax.tree.leaves(self.memory))
         if not (isinstance(decoder, Reveal) and not decoder.rule.is_random):  # of one branch
             step = jax.ShapeDtypeStruct((), jnp.arange(1).dtype)
             state = jax.ShapeDtypeStruct((1, self.n), step.dtype)
-            rows = eqx.filter_eval_shape(_stepped, denoiser, decoder, step, state)[0].rows
+            memory = jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), self.memory)
+            shapes = eqx.filter_eval_shape(_stepped, denoiser, self.fixed, step, (state, memory))
+            rows = shapes[0].rows
             self.batch = max(1, min(batch, CHUNK_BYTES // (rows.size * rows.dtype.itemsize)))
         if decoder.revises:  # a state may lead to all of them
             self.batch = max(1, min(self.batch, max_states // (self.q + 1) ** self.n))
@@ -147,33 +129,40 @@ class Stepper:
         codes = np.full(owner.size, masked[0] @ self.place)
         _, codes, mass = self._outcomes(codes, weights, rows)
         calls, last = np.zeros(codes.size, int), np.zeros((codes.size, self.n, 0))
-        return merged([Frontier(codes, calls, mass, last)], (self.q + 1) ** self.n)[0]
+        memory = jax.tree.map(lambda x: np.repeat(np.asarray(x)[None], codes.size, axis=0), self.memory)
+        return merged([Frontier(codes, calls, mass, last, memory)], (self.q + 1) ** self.n)[0]
 
     def finished(self, frontier: Frontier, step: int) -> Bool[np.ndarray, " m"]:
         """Which states the decoder leaves before step `step`."""
         tokens = self._tokens(frontier.codes)
-        if isinstance(self.decoder, Reveal):
+        if self.reveals:
             return np.all(tokens != self.q, axis=1)
-        finished = partial(_finished, self.decoder, jnp.asarray(step), self.q)
-        return np.concatenate([done for _, done in in_batches(finished, tokens, self.batch, SIZES)])
+        finished = partial(_finished, self.fixed, jnp.asarray(step), self.q)
+        states = tokens, frontier.memory
+        return np.concatenate([done for _, done in in_batches(finished, states, self.batch, SIZES)])
 
     def step(self, frontier: Frontier, step: int) -> tuple[Frontier, Float[np.ndarray, " n"]]:
         """The frontier after a step; and the mass revealed at each position, if none is ever revised."""
         n, size, start, parts = self.n, (self.q + 1) ** self.n, 0, []
         changed = np.zeros(n)
-        for block, owner, weights, rows, calls, _ in self.branches(frontier.codes, step):
+        for block, owner, weights, rows, calls, _ in self.branches(frontier.codes, step, frontier.memory):
             chunk = slice(start, start + block.shape[0])
             start += block.shape[0]
             mass = frontier.mass[chunk][owner] * weights
             source, codes, mass = self._outcomes(frontier.codes[chunk][owner], mass, rows)
             owner = owner[source]
-            after = frontier.calls[chunk] + calls
-            part, which = merged([Frontier(codes, after[owner], mass, np.zeros((0, n, step + 1)))], size)
+            memory = taken(frontier.memory, chunk)
+            if self.decoder.remembers:  # of each transition once
+                first, which = alike(owner * size + codes, ())
+                owner, codes, mass = owner[first], codes[first], np.bincount(which, mass)
+                memory = self._then(block[owner], taken(memory, owner), codes, step)
+            after = (frontier.calls[chunk] + calls)[owner]
+            part, which = merged([Frontier(codes, after, mass, np.zeros((0, n, step + 1)), memory)], size)
             if self.decoder.revises:
                 shares, shape = mass / frontier.mass[chunk][owner], (part.codes.size, block.shape[0])
                 flow = csr_array((shares, (which, owner)), shape)
                 tokens = self._tokens(part.codes)
-                last = _last_changes(frontier.last[chunk], frontier.mass[chunk], flow, block, tokens)
+                last = last_changes(frontier.last[chunk], frontier.mass[chunk], flow, block, tokens)
                 part = part._replace(last=last)
             else:
                 changed += mass @ (self._tokens(codes) != block[owner])
@@ -181,25 +170,33 @@ class Stepper:
             self._check(sum(part.codes.size for part in parts))
         return (merged(parts, size)[0] if len(parts) > 1 else parts[0]), changed
 
-    def branches(self, codes: Numbers, step: int) -> Iterator[tuple]:
+    def branches(self, codes: Numbers, step: int, memory: Any = ()) -> Iterator[tuple]:
         """By batch: states; owner, weights and rows of the branches; calls; what `Reveal` has seen."""
         self.calls += codes.size
         check_calls((self.denoiser, self.decoder), self.calls, "the law")
-        stepped = partial(_stepped, self.denoiser, self.decoder, jnp.asarray(step))
-        for block, found in in_batches(stepped, self._tokens(codes), self.batch, SIZES):
+        stepped = partial(_stepped, self.denoiser, self.fixed, jnp.asarray(step))
+        states = self._tokens(codes), memory if self.decoder.remembers else self.memory
+        for (block, _), found in in_batches(stepped, states, self.batch, SIZES):
             (weights, rows), calls, log_probs = found
             if log_probs is not None:
                 masked_probs(log_probs, block)  # refuses what is no probability
             owner, weights, rows = self._mixed(weights, rows, block, "step")
-            if isinstance(self.decoder, Reveal):
+            if self.reveals:
                 kept = np.take_along_axis(rows, block[owner][:, :, None], axis=2)[:, :, 0]
                 # A state whose rows are certain of its mask in every position goes on for ever.
                 idle = np.bincount(owner[np.any(kept != 1, axis=1)], minlength=len(block)) == 0
                 if idle.any():
                     state = readable_state(block[np.argmax(idle)], self.q)
-                    name = type(self.decoder.rule).__name__
+                    name = type(getattr(self.decoder, "rule", self.decoder)).__name__
                     refuse(f"the choice of {name} at {state}", "empty", "at least one masked position")
             yield block, owner, weights, rows, calls, log_probs
+
+    def _then(self, tokens: States, memory: Any, codes: Numbers, step: int) -> Any:
+        """What is remembered after each transition."""
+        then = partial(_then, self.denoiser, self.fixed, self.kept, jnp.asarray(step))
+        transitions = tokens, memory, self._tokens(codes)
+        parts = [found for _, found in in_batches(then, transitions, self.batch, SIZES)]
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
     def _tokens(self, codes: Numbers) -> States:
         return np.asarray(tokens_of(codes, self.n, self.q))
@@ -228,6 +225,8 @@ class Stepper:
             remedy = "use fewer positions, or a decoder that reaches fewer states"
             found = f"of at least {count} states"
             refuse("the frontier of the law", found, f"at most {self.max_states}", remedy)
+        need, remedy = count * self.width * COPIES, "use fewer positions or symbols"
+        check_bytes(need, MAX_TABLE_BYTES, "what the states remember", remedy)
 
     def _outcomes(
         self, codes: Numbers, mass: Mass, rows: Float[np.ndarray, "m n symbols"]
@@ -252,32 +251,26 @@ class Stepper:
         return owner, codes, mass
 
 
-def _last_changes(
-    last: Float[np.ndarray, "m n steps"], total: Mass, flow: csr_array, before: States, after: np.ndarray
-) -> np.ndarray:
-    """`last` of what follows: its sources' by the shares in `flow`, or now where the token changed."""
-    target = np.repeat(np.arange(len(after)), np.diff(flow.indptr))
-    columns = []
-    for old, new, steps in zip(before.T, after.T, last.transpose(1, 0, 2), strict=True):
-        kept = new[target] == old[flow.indices]
-        stays, moves = (
-            csr_array((flow.data * part, flow.indices, flow.indptr), flow.shape) for part in (kept, ~kept)
-        )
-        columns.append(np.column_stack([stays @ steps, moves @ total]))
-    return np.stack(columns, axis=1)
-
-
 @eqx.filter_jit
-def _stepped(denoiser: AbstractDenoiser, decoder: AbstractDecoder, step: Array, tokens: Int[Array, "m n"]):
+def _stepped(denoiser: AbstractDenoiser, fixed: AbstractDecoder, step: Array, states: tuple):
     """The branches and calls; and the rows that a decoder has seen, to be checked: all, not the chosen."""
 
-    def one(state):
+    def one(state, memory):
+        decoder = eqx.combine(memory, fixed)
         seen = denoiser(state) if isinstance(decoder, Reveal) else None
         return decoder.branches(denoiser, state, step), decoder.calls(state, step, denoiser.q), seen
 
-    return jax.vmap(one)(tokens)
+    return jax.vmap(one)(*states)
 
 
 @eqx.filter_jit
-def _finished(decoder: AbstractDecoder, step: Array, q: int, tokens: Int[Array, "m n"]):
-    return jax.vmap(lambda state: decoder.finished(state, step, q))(tokens)
+def _finished(fixed: AbstractDecoder, step: Array, q: int, states: tuple):
+    return jax.vmap(lambda state, memory: eqx.combine(memory, fixed).finished(state, step, q))(*states)
+
+
+@eqx.filter_jit
+def _then(denoiser: AbstractDenoiser, fixed: AbstractDecoder, kept: Any, step: Array, transitions: tuple):
+    def one(tokens, memory, after):
+        return eqx.filter(eqx.combine(memory, fixed).then(denoiser, tokens, after, step), kept)
+
+    return jax.vmap(one)(*transitions)

@@ -22,6 +22,7 @@ from .._checks import check_kind
 from .._errors import check_bytes, refuse
 from .._types import Array, Float, Int, Key
 from ..decoders.base import AbstractDecoder
+from ..decoders.run import remembered
 from ..denoisers.base import AbstractDenoiser
 from ..distributions.base import MAX_TABLE_BYTES
 from ..losses.prefix import minus_log_mean
@@ -138,7 +139,8 @@ def decoder_paths(
         count = jobs.shape[1]
         padded = np.pad(jobs, ((0, 0), (0, (1 << count.bit_length()) - count)))  # few lengths: few programs
         width, ours = min(batch, count), (models, stacked, sequences, price)
-        results = _follow(key, *ours, jnp.asarray(padded), jnp.asarray(count), width)
+        kept = remembered(each[0], decoders[places[0]])
+        results = _follow(key, *ours, jnp.asarray(padded), jnp.asarray(count), width, kept)
         log_weight, calls, paid = (np.asarray(x)[:count].reshape(shape) for x in results)
         for place, *own in zip(places, log_weight, calls, paid, strict=True):
             found[place] = Paths(own[0].astype(np.float64), own[1], own[2], exact)
@@ -175,28 +177,38 @@ def _families(decoders: Sequence[AbstractDecoder]) -> list[list[int]]:
 
 
 class _Slots(NamedTuple):
-    """What the batch works on: a job each, the tokens of its path, and what it has added up."""
+    """What the batch works on: a job each, the tokens of its path, and what it has added up.
+
+    `memory` is what the decoder of a job remembers of its path.
+    """
 
     job: Int[Array, " batch"]
     tokens: Int[Array, "batch n"]
     step: Int[Array, " batch"]
     log_weight: Float[Array, " batch"]
     cost: Float[Array, " batch"]
+    memory: Any
 
 
 @eqx.filter_jit
-def _follow(key, models, decoders, sequences, price, jobs, count, batch: int) -> tuple[Array, ...]:
+def _follow(key, models, decoders, sequences, price, jobs, count, batch: int, kept) -> tuple[Array, ...]:
     """Log-weight, calls and cost of the first `count` jobs: a decoder, a sequence and an order each.
 
     There are more: number `count` is nobody's, and idle slots work on it.
     """
     n, q, room = sequences.shape[1], models[jnp.array(0)].q, jobs.shape[1]
     blank = jnp.full((batch, n), q, sequences.dtype)
+    memories = jax.vmap(lambda job: eqx.filter(decoders[jobs[0, job]], kept))
+
+    def started_at(job: Int[Array, " batch"]) -> _Slots:
+        zeros = jnp.zeros(batch)
+        return _Slots(job, blank, jnp.zeros(batch, int), zeros, zeros, memories(job))
 
     def advance(slot: _Slots) -> tuple[_Slots, Array]:
         """One step of one path, and whether it ends."""
         which, sample, order = jobs[:, slot.job]
-        decoder, denoiser, target = decoders[which], models[sample], sequences[sample]
+        decoder = eqx.combine(slot.memory, decoders[which])
+        denoiser, target = models[sample], sequences[sample]
         own = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(key, sample), order), slot.step)
         chosen, log_weight = decoder.follow(own, denoiser, slot.tokens, target, slot.step)
         paid = price[jnp.minimum(jnp.sum(slot.tokens != q), n - 1)]
@@ -205,7 +217,10 @@ def _follow(key, models, decoders, sequences, price, jobs, count, batch: int) ->
         # A path that cannot be stays so, whatever the rows say after it; so does one that ends too early.
         dead = (slot.log_weight == -jnp.inf) | (ended & jnp.any(tokens == q))
         total = jnp.where(dead, -jnp.inf, slot.log_weight + log_weight.astype(slot.log_weight.dtype))
-        return _Slots(slot.job, tokens, step, total, slot.cost + paid), ended
+        memory = slot.memory
+        if decoder.remembers:
+            memory = eqx.filter(decoder.then(denoiser, slot.tokens, tokens, slot.step), kept)
+        return _Slots(slot.job, tokens, step, total, slot.cost + paid, memory), ended
 
     def body(carry: tuple) -> tuple:
         slots, out, started = carry
@@ -217,12 +232,11 @@ def _follow(key, models, decoders, sequences, price, jobs, count, batch: int) ->
             for old, new in zip(out, (slots.log_weight, slots.step, slots.cost), strict=True)
         )
         following = jnp.minimum(started + jnp.cumsum(ended) - 1, count)
-        fresh = _Slots(following, blank, *(jnp.zeros_like(x) for x in slots[2:]))
+        fresh = started_at(following)
         pick = lambda new, old: jnp.where(ended.reshape(-1, *[1] * (new.ndim - 1)), new, old)
         return jax.tree.map(pick, fresh, slots), out, started + jnp.sum(ended)
 
-    zeros = jnp.zeros(batch)
-    first = _Slots(jnp.arange(batch), blank, jnp.zeros(batch, int), zeros, zeros)
+    first = started_at(jnp.arange(batch))
     out = jnp.zeros(room), jnp.zeros(room, int), jnp.zeros(room, price.dtype)
     unfinished = lambda carry: jnp.any(carry[0].job < count)
     return jax.lax.while_loop(unfinished, body, (first, out, jnp.array(batch)))[1]

@@ -127,7 +127,7 @@ def _check_joint(joint: Joint) -> None:
 
 def _reveals(decoder: AbstractDecoder) -> bool:
     """Whether it is made of a rule that is not random: each word is then written in one way."""
-    return isinstance(decoder, Reveal) and not decoder.rule.is_random
+    return isinstance(decoder, Reveal) and not decoder.rule.is_random and not decoder.remembers
 
 
 def _followed(

@@ -12,6 +12,7 @@ import numpy as np
 from .._errors import InvalidInputError, refuse
 from .._types import Array, Float, Int, Key
 from ..decoders.base import AbstractDecoder
+from ..decoders.credit import Credited
 from ..decoders.low_confidence import LowConfidence
 from ..decoders.ranked import Ranked, confidence, log_confidence
 from ..decoders.reveal import AbstractJudged, AtTemperature, Reveal
@@ -88,6 +89,9 @@ def at_temperature_one(named: Named) -> Named:
     if isinstance(decoder, AbstractJudged) and decoder.temperature == 0:
         drawn = _as_ranked(decoder) if isinstance(decoder, LowConfidence) else decoder
         return named._replace(decoder=_drawing(drawn), parameters={**named.parameters, **note})
+    if isinstance(decoder, Credited):
+        inner = at_temperature_one(named._replace(decoder=decoder.decoder))
+        return inner._replace(decoder=eqx.tree_at(lambda one: one.decoder, decoder, inner.decoder))
     if isinstance(decoder, AtTemperature) and decoder.temperature == 0:
         return named._replace(decoder=decoder.decoder, parameters={**named.parameters, **note})
     return named

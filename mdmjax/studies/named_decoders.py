@@ -1,160 +1,44 @@
-"""The list of decoders by name: rules that only reveal, those that verify or mask again, the best."""
+"""The list of decoders by name goes on: those that verify, mask again or rewrite, and the best."""
 
-import importlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._errors import refuse
-from .naming import Knob, NamedDecoder, Setting, check_share
+from .named_rules import BLOCK, DECODERS, Build, at, mean_field, named
+from .naming import Knob, Setting, check_share
 
 if TYPE_CHECKING:
-    from ..decoders.base import AbstractDecoder, AbstractRule
-    from ..schedules.schedule import Schedule
-
-Build = Callable[..., "AbstractDecoder"]
-
-DECODERS: dict[str, NamedDecoder] = {}
-"""Every decoder by its name."""
-
-
-def named(name: str, help: str, *knobs: Knob, **flags: bool) -> Callable[[Build], Build]:
-    """Enters what it decorates into the list: it takes the setting, and the knobs by name."""
-
-    def enter(build: Build) -> Build:
-        DECODERS[name] = NamedDecoder(name, help, build, knobs, **flags)
-        return build
-
-    return enter
-
-
-def _at(place: str) -> Any:
-    """What `room.file.name` of the package is, imported now."""
-    file, _, name = place.rpartition(".")
-    return getattr(importlib.import_module(f"...{file}", __name__), name)
-
-
-def _rule(name: str, help: str, place: str, *knobs: Knob) -> None:
-    """A rule that is made with its knobs, or with the schedule where it has none."""
-
-    @named(name, help, *knobs)
-    def build(setting: Setting, **given: Any) -> "AbstractDecoder":
-        return setting.reveal(_at(place)(*(given.values() if knobs else [setting.schedule])))
-
-
-def _easy_first(schedule: "Schedule", score: str = "confidence") -> "AbstractRule":
-    """The positions of the highest score, as many as the schedule says."""
-    return _at("decoders.ranked.Ranked")(_at(f"decoders.ranked.{score}"), schedule)
+    from ..decoders.base import AbstractDecoder
 
 
 def _blocks_of_the_truth(kind: str) -> Build:
     """The decoder that draws blocks from their exact law."""
     return lambda setting, block: setting.tempered(
-        _at(f"decoders.verification.{kind}")(setting.known_truth(), setting.partition(block))
+        at(f"decoders.verification.{kind}")(setting.known_truth(), setting.partition(block))
     )
 
 
-def _ranked(name: str, help: str, score: str) -> None:
-    named(name, help)(lambda setting: setting.reveal(_easy_first(setting.schedule, score)))
-
-
-_BLOCK = Knob("block", int, None, "Block length; the source's own, or half of the sequence.")
 _DRAFTS = Knob("drafts", int, 4, "Tokens drafted a step.")
-
-_rule("random", "Uniformly random positions.", "decoders.orders.RandomSubset")
-_rule("l2r", "The next positions from the left.", "decoders.orders.left_to_right")
-_rule("r2l", "The next positions from the right.", "decoders.orders.right_to_left")
-named("dilated", "Every n/2-th position, then every n/4-th, ... (DUS); takes no schedule.")(
-    lambda setting: setting.reveal(_at("decoders.orders.dilated")(setting.denoiser.n))
-)
-_ranked("entropy", "Easy-first: the positions of lowest entropy.", "negative_entropy")
-_ranked("confidence", "Easy-first: the most probable best symbol.", "confidence")
-_ranked("margin", "Easy-first: the widest gap of the two best symbols.", "margin")
-_ranked("hard-first", "The positions of highest entropy.", "row_entropy")
-named("ascending", "1, 2, 4, ... most confident positions (ASS); takes no schedule.")(
-    lambda setting: setting.reveal(_easy_first(_at("schedules.named.ascending_steps")(setting.denoiser.n)))
-)
-_rule(
-    "threshold",
-    "Every position whose best symbol has at least this probability (Fast-dLLM).",
-    "decoders.ranked.ConfidenceThreshold",
-    Knob("threshold", float, 0.9, "Probability of the best symbol."),
-)
-_rule(
-    "factor",
-    "The k most confident with (k + 1)(1 - confidence of the k-th) < FACTOR (Fast-dLLM).",
-    "decoders.ranked.ConfidenceFactor",
-    Knob("factor", float, 1.0, "The bound."),
-)
-_rule(
-    "entropy-bounded",
-    "Lowest entropies while those before sum to at most BOUND (EB-Sampler).",
-    "decoders.ranked.EntropyBounded",
-    Knob("bound", float, 0.1, "Nats."),
-)
-_rule(
-    "entropy-sum",
-    "Random positions until their entropies sum to more (Cai and Li; order our choice).",
-    "decoders.ranked.EntropySum",
-    Knob("threshold", float, 0.5, "Nats."),
-)
-
-
-@named(
-    "early-commit",
-    "Most confident first until the model is sure, then everything at once (Prophet).",
-    Knob("thresholds", float, (7.5, 5.0, 2.5), "Mean gaps in nats: early, in the middle, late.", 3),
-)
-def _early_commit(setting: Setting, thresholds: tuple[float, ...]) -> "AbstractDecoder":
-    rule = _at("decoders.nested.EarlyCommit")(_easy_first(setting.schedule), thresholds)
-    return setting._replace(temperature=0.0).reveal(rule)  # Prophet writes the argmax
-
-
-@named(
-    "semi-autoregressive",
-    "Blocks from left to right, within each the most confident first (LLaDA).",
-    Knob("block", int, None, "Block length, a divisor of n; the source's own, or half."),
-    Knob("width", int, 1, "Positions revealed at once."),
-)
-def _semi_autoregressive(setting: Setting, block: int | None, width: int) -> "AbstractDecoder":
-    from ..schedules.schedule import Schedule
-
-    size = len(setting.partition(block)[0])
-    if not 1 <= width <= size:
-        refuse("width", width, f"an integer in 1..{size}, the positions of a block")
-    counts = [width] * (size // width) + [size % width] * (size % width > 0)
-    return setting.reveal(_at("decoders.nested.SemiAutoregressive")(_easy_first(Schedule(counts)), size))
-
-
-@named(
-    "mean-field",
-    "Blocks from left to right, each written at once from its marginals (2602.00286).",
-    _BLOCK,
-    paper_sizes=True,
-)
-def _mean_field(setting: Setting, block: int | None) -> "AbstractDecoder":
-    return setting.reveal(_at("decoders.orders.FixedPartition")(setting.partition(block)))
-
 
 named(
     "verified",
     "Blocks from left to right, each drawn from its exact law by enumeration (2602.00286).",
-    _BLOCK,
+    BLOCK,
     needs_truth=True,
     paper_sizes=True,
 )(_blocks_of_the_truth("BlockVerification"))
 named(
     "rejection",
     "As verified, but proposed from the marginals and accepted or not (Prop. 5.1).",
-    _BLOCK,
+    BLOCK,
     needs_truth=True,
 )(_blocks_of_the_truth("BlockRejection"))
 named("speculative", "Left to right, DRAFTS tokens drawn, then verified by a second call (ASSD).", _DRAFTS)(
     lambda setting, drafts: setting.tempered(
-        _at("decoders.speculative.AnySubsetSpeculative")(list(range(setting.denoiser.n)), drafts)
+        at("decoders.speculative.AnySubsetSpeculative")(list(range(setting.denoiser.n)), drafts)
     )
 )
 named("draft-verify", "Greedy, most confident first, DRAFTS steps in a batched check (FreeDave).", _DRAFTS)(
-    lambda setting, drafts: setting.tempered(_at("decoders.speculative.DraftAndVerify")(drafts))
+    lambda setting, drafts: setting.tempered(at("decoders.speculative.DraftAndVerify")(drafts))
 )
 named(
     "dream",
@@ -162,8 +46,8 @@ named(
     Knob("choice_temperature", float, 0.1, "0 is confidence, high is random."),
 )(
     lambda setting, choice_temperature: setting.reveal(
-        _at("decoders.ranked.Ranked")(
-            _at("decoders.ranked.confidence"), setting.schedule, choice_temperature=choice_temperature
+        at("decoders.ranked.Ranked")(
+            at("decoders.ranked.confidence"), setting.schedule, choice_temperature=choice_temperature
         )
     )
 )
@@ -172,15 +56,39 @@ named(
     "As low-confidence, with Gumbel noise on log-confidences, annealed to 0 (MaskGIT).",
     Knob("choice_temperature", float, 4.5, "Of the noise before the first step; 0 is low-confidence."),
 )(
-    lambda setting, choice_temperature: _at("decoders.low_confidence.LowConfidence").maskgit(
+    lambda setting, choice_temperature: at("decoders.low_confidence.LowConfidence").maskgit(
         setting.schedule, choice_temperature, temperature=setting.temperature
     )
 )
 named("low-confidence", "Remasking: everything drawn, the least confident draws masked again (LLaDA).")(
-    lambda setting: _at("decoders.low_confidence.LowConfidence")(
+    lambda setting: at("decoders.low_confidence.LowConfidence")(
         setting.schedule, temperature=setting.temperature
     )
 )
+
+
+@named(
+    "eoser",
+    "As low-confidence, with a discount of the end of text that rises to 1 (EOSER).",
+    Knob("eos", int, None, "The symbol that ends a text; the last one if nothing is given."),
+    Knob("gamma_min", float, None, "The first factor of its confidence; 0.4, with ASCENDING 0.01."),
+    Knob("gamma_max", float, 1.0, "The last."),
+    Knob("ascending", bool, False, "With the steps of ascending."),
+)
+def _eoser(
+    setting: Setting, eos: int | None, gamma_min: float | None, gamma_max: float, ascending: bool
+) -> "AbstractDecoder":
+    q = setting.denoiser.q
+    if not 0 <= (q - 1 if eos is None else eos) < q:
+        refuse("eos", eos, f"a symbol in 0..{q - 1}")
+    return at("decoders.low_confidence.LowConfidence").eoser(
+        setting.schedule,
+        q - 1 if eos is None else eos,
+        least=gamma_min,
+        most=gamma_max,
+        ascending=ascending,
+        temperature=setting.temperature,
+    )
 
 
 @named(
@@ -216,13 +124,13 @@ def _remdm(
 def _wino(setting: Setting, draft: float, verify: float) -> "AbstractDecoder":
     check_share("draft", draft)
     check_share("verify", verify)
-    return _at("decoders.remasking.Wino")(draft, verify, temperature=setting.temperature)
+    return at("decoders.remasking.Wino")(draft, verify, temperature=setting.temperature)
 
 
 @named(
     "edit",
     "Blocks written at once from left to right, then Gibbs sweeps (generate-then-edit).",
-    _BLOCK,
+    BLOCK,
     Knob("sweeps", int, 1, "Sweeps; each draws every position again, given the others."),
     Knob("width", int, 1, "Positions drawn again at once: 1 is Gibbs sampling."),
 )
@@ -236,8 +144,40 @@ def _edit(setting: Setting, block: int | None, sweeps: int, width: int) -> "Abst
     most = (MAX_STEPS - setting.denoiser.n) // len(parts)
     if sweeps > most:
         refuse("sweeps", sweeps, f"at most {most}", f"a law is followed for {MAX_STEPS} steps")
-    written = _mean_field(setting._replace(temperature=1.0), block)
+    written = mean_field(setting._replace(temperature=1.0), block)
     return setting.tempered(Edited(written, Sweeps(parts, sweeps)))
+
+
+@named(
+    "masked-gibbs",
+    "Random sets masked and redrawn at once, SWEEPS times n/WIDTH of them (GMLM).",
+    Knob("sweeps", int, 1, "Sweeps; each redraws as many tokens as there are."),
+    Knob("width", int, 1, "Positions redrawn at once: 1 is Gibbs sampling."),
+)
+def _masked_gibbs(setting: Setting, sweeps: int, width: int) -> "AbstractDecoder":
+    from ..decoders.base import MAX_STEPS
+
+    if sweeps < 1:
+        refuse("sweeps", sweeps, "an integer >= 1")
+    a_sweep = len(setting.partition(width, "width"))
+    most = (MAX_STEPS - 1) // a_sweep
+    if sweeps > most:
+        refuse("sweeps", sweeps, f"at most {most}", f"a law is followed for {MAX_STEPS} steps")
+    steps = sweeps * a_sweep
+    return setting.tempered(at("decoders.sweeps.MaskedGibbs")(width, steps))
+
+
+@named(
+    "coral",
+    "A sliding block rewritten greedily from several contexts until it stands: a memory (COrAL).",
+    Knob("block", int, 16, "Positions of the block."),
+    Knob("forward", int, 4, "Positions predicted ahead."),
+    Knob("backward", int, 8, "Positions after a token that reconstruct it."),
+    Knob("times", int, 8, "How often a token must be written again, with all before it."),
+)
+def _coral(setting: Setting, times: int, **knobs: int) -> "AbstractDecoder":
+    sliding = at("decoders.coral.SlidingBlock")
+    return sliding(setting.denoiser.n, repeats=times, **knobs)  # the source writes the argmax
 
 
 @named(
@@ -258,6 +198,9 @@ def _optimal(setting: Setting, price: float | None) -> "AbstractDecoder":
     return setting.reveal(best.decoder.rule)
 
 
-COMPARED = tuple(name for name in DECODERS if name not in ("rejection", "dream", "maskgit"))
+COMPARED = tuple(
+    name for name in DECODERS if name not in ("rejection", "dream", "maskgit", "eoser", "coral")
+)
 """Those of the table of all decoders: a proposal of `rejection` is no call; `dream` and `maskgit` lie
-between two of the others, and laws over words times sets are slow."""
+between two of the others, and laws over words times sets are slow; `eoser` needs a symbol that ends a text;
+`coral` writes one sequence."""

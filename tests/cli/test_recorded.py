@@ -183,6 +183,7 @@ ALLOWED = {
 """What was refused before, and is not now."""
 
 LATER = {"dream", "maskgit", "parity-checks", "repeated-bits", "random-table"}
+LATER |= {"halton", "window", "credit", "eoser", "masked-gibbs", "coral"}
 """Sources and decoders that came after the recording."""
 
 WORDING = {"title", "method", "schedule", "criterion"}
@@ -333,6 +334,8 @@ def test_recorded(folder, ran, capsys, monkeypatch, line):
         return
     assert err == ""
     new = json.loads(out, parse_constant=pytest.fail)
+    if words[0] == "law" and "decoders" in new:
+        new["decoders"] = [row for row in new["decoders"] if row["decoder"]["name"] not in LATER]
     tolerance = NETWORK_TOLERANCE if uses_network(words) else TOLERANCE
     lines = differences(intended(recorded["json"], words), new, tolerance)
     assert not lines, os.linesep.join(lines[:20])
