@@ -1365,3 +1365,15 @@ def transport_cost(p, r, n, q):
     done = linprog(costs, A_eq=np.vstack([from_p, to_r])[:-1], b_eq=np.concatenate([p, r])[:-1])
     assert done.status == 0
     return done.fun
+
+
+def nae_sat_table(latents, triples, flip):
+    """The dense table of fair latent bits and of what is observed of each triple."""
+    table = np.zeros((2,) * (latents + len(triples)))
+    for word in itertools.product(range(2), repeat=latents + len(triples)):
+        probability = 0.5**latents
+        for seen, triple in zip(word[latents:], triples, strict=True):
+            right = int(len({word[i] for i in triple}) == 2)
+            probability *= 1 - flip if seen == right else flip
+        table[word] = probability
+    return table
