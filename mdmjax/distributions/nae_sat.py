@@ -37,11 +37,11 @@ def nae_sat(latents: int, observations: int, draw: int, flip: Numbers = 0.0) -> 
     r"""`latents` fair bits, then `observations` bits that say of a triple of them: not all equal.
 
     $p(x) = 2^{-N} \prod_j O_j(x_{N+j} \mid x_{1..N})$ with $O_j$ certain of $\mathrm{NAE}(x_a, x_b, x_c) =
-    1 - [x_a = x_b = x_c]$ of the triple $j$ of `nae_triples`, or wrong with probability `flip` (the latter
-    ours; the model allows it, the paper's instances are certain). An observation is 1 with probability 3/4.
-    Latents first, all at once, and then all observations at once is exact in two steps, and the order in
-    which the paper calls the positions easy. Both kinds share the symbols 0, 1, for a position says which it
-    is; the positions are not permuted.
+    1 - [x_a = x_b = x_c]$ of the triple $j$ of `nae_triples`, or wrong with probability `flip` (ours: the
+    paper's model allows it, its instances are certain). An observation is 1 with probability 3/4. All
+    latents at once and then all observations at once is exact in two steps, and the order in which the
+    paper calls positions easy. Both kinds share the symbols 0, 1, for the position says which it is (the
+    paper has 1, 2 and 0, 1); positions are not permuted, as in its experiments.
 
     It is a mixture of $2^N$ products. Refuses sizes below 3 and 1, more observations than triples, a mixture
     that is too large, and `flip` not in `[0, 1]`.

@@ -30,9 +30,10 @@ def token_error_rate(p: Table, law: Table) -> Float[Array, ""]:
 def sequence_error_rate(p: Table, law: Table) -> Float[Array, ""]:
     r"""SER: the mass of the law on sequences that $p$ never has, $\Pr_{x \sim r}[p(x) = 0]$.
 
-    What had not finished is an error as well. It is `incoherence` at 0 and `support_mismatch(p, law).invalid`;
-    for any other notion of a right sequence give a table that is positive on those alone. Their theorem: of
-    some hidden Markov models all masking schedules of at most $c\, n$ steps have an SER above 1/2.
+    What had not finished is an error as well. It is `incoherence` at 0, and `support_mismatch(p,
+    law).invalid`; for any other notion of a right sequence give a table that is positive on those alone.
+    Their theorem: of some hidden Markov models all masking schedules of at most $c n$ steps have an SER
+    above 1/2.
 
     >>> float(sequence_error_rate(jnp.array([[0.5, 0.0], [0.0, 0.5]]), jnp.full((2, 2), 0.25)))
     0.5
@@ -41,13 +42,13 @@ def sequence_error_rate(p: Table, law: Table) -> Float[Array, ""]:
 
 
 def most_sequence_errors(excess: Float[Array, "..."] | float, n: int) -> Float[Array, "..."]:
-    r"""The most that SER can be, $1 - e^{-n \epsilon}$, where $\log \mathrm{TER}$ is $\epsilon$ nats above its
-    least (ours).
+    r"""The most that SER can be where $\log \mathrm{TER}$ is $\epsilon$ nats above its least: $1 - e^{-n
+    \epsilon}$ (ours).
 
-    For $n \epsilon = \mathrm{KL}(p \| r)$, which is at least that of what both say of the support: $p$ is in it
-    with certainty, $r$ with probability $1 - \mathrm{SER}$. It is reached where $r$ is $p$ on the support but
-    for the factor. So a token's excess that stays the same as sequences grow allows any SER, and to bound SER it
-    must fall as $1 / n$.
+    For $n \epsilon = \mathrm{KL}(p \| r)$, which is at least that of what both say of the support: $p$ is in
+    it with certainty, $r$ with probability $1 - \mathrm{SER}$. It is reached where $r$ is $p$ on the support
+    but for the factor. So an excess that is the same at every length allows any SER in the end; to bound
+    SER it must fall as $1 / n$.
 
     >>> [round(float(most_sequence_errors(0.01, n)), 4) for n in (8, 64, 512)]
     [0.0769, 0.4727, 0.994]

@@ -138,7 +138,7 @@ def sweep_bounds(influence: Float[Array, "n n"], sweeps: int, *, redrawn: float 
       times it. Total variation itself need not fall by that: of a star of seven spins and a centre with
       $\alpha = 0.3$ the first sweep leaves 0.60 of it.
     - Columns: if $\beta = \max_j \sum_i c_{ij} < 1$, the transport cost falls to at most $(1 - \gamma (1 -
-      \beta))^k / (1 - \gamma \beta)$ of what it was. A sweep by itself may fall by less than $\beta$: of two
+      \beta))^k / (1 - \gamma \beta)$ of what it was. One sweep may leave more than $\beta$ of it: of two
       bits with $c_{12} = c_{21} = 1/2$ the first leaves 3/4 of the cost. (Only one update of a random
       position falls by $1 - (1 - \beta) / n$ each time.)
     - $1^\top M^k 1$ needs neither. It goes to 0 if the spectral radius of the influence is below 1.

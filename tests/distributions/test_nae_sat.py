@@ -39,7 +39,7 @@ def test_triples_are_different_and_draws_are_too():
 
 
 def test_latents_first_is_exact_in_two_steps_and_the_entropy_finds_it_backwards():
-    """At the start an observation is the surer one: easy-first begins at the wrong end, hard-first does not."""
+    """At the start an observation is the surer one: easy-first begins at the wrong end."""
     joint = tabulate(nae_sat(4, 3, draw=0))
     steps = Schedule([4, 3])
     order = Reveal(FixedPartition([list(range(4)), [4, 5, 6]]))
