@@ -144,7 +144,7 @@ def _bounds(config: Config, progress: Progress) -> dict[str, np.ndarray]:
 
 
 def _ising(rng: np.random.Generator, n: int, alpha: float) -> Joint:
-    """Random couplings and fields; couplings are scaled until the largest row sum of the influence is alpha."""
+    """Random couplings and fields, the couplings scaled until the influence has the row sum alpha."""
     spins = 2 * np.indices((2,) * n).reshape(n, -1) - 1
     pairs, field = np.triu(rng.standard_normal((n, n)), 1), rng.standard_normal(n) / 4
     energy = np.einsum("is,ij,js->s", spins, pairs, spins)

@@ -5,8 +5,8 @@ two steps write it without error. At the start, though, an observation is the su
 1/2): who begins with the surest begins at the end that has to be inverted. All laws are exact, of several
 instances, orders, numbers of steps and kinds of model error; impossible contexts have uniform rows.
 
-The error that the paper argues for is that latents cannot be found from observations: "blind" is a model that
-is right about observations and takes latents for fair bits whatever is observed (our reading of it).
+The error that the paper argues for is that latents cannot be found from observations: "blind" is a model
+that is right about observations and takes latents for fair bits whatever is observed (our reading of it).
 """
 
 import dataclasses
@@ -81,8 +81,8 @@ RULES = {
 
 
 def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
-    """Of every `[error, order, steps, draw]`: forward KL in nats, mass of impossible words (SER), the share of
-    the observations that is right, and of the first N tokens that are latents.
+    """Of every `[error, order, steps, draw]`: forward KL in nats, mass of impossible words (SER), the share
+    of the observations that is right, and of the first N tokens that are latents.
     """
     names = list(_errors(config))
     points = [(name, draw) for name in names for draw in range(config.draws)]

@@ -43,8 +43,8 @@ def nae_sat(latents: int, observations: int, draw: int, flip: Numbers = 0.0) -> 
     paper calls positions easy. Both kinds share the symbols 0, 1, for the position says which it is (the
     paper has 1, 2 and 0, 1); positions are not permuted, as in its experiments.
 
-    It is a mixture of $2^N$ products. Refuses sizes below 3 and 1, more observations than triples, a mixture
-    that is too large, and `flip` not in `[0, 1]`.
+    It is a mixture of $2^N$ products. Refuses sizes below 3 and 1, more observations than triples, a
+    mixture that is too large, and `flip` not in `[0, 1]`.
 
     >>> three = nae_sat(3, 1, draw=0)
     >>> jnp.exp(three.log_conditionals(jnp.array([2, 2, 2, 2])))[3].round(4).tolist()

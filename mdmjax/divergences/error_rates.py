@@ -11,8 +11,7 @@ from .tables import Table, Tabulated, incoherence, kl
 
 
 def token_error_rate(p: Table, law: Table) -> Float[Array, ""]:
-    r"""TER: the perplexity a token of the law on the data, $\log \mathrm{TER} = \frac1n \mathbb{E}_{x \sim
-    p}[-\log r(x)]$.
+    r"""TER, the perplexity a token of the law on data: $\exp \frac1n \mathbb{E}_{x \sim p}[-\log r(x)]$.
 
     The least is $\exp(H(p) / n)$, and $\log \mathrm{TER} = (H(p) + \mathrm{KL}(p \| r)) / n$; `inf` if the
     law misses something that $p$ has. Their theorem for data of $m$-grams, reported without its constant:
@@ -42,13 +41,12 @@ def sequence_error_rate(p: Table, law: Table) -> Float[Array, ""]:
 
 
 def most_sequence_errors(excess: Float[Array, "..."] | float, n: int) -> Float[Array, "..."]:
-    r"""The most that SER can be where $\log \mathrm{TER}$ is $\epsilon$ nats above its least: $1 - e^{-n
-    \epsilon}$ (ours).
+    r"""The most that SER can be, $1 - e^{-n \epsilon}$, by the `excess` $\epsilon$ of log TER (ours).
 
-    For $n \epsilon = \mathrm{KL}(p \| r)$, which is at least that of what both say of the support: $p$ is in
-    it with certainty, $r$ with probability $1 - \mathrm{SER}$. It is reached where $r$ is $p$ on the support
-    but for the factor. So an excess that is the same at every length allows any SER in the end; to bound
-    SER it must fall as $1 / n$.
+    $\epsilon$ is in nats above the least. $n \epsilon = \mathrm{KL}(p \| r)$ is at least that of what both
+    say of the support, where $p$ is with certainty and $r$ with probability $1 - \mathrm{SER}$. It is
+    reached where $r$ is $p$ on the support but for the factor. So an excess that is the same at every
+    length allows any SER in the end; to bound SER it must fall as $1 / n$.
 
     >>> [round(float(most_sequence_errors(0.01, n)), 4) for n in (8, 64, 512)]
     [0.0769, 0.4727, 0.994]

@@ -67,13 +67,12 @@ def editor_conditionals(denoiser: AbstractDenoiser) -> Float[Array, "..."]:
 
 @jax.jit
 def influence_matrix(conditionals: Float[Array, "..."]) -> Float[Array, "n n"]:
-    r"""$c_{ij} = \max \mathrm{TV}(\hat p(x_i \mid x_{-i}), \hat p(x_i \mid y_{-i}))$ over contexts that
-    differ at $j$ alone; 0 on the diagonal.
+    r"""$c_{ij} = \max_{x, y} \mathrm{TV}(\hat p(x_i \mid x_{-i}), \hat p(x_i \mid y_{-i}))$, 0 for $i = j$.
 
-    `conditionals` are those of `full_conditionals` or `editor_conditionals`. All contexts count, also those
-    that $p$ never has: an editor may find itself in one, and two contexts that occur may have none between
-    them that does (of three equal bits all pairs that occur differ twice: without the others the influence
-    would be 0, and 000 still never leads to 111). Cost $O(n^2 q^{n+1})$.
+    Over contexts $x$, $y$ that differ at $j$ alone; `conditionals` as `full_conditionals` gives them. All
+    contexts count, also those that $p$ never has: an editor may find itself in one, and two that occur may
+    have none between them that does (of three equal bits all pairs that occur differ twice: without the
+    others the influence would be 0, and 000 still never leads to 111). Cost $O(n^2 q^{n+1})$.
 
     >>> influence_matrix(full_conditionals(jnp.array([[0.4, 0.1], [0.2, 0.3]]))).round(4).tolist()
     [[0.0, 0.4167], [0.4, 0.0]]
