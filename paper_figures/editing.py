@@ -66,4 +66,4 @@ def _interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _model(writer: float, editor: float) -> str:
     if writer == editor:
         return f"both {writer:.0%} wrong" if writer else "both exact"
-    return f"only the writer {writer:.0%} wrong" if not editor else f"{writer:.0%}, {editor:.0%} wrong"
+    return f"writer {writer:.0%} wrong" if not editor else f"{writer:.0%}, {editor:.0%} wrong"

@@ -16,8 +16,8 @@ LOOKS = (
 )
 NUMBERS = {
     "forward_kl_nats": "forward KL, nats",
-    "observations_right": "observations right",
-    "latents_among_first": "latents among the first",
+    "observations_right": "share of observations right",
+    "latents_among_first": "share of latents in first N",
 }
 
 
