@@ -38,6 +38,7 @@ def test_triples_are_different_and_draws_are_too():
     assert any(nae_triples(6, 5, 0).tolist() != nae_triples(6, 5, draw).tolist() for draw in range(1, 4))
 
 
+@pytest.mark.slow
 def test_latents_first_is_exact_in_two_steps_and_the_entropy_finds_it_backwards():
     """At the start an observation is the surer one: easy-first begins at the wrong end."""
     joint = tabulate(nae_sat(4, 3, draw=0))
