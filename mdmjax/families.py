@@ -4,6 +4,7 @@ What an entry names is imported when it is called: to read the list imports noth
 """
 
 import importlib
+import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -151,6 +152,12 @@ def _of_all_sizes(name: str, sets: str, small: str) -> Family:
     )
 
 
+def _nae_sat_rule(latents: int, observations: int, flip: float, draw: int) -> None:
+    triples = math.comb(latents, 3)
+    if observations > triples:
+        refuse("observations", observations, f"at most the {triples} triples of {latents} latents")
+
+
 def _block_hmm_title(blocks: int, block_size: int, eta: float, kept: float, bias: float) -> str:
     more = "" if (kept, bias) == (0.9, 0.9) else f", kept {kept:g}, bias {bias:g}"
     return f"Block-HMM, {blocks} blocks of {block_size} bits, parity noise {eta:g}{more}"
@@ -262,6 +269,20 @@ FAMILIES: dict[str, Family] = {
             ),
             "random table {draw}, concentration {concentration:g}".format,
             _at("distributions.joint", "random_table"),
+        ),
+        Family(
+            "nae-sat",
+            "Fair bits, then whether triples of them are not all equal (L&O-NAE-SAT, 2502.06768).",
+            (
+                Parameter("latents", int, 5, 4, 3, 20, "Number of fair bits, which come first."),
+                _size("observations", 5, 4, "Number of triples that are observed."),
+                _probability("flip", 0.0, "Probability that an observation is wrong."),
+                Parameter("draw", int, 0, 0, 0, 2**31 - 1, "Which triples."),
+            ),
+            "NAE-SAT {draw}, {observations} observations of {latents} latents".format,
+            _at("distributions.nae_sat", "nae_sat"),
+            q=lambda **values: 2,
+            rule=_nae_sat_rule,
         ),
     )
 }

@@ -5,6 +5,7 @@ import math
 from fractions import Fraction
 
 import numpy as np
+from scipy.optimize import linprog
 
 # Distributions: dense tables from the definitions, and what a table says of a partial assignment.
 
@@ -1338,4 +1339,41 @@ def hmm_table(initial, transition, emission, n):
             row = (emission[place] if emission.ndim == 3 else emission)[state]
             symbols = np.multiply.outer(symbols, row)
         table += weight * symbols
+    return table
+
+
+def influence_by_loops(n, q, rows_of):
+    """The most that the row of a position moves in total variation as one other token changes."""
+    found = np.zeros((n, n))
+    for i, j in itertools.permutations(range(n), 2):
+        for word in itertools.product(range(q), repeat=n):
+            hidden = [q if k == i else a for k, a in enumerate(word)]
+            for symbol in range(q):
+                other = [symbol if k == j else a for k, a in enumerate(hidden)]
+                first, second = (np.asarray(rows_of(tuple(x)))[i] for x in (hidden, other))
+                found[i, j] = max(found[i, j], np.abs(first - second).sum() / 2)
+    return found
+
+
+def transport_cost(p, r, n, q):
+    """The least mean number of positions at which draws of two laws differ, as a linear programme."""
+    words = np.array(list(itertools.product(range(q), repeat=n)))
+    costs = (words[:, None] != words[None]).sum(2).reshape(-1)
+    size = q**n
+    from_p = np.kron(np.eye(size), np.ones(size))
+    to_r = np.kron(np.ones(size), np.eye(size))
+    done = linprog(costs, A_eq=np.vstack([from_p, to_r])[:-1], b_eq=np.concatenate([p, r])[:-1])
+    assert done.status == 0
+    return done.fun
+
+
+def nae_sat_table(latents, triples, flip):
+    """The dense table of fair latent bits and of what is observed of each triple."""
+    table = np.zeros((2,) * (latents + len(triples)))
+    for word in itertools.product(range(2), repeat=latents + len(triples)):
+        probability = 0.5**latents
+        for seen, triple in zip(word[latents:], triples, strict=True):
+            right = int(len({word[i] for i in triple}) == 2)
+            probability *= 1 - flip if seen == right else flip
+        table[word] = probability
     return table

@@ -21,6 +21,7 @@ NAMES = [
     "repeated-bits",
     "noisy-bit",
     "random-table",
+    "nae-sat",
 ]
 
 CURVE = {
@@ -35,6 +36,7 @@ CURVE = {
     "repeated-bits": {"n": 16},
     "noisy-bit": {"n": 16, "flip": 0.1},
     "random-table": {"n": 8, "q": 2, "concentration": 0.3, "draw": 0},
+    "nae-sat": {"latents": 5, "observations": 5, "flip": 0.0, "draw": 0},
 }
 LAW = {
     "block-hmm": {"blocks": 2, "block_size": 4, "eta": 1e-8, "kept": 0.9, "bias": 0.9},
@@ -48,6 +50,7 @@ LAW = {
     "repeated-bits": {"n": 8},
     "noisy-bit": {"n": 8, "flip": 0.1},
     "random-table": {"n": 6, "q": 2, "concentration": 0.3, "draw": 0},
+    "nae-sat": {"latents": 4, "observations": 4, "flip": 0.0, "draw": 0},
 }
 TITLES = {
     "block-hmm": "Block-HMM, 2 blocks of 4 bits, parity noise 1e-08",
@@ -61,6 +64,7 @@ TITLES = {
     "repeated-bits": "repeated bits of all sizes",
     "noisy-bit": "noisy repeated bit, flip 0.1",
     "random-table": "random table 0, concentration 0.3",
+    "nae-sat": "NAE-SAT 0, 4 observations of 4 latents",
 }
 
 
@@ -92,7 +96,7 @@ def test_the_curve_is_that_of_the_distribution(name):
     q = family.q(**values)
     assert distribution.q == q
     if family.curve is None:
-        assert name in ("block-hmm", "random-table")
+        assert name in ("block-hmm", "random-table", "nae-sat")
         return
     curve, wanted = family.curve(**values), information_curve(tabulate(distribution))
     assert curve.n == distribution.n
@@ -131,6 +135,8 @@ def test_values_become_their_types():
         ("reed-solomon", {"q": 10**18}, "q is 10+: want at most 1099511627776"),
         ("reed-solomon", {"q": 7, "n": 8}, "n is 8: want at most q = 7; every position is a field element"),
         ("reed-solomon", {"dim": 0}, "dim is 0: want an integer >= 1"),
+        ("nae-sat", {"observations": 11}, "observations is 11: want at most the 10 triples of 5 latents"),
+        ("nae-sat", {"latents": 21}, "latents is 21: want at most 20"),
         ("reed-solomon", {"dim": 99}, "dim is 99: want at most n"),
     ],
 )

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import equinox as eqx
 import jax
@@ -14,8 +15,11 @@ from .._draws import drawn_from
 from .._errors import refuse
 from .._types import Array, Bool, Float, Int, Key, Step, Tokens
 from ..denoisers.base import AbstractDenoiser
-from .base import AbstractDecoder, Branches, check_branches, revealed_rows
+from .base import DENOISED, AbstractDecoder, Branches, check_branches, revealed_rows
 from .orders import FixedPartition, check_positions
+
+# Whose calls `Edited` counts, and what a law says of them.
+COUNTED = {"both": DENOISED, "writer": f"{DENOISED} by the writer", "editor": f"{DENOISED} by the editor"}
 
 
 class Sweeps(AbstractDecoder):
@@ -137,38 +141,57 @@ class Edited(AbstractDecoder):
     not need; then the editor takes its steps, counted from 0, until it is finished.
     `Edited(decoder, Sweeps(blocks, k))` redraws every block `k` times.
 
-    >>> from mdmjax import Joint, Oracle, Reveal, Schedule, exact_law, left_to_right
+    With `denoiser` the editor has one of its own (our choice: the paper is known in parts only), which no
+    temperature around the pair changes. `counted` says whose calls are: "both" together, one as dear as the
+    other, or those of the "writer" or the "editor" alone.
+
+    Raises:
+        InvalidInputError: `counted` that is none of the three; a `denoiser` of other sizes.
+
+    >>> from mdmjax import Joint, Mixed, Oracle, Reveal, Schedule, exact_law, left_to_right
     >>> same = Oracle(Joint(jnp.array([[0.5, 0.0], [0.0, 0.5]])))
     >>> write = Reveal(left_to_right(Schedule([1, 1])))
     >>> law = exact_law(same, Edited(write, Sweeps([[0], [1]], passes=1)))
     >>> law.probs.tolist(), float(law.expected_calls)
     ([[0.5, 0.0], [0.0, 0.5]], 4.0)
+    >>> law = exact_law(Mixed(same, 0.2), Edited(write, Sweeps([[0], [1]], 1), same, counted="editor"))
+    >>> law.probs.round(4).tolist(), round(float(law.expected_calls), 4)
+    ([[0.5, 0.0], [0.0, 0.5]], 2.0)
     """
 
     decoder: AbstractDecoder
     editor: AbstractDecoder
+    denoiser: AbstractDenoiser | None = None
+    counted: str = eqx.field(default="both", static=True, kw_only=True)
     revises = True
     remembers = property(lambda self: self.decoder.remembers or self.editor.remembers)  # type: ignore[assignment]
+    calls_of = property(lambda self: COUNTED[self.counted])  # type: ignore[assignment]
+
+    def __check_init__(self):
+        if self.counted not in COUNTED:
+            refuse("counted", self.counted, f"one of {', '.join(COUNTED)}")
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """Those of both, of which one of the two has no weight."""
         writing = step < denoiser.n
         first = self.decoder.branches(denoiser, tokens, step)
-        second = self.editor.branches(denoiser, tokens, step - denoiser.n)
+        second = self.editor.branches(self._reader(denoiser), tokens, step - denoiser.n)
         weights = [jnp.where(writing, first.weights, 0.0), jnp.where(writing, 0.0, second.weights)]
         return Branches(jnp.concatenate(weights), jnp.concatenate([first.rows, second.rows]))
 
     def draw(self, key: Key[Array, ""], denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Tokens:
         """One draw from either."""
         write = lambda: self.decoder.draw(key, denoiser, tokens, step)
-        edit = lambda: self.editor.draw(key, denoiser, tokens, step - denoiser.n)
+        edit = lambda: self.editor.draw(key, self._reader(denoiser), tokens, step - denoiser.n)
         return jax.lax.cond(step < denoiser.n, write, edit)
 
     def calls(self, tokens: Tokens, step: Step, q: int) -> Int[Array, ""]:
-        """Those of the decoder, none where it idles, then those of the editor."""
-        n = tokens.shape[0]
-        writing = jnp.where(self.decoder.finished(tokens, step, q), 0, self.decoder.calls(tokens, step, q))
-        return jnp.where(step < n, writing, self.editor.calls(tokens, step - n, q))
+        """Those that are `counted`: of the decoder, none where it idles, then of the editor."""
+        n, none = tokens.shape[0], jnp.zeros((), int)
+        idle = self.decoder.finished(tokens, step, q)
+        writing = none if self.counted == "editor" else self.decoder.calls(tokens, step, q)
+        editing = none if self.counted == "writer" else self.editor.calls(tokens, step - n, q)
+        return jnp.where(step < n, jnp.where(idle, 0, writing), editing)
 
     def finished(self, tokens: Tokens, step: Step, q: int) -> Bool[Array, ""]:
         """When the editor is."""
@@ -177,14 +200,24 @@ class Edited(AbstractDecoder):
 
     def then(self, denoiser: AbstractDenoiser, tokens: Tokens, after: Tokens, step: Step) -> "Edited":
         """What the one of the two that took the step remembers."""
-        writing = jnp.asarray(step < denoiser.n)
+        n, own = denoiser.n, self._reader(denoiser)
+        writing = jnp.asarray(step < n)
         first = self.decoder.then(denoiser, tokens, after, step)
-        second = self.editor.then(denoiser, tokens, after, step - denoiser.n)
-        return Edited(_where(writing, first, self.decoder), _where(~writing, second, self.editor))
+        second = self.editor.then(own, tokens, after, step - n)
+        written, edited = _where(writing, first, self.decoder), _where(~writing, second, self.editor)
+        return replace(self, decoder=written, editor=edited)
 
     def start(self, n: int, q: int) -> Branches:
         """That of the decoder."""
         return self.decoder.start(n, q)
+
+    def _reader(self, denoiser: AbstractDenoiser) -> AbstractDenoiser:
+        """The denoiser that the editor calls."""
+        own = denoiser if self.denoiser is None else self.denoiser
+        if (own.n, own.q) != (denoiser.n, denoiser.q):
+            wanted = f"n, q = {denoiser.n}, {denoiser.q} of what it edits"
+            refuse("denoiser", f"the editor's, of n, q = {own.n}, {own.q}", wanted)
+        return own
 
 
 def _where(when: Bool[Array, ""], new: AbstractDecoder, old: AbstractDecoder) -> AbstractDecoder:

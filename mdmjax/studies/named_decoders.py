@@ -8,6 +8,7 @@ from .naming import Knob, Setting, check_share
 
 if TYPE_CHECKING:
     from ..decoders.base import AbstractDecoder
+    from ..denoisers.base import AbstractDenoiser
 
 
 def _blocks_of_the_truth(kind: str) -> Build:
@@ -133,8 +134,11 @@ def _wino(setting: Setting, draft: float, verify: float) -> "AbstractDecoder":
     BLOCK,
     Knob("sweeps", int, 1, "Sweeps; each draws every position again, given the others."),
     Knob("width", int, 1, "Positions drawn again at once: 1 is Gibbs sampling."),
+    Knob("editor_mix", float, None, "The editor is the oracle with this share uniform, 0: the oracle."),
 )
-def _edit(setting: Setting, block: int | None, sweeps: int, width: int) -> "AbstractDecoder":
+def _edit(
+    setting: Setting, block: int | None, sweeps: int, width: int, editor_mix: float | None
+) -> "AbstractDecoder":
     from ..decoders.base import MAX_STEPS
     from ..decoders.sweeps import Edited, Sweeps
 
@@ -145,7 +149,17 @@ def _edit(setting: Setting, block: int | None, sweeps: int, width: int) -> "Abst
     if sweeps > most:
         refuse("sweeps", sweeps, f"at most {most}", f"a law is followed for {MAX_STEPS} steps")
     written = mean_field(setting._replace(temperature=1.0), block)
-    return setting.tempered(Edited(written, Sweeps(parts, sweeps)))
+    return setting.tempered(Edited(written, Sweeps(parts, sweeps), _editor(setting, editor_mix)))
+
+
+def _editor(setting: Setting, mix: float | None) -> "AbstractDenoiser | None":
+    """The denoiser of an editor that is not the writer's: of the truth."""
+    from .law import oracle_of, tabulated
+
+    if mix is None:
+        return None
+    check_share("editor_mix", mix)
+    return tabulated(at("denoisers.perturbed.Mixed")(oracle_of(setting.known_truth()), mix))
 
 
 @named(

@@ -171,6 +171,7 @@ MISTAKES = {
     "no-table": (["joint", "missing.npz", "l2r"], "missing.npz"),
     "sweeps": (["markov", "edit", "--sweeps", "0"], "--sweeps is 0"),
     "steps-of-sweeps": (["markov", "edit", "--sweeps", "300"], "want at most 127"),
+    "editor": (["markov", "edit", "--editor-mix", "2"], "--editor-mix is 2"),
     "ways": (["markov", "remdm", "--cap", "0.1", "--rescale", "0.1"], "one of the three"),
     "long-errors": (
         ["block-hmm", "--blocks", "8", "mean-field", "--block-size", "8", "--mix", "0.1"],

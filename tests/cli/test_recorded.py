@@ -182,7 +182,7 @@ ALLOWED = {
 }
 """What was refused before, and is not now."""
 
-LATER = {"dream", "maskgit", "parity-checks", "repeated-bits", "random-table"}
+LATER = {"dream", "maskgit", "parity-checks", "repeated-bits", "random-table", "nae-sat"}
 LATER |= {"halton", "window", "credit", "eoser", "masked-gibbs", "coral"}
 """Sources and decoders that came after the recording."""
 

@@ -133,6 +133,32 @@ def test_edits_after_speculation_count_both_calls_of_a_step():
     alone, edited = exact_law(MODEL, writing), exact_law(MODEL, Edited(writing, editor))
     assert float(alone.expected_calls) == pytest.approx(3)
     assert float(edited.expected_calls) == pytest.approx(float(alone.expected_calls) + 6)
+    apart = [exact_law(MODEL, Edited(writing, editor, counted=whose)) for whose in ("writer", "editor")]
+    np.testing.assert_allclose(apart[0].calls[: alone.calls.size], alone.calls, atol=1e-14)
+    np.testing.assert_allclose(apart[1].calls, np.eye(7)[6], atol=1e-14)
+    assert [law.calls_of for law in apart] == [
+        "a call of the denoiser by the writer",
+        "a call of the denoiser by the editor",
+    ]
+
+
+def test_an_editor_has_its_own_denoiser(key):
+    """Where the editor redraws everything at once, only its denoiser counts; draws follow the law."""
+    coins = Oracle(Joint(jnp.full((Q,) * N, 1 / Q**N)))
+    edited = Edited(Reveal(left_to_right(Schedule([N]))), Sweeps([list(range(N))], 1), coins)
+    np.testing.assert_allclose(exact_law(MODEL, edited).probs, 1 / Q**N, atol=1e-15)
+    drawn = np.asarray(decode_many(key, MODEL, edited, 4000, batch=1000).tokens)
+    seen = np.bincount(drawn @ Q ** np.arange(N)[::-1], minlength=Q**N) / 4000
+    assert np.all(np.abs(seen - 1 / Q**N) <= 5 * np.sqrt(1 / Q**N / 4000))
+
+
+def test_refused_editors():
+    writing, editor = Reveal(left_to_right(Schedule([N]))), Sweeps([[0]], 1)
+    with pytest.raises(InvalidInputError, match="counted is all: want one of both, writer, editor"):
+        Edited(writing, editor, counted="all")
+    other = Oracle(Joint(jnp.full((Q,) * (N + 1), 1 / Q ** (N + 1))))
+    with pytest.raises(InvalidInputError, match="denoiser is the editor's, of n, q = "):
+        exact_law(MODEL, Edited(writing, editor, other))
 
 
 @pytest.mark.parametrize("remembers", [False, True])

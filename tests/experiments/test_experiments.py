@@ -118,7 +118,9 @@ LONG = {
     "policy_frontier",
     "own_law",
     "growth_coverage",
-}  # minutes
+    "editing",
+    "nae_sat",
+}  # minutes, or many compilations
 
 
 @pytest.mark.parametrize(

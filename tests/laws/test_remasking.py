@@ -68,7 +68,7 @@ def decoders(data, n, q, rows_of, other, other_of):
     judge, judged_of = data.draw(st.sampled_from([(None, rows_of), (other, other_of)]))
     writing = Reveal(FixedPartition(blocks))
     generate = sweeps_step(q, rows_of, blocks, 1)
-    edit = sweeps_step(q, rows_of, blocks[::-1], passes)
+    edit = sweeps_step(q, judged_of, blocks[::-1], passes)  # the editor may have a model of its own
 
     def edited(tokens, step):
         if step < n:
@@ -88,7 +88,7 @@ def decoders(data, n, q, rows_of, other, other_of):
         "conf": lambda: (ReMDM.conf(LEVELS), remdm_step(q, rows_of, LEVELS, "conf")),
         "wino": lambda: (Wino(draft, verify, judge=judge), wino_step(q, rows_of, judged_of, draft, verify)),
         "sweeps": lambda: (Sweeps(blocks, passes), sweeps_step(q, rows_of, blocks, passes)),
-        "edited": lambda: (Edited(writing, Sweeps(blocks[::-1], passes)), edited),
+        "edited": lambda: (Edited(writing, Sweeps(blocks[::-1], passes), judge), edited),
     }
 
 

@@ -158,7 +158,7 @@ def test_a_family_gives_all_three(name):
     assert subject.source == of_curve.source == source.to_json()
     assert subject.q == of_curve.q == distribution.q
     assert curve.n == distribution.n
-    sizes = {"block-hmm": 8, "random-table": 6}
+    sizes = {"block-hmm": 8, "random-table": 6, "nae-sat": 8}
     how = (
         f"enumeration of 2^{sizes[name]} states and 2^{sizes[name]} subsets"
         if name in sizes
