@@ -36,9 +36,11 @@ def pattern(text: str, q: int) -> Automaton:
     >>> from mdmjax.decoders.automaton import word_count
     >>> word_count(pattern("(0*10*1)*0*", 2), [2] * 5)  # an even number of ones
     16
-    >>> pattern("(01", 2)
-    Traceback (most recent call last):
-    mdmjax._errors.InvalidInputError: pattern is (01: want ) at character 4...
+    >>> try:
+    ...     pattern("(01", 2)
+    ... except ValueError as error:
+    ...     print(str(error).partition(";")[0])
+    pattern is (01: want ) at character 4
     """
     q = check_integer("q", q, 1)
     if q > len(SYMBOLS):

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import scalar
+from .._checks import Numbers, scalar
 from .._errors import refuse
 from .._types import Array, Float, Int, LogProbs, Tokens
 from .base import AbstractDenoiser
@@ -47,18 +47,19 @@ class Guided(AbstractDenoiser):
         return jnp.where((tokens == self.q)[:, None], rows, told)
 
 
-def guidance_scale(value) -> Float[Array, ""]:
+def guidance_scale(value: Numbers) -> Float[Array, ""]:
     """The scale as a number, refused if it is known and not finite and at least 0."""
     return scalar("scale", value, "a finite number >= 0", lambda x: 0 <= x < float("inf"))
 
 
 def guided_rows(
-    conditional: Float[Array, "... q"], unconditional: Float[Array, "... q"], scale: Float[Array, ""]
+    conditional: Float[Array, "... q"], unconditional: Float[Array, "... q"], scale: Numbers
 ) -> Float[Array, "... q"]:
     r"""`log_softmax(c + w (c - u))`, minus infinity where the conditional row is.
 
-    >>> guided_rows(jnp.log(jnp.array([0.5, 0.5, 0.0])), jnp.log(jnp.array([0.5, 0.25, 0.25])), 1.0)[:2]
-    Array([-1.0986..., -0.4054...], dtype=float64)
+    >>> told, untold = jnp.log(jnp.array([0.5, 0.5, 0.0])), jnp.log(jnp.array([0.5, 0.25, 0.25]))
+    >>> jnp.exp(guided_rows(told, untold, 1.0)).round(4).tolist()
+    [0.3333, 0.6667, 0.0]
     """
     never = jnp.isneginf(conditional)
     told, untold = (jnp.where(never, 0.0, rows) for rows in (conditional, unconditional))
@@ -67,7 +68,7 @@ def guided_rows(
 
 
 def prompt_guided(
-    denoiser: AbstractDenoiser, context: Int[Array, " length"], positions: Int[Array, " n"], scale
+    denoiser: AbstractDenoiser, context: Int[Array, " length"], positions: Int[Array, " n"], scale: Numbers
 ) -> Guided:
     """One denoiser of whole sequences as both: with the tokens of `context`, and with the mask there.
 

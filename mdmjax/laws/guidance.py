@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from .._checks import Numbers
 from .._errors import refuse
 from .._numerics import safe_log
 from .._types import Array, Float, Int
@@ -37,7 +38,7 @@ class GuidanceGap(NamedTuple):
     reverse_kl: Float[Array, ""]
 
 
-def guided_target(conditional: Joint, unconditional: Joint, scale) -> Float[Array, "..."]:
+def guided_target(conditional: Joint, unconditional: Joint, scale: Numbers) -> Float[Array, "..."]:
     r"""$p(x \mid y)^{1+w} p(x)^{-w}$, normalised, shape `[q]*n`.
 
     >>> told, untold = Joint(jnp.array([0.2, 0.8])), Joint(jnp.array([0.5, 0.5]))
@@ -49,7 +50,7 @@ def guided_target(conditional: Joint, unconditional: Joint, scale) -> Float[Arra
 
 
 def guidance_gap(
-    conditional: Joint, unconditional: Joint, scale, decoder: AbstractDecoder
+    conditional: Joint, unconditional: Joint, scale: Numbers, decoder: AbstractDecoder
 ) -> GuidanceGap:
     r"""The exact law of `decoder` with guided oracles, beside $p(x \mid y)^{1+w} / p(x)^w$, normalised.
 

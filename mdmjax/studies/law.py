@@ -26,6 +26,7 @@ from ..laws.random_order import schedule_of
 from ..losses.exact import kl_split
 from ..policies.hull import CallsHull, calls_hull
 from ..policies.regret import regret
+from .constraints import accepted_divergences
 from .law_report import ComparisonReport, LawReport, Named, Refused
 from .report import Subject, Track, untracked
 
@@ -81,6 +82,7 @@ def law_study(
         split = kl_split(joint, writer, schedule_of(named.decoder.rule))  # type: ignore[attr-defined]
     found = regret(joint, denoiser, named.decoder, law=law, hull=hull) if with_regret else None
     divergences = divergences_of(joint.probs, law.probs, block, epsilon)  # type: ignore[attr-defined]
+    divergences |= accepted_divergences(joint, named.decoder, law)  # type: ignore[arg-type]
     return LawReport(*about, divergences, **known, split=split, regret=found)
 
 

@@ -148,6 +148,46 @@ named(
     _BLOCK,
     needs_truth=True,
 )(_blocks_of_the_truth("BlockRejection"))
+
+
+def _constrained(kind: str) -> Build:
+    """Blocks from left to right whose words a constraint accepts."""
+
+    def build(setting: Setting, accept: str, block: int | None) -> "AbstractDecoder":
+        from .constraints import satisfied
+
+        rule = _at("decoders.orders.FixedPartition")(setting.partition(block))
+        made = _at(f"decoders.constrained.{kind}")
+        n, q, temperature = setting.denoiser.n, setting.denoiser.q, setting.temperature
+        return satisfied(
+            accept, q, lambda automaton: made(rule, automaton, n, temperature=temperature)
+        )
+
+    return build
+
+
+_ACCEPT = Knob(
+    "accept",
+    str,
+    ".*",
+    "What a whole word must match: a regular expression over the symbols 0-9a-z, as '(0*10*1)*0*', or a "
+    ".json or .npz file of an automaton.",
+)
+named("dingo", "Blocks, each the most probable word that --accept allows (DINGO).", _ACCEPT, _BLOCK)(
+    _constrained("Dingo")
+)
+named(
+    "completable",
+    "As dingo, but drawn: from its rows, given that the rest can be completed (ours).",
+    _ACCEPT,
+    _BLOCK,
+)(_constrained("Completable"))
+named(
+    "constrained",
+    "As completable, given all rows: the product of the rows that --accept allows (ours).",
+    _ACCEPT,
+    _BLOCK,
+)(_constrained("Constrained"))
 named("speculative", "Left to right, DRAFTS tokens drawn, then verified by a second call (ASSD).", _DRAFTS)(
     lambda setting, drafts: setting.tempered(
         _at("decoders.speculative.AnySubsetSpeculative")(list(range(setting.denoiser.n)), drafts)
@@ -258,6 +298,7 @@ def _optimal(setting: Setting, price: float | None) -> "AbstractDecoder":
     return setting.reveal(best.decoder.rule)
 
 
-COMPARED = tuple(name for name in DECODERS if name not in ("rejection", "dream", "maskgit"))
+NOT_COMPARED = ("rejection", "dream", "maskgit", "dingo", "completable", "constrained")
+COMPARED = tuple(name for name in DECODERS if name not in NOT_COMPARED)
 """Those of the table of all decoders: a proposal of `rejection` is no call; `dream` and `maskgit` lie
-between two of the others, and laws over words times sets are slow."""
+between two of the others, and laws over words times sets are slow; three are for a constraint."""

@@ -46,7 +46,7 @@ def balanced(word, depth):
 MADE = {
     "counts": (symbol_counts([None, 2, 1]), lambda w: w.count(1) == 2 and w.count(2) == 1),
     "permutation": (symbol_counts([1, 1, 1, 1]), lambda w: sorted(w) == [0, 1, 2, 3]),
-    "remainder": (remainder([1, 5, -2], 7, 3), lambda w: sum([1, 5, -2][a] for a in w) % 7 == 3),
+    "remainder": (remainder([1, 5, -2], 7, 5), lambda w: sum([1, 5, -2][a] for a in w) % 7 == 5),
     "no two alike": (no_two_alike(3), lambda w: all(a != b for a, b in itertools.pairwise(w))),
     "words": (one_of([[0, 1, 2, 0], [2, 2, 1, 1], [1, 0]], 3), lambda w: w in {(0, 1, 2, 0), (2, 2, 1, 1)}),
     "brackets": (brackets(3, 1), lambda w: balanced(w, 1)),
