@@ -39,7 +39,7 @@ class Config:
     noise: float = 0.2
     """Share of the data that the constraint does not shape; eta of the Block-HMM is half of it."""
     widths: tuple[int, ...] = (1, 2, 3, 6)
-    """Tokens that are written at once; those of a list that are no longer than it."""
+    """Tokens that are written at once; all of them where they are fewer."""
     seeds: int = 64
     """Random laws of each family."""
 
@@ -48,7 +48,10 @@ SMOKE = Config(n=2, block_size=2, items=2, widths=(1, 2), seeds=2)
 
 
 def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
-    """By `[family, method, width, seed]`: accepted mass, divergences from p(x | accepted), calls."""
+    """By `[family, method, width, seed]`: accepted mass, divergences from p(x | accepted), calls.
+
+    `n` is by family; a width that is larger is `n`.
+    """
     families = {
         "brackets": (_brackets, brackets(3, config.depth)),
         "parity": (_block_hmm, pattern(f"({'|'.join(_even(config.block_size))})*", 2)),
@@ -56,22 +59,22 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
     }
     shape = (len(families), len(METHODS), len(config.widths), config.seeds)
     names = ("accepted_mass", "forward_kl_nats", "reverse_kl_nats", "total_variation", "calls")
-    found = {name: np.full(shape, np.nan) for name in names}
-    truth = np.zeros((len(families), config.seeds))
+    found = {name: np.zeros(shape) for name in names}
+    truth, n = np.zeros((len(families), config.seeds)), np.zeros(len(families), int)
     cases = [(place, seed) for place in range(len(families)) for seed in range(config.seeds)]
     for place, seed in progress(cases, "laws"):
         make, automaton = families[list(families)[place]]
         joint = Joint(jnp.asarray(make(np.random.default_rng([place, seed]), config, automaton)))
-        truth[place, seed] = given_accepted(joint, automaton)[1]
+        truth[place, seed], n[place] = given_accepted(joint, automaton)[1], joint.n
         for column, width in enumerate(config.widths):
-            if width <= joint.n:
-                rows = _rows(joint, automaton, width)
-                for name, values in zip(names, rows, strict=True):
-                    found[name][place, :, column, seed] = values
+            rows = _rows(joint, automaton, width)
+            for name, values in zip(names, rows, strict=True):
+                found[name][place, :, column, seed] = values
     return {
         "family": np.array(list(families)),
         "method": np.array(METHODS),
         "width": np.array(config.widths),
+        "n": n,
         "accepted_mass_of_the_data": truth,
         **found,
     }
@@ -111,7 +114,9 @@ def _even(size: int) -> list[str]:
 
 def _noisy(table: np.ndarray, automaton: Automaton, noise: float) -> np.ndarray:
     """A share `noise` of the law, and the rest of the law given that the word is accepted."""
-    return (1 - noise) * np.asarray(given_accepted(Joint(jnp.asarray(table)), automaton)[0].probs) + noise * table
+    return (1 - noise) * np.asarray(
+        given_accepted(Joint(jnp.asarray(table)), automaton)[0].probs
+    ) + noise * table
 
 
 def _brackets(rng: np.random.Generator, config: Config, automaton: Automaton) -> np.ndarray:

@@ -15,7 +15,12 @@ LOOKS = {
         "marker": "s",
         "label": "rejection of whole words",
     },
-    "DINGO": {"color": "#d55e00", "linestyle": "-.", "marker": "^", "label": "DINGO (argmax)"},
+    "DINGO": {
+        "color": "#d55e00",
+        "linestyle": "-.",
+        "marker": "^",
+        "label": "DINGO (argmax; forward KL infinite)",
+    },
     "completable": {
         "color": "#009e73",
         "linestyle": (0, (4, 1)),
@@ -32,14 +37,17 @@ LOOKS = {
 }
 ROWS = {
     "accepted_mass": "accepted mass",
-    "forward_kl_nats": "KL(p | accepted || law), nats",
+    "forward_kl_nats": "forward KL, nats",
     "total_variation": "total variation",
     "calls": "expected calls",
 }
 
 
 def draw(arrays: dict[str, np.ndarray]) -> Figure:
-    """Means over random laws with 95% intervals; a forward KL that is infinite is left out."""
+    """Means over random laws with 95% intervals; a forward KL that is infinite is left out.
+
+    Divergences are from p(x | accepted); the axis of the KL is linear below 0.01.
+    """
     families, widths = arrays["family"], arrays["width"]
     figure, grid = new_figure(len(ROWS), len(families), height=7.4, sharey="row")
     for column, family in enumerate(families):
@@ -47,20 +55,22 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
             axes = grid[row, column]
             for place, method in enumerate(arrays["method"]):
                 values = arrays[key][column, place]
-                shown = np.isfinite(values).all(axis=1)
-                if not shown.any():
-                    continue
-                some = values[shown]
-                error = 1.96 * some.std(axis=1, ddof=1) / np.sqrt(some.shape[1])
-                shifted = np.flatnonzero(shown) + 0.07 * (place - 2)  # else marks hide each other
-                axes.errorbar(shifted, some.mean(axis=1), yerr=error, elinewidth=0.7, **LOOKS[str(method)])
-            used = np.flatnonzero(np.isfinite(arrays["calls"][column, 0]).all(axis=1))
-            axes.set_xticks(used, [str(width) for width in widths[used]])
+                shifted = np.arange(len(widths)) + 0.07 * (place - 2)  # else marks hide each other
+                finite = bool(np.isfinite(values).all())
+                mean = values.mean(axis=1) if finite else np.full(len(widths), np.nan)
+                error = 1.96 * values.std(axis=1, ddof=1) / np.sqrt(values.shape[1]) if finite else None
+                axes.errorbar(shifted, mean, yerr=error, elinewidth=0.7, **LOOKS[str(method)])
+            axes.set_xticks(
+                np.arange(len(widths)), [str(w) for w in np.minimum(widths, arrays["n"][column])]
+            )
             if column == 0:
                 axes.set_ylabel(label)
-        panel_label(grid[0, column], str(family))
+        panel_label(grid[0, column], f"{family}, $n$ = {arrays['n'][column]}")
         grid[-1, column].set_xlabel("tokens written at once")
-    for row in (0, 1, 2):
+    grid[1, 0].set_yscale("symlog", linthresh=0.01, linscale=0.5)
+    grid[1, 0].set_ylim(-0.002, 5)
+    grid[1, 0].set_yticks([0, 0.01, 0.1, 1], ["0", "0.01", "0.1", "1"])
+    for row in (0, 2):
         grid[row, 0].set_ylim(bottom=0)
     grid[3, 0].set_yscale("log")
     ticks = [1, 2, 4, 8, 16]

@@ -89,19 +89,22 @@ def live(automaton: Automaton, n: int) -> Bool[np.ndarray, "points states"]:
     return np.array(rows)
 
 
-def word_count(automaton: Automaton, tokens: Iterable[int]) -> int:
+def word_count(automaton: Automaton, tokens: Iterable) -> int:
     """How many accepted words agree with the tokens, `q` where any symbol may be: exact, of any size.
 
     >>> word_count(Automaton([[0, 1], [1, 0]], 0, [True, False]), [2] * 100) == 2**99
     True
     """
-    moves, ahead = np.asarray(automaton.transition), np.asarray(automaton.accepting).astype(int).astype(object)
+    moves, ahead = (
+        np.asarray(automaton.transition),
+        np.asarray(automaton.accepting).astype(int).astype(object),
+    )
     for token in reversed([int(token) for token in tokens]):
         ahead = ahead[moves].sum(axis=1) if token == automaton.q else ahead[moves[:, token]]
     return int(ahead[int(automaton.start)])
 
 
-def check_satisfiable(automaton: Automaton, tokens: Iterable[int]) -> None:
+def check_satisfiable(automaton: Automaton, tokens: Iterable) -> None:
     """Refuse an automaton that no word satisfies which agrees with the tokens, `q` where masked.
 
     >>> odd = Automaton([[0, 1], [1, 0]], 0, [False, True])
@@ -230,7 +233,9 @@ def with_masks(automaton: Automaton) -> Automaton:
             row.append(found[after])
         if len(sets) > MAX_SETS:
             wanted = f"one of at most {MAX_SETS} sets of states that masks reach"
-            refuse("automaton", f"of {automaton.states} states", wanted, "Constrained and Dingo need no sets")
+            refuse(
+                "automaton", f"of {automaton.states} states", wanted, "Constrained and Dingo need no sets"
+            )
         rows.append(row)
     return Automaton(np.array(rows), 0, np.array([bool(ends[sorted(states)].any()) for states in sets]))
 

@@ -9,6 +9,7 @@ import abc
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from .._contexts import place_values, tokens_of
 from .._types import Array, Bool, Float, Int, Key, LogProbs, Positions, Step, Tokens
@@ -40,7 +41,8 @@ class AbstractConstrained(AbstractJudged):
     $e^{-10^5}$, which adds nothing to any other sum (our choice).
 
     Raises:
-        InvalidInputError: an automaton that no word of length `n` satisfies; `temperature` as `Reveal`.
+        InvalidInputError: an automaton that no word of length `n` satisfies, or none with the tokens that
+            `decode` is given; `temperature` as `Reveal`; at the first use, an automaton of another alphabet.
     """
 
     rule: AbstractRule
@@ -57,7 +59,8 @@ class AbstractConstrained(AbstractJudged):
         temperature: float | int = 1.0,
         judge: AbstractDenoiser | None = None,
     ):
-        check_satisfiable(automaton, [automaton.q] * n)
+        if _known(automaton):
+            check_satisfiable(automaton, [automaton.q] * n)
         self.rule, self.automaton = rule, automaton
         self.temperature, self.judge = check_temperature(temperature), judge
 
@@ -109,6 +112,12 @@ class AbstractConstrained(AbstractJudged):
         chosen = self.rule.choose(key, judged, tokens, step) & (tokens == denoiser.q)
         return chosen, self.log_chance(written, tokens, chosen, target)
 
+    def check_given(self, given: Int[Array, "*samples n"]) -> None:
+        """Refuse known tokens that no accepted word has."""
+        if _known((given, self.automaton)):
+            for tokens in np.unique(np.asarray(given).reshape(-1, given.shape[-1]), axis=0):
+                check_satisfiable(self.automaton, tokens)
+
     def most_steps(self, n: int) -> int:
         """A step reveals at least one position."""
         return n
@@ -126,8 +135,8 @@ class Dingo(AbstractConstrained):
 
     >>> from mdmjax import Joint, Oracle, Schedule, exact_law, left_to_right
     >>> coins = Oracle(Joint(jnp.outer(jnp.array([0.4, 0.6]), jnp.array([0.3, 0.7]))))
-    >>> even = Automaton([[0, 1], [1, 0]], 0, [False, True])  # an odd number of ones
-    >>> exact_law(coins, Dingo(left_to_right(Schedule([2])), even, 2)).probs.tolist()
+    >>> odd = Automaton([[0, 1], [1, 0]], 0, [False, True])  # an odd number of ones
+    >>> exact_law(coins, Dingo(left_to_right(Schedule([2])), odd, 2)).probs.tolist()
     [[0.0, 1.0], [0.0, 0.0]]
     """
 
@@ -164,9 +173,10 @@ class Constrained(AbstractConstrained):
 
     >>> from mdmjax import Joint, Oracle, Schedule, exact_law, left_to_right
     >>> coins = Oracle(Joint(jnp.outer(jnp.array([0.4, 0.6]), jnp.array([0.3, 0.7]))))
-    >>> even = Automaton([[0, 1], [1, 0]], 0, [False, True])  # an odd number of ones
-    >>> exact_law(coins, Constrained(left_to_right(Schedule([1, 1])), even, 2)).probs.round(4).tolist()
-    [[0.0, 0.6087], [0.3913, 0.0]]
+    >>> odd = Automaton([[0, 1], [1, 0]], 0, [False, True])  # an odd number of ones
+    >>> law = exact_law(coins, Constrained(left_to_right(Schedule([1, 1])), odd, 2))
+    >>> print(law.probs.round(3)[0], law.probs.round(3)[1])  # 0.28 to 0.18
+    [0.    0.609] [0.391 0.   ]
     """
 
     def outcomes(self, written: LogProbs, tokens: Tokens, chosen: Positions) -> Outcomes:
@@ -198,9 +208,10 @@ class Completable(AbstractConstrained):
 
     >>> from mdmjax import Joint, Oracle, Schedule, exact_law, left_to_right
     >>> coins = Oracle(Joint(jnp.outer(jnp.array([0.4, 0.6]), jnp.array([0.3, 0.7]))))
-    >>> even = Automaton([[0, 1], [1, 0]], 0, [False, True])  # an odd number of ones
-    >>> exact_law(coins, Completable(left_to_right(Schedule([1, 1])), even, 2)).probs.round(4).tolist()
-    [[0.0, 0.4], [0.6, 0.0]]
+    >>> odd = Automaton([[0, 1], [1, 0]], 0, [False, True])  # an odd number of ones
+    >>> law = exact_law(coins, Completable(left_to_right(Schedule([1, 1])), odd, 2))
+    >>> print(law.probs.round(3)[0], law.probs.round(3)[1])
+    [0.  0.4] [0.6 0. ]
     """
 
     masked: Automaton
@@ -240,6 +251,11 @@ class Completable(AbstractConstrained):
     ) -> Float[Array, ""]:
         """What of the weight of all words is that of the one."""
         return _share_of(self.masked, self._rows(written, tokens, chosen), chosen, target)
+
+
+def _known(values: object) -> bool:
+    """Whether no number of them is traced."""
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
 
 
 def _possible(written: LogProbs) -> LogProbs:

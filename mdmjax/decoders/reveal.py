@@ -74,6 +74,7 @@ class AtTemperature(AbstractDecoder):
     remembers = property(lambda self: self.decoder.remembers)  # type: ignore[assignment]
     calls, finished = _of_decoder("calls"), _of_decoder("finished")
     start, most_steps = _of_decoder("start"), _of_decoder("most_steps")
+    check_given = _of_decoder("check_given")
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """Those of the decoder with the tempered denoiser."""

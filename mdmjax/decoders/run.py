@@ -140,6 +140,7 @@ def decode_many(
         rows = given.shape[:-1]
         if rows not in ((), (samples,)):
             refuse("given", f"of shape {given.shape}", f"[n] or [samples, n] with samples = {samples}")
+        decoder.check_given(given)
         given = jnp.broadcast_to(given, (samples, given.shape[-1]))
     keys = jax.random.split(key, samples)
     return _decode_many((keys, given), denoiser, decoder, min(batch, samples), limit, keep)
@@ -167,6 +168,7 @@ def _check_given(given: Tokens | None, decoder: AbstractDecoder, n: int) -> None
         refuse(
             "given", f"tokens to {name}, which revises", "a decoder that only reveals", "use Conditioned"
         )
+    decoder.check_given(given)
 
 
 def step_limit(denoiser: AbstractDenoiser, decoder: AbstractDecoder, max_steps: int | None) -> int:

@@ -24,8 +24,8 @@ class Guided(AbstractDenoiser):
 
     >>> from mdmjax import Joint, Oracle
     >>> told, untold = (Oracle(Joint(jnp.array(p))) for p in ([0.2, 0.8], [0.5, 0.5]))
-    >>> jnp.exp(Guided(told, untold, 1.0)(jnp.array([2])))[0].round(4).tolist()  # 1 : 16
-    [0.0588, 0.9412]
+    >>> print(jnp.exp(Guided(told, untold, 1.0)(jnp.array([2])))[0].round(4))  # 1 : 16
+    [0.0588 0.9412]
     """
 
     conditional: AbstractDenoiser
@@ -58,8 +58,8 @@ def guided_rows(
     r"""`log_softmax(c + w (c - u))`, minus infinity where the conditional row is.
 
     >>> told, untold = jnp.log(jnp.array([0.5, 0.5, 0.0])), jnp.log(jnp.array([0.5, 0.25, 0.25]))
-    >>> jnp.exp(guided_rows(told, untold, 1.0)).round(4).tolist()
-    [0.3333, 0.6667, 0.0]
+    >>> print(jnp.exp(guided_rows(told, untold, 1.0)).round(4))
+    [0.3333 0.6667 0.    ]
     """
     never = jnp.isneginf(conditional)
     told, untold = (jnp.where(never, 0.0, rows) for rows in (conditional, unconditional))
@@ -80,8 +80,8 @@ def prompt_guided(
     >>> from mdmjax import Joint, Oracle
     >>> pair = Oracle(Joint(jnp.array([[0.4, 0.1], [0.1, 0.4]])))
     >>> guided = prompt_guided(pair, jnp.array([1, 2]), jnp.array([1]), 1.0)
-    >>> jnp.exp(guided(jnp.array([2])))[0].round(4).tolist()
-    [0.0588, 0.9412]
+    >>> print(jnp.exp(guided(jnp.array([2])))[0].round(4))
+    [0.0588 0.9412]
     """
     masked = jnp.full_like(context, denoiser.q)
     told, untold = (Conditioned(denoiser, whole, positions) for whole in (context, masked))

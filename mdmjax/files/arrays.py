@@ -127,7 +127,9 @@ def read_automaton(path: Path, *, limit: int = MAX_TABLE_BYTES) -> Automaton:
     `accepting` is 1 or 0 a state.
     """
     names = ("transition", "start", "accepting")
-    arrays = _by_name(path, names, "arrays transition (states, q), accepting (states,) and a number start", limit)
+    arrays = _by_name(
+        path, names, "arrays transition (states, q), accepting (states,) and a number start", limit
+    )
     with _of_file(path, names):
         for name in names:
             if not np.all(arrays[name] == np.floor(arrays[name])) or np.any(np.abs(arrays[name]) > 2**31):

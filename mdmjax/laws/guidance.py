@@ -42,8 +42,8 @@ def guided_target(conditional: Joint, unconditional: Joint, scale: Numbers) -> F
     r"""$p(x \mid y)^{1+w} p(x)^{-w}$, normalised, shape `[q]*n`.
 
     >>> told, untold = Joint(jnp.array([0.2, 0.8])), Joint(jnp.array([0.5, 0.5]))
-    >>> guided_target(told, untold, 1.0).round(4).tolist()
-    [0.0588, 0.9412]
+    >>> print(guided_target(told, untold, 1.0).round(4))
+    [0.0588 0.9412]
     """
     told, untold = (safe_log(joint.probs.reshape(-1)) for joint in (conditional, unconditional))
     return jnp.exp(guided_rows(told, untold, guidance_scale(scale))).reshape(conditional.probs.shape)
@@ -83,7 +83,9 @@ def prompt_pair(joint: Joint, prompt: Int[Array, " n"] | list[int]) -> tuple[Joi
     """
     tokens = np.asarray(prompt)
     if tokens.shape != (joint.n,) or not np.any(tokens == joint.q):
-        refuse("prompt", tokens.tolist(), f"{joint.n} tokens, the mask {joint.q} where one is to be written")
+        refuse(
+            "prompt", tokens.tolist(), f"{joint.n} tokens, the mask {joint.q} where one is to be written"
+        )
     given = tuple(slice(None) if token == joint.q else int(token) for token in tokens)
     told, mass = joint.probs[given], jnp.sum(joint.probs[given])
     known = tuple(np.flatnonzero(tokens != joint.q).tolist())

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import InvalidInputError, refuse
-from ..decoders.automaton import Automaton, given_accepted
+from ..decoders.automaton import Automaton, check_alphabet, given_accepted
 from ..decoders.base import AbstractDecoder
 from ..decoders.constrained import AbstractConstrained
 from ..decoders.patterns import pattern
@@ -21,9 +21,10 @@ FILES = (".json", ".npz")
 def satisfied(accept: str, q: int, make: Callable[[Automaton], AbstractDecoder]) -> AbstractDecoder:
     """The decoder that `make` makes of the constraint `accept`, over `q` symbols."""
     try:
-        if Path(accept).suffix.lower() in FILES:
-            return make(read_automaton(Path(accept)))
-        return make(pattern(accept, q))
+        is_file = Path(accept).suffix.lower() in FILES
+        automaton = read_automaton(Path(accept)) if is_file else pattern(accept, q)
+        check_alphabet(automaton, q)
+        return make(automaton)
     except InvalidInputError as error:
         if error.argument not in ("pattern", "automaton"):
             raise

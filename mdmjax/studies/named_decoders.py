@@ -159,9 +159,7 @@ def _constrained(kind: str) -> Build:
         rule = _at("decoders.orders.FixedPartition")(setting.partition(block))
         made = _at(f"decoders.constrained.{kind}")
         n, q, temperature = setting.denoiser.n, setting.denoiser.q, setting.temperature
-        return satisfied(
-            accept, q, lambda automaton: made(rule, automaton, n, temperature=temperature)
-        )
+        return satisfied(accept, q, lambda automaton: made(rule, automaton, n, temperature=temperature))
 
     return build
 

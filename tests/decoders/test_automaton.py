@@ -64,7 +64,7 @@ def test_what_is_made_accepts_what_it_says(name):
 
 
 @given(st.integers(0, 2**16))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=10)
 def test_counts_tables_and_live_states(seed):
     rng = np.random.default_rng(seed)
     automaton = Automaton(rng.integers(0, 3, (3, 2)), rng.integers(0, 3), rng.random(3) < 0.5)
@@ -104,7 +104,7 @@ PATTERNS = st.recursive(
 
 
 @given(PATTERNS)
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 def test_patterns_are_regular_expressions(text):
     automaton, known = pattern(text, 3), re.compile(text)
     transition, accepting = automaton.transition.tolist(), automaton.accepting.tolist()
@@ -130,12 +130,19 @@ def test_letters_and_long_words():
         "0{2,1}": r"want \{m,n\} with m <= n",
         "0{999}": "want at most 256 repeats",
         "0 1": r"want a symbol 0\.\.1 at character 2",
-        "(0|1)*1(0|1){12}": "want a pattern of at most 4096 states",
     }.items(),
 )
 def test_what_is_no_pattern(text, wanted):
     with pytest.raises(InvalidInputError, match=wanted):
         pattern(text, 2)
+
+
+@pytest.mark.slow
+def test_a_pattern_of_too_many_states():
+    with pytest.raises(InvalidInputError, match="want a pattern of at most 4096 states"):
+        pattern("(0|1)*1(0|1){12}", 2)
+    with pytest.raises(InvalidInputError, match="want one of at most 4096 sets of states that masks reach"):
+        with_masks(remainder([2**i for i in range(14)], 2**14))
 
 
 def test_what_is_no_automaton():

@@ -22,6 +22,7 @@ from mdmjax import (
     Schedule,
     confidence,
     decode,
+    decode_many,
     exact_law,
     left_to_right,
 )
@@ -85,7 +86,9 @@ def test_laws_of_random_joints_and_automata(kind, rule, count):
         automaton, words = automata(seed)
         table = np.random.default_rng(seed).dirichlet(np.full(Q**N, 0.5)).reshape((Q,) * N)
         law = exact_law(Oracle(Joint(jnp.asarray(table))), made(kind, RULES[rule][0], automaton))
-        step_of = constrained_step(Q, lambda t, p=table: table_conditionals(p, t), RULES[rule][1], words, kind)
+        step_of = constrained_step(
+            Q, lambda t, p=table: table_conditionals(p, t), RULES[rule][1], words, kind
+        )
         wanted, steps, _ = remasking_law(N, Q, step_of)
         np.testing.assert_allclose(law.probs, wanted, rtol=0, atol=1e-12)
         np.testing.assert_allclose(law.calls[: steps.size], steps, rtol=0, atol=1e-12)
@@ -168,6 +171,11 @@ def test_what_no_word_satisfies_is_refused():
     for decoder in KINDS.values():
         with pytest.raises(InvalidInputError, match="automaton is one that no word of length 4 satisfies"):
             decoder(left_to_right(Schedule([4])), odd, 4)
+    decoder = Dingo(left_to_right(Schedule([4])), THREES, 4)
+    with pytest.raises(InvalidInputError, match="no word of length 4 with these tokens satisfies"):
+        decode(jax.random.key(0), MODEL, decoder, given=jnp.array([1, 1, 1, 2]))
+    with pytest.raises(InvalidInputError, match="no word of length 4 with these tokens satisfies"):
+        decode_many(jax.random.key(0), MODEL, decoder, 2, given=jnp.array([[2, 2, 2, 2], [1, 1, 1, 2]]))
     with pytest.raises(InvalidInputError, match=r"automaton is of 3 symbols: want one of q = 2 symbols"):
         three = Automaton([[0, 0, 0]], 0, [True])
         exact_law(MODEL, Dingo(left_to_right(Schedule([4])), three, 4))
