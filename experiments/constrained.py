@@ -3,8 +3,8 @@
 The data are mostly right: a share `noise` of them is not under the constraint. The denoiser is their
 oracle. Tokens are written from left to right, several at once, so that words come out wrong; each way to
 mend that is held against p(x | x is accepted), exactly. Families (ours): brackets among letters, from a
-random Markov chain; a Block-HMM with random chain and biases, whose blocks have even parity; lists, a random
-law on the orders of some symbols. Rejection writes without a constraint until a word is accepted.
+random Markov chain; a Block-HMM with random chain and biases, whose blocks have even parity; lists, a
+random law on the orders of some symbols. Rejection writes without a constraint until a word is accepted.
 """
 
 import dataclasses

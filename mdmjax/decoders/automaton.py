@@ -1,4 +1,4 @@
-r"""Finite automata over the symbols `0..q-1`: which words are accepted, how many, and what is left to write.
+r"""Finite automata over the symbols `0..q-1`: the words that are accepted, how many, what may follow.
 
 With a weight $w_i(a)$ for every position and symbol, a word weighs $\prod_i w_i(x_i)$. Sums and maxima over
 the accepted words are the recursion from the right, $A_n(s) = [s \text{ accepts}]$ and
@@ -17,7 +17,7 @@ from .._checks import Numbers, check_integer
 from .._draws import drawn_from
 from .._errors import check_bytes, refuse
 from .._numerics import comparable
-from .._types import Array, Bool, Float, Int, Key, Tokens
+from .._types import Array, Bool, Float, Int, Key
 from ..distributions.joint import MAX_TABLE_BYTES, Joint, check_table_size
 
 MAX_SETS = 2**12
@@ -164,7 +164,7 @@ def log_total(automaton: Automaton, log_weights: Float[Array, "n q"]) -> Float[A
 def drawn_word(
     key: Key[Array, ""], automaton: Automaton, log_weights: Float[Array, "n q"]
 ) -> Int[Array, " n"]:
-    r"""An accepted word drawn in proportion to its weight: filtering from the right, sampling from the left.
+    r"""An accepted word drawn in proportion to its weight: filtered from the right, drawn from the left.
 
     Symbol $a$ comes in state $s$ with probability $w_i(a) A_{i+1}(\delta(s, a)) / A_i(s)$.
     """

@@ -42,7 +42,7 @@ class AbstractConstrained(AbstractJudged):
 
     Raises:
         InvalidInputError: an automaton that no word of length `n` satisfies, or none with the tokens that
-            `decode` is given; `temperature` as `Reveal`; at the first use, an automaton of another alphabet.
+            `decode` is given; `temperature` as `Reveal`; at the first use, one of another alphabet.
     """
 
     rule: AbstractRule
@@ -202,8 +202,8 @@ class Constrained(AbstractConstrained):
 class Completable(AbstractConstrained):
     r"""The chosen positions drawn from the product of their rows, given that the rest can be completed.
 
-    $\Pr(x_S) \propto \prod_{i \in S} \hat p_i(x_i)$ over the words that DINGO chooses from: DINGO's product,
-    drawn (our extension). With one position a step it is the usual masking of logits. It looks ahead by
+    $\Pr(x_S) \propto \prod_{i \in S} \hat p_i(x_i)$ over the words DINGO chooses from: its product, drawn
+    (our extension). With one position a step it is the usual masking of logits. It looks ahead by
     what is possible only, not by what is likely. Its automaton runs over sets of states (`with_masks`).
 
     >>> from mdmjax import Joint, Oracle, Schedule, exact_law, left_to_right

@@ -1,4 +1,4 @@
-"""Automata by what they accept: counts, remainders, neighbours, words, brackets; patterns have their own file."""
+"""Automata by what they accept: counts, remainders, neighbours, words, brackets, and two at once."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ MAX_STATES = 2**20
 def symbol_counts(counts: Sequence[int | None]) -> Automaton:
     r"""Words with exactly `counts[a]` symbols `a`, `None` where any number will do.
 
-    `[None, 2]` is two ones among the bits, `[1] * q` a permutation: $\prod_a (c_a + 1)$ states and a dead one.
+    `[None, 2]` is two ones among the bits, `[1] * q` a permutation: $\prod_a (c_a + 1)$ states, a dead one.
 
     >>> from mdmjax.decoders.automaton import word_count
     >>> word_count(symbol_counts([None, 2]), [2] * 4), word_count(symbol_counts([1, 1, 1]), [3] * 3)

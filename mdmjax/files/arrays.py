@@ -122,7 +122,7 @@ def read_mixture(
 
 
 def read_automaton(path: Path, *, limit: int = MAX_TABLE_BYTES) -> Automaton:
-    """The `Automaton` of a file as `read_hmm` takes: `transition` (states, q), `start`, `accepting` (states,).
+    """The `Automaton` of `transition` (states, q), `start`, `accepting` (states,), a file as of `read_hmm`.
 
     `accepting` is 1 or 0 a state.
     """

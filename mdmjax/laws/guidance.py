@@ -4,9 +4,10 @@ Guided rows, one token after another, multiply to $\prod_i c_i^{1+w} u_i^{-w} / 
 $c^{1+w} u^{-w} / Z$, $c = p(x \mid y)$ and $u = p(x)$. With $\log Z_i = w\, D_{1+w}(c_i \| u_i)$, a Renyi
 divergence of the rows, the two differ by
 
-$$\log \frac{\text{target}(x)}{\text{law}(x)} = w \Big( \sum_i D_{1+w}(c_i \| u_i \mid x_{<i}) - D_{1+w}(c \| u) \Big)$$
+$$\log \frac{\text{target}(x)}{\text{law}(x)}
+  = w \Big( \sum_i D_{1+w}(c_i \| u_i \mid x_{<i}) - D_{1+w}(c \| u) \Big)$$
 
-(derived here): nothing if $n = 1$, if $w = 0$, or if the positions are independent with the prompt and without.
+(derived here): nothing if $n = 1$, if $w = 0$, or if positions are independent with the prompt and without.
 """
 
 from typing import NamedTuple

@@ -176,8 +176,8 @@ def test_what_no_word_satisfies_is_refused():
         decode(jax.random.key(0), MODEL, decoder, given=jnp.array([1, 1, 1, 2]))
     with pytest.raises(InvalidInputError, match="no word of length 4 with these tokens satisfies"):
         decode_many(jax.random.key(0), MODEL, decoder, 2, given=jnp.array([[2, 2, 2, 2], [1, 1, 1, 2]]))
+    three = Automaton([[0, 0, 0]], 0, [True])
     with pytest.raises(InvalidInputError, match=r"automaton is of 3 symbols: want one of q = 2 symbols"):
-        three = Automaton([[0, 0, 0]], 0, [True])
         exact_law(MODEL, Dingo(left_to_right(Schedule([4])), three, 4))
 
 

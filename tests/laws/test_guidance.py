@@ -69,7 +69,7 @@ def test_one_token_at_a_time_is_not_the_target(scale):
 
 
 def test_it_is_the_target_where_it_should_be():
-    """One position; positions that are independent with the prompt and without; a prompt that says nothing."""
+    """One position; positions that are independent with the prompt and without; an idle prompt."""
     _, told, untold = tables(0, n=1, q=4)
     one = guidance_gap(
         *(Joint(jnp.asarray(t)) for t in (told, untold)), 3.0, Reveal(left_to_right(Schedule([1])))

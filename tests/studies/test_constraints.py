@@ -52,7 +52,7 @@ def test_where_the_truth_is_never_accepted(capsys, tmp_path, monkeypatch):
         "half.json": "file is half.json, whose start is not of integers: want numbers of states",
         "odd.json": "file is odd.json, whose accepting is of other numbers: want 1 or 0 a state",
         "five.json": "file is five.json, whose transition is 5: want states among 0..0",
-        "less.json": "file is less.json with start, transition: want arrays transition (states, q), accepting",
+        "less.json": "file is less.json with start, transition: want arrays transition (states, q)",
     }.items(),
 )
 def test_what_is_no_constraint(accept, line, capsys, tmp_path, monkeypatch):
