@@ -85,7 +85,7 @@ def live(automaton: Automaton, n: int) -> Bool[np.ndarray, "points states"]:
     """
     moves, rows = np.asarray(automaton.transition), [np.asarray(automaton.accepting)]
     for _ in range(check_integer("n", n, 0)):
-        rows.append(rows[-1][moves].any(axis=1))
+        rows.append(np.any(rows[-1][moves], axis=1))
     return np.array(rows)
 
 

@@ -32,13 +32,11 @@ def satisfied(accept: str, q: int, make: Callable[[Automaton], AbstractDecoder])
         refuse("accept", found, error.wanted, error.remedy)
 
 
-def accepted_divergences(truth: Joint, decoder: AbstractDecoder, law: Law) -> Mapping[str, Any]:
-    r"""How far the law of a constrained decoder is from $p(x \mid \text{accepted})$; nothing of any other.
+def accepted_divergences(truth: Joint, decoder: AbstractConstrained, law: Law) -> Mapping[str, Any]:
+    r"""How far the law of a constrained decoder is from $p(x \mid \text{accepted})$.
 
     `accepted_mass` is that of the truth: the law has all of its own there.
     """
-    if not isinstance(decoder, AbstractConstrained):
-        return {}
     target, mass = given_accepted(truth, decoder.automaton)
     divergences = {"forward_kl": kl, "reverse_kl": reverse_kl, "total_variation": total_variation}
     found = {f"accepted_{name}": of(target.probs, law.probs) for name, of in divergences.items()}
