@@ -29,6 +29,7 @@ from mdmjax import (
 from mdmjax.decoders.automaton import Automaton, accepted_table, given_accepted, padded
 from mdmjax.decoders.constrained import Completable, Constrained, Dingo
 from mdmjax.decoders.languages import remainder
+from mdmjax.laws.likelihood import exact_nll
 
 KINDS = {"dingo": Dingo, "constrained": Constrained, "completable": Completable}
 N, Q, STATES = 3, 2, 3
@@ -192,3 +193,12 @@ def test_dingo_is_the_best_accepted_word():
         jax.random.key(0), jnp.log(jnp.asarray(rows)), jnp.full(10, 2), jnp.ones(10, bool)
     )
     assert tuple(found.tolist()) == best
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_likelihoods_of_words_are_their_probabilities(kind):
+    decoder = KINDS[kind](left_to_right(Schedule([2, 2])), THREES, 4)
+    words = jnp.asarray(np.indices((2,) * 4).reshape(4, -1).T)
+    law = exact_law(MODEL, decoder).probs.reshape(-1)
+    np.testing.assert_allclose(np.exp(-exact_nll(MODEL, decoder, words)), law, rtol=0, atol=1e-9)
