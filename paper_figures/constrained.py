@@ -49,7 +49,7 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
     Divergences are from p(x | accepted); the axis of the KL is linear below 0.01.
     """
     families, widths = arrays["family"], arrays["width"]
-    figure, grid = new_figure(len(ROWS), len(families), height=7.4, sharey="row")
+    figure, grid = new_figure(len(ROWS), len(families), height=7.8, sharey="row")
     for column, family in enumerate(families):
         for row, (key, label) in enumerate(ROWS.items()):
             axes = grid[row, column]
@@ -66,7 +66,8 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
             if column == 0:
                 axes.set_ylabel(label)
         panel_label(grid[0, column], f"{family}, $n$ = {arrays['n'][column]}")
-        grid[-1, column].set_xlabel("tokens written at once")
+        for axes in grid[1:, column]:
+            axes.set_xlabel("tokens written at once")
     grid[1, 0].set_yscale("symlog", linthresh=0.01, linscale=0.5)
     grid[1, 0].set_ylim(-0.002, 5)
     grid[1, 0].set_yticks([0, 0.01, 0.1, 1], ["0", "0.01", "0.1", "1"])

@@ -118,6 +118,7 @@ LONG = {
     "policy_frontier",
     "own_law",
     "growth_coverage",
+    "constrained",
 }  # minutes
 
 
