@@ -64,7 +64,7 @@ def test_what_is_made_accepts_what_it_says(name):
 
 
 @given(st.integers(0, 2**16))
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=6)
 def test_counts_tables_and_live_states(seed):
     rng = np.random.default_rng(seed)
     automaton = Automaton(rng.integers(0, 3, (3, 2)), rng.integers(0, 3), rng.random(3) < 0.5)
@@ -104,7 +104,7 @@ PATTERNS = st.recursive(
 
 
 @given(PATTERNS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 def test_patterns_are_regular_expressions(text):
     automaton, known = pattern(text, 3), re.compile(text)
     transition, accepting = automaton.transition.tolist(), automaton.accepting.tolist()

@@ -128,7 +128,8 @@ def test_draws_follow_the_law(kind, key):
     assert np.all(np.asarray(traces.calls) == 3)
 
 
-@pytest.mark.parametrize("kind", FEW)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_path_has_the_probability_of_its_branches(kind, key):
     """`follow` of every word from every state, by the branches of the step."""
     decoder = KINDS[kind](left_to_right(Schedule([2, 2])), THREES, 4)

@@ -88,6 +88,7 @@ def test_it_is_the_target_where_it_should_be():
     assert np.abs(one.target - told).max() > 0.05
 
 
+@pytest.mark.slow
 def test_a_prompt_that_is_masked_is_the_unconditional_denoiser():
     """One oracle of prompt and answer, by every state, as two oracles of the answer; and `exact_law`."""
     whole, _, _ = tables(7)
