@@ -183,6 +183,7 @@ ALLOWED = {
 """What was refused before, and is not now."""
 
 LATER = {"dream", "maskgit", "parity-checks", "repeated-bits", "random-table"}
+LATER |= {"dingo", "completable", "constrained"}
 """Sources and decoders that came after the recording."""
 
 WORDING = {"title", "method", "schedule", "criterion"}
