@@ -171,21 +171,12 @@ _ACCEPT = Knob(
     "What a whole word must match: a regular expression over the symbols 0-9a-z, as '(0*10*1)*0*', or a "
     ".json or .npz file of an automaton.",
 )
-named("dingo", "Blocks, each the most probable word that --accept allows (DINGO).", _ACCEPT, _BLOCK)(
-    _constrained("Dingo")
-)
-named(
-    "completable",
-    "As dingo, but drawn: from its rows, given that the rest can be completed (ours).",
-    _ACCEPT,
-    _BLOCK,
-)(_constrained("Completable"))
-named(
-    "constrained",
-    "As completable, given all rows: the product of the rows that --accept allows (ours).",
-    _ACCEPT,
-    _BLOCK,
-)(_constrained("Constrained"))
+for _name, _kind, _help in (
+    ("dingo", "Dingo", "each the most probable word that --accept allows (DINGO)."),
+    ("completable", "Completable", "drawn as dingo chooses: the rest can be completed (ours)."),
+    ("constrained", "Constrained", "drawn from the product of all rows that --accept allows (ours)."),
+):
+    named(_name, f"Blocks, {_help}", _ACCEPT, _BLOCK)(_constrained(_kind))
 named("speculative", "Left to right, DRAFTS tokens drawn, then verified by a second call (ASSD).", _DRAFTS)(
     lambda setting, drafts: setting.tempered(
         _at("decoders.speculative.AnySubsetSpeculative")(list(range(setting.denoiser.n)), drafts)
