@@ -1377,3 +1377,55 @@ def nae_sat_table(latents, triples, flip):
             probability *= 1 - flip if seen == right else flip
         table[word] = probability
     return table
+
+
+# Constraints: every word walked through the automaton, and every completion of a state.
+
+
+def accepted_words(transition, start, accepting, n):
+    """The words of length `n` that end in an accepting state, in order."""
+    found = []
+    for word in itertools.product(range(len(transition[0])), repeat=n):
+        state = start
+        for symbol in word:
+            state = transition[state][symbol]
+        if accepting[state]:
+            found.append(word)
+    return found
+
+
+def constrained_step(q, rows_of, choices_of, accepted, kind):
+    """A step of `dingo`, `constrained` or `completable`, from the sum over all completions.
+
+    A symbol of probability zero counts as an infinitely small weight: words with the fewest of them win.
+    """
+
+    def step_of(tokens, step):
+        masked = [i for i, token in enumerate(tokens) if token == q]
+        if not masked:
+            return None
+        rows, found = rows_of(tokens), {}
+        words = [w for w in accepted if all(t in (q, a) for t, a in zip(tokens, w, strict=True))]
+        for share, chosen in choices_of(rows, masked):
+            weighed = masked if kind == "constrained" else chosen
+            chances = [[rows[i][w[i]] for i in weighed] for w in words]
+            zeros = [sum(p == 0 for p in one) for one in chances]
+            weights = [
+                math.prod(p for p in one if p > 0) if none == min(zeros) else 0.0
+                for one, none in zip(chances, zeros, strict=True)
+            ]
+            after = [tuple(w[i] if i in chosen else t for i, t in enumerate(tokens)) for w in words]
+            if kind == "dingo":
+                first = next(i for i, weight in enumerate(weights) if weight > max(weights) * (1 - 1e-9))
+                law = {after[first]: 1.0}
+            elif kind == "constrained":
+                law = {}
+                for word, weight in zip(after, weights, strict=True):
+                    law[word] = law.get(word, 0.0) + weight
+            else:
+                law = dict(zip(after, weights, strict=True))  # all completions of one have the same weight
+            for word, weight in law.items():
+                found[word] = found.get(word, 0.0) + share * weight / sum(law.values())
+        return [(mass, word) for word, mass in found.items()]
+
+    return step_of

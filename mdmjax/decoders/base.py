@@ -142,6 +142,10 @@ class AbstractDecoder(eqx.Module):
         """The law of the tokens before step 0: all masked, unless a decoder says otherwise."""
         return word_branches(jnp.ones((1,)), jnp.full((1, n), q), q)
 
+    def check_given(self, given: Int[Array, "*samples n"]) -> None:
+        """Refuse tokens to start from that it cannot complete: none, unless a decoder says otherwise."""
+        return
+
     def writer(self, denoiser: AbstractDenoiser) -> AbstractDenoiser:
         """The denoiser whose rows tokens are drawn from: as it is, unless a decoder has a temperature."""
         return denoiser

@@ -75,6 +75,7 @@ class AtTemperature(AbstractDecoder):
     calls_of = property(lambda self: self.decoder.calls_of)  # type: ignore[assignment]
     calls, finished = of_decoder("calls"), of_decoder("finished")
     start, most_steps = of_decoder("start"), of_decoder("most_steps")
+    check_given = of_decoder("check_given")
 
     def branches(self, denoiser: AbstractDenoiser, tokens: Tokens, step: Step) -> Branches:
         """Those of the decoder with the tempered denoiser."""

@@ -141,6 +141,7 @@ def decode_many(
         rows = given.shape[:-1]
         if rows not in ((), (samples,)):
             refuse("given", f"of shape {given.shape}", f"[n] or [samples, n] with samples = {samples}")
+        decoder.check_given(given)
         given = jnp.broadcast_to(given, (samples, given.shape[-1]))
     keys = jax.random.split(key, samples)
     return _decode_many((keys, given), denoiser, decoder, min(batch, samples), limit, keep)
@@ -168,6 +169,7 @@ def _check_given(given: Tokens | None, decoder: AbstractDecoder, n: int) -> None
         refuse(
             "given", f"tokens to {name}, which revises", "a decoder that only reveals", "use Conditioned"
         )
+    decoder.check_given(given)
 
 
 def remembered(denoiser: AbstractDenoiser, decoder: AbstractDecoder) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 
 from .._checks import check_rows, check_shape
 from .._errors import InvalidInputError, readable_bytes, refuse, shown
+from ..decoders.automaton import Automaton
 from ..distributions.hmm import HMM
 from ..distributions.joint import MAX_TABLE_BYTES, Joint
 from ..information.curve import check_positions
@@ -123,15 +124,43 @@ def read_mixture(
     return weights, probs, check_positions(n)
 
 
-def _rows_and_n(
-    path: Path, names: Sequence[str], n: int | None, wanted: str, limit: int
-) -> tuple[dict[str, np.ndarray], int]:
-    """Arrays of an `.npz` file or a JSON object by name; the number of positions, or that of the file."""
+def read_automaton(path: Path, *, limit: int = MAX_TABLE_BYTES) -> Automaton:
+    """The `Automaton` of `transition` (states, q), `start`, `accepting` (states,), a file as of `read_hmm`.
+
+    `accepting` is 1 or 0 a state.
+    """
+    names = ("transition", "start", "accepting")
+    arrays = _by_name(
+        path, names, "arrays transition (states, q), accepting (states,) and a number start", limit
+    )
+    with _of_file(path, names):
+        for name in names:
+            if not np.all(arrays[name] == np.floor(arrays[name])) or np.any(np.abs(arrays[name]) > 2**31):
+                refuse(name, "not of integers", "numbers of states, and 1 or 0 in accepting")
+        if not np.all((arrays["accepting"] == 0) | (arrays["accepting"] == 1)):
+            refuse("accepting", "of other numbers", "1 or 0 a state")
+        moves, start = (arrays[name].astype(np.int64) for name in names[:2])
+        return Automaton(moves, start, arrays["accepting"] == 1)
+
+
+def _by_name(
+    path: Path, names: Sequence[str], wanted: str, limit: int, optional: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """Arrays of an `.npz` file or a JSON object by name, and what there is of the `optional`."""
     is_json = path.suffix.lower() == ".json"
-    arrays = _json_arrays(path, (*names, "n"), wanted) if is_json else read_npz("file", path, limit=limit)
+    every = (*names, *optional)
+    arrays = _json_arrays(path, every, wanted) if is_json else read_npz("file", path, limit=limit)
     if missing := [name for name in names if name not in arrays]:
         found = shown(", ".join(sorted(arrays)) or "none")
         refuse("file", f"{path} with {found}", wanted, f"{missing[0]} is missing")
+    return arrays
+
+
+def _rows_and_n(
+    path: Path, names: Sequence[str], n: int | None, wanted: str, limit: int
+) -> tuple[dict[str, np.ndarray], int]:
+    """Arrays of a file by name; the number of positions, or that of the file."""
+    arrays = _by_name(path, names, wanted, limit, ["n"])
     if n is None:
         if "n" not in arrays:
             refuse("n", "not given", "the number of positions", f"--n N, or a number n in {path}")

@@ -9,6 +9,7 @@ from .._checks import check_kind
 from .._errors import InvalidInputError, readable_bytes, refuse
 from .._types import Array, Float, Key
 from ..decoders.base import AbstractDecoder
+from ..decoders.constrained import AbstractConstrained
 from ..decoders.verification import BlockVerification
 from ..denoisers.base import AbstractDenoiser, Oracle
 from ..denoisers.perturbed import Fallback
@@ -22,10 +23,12 @@ from ..laws._rows import with_tables
 from ..laws.block_chain import DENSE, BlockChainLaw, plan
 from ..laws.block_decoding import block_decoding_estimate
 from ..laws.exact import exact_law
+from ..laws.law import Law
 from ..laws.random_order import schedule_of
 from ..losses.exact import kl_split
 from ..policies.hull import CallsHull, calls_hull
 from ..policies.regret import regret
+from .constraints import accepted_divergences
 from .law_report import ComparisonReport, LawReport, Named, Refused
 from .report import Subject, Track, untracked
 
@@ -81,6 +84,8 @@ def law_study(
         split = kl_split(joint, writer, schedule_of(named.decoder.rule))  # type: ignore[attr-defined]
     found = regret(joint, denoiser, named.decoder, law=law, hull=hull) if with_regret else None
     divergences = divergences_of(joint.probs, law.probs, block, epsilon)  # type: ignore[attr-defined]
+    if isinstance(named.decoder, AbstractConstrained) and isinstance(law, Law):
+        divergences |= accepted_divergences(joint, named.decoder, law)
     return LawReport(*about, divergences, **known, split=split, regret=found)
 
 

@@ -33,6 +33,35 @@ named(
     BLOCK,
     needs_truth=True,
 )(_blocks_of_the_truth("BlockRejection"))
+
+
+def _constrained(kind: str) -> Build:
+    """Blocks from left to right whose words a constraint accepts."""
+
+    def build(setting: Setting, accept: str, block: int | None) -> "AbstractDecoder":
+        from .constraints import satisfied
+
+        rule = at("decoders.orders.FixedPartition")(setting.partition(block))
+        made = at(f"decoders.constrained.{kind}")
+        n, q, temperature = setting.denoiser.n, setting.denoiser.q, setting.temperature
+        return satisfied(accept, q, lambda automaton: made(rule, automaton, n, temperature=temperature))
+
+    return build
+
+
+_ACCEPT = Knob(
+    "accept",
+    str,
+    ".*",
+    "What a whole word must match: a regular expression over the symbols 0-9a-z, as '(0*10*1)*0*', or a "
+    ".json or .npz file of an automaton.",
+)
+for _name, _kind, _help in (
+    ("dingo", "Dingo", "each the most probable word that --accept allows (DINGO)."),
+    ("completable", "Completable", "drawn as dingo chooses: the rest can be completed (ours)."),
+    ("constrained", "Constrained", "drawn from the product of all rows that --accept allows (ours)."),
+):
+    named(_name, f"Blocks, {_help}", _ACCEPT, BLOCK)(_constrained(_kind))
 named("speculative", "Left to right, DRAFTS tokens drawn, then verified by a second call (ASSD).", _DRAFTS)(
     lambda setting, drafts: setting.tempered(
         at("decoders.speculative.AnySubsetSpeculative")(list(range(setting.denoiser.n)), drafts)
@@ -212,9 +241,17 @@ def _optimal(setting: Setting, price: float | None) -> "AbstractDecoder":
     return setting.reveal(best.decoder.rule)
 
 
-COMPARED = tuple(
-    name for name in DECODERS if name not in ("rejection", "dream", "maskgit", "eoser", "coral")
+NOT_COMPARED = (
+    "rejection",
+    "dream",
+    "maskgit",
+    "eoser",
+    "coral",
+    "dingo",
+    "completable",
+    "constrained",
 )
+COMPARED = tuple(name for name in DECODERS if name not in NOT_COMPARED)
 """Those of the table of all decoders: a proposal of `rejection` is no call; `dream` and `maskgit` lie
-between two of the others, and laws over words times sets are slow; `eoser` needs a symbol that ends a text;
-`coral` writes one sequence."""
+between two of the others, and laws over words times sets are slow; `eoser` needs a symbol that ends a text,
+`coral` writes one sequence, three are for a constraint."""

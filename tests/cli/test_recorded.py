@@ -184,6 +184,7 @@ ALLOWED = {
 
 LATER = {"dream", "maskgit", "parity-checks", "repeated-bits", "random-table", "nae-sat"}
 LATER |= {"halton", "window", "credit", "eoser", "masked-gibbs", "coral"}
+LATER |= {"dingo", "completable", "constrained"}
 """Sources and decoders that came after the recording."""
 
 WORDING = {"title", "method", "schedule", "criterion"}

@@ -118,6 +118,8 @@ LONG = {
     "policy_frontier",
     "own_law",
     "growth_coverage",
+    "constrained",
+    "addition",
     "editing",
     "nae_sat",
 }  # minutes, or many compilations
