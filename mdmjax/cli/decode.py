@@ -68,6 +68,9 @@ def asked_of(trained: Any, values: dict[str, Any]) -> Any:
 
     from ..files.prompts import Prompt, read_prompts
     from ..studies.answers import Asked, asked_of_problems, asked_of_task, asked_of_text
+    from ..studies.task_source import HELD_OUT_SEED
+    from ..tasks.grading import id_of
+    from ..tasks.registry import task_in
 
     task, texts = trained.task, list(values["prompt"])
     alphabet: Any = trained.alphabet
@@ -86,7 +89,9 @@ def asked_of(trained: Any, values: dict[str, Any]) -> Any:
         prompts = read_prompts(values["prompts"])
     if task is not None and not prompts:
         count = PROBLEMS if values["samples"] is None else values["samples"]
-        return asked_of_problems(trained.source.held_out(count), task.q, list(range(count)))
+        source = trained.source
+        ids = [id_of(task_in(source.task), HELD_OUT_SEED, number) for number in range(count)]
+        return asked_of_problems(source.held_out(count), task.q, ids)
     if task is not None:
         found, each = asked_of_task(task, prompts), values["samples"] or 1
     elif alphabet is not None and values["template"] is not None:

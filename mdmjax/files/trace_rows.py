@@ -1,6 +1,7 @@
 """Samples of traces as rows, one after the other, from JSONL, Parquet and NPZ: what `trace_files` reads."""
 
 import importlib.util
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,9 +47,7 @@ def rows_of(path: Path, form: str | None) -> tuple[str, Iterator[Row]]:
     form = form or _format_of(path, *first)
 
     def rows() -> Iterator[Row]:
-        for place, values in (first, *[]):
-            yield from _samples(path, place, values, form)
-        for place, values in samples:
+        for place, values in itertools.chain([first], samples):
             yield from _samples(path, place, values, form)
 
     return form, rows()

@@ -73,7 +73,7 @@ def read_id(text: str) -> ProblemId:
     ProblemId(task=Addition(digits=4, uniform=False), seed=0, number=17)
     """
     word, *numbers = text.split("/")
-    good = len(numbers) == 2 and all(x.isdecimal() and x.isascii() and len(x) < 16 for x in numbers)
+    good = len(numbers) == 2 and all(x.isdecimal() and x.isascii() and len(x) < 20 for x in numbers)
     if not good:
         refuse("id", shown(repr(text)), "TASK/SEED/NUMBER, as `mdmjax task` writes it")
     return ProblemId(_task(word), *map(int, numbers))
