@@ -16,6 +16,8 @@ LOOKS = {
     "causal": {"color": "0.45", "linestyle": (0, (1, 1)), "marker": "x"},
     "causal, backwards": {"color": "black", "linestyle": (0, (3, 1, 1, 1)), "marker": "+"},
 }
+LEARNED = 10
+"""Per cent of sums from which on a network is compared: the smallest learns nothing in any order."""
 GAINS = {
     "random": {"label": "over random", "color": "#cc79a7", "marker": "^"},
     "left to right": {"label": "over left to right", "color": "0.45", "marker": ">"},
@@ -28,21 +30,25 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
     figure, ((left, middle, right),) = new_figure(1, 3, height=3.2, width_ratios=(1.2, 1, 1))
     names, accuracy = arrays["decoder"].tolist(), 100 * arrays["accuracy"]
     for name, look in LOOKS.items():
-        found = accuracy[:, :, names.index(name)]
-        mean, error = _over_seeds(found)
-        left.errorbar(arrays["parameters"], mean, error, label=name, capsize=2, **look)
+        mean, error = _over_seeds(100 - accuracy[:, :, names.index(name)])
+        error = np.stack([np.minimum(error, 0.9 * mean), error])  # above zero: the axis is logarithmic
+        left.errorbar(arrays["parameters"], mean, error, label=name, capsize=2, elinewidth=0.6, **look)
     left.set_xscale("log")
+    left.set_yscale("log")
     left.set_xlabel("parameters")
-    left.set_ylabel("sums that are right, %")
-    panel_label(left, "exact match by order")
+    left.set_ylabel("sums that are wrong, %")
+    panel_label(left, "wrong answers by order")
     easy = accuracy[:, :, names.index("easy first")]
     for name, look in GAINS.items():
         other = accuracy[:, :, names.index(name)]
-        middle.plot(other.ravel(), (easy - other).ravel(), linestyle="", **look)
+        able = other.ravel() > LEARNED
+        middle.plot(other.ravel()[able], (easy - other).ravel()[able], linestyle="", **look)
     middle.axhline(0, color="0.7", linewidth=0.8)
     middle.set_xlabel("right in the other order, %")
-    middle.set_ylabel("gain of easy-first, points")
-    middle.legend(loc="best", handlelength=1)
+    middle.set_ylabel("more right easy-first, points")
+    low, high = middle.get_ylim()
+    middle.set_ylim(low - 0.4 * (high - low), high)  # room for the legend
+    middle.legend(loc="lower left", handlelength=1)
     panel_label(middle, "what easy-first gains")
     _fits(right, arrays)
     legend_below(figure, left, 4)
@@ -64,11 +70,11 @@ def _fits(axes, arrays: dict[str, np.ndarray]) -> None:
         look = {"marker": marker, "color": color, "linestyle": line, "capsize": 2}
         axes.errorbar(places, mean, error, label=label, **look)
     axes.set_xticks([0, 1], ["worst", "best"])
-    axes.set_xlabel("model: width, or steps of training")
-    axes.set_ylabel(r"$R^2$ of Assumption 4.2, easy first")
-    axes.set_ylim(-0.02, 1.02)
-    axes.legend(loc="best")
-    panel_label(axes, "do errors follow entropies?")
+    axes.set_xlabel("width, or training steps")
+    axes.set_ylabel(r"$R^2$, easy first")
+    axes.set_ylim(0, 1.6)
+    axes.legend(loc="upper left")
+    panel_label(axes, "errors by entropies")
 
 
 def _over_seeds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
