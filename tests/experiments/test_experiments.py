@@ -120,6 +120,7 @@ LONG = {
     "growth_coverage",
     "constrained",
     "addition",
+    "stitching",
     "editing",
     "nae_sat",
 }  # minutes, or many compilations
