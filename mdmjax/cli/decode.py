@@ -120,6 +120,7 @@ def check_schedule(values: dict[str, Any], differ: bool, n: int, trained: Any) -
 def check(values: dict[str, Any], decoder: NamedDecoder) -> None:
     """Refuse, before any work, options that do not fit or a file that could not be written."""
     from .._checks import check_integer
+    from ..files.atomic import check_not_itself
     from .inputs import check_gif, check_suffix, check_temperature
 
     if decoder.needs_truth:
@@ -146,6 +147,8 @@ def check(values: dict[str, Any], decoder: NamedDecoder) -> None:
         refuse(", ".join(given), "given together", "only one of them")
     if values["out"]:
         check_suffix("out", values["out"], ".npz", ".jsonl")
+        if values["prompts"]:
+            check_not_itself("out", values["out"], values["prompts"], "--prompts")
     if values["canvases"] and (not values["out"] or values["out"].suffix.lower() != ".npz"):
         refuse("canvases", "given without --out", "--out FILE.npz", "they are written there")
     check_gif(values["animate"])

@@ -59,6 +59,7 @@ def _write_problems(task: Any, values: dict[str, Any]) -> None:
 def _grade(task: Any, values: dict[str, Any]) -> int:
     """Show the grades of a file; 2, after one line, where some lines are no answers."""
     from ..files.arrays import check_readable
+    from ..files.atomic import check_not_itself
     from ..files.outputs import read_outputs
     from ..studies.graded import grades_study
     from ..tasks.grading import grades
@@ -67,6 +68,8 @@ def _grade(task: Any, values: dict[str, Any]) -> int:
 
     path, out = values["grade"], values["out"]
     check_readable("grade", path)
+    if out is not None:
+        check_not_itself("out", out, path, "--grade")
     graded = grades(task, read_outputs(path))
     if out is None:
         report = grades_study(word_of(task), graded)

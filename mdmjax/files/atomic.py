@@ -34,6 +34,12 @@ def check_writable(argument: str, path: Path) -> None:
         refuse(argument, path, "a file in a folder that can be written")
 
 
+def check_not_itself(argument: str, path: Path, read: Path, what: str) -> None:
+    """Refuse to write over a file that is read here: what is in it would be lost."""
+    if os.path.exists(path) and os.path.exists(read) and os.path.samefile(path, read):
+        refuse(argument, path, f"another file than {what}")
+
+
 def check_writable_folder(argument: str, folder: Path) -> None:
     """Refuse, before any work, a folder that could not be made or written."""
     _check_link(argument, folder, "a folder")

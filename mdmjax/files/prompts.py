@@ -26,7 +26,7 @@ def read_prompts(path: Path) -> list[Prompt]:
         InvalidInputError: a file that cannot be read, a line that has no prompt (its number), no line.
     """
     found = []
-    for number, line in enumerate(read_text("prompts", path).splitlines(), 1):
+    for number, line in enumerate(read_text("prompts", path).split("\n"), 1):
         if not line.strip():
             continue
         try:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import InvalidInputError, refuse, shown
-from ..traces.merging import power_of_two
+from ..traces.merging import MOST, power_of_two
 from ..traces.readers import UNFINISHED, mask_of, traces_of_canvases, traces_of_masks, traces_of_steps
 from ..traces.trace import Traces
 from .trace_rows import EDITED, Row
@@ -64,6 +64,8 @@ def sample_of(path: Path, row: Row, form: str) -> Sample:
     value, wanted = row.trace, "integers: the step that finalised each position, null where none did"
     if form in ("steps", "own") and isinstance(value, list):
         value = [UNFINISHED if step is None else -1 if _is_given(step) else step for step in value]
+    elif form == "steps" and getattr(getattr(value, "dtype", None), "kind", "") == "i":
+        value = np.maximum(value, -1)  # an array has no null: what is negative was given
     elif form in ("canvases", "masks"):
         wanted = "rows of one length, of integers" if form == "canvases" else "rows of true and false"
     try:
@@ -77,6 +79,9 @@ def sample_of(path: Path, row: Row, form: str) -> Sample:
         array = array.astype(bool)
     if not good:
         refuse("FILE", f"{path} with {shown(row.trace)} in {row.place}", wanted)
+    if array.shape[-1] > MOST:
+        found = f"{path} with {array.shape[-1]} positions in {row.place}"
+        refuse("FILE", found, f"at most {MOST} positions a trace", "cut the traces into parts")
     _check_order(path, row)
     return Sample(row.place, array, row.about)
 

@@ -26,9 +26,10 @@ def satisfied(accept: str, q: int, make: Callable[[Automaton], AbstractDecoder])
         check_alphabet(automaton, q)
         return make(automaton)
     except InvalidInputError as error:
-        if error.argument not in ("pattern", "automaton"):
+        if error.argument not in ("pattern", "automaton", "file"):
             raise
-        found = accept if error.argument == "pattern" else f"{accept}, {error.value}"
+        values = {"pattern": accept, "automaton": f"{accept}, {error.value}", "file": error.value}
+        found = values[error.argument]
         refuse("accept", found, error.wanted, error.remedy)
 
 

@@ -116,7 +116,10 @@ class DecodeReport(AbstractReport):
         if len(tokens) > SHOWN:
             parts.append(f"--- and {len(tokens) - SHOWN} more (--json and --out have all)")
         if (right := self.accuracy) is not None:
-            share = f"{100 * right['mean']:.2f} +- {100 * right['stderr']:.2f}%"
+            share = f"{100 * right['mean']:.2f}"
+            if not math.isnan(right["stderr"]):  # as it is of one answer
+                share += f" +- {100 * right['stderr']:.2f}"
+            share += "%"
             parts.append(f"exact match: {share} of {right['of']} answers")
         statistics, digits = self.statistics, "{:.4f}".format
         rows = [{"label": label} | statistics[name] for name, label in LABELS.items()]

@@ -73,7 +73,9 @@ def read_id(text: str) -> ProblemId:
     ProblemId(task=Addition(digits=4, uniform=False), seed=0, number=17)
     """
     word, *numbers = text.split("/")
-    good = len(numbers) == 2 and all(x.isdecimal() and x.isascii() and len(x) < 20 for x in numbers)
+    # A seed may have as many digits as Python reads; a number is a place in a 64-bit count.
+    good = len(numbers) == 2 and all(x.isdecimal() and x.isascii() for x in numbers)
+    good = good and len(numbers[0]) <= 4300 and len(numbers[1]) < 16
     if not good:
         refuse("id", shown(repr(text)), "TASK/SEED/NUMBER, as `mdmjax task` writes it")
     return ProblemId(_task(word), *map(int, numbers))

@@ -59,6 +59,8 @@ def task_in(word: str) -> AbstractTask:
         key, equals, value = pair.partition("=")
         if not equals:
             refuse("task", shown(word), "NAME,OPTION=VALUE,...", f"{shown(repr(pair))} has no value")
+        if key in options:
+            refuse(key, f"{shown(options[key])} and {shown(value)}", "given once")
         options[key] = value
     return task_of(name, **options)
 

@@ -116,3 +116,22 @@ def test_a_mistake_is_one_line(here, capsys, line, message):
     assert message in complaint
     assert complaint.count("\n") == 1
     assert not (here / "problems.jsonl").exists()
+
+
+def test_answers_are_not_written_over(here, capsys):
+    assert main(["task", "addition", "--count", "1"]) == 0
+    outputs(here, lines(capsys.readouterr().out))
+    before = (here / "outputs.jsonl").read_text()
+    (here / "same.jsonl").symlink_to("outputs.jsonl")
+    for out in ("outputs.jsonl", "./outputs.jsonl", "same.jsonl"):
+        assert main(["task", "addition", "--grade", "outputs.jsonl", "--out", out]) == 2
+        assert capsys.readouterr().err.endswith("want another file than --grade\n")
+    assert (here / "outputs.jsonl").read_text() == before
+
+
+def test_a_long_seed_is_read_back_and_an_option_is_given_once(here, capsys):
+    assert main(["task", "addition", "--count", "1", "--seed", "9" * 20]) == 0
+    outputs(here, lines(capsys.readouterr().out))
+    assert main(["task", "addition", "--grade", "outputs.jsonl"]) == 0
+    assert main(["task", "addition,digits=2,digits=3"]) == 2
+    assert "digits is 2 and 3: want given once" in capsys.readouterr().err

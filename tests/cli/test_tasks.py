@@ -116,6 +116,18 @@ def test_a_broken_line_of_prompts_is_named(capsys, folder, tmp_path):
     path = tmp_path / "prompts.jsonl"
     path.write_text('{"id": 1, "prompt": "1+1="}\n{"id"\n')
     assert "in line 2" in refused(capsys, "decode", folder, "--prompts", path)
+    path.write_text('{"id": 1, "prompt": "1+1="}\r\n', newline="")
+    own = refused(capsys, "decode", folder, "--prompts", path, "--out", path)
+    assert own.endswith("want another file than --prompts")
+
+
+@pytest.mark.slow
+def test_one_answer_has_no_standard_error(capsys, folder):
+    from mdmjax.cli import main
+
+    assert main(["decode", str(folder), "--prompt", "1+1="]) == 0
+    assert "% of 1 answers" in (text := capsys.readouterr().out)
+    assert "nan" not in text
 
 
 @pytest.mark.slow

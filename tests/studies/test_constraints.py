@@ -57,12 +57,12 @@ def test_where_the_truth_is_never_accepted(capsys, tmp_path, monkeypatch):
     {
         "(01": "--accept is (01: want ) at character 4",
         "0{3}": "--accept is 0{3}, one that no word of length 2 satisfies: want at least one accepted word",
-        "no.npz": "file is no.npz: want a file; no such file",
+        "no.npz": "--accept is no.npz: want a file; no such file",
         "three.json": "--accept is three.json, of 3 symbols: want one of q = 2 symbols",
-        "half.json": "file is half.json, whose start is not of integers: want numbers of states",
-        "odd.json": "file is odd.json, whose accepting is of other numbers: want 1 or 0 a state",
-        "five.json": "file is five.json, whose transition is 5: want states among 0..0",
-        "less.json": "file is less.json with start, transition: want arrays transition (states, q)",
+        "half.json": "--accept is half.json, whose start is not of integers: want numbers of states",
+        "odd.json": "--accept is odd.json, whose accepting is of other numbers: want 1 or 0 a state",
+        "five.json": "--accept is five.json, whose transition is 5: want states among 0..0",
+        "less.json": "--accept is less.json with start, transition: want arrays transition (states, q)",
     }.items(),
 )
 def test_what_is_no_constraint(accept, line, capsys, tmp_path, monkeypatch):

@@ -197,3 +197,17 @@ def test_texts_end_and_prompts_are_said(tmp_path):
     assert counted(prompt=1, end=7) == [[False, True, False, False], [False, True, False, False]]
     path.write_text(json.dumps({"steps": [0, 1, None], "end": 2}))
     assert counted() == [[True, True, False, False]]
+
+
+def test_negative_steps_of_an_array_were_given_as_those_of_a_list(tmp_path):
+    np.savez(tmp_path / "f.npz", step_map=np.array([[-2, 0, 1], [-5, 1, 0]]))
+    assert (
+        np.asarray(parts_of(tmp_path / "f.npz").traces.counted)[:, :3].tolist() == [[False, True, True]] * 2
+    )
+
+
+def test_too_long_a_trace_is_named(tmp_path):
+    path = tmp_path / "f.jsonl"
+    path.write_text(f'{{"steps": [0]}}\n{{"steps": {list(range(2**15 + 1))}}}\n')
+    with pytest.raises(InvalidInputError, match="with 32769 positions in line 2"):
+        parts_of(path)
