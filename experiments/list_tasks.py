@@ -3,12 +3,13 @@ r"""Accuracy against tokens a step on list tasks: closed forms, exact laws and n
 Four operations of ParallelBench (arXiv 2510.04767): copy and sort, whose answers are certain ($C = 0$), and
 shuffle and replace-random, whose answers are random ($C > 0$). Of each decoder what the paper's closed form
 says, where there is one; the mass that the exact law of the ideal model has on right answers; and how many
-answers networks of several seeds get right, each on problems of its own. Prompts of a task are alike but
-for the names of their letters, so that the law of one has the accuracy of all.
+answers networks of several seeds get right, each on problems of its own; once half trained, as one that is
+trained writes certain answers without error in any order. Prompts of a task are alike but for the names of
+their letters, so that the law of one has the accuracy of all.
 
 "Best steps" are the sizes of a random order that are best by the curve of the model that decodes: of a
-network its own measured one, of the ideal model the truth's. Exact laws "at temperature 0" are at $10^{-4}$:
-the argmax, with a tie drawn at random, as the closed forms have it.
+network its own measured one, of the ideal model the truth's. Exact laws "at temperature 0" are at
+$10^{-4}$: the argmax, with a tie drawn at random, as the closed forms have it.
 """
 
 import dataclasses
@@ -55,13 +56,14 @@ class Config:
     thresholds: tuple[float, ...] = (0.4, 0.6, 0.9)
     width: int = 48
     depth: int = 2
-    steps: int = 3000
+    steps: tuple[int, ...] = (3000, 100)
+    """Of a training that is enough, and of one that is not."""
     pool: int = 2**15
     """Problems that are trained on."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    problems: int = 1000
+    problems: int = 500
     """Held out, other ones for each seed."""
-    measured: int = 1000
+    measured: int = 500
     """Other held-out problems, of a loss curve."""
 
 
@@ -73,9 +75,9 @@ SMOKE = Config(
     thresholds=(0.6,),
     width=8,
     depth=1,
-    steps=10,
+    steps=(10,),
     pool=64,
-    seeds=(0,),
+    seeds=(0, 1),
     problems=16,
     measured=16,
 )
@@ -102,10 +104,10 @@ class Case(NamedTuple):
 
 
 def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
-    """Accuracies and mean calls `[task, temperature, decoder]`, of networks `[task, seed, ...]`.
+    """Accuracies and mean calls `[task, temperature, decoder]`, of networks `[task, training, seed, ...]`.
 
-    `closed_accuracy` is nan where the paper has no form. `best_counts` are `[task, seed, k, step]`, 0 where
-    there are fewer; `loss_nats` is `[task, seed, m]`, with `m` letters of the answer known.
+    `closed_accuracy` is nan where the paper has no form. `best_counts` are `[task, training, seed, k,
+    step]`, 0 where there are fewer; `loss_nats` is `[task, training, seed, m]`, `m` letters known.
     """
     n, sizes, seeds = config.items, config.tokens_a_step, config.seeds
     tasks = [Lists(name, n, n, config.letters) for name in config.operations]
@@ -114,17 +116,19 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
     shape = len(tasks), len(TEMPERATURES), len(cases)
     closed = [[[_closed(task, one, x) for one in cases] for x in TEMPERATURES] for task in tasks]
     exact = np.array([_exact(task, cases) for task in progress(tasks, "exact laws")])
-    found = np.zeros((len(tasks), len(seeds), *shape[1:], 2))
-    losses = np.zeros((len(tasks), len(seeds), n))
-    counts = np.zeros((len(tasks), len(seeds), len(sizes), n), int)
-    for at, s in progress([(a, b) for a in range(len(tasks)) for b in range(len(seeds))], "networks"):
-        found[at, s], curve = _of_network(tasks[at], cases, config, s)
-        losses[at, s] = -np.asarray(curve.heights)
+    networks = len(tasks), len(config.steps), len(seeds)
+    found = np.zeros((*networks, *shape[1:], 2))
+    losses = np.zeros((*networks, n))
+    counts = np.zeros((*networks, len(sizes), n), int)
+    for at in progress([*np.ndindex(*networks)], "networks"):
+        found[at], curve = _of_network(tasks[at[0]], cases, config, config.steps[at[1]], at[2])
+        losses[at] = -np.asarray(curve.heights)
         for row, k in enumerate(sizes):
             best = best_steps(curve, k)
-            counts[at, s, row, : best.steps] = best.counts
+            counts[(*at, row)][: best.steps] = best.counts
     return {
         "task": np.array(config.operations),
+        "training": np.array(config.steps),
         "seed": np.array(seeds),
         "temperature": np.array(TEMPERATURES),
         "order": np.array([one.order for one in cases]),
@@ -151,15 +155,13 @@ def best_steps(curve: AbstractCurve, tokens: float) -> Schedule:
 
 
 def _of_network(
-    task: Lists, cases: list[Case], config: Config, at: int
+    task: Lists, cases: list[Case], config: Config, steps: int, at: int
 ) -> tuple[np.ndarray, AbstractCurve]:
     """Accuracy and mean calls `[temperature, decoder, 2]` of the network of a seed, and its loss curve."""
     seed, last = config.seeds[at], len(config.seeds)
     word = f"lists,operation={task.operation},least={task.least},most={task.most},letters={task.letters}"
     shape = {"width": config.width, "depth": config.depth, "heads": 2}
-    network = trained(
-        Training(word, **shape, steps=config.steps, batch=64, seed=seed, problems=config.pool)
-    )
+    network = trained(Training(word, **shape, steps=steps, batch=64, seed=seed, problems=config.pool))
     measuring, decoding = jax.random.split(jax.random.key(seed))
     others = task.problems(HELD_OUT_SEED, config.measured, last * config.problems + at * config.measured)
     pool = Pool(jnp.asarray(others.tokens), jnp.asarray(others.given), task.q)
