@@ -35,6 +35,7 @@ from mdmjax import (
 from mdmjax.decoders.base import AbstractRule
 from mdmjax.decoders.ranked import confidence
 from mdmjax.information.curve import AbstractCurve
+from mdmjax.laws.law import Law
 from mdmjax.studies.measure import loss_curve_study
 from mdmjax.studies.task_source import HELD_OUT_SEED
 from mdmjax.tasks import ideal
@@ -160,8 +161,18 @@ def _of_network(
     """Accuracy and mean calls `[temperature, decoder, 2]` of the network of a seed, and its loss curve."""
     seed, last = config.seeds[at], len(config.seeds)
     word = f"lists,operation={task.operation},least={task.least},most={task.most},letters={task.letters}"
-    shape = {"width": config.width, "depth": config.depth, "heads": 2}
-    network = trained(Training(word, **shape, steps=steps, batch=64, seed=seed, problems=config.pool))
+    network = trained(
+        Training(
+            word,
+            width=config.width,
+            depth=config.depth,
+            heads=2,
+            steps=steps,
+            batch=64,
+            seed=seed,
+            problems=config.pool,
+        )
+    )
     measuring, decoding = jax.random.split(jax.random.key(seed))
     others = task.problems(HELD_OUT_SEED, config.measured, last * config.problems + at * config.measured)
     pool = Pool(jnp.asarray(others.tokens), jnp.asarray(others.given), task.q)
@@ -195,6 +206,7 @@ def _exact(task: Lists, cases: list[Case]) -> np.ndarray:
         for column, one in enumerate(cases):
             decoder = Reveal(one.rule(curve), temperature=temperature or ALMOST_0)
             law = exact_law(Oracle(joint), decoder)
+            assert isinstance(law, Law)
             found[row, column] = np.asarray(law.probs)[right].sum(), float(law.expected_calls)
     return found
 
