@@ -64,7 +64,7 @@ class Config:
     seeds: tuple[int, ...] = (0, 1, 2)
     problems: int = 500
     """Held out, other ones for each seed."""
-    measured: int = 500
+    measured: int = 4000
     """Other held-out problems, of a loss curve."""
 
 

@@ -50,7 +50,7 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
             taken = n / arrays["model_calls"][column, training, :, heat].mean(axis=0)
             for place, (name, look) in enumerate(LOOKS.items()):
                 of = order == name
-                shifted = taken[of] * 1.05 ** (place - 1.5)  # else marks hide each other
+                shifted = taken[of] * 1.1 ** (place - 1.5)  # else marks hide each other
                 axes.errorbar(
                     shifted,
                     mean[of],
