@@ -125,7 +125,7 @@ def _rows(
     reached = np.flatnonzero(mass > 0)
     rows = np.zeros((mass.size, (denoiser.n - start) * q))
     states = tokens.take(digit, 1).reshape(mass.size, -1).take(reached, 0)
-    rows[reached] = masked_probs(denoised(denoiser, states), states).reshape(reached.size, -1)
+    rows[reached] = masked_probs(denoised(denoiser, states), states).reshape(-1, rows.shape[1])
     return rows.reshape(mass.shape[0], -1)
 
 

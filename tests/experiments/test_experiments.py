@@ -123,6 +123,7 @@ LONG = {
     "stitching",
     "editing",
     "nae_sat",
+    "list_tasks",
 }  # minutes, or many compilations
 
 
@@ -480,6 +481,25 @@ def test_decoders_of_a_parity_code_on_the_map():
     for name in ("random", "l2r", "entropy", "hard-first"):
         equal = rows_of(exact, {"decoder": name, "schedule": "llada_uniform"})
         np.testing.assert_allclose(equal["forward_kl"], np.log(2), rtol=1e-12)
+
+
+def test_the_closed_forms_of_list_tasks_are_their_exact_laws():
+    """On the stored result; the shuffle's count the list itself as an answer, one in 720."""
+    arrays, _ = _run.load(_run.RESULTS, "list_tasks")
+    closed, exact = arrays["closed_accuracy"], arrays["exact_accuracy"]
+    known = np.isfinite(closed)
+    apart = np.abs(exact - closed).max(axis=(1, 2), where=known, initial=0)
+    refuses = arrays["task"] == "shuffle"
+    assert np.all(apart[~refuses] < 1e-9)
+    assert 1e-6 < apart[refuses].item() < 2e-3
+    assert known[arrays["task"] == "replace-random"].sum() == 4 * 4 + 3
+    best = arrays["order"] == "random, best steps"
+    equal = arrays["order"] == "random"
+    assert np.all(exact[:, 0][:, best] >= exact[:, 0][:, equal] - 1e-12)
+    counts = arrays["best_counts"]
+    assert np.all(counts.sum(axis=-1) == arrays["items"])
+    one_a_step = (arrays["setting"] == 1) & equal
+    assert np.all(arrays["model_accuracy"][:, 0][..., one_a_step] > 0.95)
 
 
 def test_the_predicted_gain_is_the_measured_one():

@@ -113,6 +113,15 @@ def test_every_schedule_of_a_wrong_denoiser(counts, monkeypatch):
         np.testing.assert_allclose(law.probs, np.mean(laws, axis=0), rtol=1e-12)
 
 
+def test_blocks_of_words_that_are_not_reached(monkeypatch):
+    """A certain sequence: all the mass is in one block."""
+    monkeypatch.setattr(random_order, "BLOCK", 1)
+    table = np.zeros((3, 3, 3))
+    table[2, 0, 1] = 1
+    law = random_order_law(Oracle(Joint(jnp.asarray(table))), Schedule([1, 1, 1]))
+    np.testing.assert_array_equal(law.probs, table)
+
+
 @pytest.mark.parametrize(("start", "count"), [(0, 3), (1, 1), (1, 2), (2, 2), (3, 1)])
 def test_a_level_from_any_masses(start, count):
     """State by state from the definition, with masses that no schedule gives, some of them 0."""
