@@ -122,6 +122,8 @@ LONG = {
     "addition",
     "editing",
     "nae_sat",
+    "sudoku",
+    "task_traces",
 }  # minutes, or many compilations
 
 
