@@ -1,5 +1,7 @@
 """Means over problems and training seeds, with intervals that have both in them."""
 
+import functools
+
 import numpy as np
 
 RESAMPLES, LEVEL = 1000, 0.95
@@ -12,11 +14,10 @@ def crossed(values: np.ndarray) -> np.ndarray:
     so that ends are rough). NaN has no part in a mean. Differences are paired: equal shapes draw alike.
     """
     known = ~np.isnan(values)
-    rng = np.random.default_rng(0)
-    seeds, problems = (rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) for n in values.shape[-2:])
+    seeds, problems = _drawn(*values.shape[-2:])
 
     def total(of: np.ndarray) -> np.ndarray:
-        return np.einsum("...rs,rs->...r", np.einsum("...sp,rp->...rs", of, problems), seeds)
+        return ((of @ problems.T) * seeds.T).sum(axis=-2)
 
     def ratio(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
         return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
@@ -29,3 +30,10 @@ def crossed(values: np.ndarray) -> np.ndarray:
     low, high = np.nanquantile(np.where(none, 0.0, means), tails, axis=-1)
     ends = np.where(none[..., 0], np.nan, np.stack([low, high]))
     return np.stack([alone, *ends], axis=-1)
+
+
+@functools.cache
+def _drawn(*sizes: int) -> tuple[np.ndarray, ...]:
+    """How often a resample has each seed, and each problem."""
+    rng = np.random.default_rng(0)
+    return tuple(rng.multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(float) for n in sizes)

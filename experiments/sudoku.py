@@ -1,10 +1,10 @@
 r"""Does a trained network fill the easier blanks of a Sudoku first, and does their order matter?
 
-Networks of 4x4 Sudoku (ours; 2601.15593 reports that its models fill easier blanks first, of a size and a
-difficulty that are not published), trained for several numbers of steps, several seeds, decoded at
-temperature 0. How hard a blank is, is known: its candidates at the start, and the round of propagation
-that determines it. Of every decoder the rank correlation of that with the step that fills the blank, and
-how many puzzles it solves, beside the order by propagation and the reverse of it.
+Networks of 4x4 and 9x9 Sudoku (ours; 2601.15593 reports that its models fill easier blanks first, of a size
+and a difficulty that are not published), several seeds, decoded at temperature 0. How hard a blank is, is
+known: its candidates at the start, and the round of propagation that determines it. Of every decoder the
+rank correlation of that with the step that fills the blank, and how many puzzles it solves, beside the
+order by propagation and the reverse of it.
 """
 
 import dataclasses
@@ -34,6 +34,7 @@ from mdmjax.decoders.run import Trace
 from mdmjax.studies.task_source import HELD_OUT_SEED
 from mdmjax.tasks.accuracy import failed_checks
 from mdmjax.tasks.propagation import order_of, propagated
+from mdmjax.tasks.registry import task_in
 from mdmjax.tasks.sudoku import Sudoku
 from mdmjax.traces.metrics import order_against
 from mdmjax.traces.trace import traces_of
@@ -44,21 +45,41 @@ from ._task_models import Training, trained
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    size: int = 4
-    steps: tuple[int, ...] = (750, 3000)
-    """Of training, of batches of 64."""
+class Case:
+    """A network of `width` 48 and `depth` 2 unless it says otherwise; what it learns, and is tested on."""
+
+    label: str
+    trained_on: str = "sudoku,size=4"
+    tested_on: str = "sudoku,size=4,clues=4"
+    """Of 4 clues as wanted: a minimal puzzle, of which no clue can be left out."""
+    steps: int = 3000
+    batch: int = 64
+    heads: int = 2
     width: int = 48
     depth: int = 2
+    problems: int = 2**15
     seeds: tuple[int, ...] = (0, 1, 2)
     puzzles: int = 2000
     """Held out."""
+
+
+NINE = "sudoku,size=9,clues=50"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    cases: tuple[Case, ...] = (
+        Case("4x4, 750 steps", steps=750),
+        Case("4x4, 3000 steps"),
+        Case("9x9, 3000 steps", NINE, NINE, batch=32, heads=3, seeds=(0, 1), puzzles=500),
+    )
     thresholds: tuple[float, ...] = (0.5, 0.9, 0.99)
-    problems: int = 2**15
-    """To train on."""
 
 
-SMOKE = Config(steps=(10,), width=8, depth=1, seeds=(0, 1), puzzles=32, thresholds=(0.9,), problems=64)
+SMOKE = Config(
+    cases=(Case("4x4", steps=10, width=8, depth=1, problems=64, seeds=(0, 1), puzzles=32),),
+    thresholds=(0.9,),
+)
 
 DIFFICULTIES = ("candidates", "depth")
 ROUNDS = 4
@@ -66,65 +87,69 @@ ROUNDS = 4
 
 
 def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
-    """Means with intervals, `[training, decoder, ..., 3]`: accuracy, tau-b with difficulty, places."""
-    task = Sudoku(size=config.size)
-    puzzles = task.problems(HELD_OUT_SEED, config.puzzles)
-    found = propagated(puzzles.tokens, puzzles.given, config.size)
-    hard = {name: jnp.asarray(getattr(found, name), float) for name in DIFFICULTIES}
-    places = np.argsort(order_of(found), axis=1)
-    orders = _orders(task.n, config.thresholds)
-    start = jnp.asarray(np.where(puzzles.given, puzzles.tokens, task.q), int)
-    shape = len(config.steps), len(orders), len(config.seeds), config.puzzles
-    correct, calls = np.zeros(shape), np.zeros(shape)
-    tau = np.zeros((len(DIFFICULTIES), *shape))
-    mean_place = np.full((ROUNDS + 1, *shape), np.nan)
-    every = [(a, s) for a in range(shape[0]) for s in range(shape[2])]
-    for a, s in progress(every, "Sudoku"):
-        network = trained(_training(config, config.steps[a], config.seeds[s]))
-        keys = jax.random.split(jax.random.key(config.seeds[s]), config.puzzles)
-        for d, (rule, turn) in enumerate(orders.values()):
-            trace = _answers(keys, network, rule, start, jnp.asarray(turn * places))
-            correct[a, d, s] = failed_checks(task, np.asarray(trace.tokens), puzzles.given) < 0
-            calls[a, d, s] = trace.calls
-            traces = traces_of(trace, task.q)
-            for at, name in enumerate(DIFFICULTIES):
-                tau[at, a, d, s] = order_against(hard[name], traces).kendall_tau_b
-            mean_place[:, a, d, s] = _places_by_round(
-                np.asarray(trace.finalised), found.depth, puzzles.given
-            )
-    propagation = list(orders).index("by propagation")
-    kinds = puzzles.kind == np.arange(len(task.kinds))[:, None]
-    by_kind = [crossed(np.where(kind, correct, np.nan)) for kind in kinds]
-    blanks = (~puzzles.given).sum(axis=1)
+    """Means with intervals, `[case, decoder, ..., 3]`: accuracy, tau-b with difficulty, places."""
+    found = [_measured(case, config.thresholds) for case in progress(config.cases, "Sudoku")]
     return {
-        "decoder": np.array(list(orders)),
-        "steps": np.array(config.steps),
-        "seed": np.array(config.seeds),
-        "puzzles": np.array(config.puzzles),
+        "decoder": np.array(list(_orders(1, config.thresholds))),
+        "case": np.array([case.label for case in config.cases]),
+        "puzzles": np.array([case.puzzles for case in config.cases]),
         "difficulty": np.array(DIFFICULTIES),
-        "kendall_tau_b": np.stack([crossed(one) for one in tau], axis=2),
-        "with_a_tau": (~np.isnan(tau)).mean(axis=(-2, -1)),
-        "accuracy": crossed(correct),
-        "accuracy_by_seed": correct.mean(axis=-1),
-        "less_than_by_propagation": crossed(correct - correct[:, [propagation]]),
-        "kind": np.array(task.kinds),
-        "kind_count": kinds.sum(axis=1),
-        "accuracy_by_kind": np.stack(by_kind, axis=2),
-        "tokens_per_step": crossed(blanks / calls),
         "round": np.array([*(str(i) for i in range(1, ROUNDS)), f"{ROUNDS}+", "none"]),
-        "mean_place": np.stack([crossed(one) for one in mean_place], axis=2),
+        "kind": np.array(Sudoku.kinds),
+        **{key: np.stack([one[key] for one in found]) for key in found[0]},
     }
 
 
-def _training(config: Config, steps: int, seed: int) -> Training:
-    return Training(
-        f"sudoku,size={config.size}",
-        width=config.width,
-        depth=config.depth,
-        steps=steps,
-        seed=seed,
-        problems=config.problems,
-    )
+def _measured(case: Case, thresholds: tuple[float, ...]) -> dict[str, np.ndarray]:
+    """The arrays of one case."""
+    task = task_in(case.tested_on)
+    assert isinstance(task, Sudoku)
+    puzzles = task.problems(HELD_OUT_SEED, case.puzzles)
+    blank = ~puzzles.given
+    found = propagated(puzzles.tokens, puzzles.given, task.size)
+    hard = {name: jnp.asarray(getattr(found, name), float) for name in DIFFICULTIES}
+    places = np.argsort(order_of(found), axis=1)
+    orders = _orders(task.n, thresholds)
+    start = jnp.asarray(np.where(blank, task.q, puzzles.tokens), int)
+    shape = len(orders), len(case.seeds), case.puzzles
+    correct, calls = np.zeros(shape), np.zeros(shape)
+    tau, when = np.zeros((len(DIFFICULTIES), *shape)), np.zeros((ROUNDS + 1, *shape))
+    for s, seed in enumerate(case.seeds):
+        network = trained(
+            Training(
+                case.trained_on,
+                width=case.width,
+                depth=case.depth,
+                heads=case.heads,
+                steps=case.steps,
+                batch=case.batch,
+                seed=seed,
+                problems=case.problems,
+            )
+        )
+        keys = jax.random.split(jax.random.key(seed), case.puzzles)
+        for d, (rule, turn) in enumerate(orders.values()):
+            trace = _answers(keys, network, rule, start, jnp.asarray(turn * places))
+            correct[d, s] = failed_checks(task, np.asarray(trace.tokens), puzzles.given) < 0
+            calls[d, s] = trace.calls
+            for at, name in enumerate(DIFFICULTIES):
+                tau[at, d, s] = order_against(hard[name], traces_of(trace, task.q)).kendall_tau_b
+            when[:, d, s] = _places_by_round(np.asarray(trace.finalised), found.depth, puzzles.given)
+    propagation = list(orders).index("by propagation")
+    kinds = puzzles.kind == np.arange(len(task.kinds))[:, None]
+    counts = np.bincount(_round_of(found.depth)[blank], minlength=ROUNDS + 1)
+    return {
+        "kendall_tau_b": np.stack([crossed(one) for one in tau], axis=1),
+        "with_a_tau": (~np.isnan(tau)).mean(axis=(-2, -1)).T,
+        "accuracy": crossed(correct),
+        "seeds": np.array(len(case.seeds)),
+        "accuracy_less_that_by_propagation": crossed(correct - correct[[propagation]]),
+        "tokens_per_step": crossed(blank.sum(axis=1) / calls),
+        "when_filled": np.stack([crossed(one) for one in when], axis=1),
+        "blanks": blank.sum(axis=1).mean(),
+        "share_of_round": counts / counts.sum(),
+        "kind_count": kinds.sum(axis=1),
+    }
 
 
 def _orders(n: int, thresholds: tuple[float, ...]) -> dict[str, tuple[AbstractRule, int]]:
@@ -167,11 +192,15 @@ def _places_by_round(finalised: np.ndarray, depth: np.ndarray, given: np.ndarray
     """`[round, puzzle]`: when the blanks of a round are filled on average, 0 the first step, 1 the last."""
     last = finalised.max(axis=1, keepdims=True)
     when = np.where(last > 0, finalised / np.maximum(last, 1), np.nan)
-    group = np.where(depth == depth.shape[1], ROUNDS, np.minimum(depth, ROUNDS) - 1)
     rows = []
     for number in range(ROUNDS + 1):
-        here = ~given & (group == number)
+        here = ~given & (_round_of(depth) == number)
         count = here.sum(axis=1)
         mean = np.where(here, when, 0.0).sum(axis=1) / np.maximum(count, 1)
         rows.append(np.where(count > 0, mean, np.nan))
     return np.stack(rows)
+
+
+def _round_of(depth: np.ndarray) -> np.ndarray:
+    """The number of a blank's round among those that are told apart."""
+    return np.where(depth == depth.shape[1], ROUNDS, np.minimum(depth, ROUNDS) - 1)

@@ -21,9 +21,9 @@ WHEN = {
 
 
 def draw(arrays: dict[str, np.ndarray]) -> Figure:
-    """Means over puzzles and seeds with 95% intervals; a look a length of training."""
+    """Means over puzzles and seeds with 95% intervals; a look a network."""
     figure, grid = new_figure(2, 2, height=5.4)
-    names, steps = arrays["decoder"].tolist(), arrays["steps"].tolist()
+    names, cases = arrays["decoder"].tolist(), arrays["case"].tolist()
     heights = np.arange(len(names))[::-1]
     wanted = {
         "candidates": (grid[0, 0], arrays["kendall_tau_b"][:, :, 0]),
@@ -31,9 +31,9 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
         "accuracy": (grid[1, 0], arrays["accuracy"]),
     }
     for axes, found in wanted.values():
-        for at, training in enumerate(steps):
+        for at, case in enumerate(cases):
             mean, low, high = found[at].T
-            shifted = heights - 0.22 * (at - (len(steps) - 1) / 2)
+            shifted = heights - 0.2 * (at - (len(cases) - 1) / 2)
             errors = np.maximum([mean - low, high - mean], 0)
             axes.errorbar(
                 mean,
@@ -41,7 +41,7 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
                 xerr=errors,
                 linestyle="",
                 elinewidth=0.7,
-                label=f"{training} steps of training",
+                label=case,
                 **LOOKS[at],
             )
         axes.set_yticks(heights, names)
@@ -53,13 +53,13 @@ def draw(arrays: dict[str, np.ndarray]) -> Figure:
     panel_label(grid[1, 0], "accuracy at temperature 0")
     axes = grid[1, 1]
     for name, look in WHEN.items():
-        mean, low, high = arrays["mean_place"][-1, names.index(name)].T
+        mean, low, high = arrays["when_filled"][-1, names.index(name)].T
         x = np.arange(len(mean))
         axes.errorbar(x, mean, yerr=np.maximum([mean - low, high - mean], 0), label=name, **look)
     axes.set_xticks(x, arrays["round"].tolist())
     axes.set_xlabel("round of propagation that determines the blank")
     axes.set_ylabel("when filled (0 first step, 1 last)")
     axes.legend(loc="best")
-    panel_label(axes, f"networks of {steps[-1]} steps")
-    legend_below(figure, grid[0, 0], len(steps))
+    panel_label(axes, f"networks of {cases[-1]}")
+    legend_below(figure, grid[0, 0], len(cases))
     return figure
