@@ -17,12 +17,14 @@ LOOKS = (
     {"color": "0.5", "marker": "D", "markerfacecolor": "white"},
 )
 SHOWN = ("threshold 0.5", "threshold 0.9", "threshold 0.99", "one a step")
-WITHIN = "threshold 0.9"
+WITHIN = "threshold 0.5"
 """The decoder that is looked into."""
-BY_DECODER = {
+ORDERED = 0.02
+"""The least share of answers that have an order, for their mean tau to be drawn."""
+LABELS = {
     "afp": "tokens a step (AFP)",
     "kendall_tau_b": r"$\tau_b$ of position and step",
-    "tie_fraction": "tied pairs, share",
+    "tie_fraction": "pairs of one step, share",
     "accuracy": "right answers, share",
 }
 
@@ -30,30 +32,32 @@ BY_DECODER = {
 def draw(arrays: dict[str, np.ndarray]) -> Figure:
     """Means over problems and seeds with 95% intervals; left by decoder, right within one of them."""
     figure, grid = new_figure(4, 2, height=7.6, sharex=True)
-    names = arrays["decoder"].tolist()
+    names, groups = arrays["decoder"].tolist(), arrays["group"].tolist()
     shown = [name for name in SHOWN if name in names]
-    for axes, (metric, label) in zip(grid[:, 0], BY_DECODER.items(), strict=True):
+    for axes, (metric, label) in zip(grid[:, 0], LABELS.items(), strict=True):
         found = arrays[metric] if metric == "accuracy" else arrays[metric][:, :, 0]
+        if metric == "kendall_tau_b":
+            found = np.where(arrays["with_a_tau"][:, :, None] >= ORDERED, found, np.nan)
         _dots(axes, [found[:, names.index(name)] for name in shown], shown)
-        axes.set_ylabel(label)
-    at, groups = names.index(WITHIN), arrays["group"].tolist()
-    by_stage = [arrays["stages"][:, at, 0, stage] for stage in range(3)]
-    _dots(grid[0, 1], by_stage, ("first third of steps", "second", "last"))
-    grid[0, 1].set_ylabel(BY_DECODER["afp"])
+        panel_label(axes, f"{label}, by decoder")
+    at = names.index(WITHIN)
+    stages = [arrays["stages"][:, at, 0, stage] for stage in range(3)]
+    _dots(grid[0, 1], stages, ("first third of steps", "second", "last"))
+    panel_label(grid[0, 1], f"AFP by stage, {WITHIN}")
     for axes, metric in zip(grid[1:, 1], ("afp", "kendall_tau_b", "tie_fraction"), strict=True):
         some = [arrays[metric][:, at, groups.index(name)] for name in ("right", "wrong")]
         _dots(axes, some, ("right answers", "wrong answers"))
-        axes.set_ylabel(BY_DECODER[metric])
+        panel_label(axes, f"{LABELS[metric]}, {WITHIN}")
     for axes in (grid[1, 0], grid[2, 1]):
         axes.axhline(0, color="0.6", linewidth=0.8)
-    panel_label(grid[0, 0], "by decoder")
-    panel_label(grid[0, 1], f"{WITHIN}, by stage")
-    panel_label(grid[1, 1], f"{WITHIN}, by correctness")
     for axes in grid[-1]:
         axes.set_xticks(np.arange(arrays["task"].size), arrays["task"].tolist(), rotation=30)
         axes.set_xlabel("task")
-    for column, axes in enumerate((grid[0, 0], grid[0, 1], grid[1, 1])):
-        axes.legend(loc=("upper right", "upper right", "upper right")[column], handlelength=1, borderpad=0)
+    for axes in (grid[0, 0], grid[0, 1], grid[1, 1]):
+        low, high = axes.get_ylim()
+        wide = axes is not grid[0, 0]
+        axes.set_ylim(low, high + (0.25 if wide else 0.4) * (high - low))  # room for words
+        axes.legend(loc="upper left", ncols=3 if wide else 2, handlelength=0.8, columnspacing=0.9)
     return figure
 
 
