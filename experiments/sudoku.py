@@ -4,7 +4,7 @@ Networks of 4x4 and 9x9 Sudoku (ours; 2601.15593 reports that its models fill ea
 and a difficulty that are not published), several seeds, decoded at temperature 0. How hard a blank is, is
 known: its candidates at the start, and the round of propagation that determines it. Of every decoder the
 rank correlation of that with the step that fills the blank, and how many puzzles it solves, beside the
-order by propagation and the reverse of it.
+order by propagation, the reverse of it, and the order by naked singles alone.
 """
 
 import dataclasses
@@ -81,7 +81,10 @@ SMOKE = Config(
     thresholds=(0.9,),
 )
 
-DIFFICULTIES = ("candidates", "depth")
+DIFFICULTIES = ("candidates", "depth", "depth by naked singles")
+"""Candidates at the start; rounds of naked and hidden singles; rounds of naked singles alone."""
+FIXED = ("by propagation", "against propagation", "by naked singles")
+"""Orders that each puzzle has its own of."""
 ROUNDS = 4
 """Rounds that are told apart, of which the last is any later one; then blanks that no round determines."""
 
@@ -90,7 +93,7 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
     """Means with intervals, `[case, decoder, ..., 3]`: accuracy, tau-b with difficulty, places."""
     found = [_measured(case, config.thresholds) for case in progress(config.cases, "Sudoku")]
     return {
-        "decoder": np.array(list(_orders(1, config.thresholds))),
+        "decoder": np.array([*_rules(1, config.thresholds), *FIXED]),
         "case": np.array([case.label for case in config.cases]),
         "puzzles": np.array([case.puzzles for case in config.cases]),
         "difficulty": np.array(DIFFICULTIES),
@@ -107,11 +110,15 @@ def _measured(case: Case, thresholds: tuple[float, ...]) -> dict[str, np.ndarray
     puzzles = task.problems(HELD_OUT_SEED, case.puzzles)
     blank = ~puzzles.given
     found = propagated(puzzles.tokens, puzzles.given, task.size)
-    hard = {name: jnp.asarray(getattr(found, name), float) for name in DIFFICULTIES}
-    places = np.argsort(order_of(found), axis=1)
-    orders = _orders(task.n, thresholds)
+    naked = propagated(puzzles.tokens, puzzles.given, task.size, hidden=False)
+    hard = [jnp.asarray(of, float) for of in (found.candidates, found.depth, naked.depth)]
+    places, by_naked = (np.argsort(order_of(one), axis=1) for one in (found, naked))
+    decoders = [(rule, 0 * places) for rule in _rules(task.n, thresholds).values()]
+    decoders += [
+        (left_to_right(Schedule(np.ones(task.n, int))), own) for own in (places, -places, by_naked)
+    ]
     start = jnp.asarray(np.where(blank, task.q, puzzles.tokens), int)
-    shape = len(orders), len(case.seeds), case.puzzles
+    shape = len(decoders), len(case.seeds), case.puzzles
     correct, calls = np.zeros(shape), np.zeros(shape)
     tau, when = np.zeros((len(DIFFICULTIES), *shape)), np.zeros((ROUNDS + 1, *shape))
     for s, seed in enumerate(case.seeds):
@@ -128,14 +135,14 @@ def _measured(case: Case, thresholds: tuple[float, ...]) -> dict[str, np.ndarray
             )
         )
         keys = jax.random.split(jax.random.key(seed), case.puzzles)
-        for d, (rule, turn) in enumerate(orders.values()):
-            trace = _answers(keys, network, rule, start, jnp.asarray(turn * places))
+        for d, (rule, own) in enumerate(decoders):
+            trace = _answers(keys, network, rule, start, jnp.asarray(own))
             correct[d, s] = failed_checks(task, np.asarray(trace.tokens), puzzles.given) < 0
             calls[d, s] = trace.calls
-            for at, name in enumerate(DIFFICULTIES):
-                tau[at, d, s] = order_against(hard[name], traces_of(trace, task.q)).kendall_tau_b
+            for at, values in enumerate(hard):
+                tau[at, d, s] = order_against(values, traces_of(trace, task.q)).kendall_tau_b
             when[:, d, s] = _places_by_round(np.asarray(trace.finalised), found.depth, puzzles.given)
-    propagation = list(orders).index("by propagation")
+    propagation = FIXED.index("by propagation") - len(FIXED)
     kinds = puzzles.kind == np.arange(len(task.kinds))[:, None]
     counts = np.bincount(_round_of(found.depth)[blank], minlength=ROUNDS + 1)
     return {
@@ -152,10 +159,10 @@ def _measured(case: Case, thresholds: tuple[float, ...]) -> dict[str, np.ndarray
     }
 
 
-def _orders(n: int, thresholds: tuple[float, ...]) -> dict[str, tuple[AbstractRule, int]]:
-    """The decoders, a token a step but the thresholds; the second: 1 and -1 by propagation and against."""
+def _rules(n: int, thresholds: tuple[float, ...]) -> dict[str, AbstractRule]:
+    """The decoders, of one token a step but the thresholds."""
     single = Schedule(np.ones(n, int))
-    alone: dict[str, AbstractRule] = {
+    rules: dict[str, AbstractRule] = {
         "left to right": left_to_right(single),
         "random": RandomSubset(single),
         "confidence": Ranked(confidence, single),
@@ -163,12 +170,7 @@ def _orders(n: int, thresholds: tuple[float, ...]) -> dict[str, tuple[AbstractRu
         "entropy": Ranked(negative_entropy, single),
         "hard first": Ranked(row_entropy, single),
     }
-    alone |= {f"threshold {x:g}": ConfidenceThreshold(x) for x in thresholds}
-    given = left_to_right(single)
-    return {name: (rule, 0) for name, rule in alone.items()} | {
-        "by propagation": (given, 1),
-        "against propagation": (given, -1),
-    }
+    return rules | {f"threshold {x:g}": ConfidenceThreshold(x) for x in thresholds}
 
 
 @eqx.filter_jit

@@ -20,46 +20,45 @@ WHEN = {
 }
 
 
+RARE = 0.005
+"""Rounds of fewer blanks are not drawn."""
+TITLES = ("candidates at the start", "round, all singles", "round, naked singles")
+
+
 def draw(arrays: dict[str, np.ndarray]) -> Figure:
     """Means over puzzles and seeds with 95% intervals; a look a network."""
-    figure, grid = new_figure(2, 2, height=5.4)
+    figure, grid = new_figure(2, 3, height=5.6)
     names, cases = arrays["decoder"].tolist(), arrays["case"].tolist()
     heights = np.arange(len(names))[::-1]
-    wanted = {
-        "candidates": (grid[0, 0], arrays["kendall_tau_b"][:, :, 0]),
-        "depth": (grid[0, 1], arrays["kendall_tau_b"][:, :, 1]),
-        "accuracy": (grid[1, 0], arrays["accuracy"]),
-    }
-    for axes, found in wanted.values():
+    tau = np.moveaxis(arrays["kendall_tau_b"], 2, 0)
+    bars = [*zip(grid[0], tau, strict=True), (grid[1, 0], arrays["accuracy"])]
+    bars.append((grid[1, 1], arrays["tokens_per_step"]))
+    for axes, found in bars:
         for at, case in enumerate(cases):
             mean, low, high = found[at].T
-            shifted = heights - 0.2 * (at - (len(cases) - 1) / 2)
+            shifted = heights - 0.22 * (at - (len(cases) - 1) / 2)
             errors = np.maximum([mean - low, high - mean], 0)
-            axes.errorbar(
-                mean,
-                shifted,
-                xerr=errors,
-                linestyle="",
-                elinewidth=0.7,
-                label=case,
-                **LOOKS[at],
-            )
-        axes.set_yticks(heights, names)
-    for axes, of in ((grid[0, 0], "candidates at the start"), (grid[0, 1], "round of propagation")):
+            axes.errorbar(mean, shifted, xerr=errors, linestyle="", elinewidth=0.7, label=case, **LOOKS[at])
+        axes.set_yticks(heights, names if axes in grid[:, 0] else [""] * len(names))
+    for axes, title in zip(grid[0], TITLES, strict=True):
         axes.axvline(0, color="0.6", linewidth=0.8)
-        axes.set_xlabel(r"$\tau_b$ of step and difficulty (1: easy first)")
-        panel_label(axes, f"difficulty: {of}")
+        axes.set_xlim(-1, 1)
+        axes.set_xlabel(r"$\tau_b$ of step and difficulty")
+        panel_label(axes, title)
     grid[1, 0].set_xlabel("puzzles solved, share")
-    panel_label(grid[1, 0], "accuracy at temperature 0")
-    axes = grid[1, 1]
+    panel_label(grid[1, 0], "accuracy")
+    grid[1, 1].set_xlabel("tokens a step")
+    panel_label(grid[1, 1], "speed")
+    axes, kept = grid[1, 2], arrays["share_of_round"][-1] >= RARE
+    x = np.flatnonzero(kept)
     for name, look in WHEN.items():
-        mean, low, high = arrays["when_filled"][-1, names.index(name)].T
-        x = np.arange(len(mean))
+        mean, low, high = arrays["when_filled"][-1, names.index(name)][kept].T
         axes.errorbar(x, mean, yerr=np.maximum([mean - low, high - mean], 0), label=name, **look)
-    axes.set_xticks(x, arrays["round"].tolist())
-    axes.set_xlabel("round of propagation that determines the blank")
-    axes.set_ylabel("when filled (0 first step, 1 last)")
-    axes.legend(loc="best")
-    panel_label(axes, f"networks of {cases[-1]}")
+    axes.set_xticks(x, arrays["round"][kept].tolist())
+    axes.set_xlabel("round, all singles")
+    axes.set_ylim(0, 1.75)
+    axes.set_yticks([0, 0.5, 1])
+    axes.legend(loc="upper left")
+    panel_label(axes, "when filled: 0 first, 1 last")
     legend_below(figure, grid[0, 0], len(cases))
     return figure

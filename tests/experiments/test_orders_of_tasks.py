@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments import _run
 from experiments._crossed import crossed
-from experiments.sudoku import _answers, _orders, _places_by_round
-from mdmjax import Transformer, TransformerConfig
+from experiments.sudoku import _answers, _places_by_round
+from mdmjax import Schedule, Transformer, TransformerConfig, left_to_right
 from mdmjax.tasks.propagation import order_of, propagated
 from mdmjax.tasks.sudoku import Sudoku
 
@@ -41,11 +42,10 @@ def test_a_puzzle_is_written_in_its_own_order():
     network = Transformer.create(jax.random.key(0), config)
     start = jnp.asarray(np.where(puzzles.given, puzzles.tokens, task.q), int)
     keys = jax.random.split(jax.random.key(1), 5)
-    orders = _orders(task.n, ())
-    for name, direction in (("by propagation", 1), ("against propagation", -1), ("left to right", 0)):
-        rule, turn = orders[name]
-        places = np.argsort(order, axis=1)
-        found = np.asarray(_answers(keys, network, rule, start, jnp.asarray(turn * places)).finalised)
+    places, rule = np.argsort(order, axis=1), left_to_right(Schedule(np.ones(task.n, int)))
+    for direction in (1, -1, 0):
+        own = jnp.asarray(direction * places)
+        found = np.asarray(_answers(keys, network, rule, start, own).finalised)
         for row in range(5):
             written = np.argsort(np.where(puzzles.given[row], 99, found[row]))[: task.n - 6]
             wanted = [cell for cell in order[row] if not puzzles.given[row, cell]]
@@ -57,3 +57,35 @@ def test_when_blanks_of_each_round_are_filled():
     depth = np.array([[0, 1, 1, 3, 5]])  # of five cells, 5 is never
     found = _places_by_round(finalised, depth, finalised < 0)
     np.testing.assert_allclose(found[:, 0], [0.125, np.nan, 0.5, np.nan, 1.0])
+
+
+def test_what_the_docs_say_of_the_order_of_sudoku():
+    arrays, _ = _run.load(_run.RESULTS, "sudoku")
+    names = arrays["decoder"].tolist()
+    of = {name: arrays["kendall_tau_b"][:, at, 1] for at, name in enumerate(names)}
+    solved = {name: arrays["accuracy"][:, at] for at, name in enumerate(names)}
+    for easy in ("confidence", "margin", "entropy", "threshold 0.5", "threshold 0.9", "threshold 0.99"):
+        assert np.all(of[easy][:, 1] > 0), easy
+    assert np.all(of["hard first"][:, 2] < 0)
+    for neither in ("left to right", "random"):
+        assert np.all((of[neither][:, 1] < 0.02) & (of[neither][:, 2] > -0.02)), neither
+    assert np.all(solved["confidence"][:, 0] > 0.999)
+    assert np.all(solved["threshold 0.99"][:, 0] > 0.99)
+    assert np.all(solved["by propagation"][:, 2] < solved["confidence"][:, 1])
+    assert np.all(solved["against propagation"][:, 2] < solved["by propagation"][:, 1])
+    assert np.all(arrays["kind_count"][:, 1:] == 0)
+
+
+def test_what_the_docs_say_of_traces_by_task():
+    arrays, _ = _run.load(_run.RESULTS, "task_traces")
+    tasks, decoders = arrays["task"].tolist(), arrays["decoder"].tolist()
+    low, high = decoders.index("threshold 0.5"), decoders.index("threshold 0.9")
+    afp, right = arrays["afp"][:, :, 0, 0], arrays["accuracy"][..., 0]
+    decided = [tasks.index(name) for name in ("addition", "copy", "reverse", "sort")]
+    np.testing.assert_allclose(afp[decided, low], afp[decided, high], rtol=0.01)
+    assert np.all(arrays["with_a_tau"][decided][:, :-1] < 0.01)
+    assert np.all(right[:, high] > 0.99)
+    for name in ("replace", "Latin"):
+        assert right[tasks.index(name), low] == 0
+    for name in ("copy", "reverse"):  # by the lowest position among equals
+        assert arrays["kendall_tau_b"][tasks.index(name), -1, 0, 0] == 1
