@@ -1,5 +1,7 @@
 """Sudoku: whether each decoder fills easier blanks first, when it fills each round, what it solves."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -7,12 +9,12 @@ from ._style import legend_below, new_figure, panel_label
 
 EXPERIMENT = "sudoku"
 
-LOOKS = (
+LOOKS: tuple[dict[str, Any], ...] = (
     {"color": "0.5", "marker": "s", "markerfacecolor": "white"},
     {"color": "black", "marker": "o"},
     {"color": "#d55e00", "marker": "^"},
 )
-WHEN = {
+WHEN: dict[str, dict[str, Any]] = {
     "random": {"color": "0.5", "linestyle": ":", "marker": "x"},
     "confidence": {"color": "black", "linestyle": "-", "marker": "o"},
     "hard first": {"color": "#0072b2", "linestyle": "--", "marker": "s", "markerfacecolor": "white"},

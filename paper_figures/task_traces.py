@@ -1,6 +1,7 @@
 """AFP, order and accuracy of each task by threshold; at one threshold, by stage and by correctness."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +11,7 @@ from ._style import new_figure, panel_label
 
 EXPERIMENT = "task_traces"
 
-LOOKS = (
+LOOKS: tuple[dict[str, Any], ...] = (
     {"color": "black", "marker": "o"},
     {"color": "#0072b2", "marker": "s", "markerfacecolor": "white"},
     {"color": "#d55e00", "marker": "^"},
