@@ -71,7 +71,7 @@ def run(config: Config, progress: Progress) -> dict[str, np.ndarray]:
     """Means with intervals `[task, decoder, group, 3]` of each metric, of stages `[..., stage, 3]` too."""
     shape = len(config.tasks), len(config.thresholds) + 1
     groups = (*shape, len(GROUPS), 3)
-    arrays = {name: np.zeros(groups) for name in METRICS}
+    arrays: dict[str, np.ndarray] = {name: np.zeros(groups) for name in METRICS}
     arrays |= {name: np.zeros((*shape, len(GROUPS), PARTS, 3)) for name in ("stages", "times")}
     arrays |= {"accuracy": np.zeros((*shape, 3)), "count": np.zeros(groups[:-1], int)}
     arrays["with_a_tau"] = np.zeros(shape)
