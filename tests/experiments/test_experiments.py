@@ -124,6 +124,8 @@ LONG = {
     "editing",
     "nae_sat",
     "list_tasks",
+    "sudoku",
+    "task_traces",
 }  # minutes, or many compilations
 
 
