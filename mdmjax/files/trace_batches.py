@@ -11,11 +11,20 @@ from .._errors import InvalidInputError, refuse, shown
 from ..traces.merging import MOST, power_of_two
 from ..traces.readers import UNFINISHED, mask_of, traces_of_canvases, traces_of_masks, traces_of_steps
 from ..traces.trace import Traces
+from .trace_about import (
+    Sample,
+    calls_of,
+    correct_of,
+    integer,
+    is_number,
+    position_rows,
+    prompt_id,
+    said_of_all,
+)
 from .trace_rows import EDITED, Row
 
 MASK_NAMES = ("mask", "mask_id", "mask_token_id", "q")
 AGAINST = ("entropy", "difficulty")
-PROMPT_NAMES = ("id", "prompt_id", "prompt")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,20 +54,6 @@ class Chunk:
     mask: int | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Sample:
-    """One sample as arrays."""
-
-    place: str
-    trace: np.ndarray
-    about: dict[str, Any]
-
-    @property
-    def n(self) -> int:
-        """Its positions."""
-        return self.trace.shape[-1]
-
-
 def sample_of(path: Path, row: Row, form: str) -> Sample:
     """The arrays of a row, of which steps may be null where a position was never finalised."""
     value, wanted = row.trace, "integers: the step that finalised each position, null where none did"
@@ -82,7 +77,8 @@ def sample_of(path: Path, row: Row, form: str) -> Sample:
     if array.shape[-1] > MOST:
         found = f"{path} with {array.shape[-1]} positions in {row.place}"
         refuse("FILE", found, f"at most {MOST} positions a trace", "cut the traces into parts")
-    _check_order(path, row)
+    if form in ("canvases", "masks"):
+        _check_order(path, row, array.shape[0])
     return Sample(row.place, array, row.about)
 
 
@@ -90,34 +86,25 @@ def _is_given(step: Any) -> bool:
     return isinstance(step, int) and not isinstance(step, bool) and step < 0
 
 
-def _check_order(path: Path, row: Row) -> None:
-    """Refuse canvases or masks whose own numbers of their steps do not rise."""
+def _check_order(path: Path, row: Row, count: int) -> None:
+    """Refuse canvases or masks whose own numbers of their steps are not one each, or do not rise."""
     numbers = row.about.get("step", row.about.get("step_numbers"))
-    if not isinstance(numbers, list | np.ndarray) or len(numbers) != len(row.trace):
+    if not isinstance(numbers, list | np.ndarray):
         return
+    if len(numbers) not in (count, count - 1):  # the first canvas may be that before any step
+        found = f"{path} with {len(numbers)} steps in {row.place}"
+        refuse("FILE", found, f"a number for each of the {count} canvases or masks")
     for before, after in zip(numbers, numbers[1:], strict=False):
-        if not (_is_number(before) and _is_number(after) and before < after):
+        if not (is_number(before) and is_number(after) and before < after):
             found = f"{path} with step {shown(after)} after {shown(before)} in {row.place}"
             refuse("FILE", found, "steps in order")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
-def _integer(path: Path, place: str, name: str, value: Any) -> int:
-    """What a file says of a sample, or of all, in one integer."""
-    array = np.asarray(value) if _is_number(value) or hasattr(value, "dtype") else np.zeros(0)
-    if array.ndim or array.dtype.kind not in "iu":
-        refuse("FILE", f"{path} with {name} {shown(value)} in {place}", "an integer")
-    return int(array)
 
 
 def seen_mask(path: Path, row: Row, canvases: np.ndarray) -> int:
     """The mask token as the file has it, or as the first sample shows it."""
     for name in MASK_NAMES:
         if (value := row.about.get(name)) is not None:
-            return _integer(path, row.place, name, value)
+            return integer(path, row.place, name, value)
     try:
         return mask_of(canvases[0], canvases[-1])
     except InvalidInputError as error:
@@ -147,25 +134,25 @@ def chunk_of(path: Path, held: list[Sample], form: str, how: HowRead) -> Chunk:
         if form == "own":
             steps = _own_steps(path, held, steps)
         traces = traces_of_steps(steps, present=present, prompt=prompt)
-        edits = _rows(path, held, "edits", count, n, 0.0)
+        edits = position_rows(path, held, "edits", count, n, 0.0)
         if edits is not None:
             traces = dataclasses.replace(traces, edits=jnp.asarray(edits.astype(int)))
     traces = _ended(path, traces, held, count, n, how)
     if not how.partial:
         _check_finished(path, traces, held)
-    against = {name: _rows(path, held, name, count, n, np.nan) for name in AGAINST}
+    against = {name: position_rows(path, held, name, count, n, np.nan) for name in AGAINST}
     traces = dataclasses.replace(
         traces,
-        correct=_correct(path, held, count),
-        calls=_calls(abouts, count),
+        correct=correct_of(path, held, count),
+        calls=calls_of(abouts, count),
         against={name: jnp.asarray(values) for name, values in against.items() if values is not None},
     )
-    prompts = [_prompt_id(about) for about in abouts]
+    prompts = [prompt_id(about) for about in abouts]
     if form == "own" and all("canvases" in about for about in abouts):
         canvases = _filled(
             [Sample(s.place, np.asarray(s.about["canvases"]), {}) for s in held], count, n, repeat=True
         )
-        how = dataclasses.replace(how, mask=_integer(path, held[0].place, "q", abouts[0]["q"]))
+        how = dataclasses.replace(how, mask=integer(path, held[0].place, "q", abouts[0]["q"]))
     return Chunk(traces, len(held), prompts, canvases, how.mask)
 
 
@@ -192,32 +179,15 @@ def _filled_masks(path, held, names, count, n) -> np.ndarray | None:
     return _filled(more, count, n, repeat=False)
 
 
-def _rows(path: Path, held: list[Sample], name: str, count: int, n: int, empty: float) -> np.ndarray | None:
-    """Numbers of each position, if every sample has them."""
-    if any(sample.about.get(name) is None for sample in held):
-        return None
-    filled = np.full((count, n), empty, np.float64)
-    for number, sample in enumerate(held):
-        try:
-            row = np.asarray(sample.about[name], np.float64)
-        except (TypeError, ValueError):
-            row = np.zeros(0)
-        if row.shape != (sample.n,) or np.isinf(row).any():
-            found = f"{path} with {name} {shown(sample.about[name])} in {sample.place}"
-            refuse("FILE", found, f"a number for each of the {sample.n} positions")
-        filled[number, : sample.n] = row
-    return filled
-
-
 def _prompt(path: Path, held: list[Sample], count: int, n: int, how: HowRead) -> np.ndarray | None:
     """The positions that were given, where the file or the caller says so."""
     lengths = [how.prompt if how.prompt is not None else s.about.get("prompt_length") for s in held]
     if all(length is not None for length in lengths):
         both = zip(held, lengths, strict=True)
-        known = (_integer(path, sample.place, "prompt_length", one) for sample, one in both)
+        known = (integer(path, sample.place, "prompt_length", one) for sample, one in both)
         given = np.array([*known, *[0] * (count - len(held))])
         return np.arange(n) < given[:, None]
-    masks = _rows(path, held, "prompt_mask", count, n, 0.0)
+    masks = position_rows(path, held, "prompt_mask", count, n, 0.0)
     return None if masks is None else masks > 0
 
 
@@ -225,14 +195,14 @@ def _ended(path: Path, traces: Traces, held: list[Sample], count: int, n: int, h
     """Without what comes at or after the end of text: a place that the file has, or a token."""
     before, left = None, traces.unfinished
     assert left is not None
-    if all(sample.about.get("end") is not None for sample in held):
-        known = (_integer(path, s.place, "end", s.about["end"]) for s in held)
+    if said_of_all(path, held, "end"):
+        known = (integer(path, s.place, "end", s.about["end"]) for s in held)
         ends = np.array([*known, *[n] * (count - len(held))])
         before = np.arange(n) < ends[:, None]
     elif how.end is not None:
         tokens = traces.tokens
         if tokens is None:
-            rows = _rows(path, held, "tokens", count, n, -1.0)
+            rows = position_rows(path, held, "tokens", count, n, -1.0)
             if rows is None:
                 refuse("end_token", how.end, "left out: the file has no tokens")
             tokens = jnp.asarray(rows.astype(np.int64))
@@ -247,11 +217,11 @@ def _ended(path: Path, traces: Traces, held: list[Sample], count: int, n: int, h
 def _own_steps(path: Path, held: list[Sample], steps: np.ndarray) -> np.ndarray:
     """Steps of our own traces, in which what is still masked is known by its token."""
     count, n = steps.shape
-    tokens = _rows(path, held, "tokens", count, n, -1.0)
+    tokens = position_rows(path, held, "tokens", count, n, -1.0)
     masks = [sample.about.get("q") for sample in held]
     if tokens is None or any(mask is None for mask in masks):
         refuse("FILE", f"{path} without tokens or q", "what `mdmjax decode --out` writes")
-    mask = _integer(path, held[0].place, "q", masks[0])
+    mask = integer(path, held[0].place, "q", masks[0])
     return np.where(tokens == mask, UNFINISHED, np.maximum(steps, -1))
 
 
@@ -262,32 +232,3 @@ def _check_finished(path: Path, traces: Traces, held: list[Sample]) -> None:
         sample, position = np.argwhere(left)[0]
         found = f"{path} with position {position} of {held[sample].place} never finalised"
         refuse("FILE", found, "a step for each position", "--partial leaves out those without")
-
-
-def _correct(path: Path, held: list[Sample], count: int):
-    """Which samples are correct, where every sample says so."""
-    values = [sample.about.get("correct") for sample in held]
-    if any(value is None for value in values):
-        return None
-    for sample, value in zip(held, values, strict=True):
-        if np.asarray(value).ndim or value not in (0, 1):
-            found = f"{path} with correct {shown(value)} in {sample.place}"
-            refuse("FILE", found, "true or false")
-    return jnp.asarray(np.array([*map(bool, values), *[False] * (count - len(held))]))
-
-
-def _calls(abouts: list[dict[str, Any]], count: int):
-    """Calls of the model, where every sample has them."""
-    calls = [about.get("calls", about.get("nfe")) for about in abouts]
-    known = [int(call) for call in map(np.asarray, calls) if call.dtype.kind in "iu" and not call.ndim]
-    if len(known) < len(calls):
-        return None
-    return jnp.asarray(np.array([*known, *[0] * (count - len(calls))]))
-
-
-def _prompt_id(about: dict[str, Any]) -> Any:
-    for name in PROMPT_NAMES:
-        value = about.get(name)
-        if isinstance(value, str | int | np.integer | np.str_ | list):
-            return str(value)
-    return None

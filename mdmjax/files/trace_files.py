@@ -9,7 +9,8 @@ import numpy as np
 
 from ..decoders.run import Trace
 from .atomic import write_bytes
-from .trace_batches import Chunk, HowRead, Sample, chunk_of, sample_of, seen_mask
+from .trace_about import Sample
+from .trace_batches import Chunk, HowRead, chunk_of, sample_of, seen_mask
 from .trace_rows import rows_of
 
 CHUNK = 2**23

@@ -40,7 +40,7 @@ from mdmjax.schedules.guaranteed import theorem9_steps
 from mdmjax.studies.sources import FamilySource
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = [sys.executable, "-m", "mdmjax.cli"]
+PROGRAM = [sys.executable, "-m", "mdmjax"]
 SECONDS, MEMORY = 10, 2**30
 """What a refusal may take, of the processor's time and of memory."""
 SMALL = "--width 8 --depth 1 --heads 1 --hidden 8 --batch 4 --steps 4"

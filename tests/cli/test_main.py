@@ -246,7 +246,7 @@ def test_compiled_programs_are_kept(tmp_path):
     outputs, kept = [], []
     for _ in range(2):
         done = subprocess.run(
-            [sys.executable, "-m", "mdmjax.cli", *line], stdout=subprocess.PIPE, text=True, check=True,
+            [sys.executable, "-m", "mdmjax", *line], stdout=subprocess.PIPE, text=True, check=True,
             timeout=120, env=user_environment(),
         )  # fmt: skip
         outputs.append(done.stdout)

@@ -84,6 +84,16 @@ REFUSALS = {
         [],
         "with prompt_length x in line 1: want an integer",
     ),
+    "correct of some": (
+        '{"steps": [0, 1], "correct": true}\n{"steps": [0, 1]}',
+        [],
+        "without correct in line 2: want correct of every sample, or of none",
+    ),
+    "step numbers": (
+        '{"canvases": [[9, 9], [1, 9], [1, 2]], "mask": 9, "step": [0]}',
+        [],
+        "with 1 steps in line 1: want a number for each of the 3 canvases or masks",
+    ),
     "correct": ('{"steps": [0, 1], "correct": "no"}', [], "with correct no in line 1: want true or false"),
     "few": ('{"steps": [0, 1], "entropy": [1]}', [], "a number for each of the 2 positions"),
 }

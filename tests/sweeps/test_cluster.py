@@ -52,7 +52,7 @@ def files_of(pid):
 @pytest.mark.filterwarnings("ignore")
 def test_workers_give_the_rows_of_one_process_though_one_is_killed(tmp_path):
     (tmp_path / "sweep.toml").write_text(CONFIG)  # by the command: programs that are compiled alike
-    words = [sys.executable, "-m", "mdmjax.cli", "sweep", "sweep.toml", "--out", "one"]
+    words = [sys.executable, "-m", "mdmjax", "sweep", "sweep.toml", "--out", "one"]
     subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
     with cluster.workers(2) as client:
         pids = list(client.run(os.getpid).values())

@@ -28,7 +28,7 @@ steps = [2]
 decoder = ["random", "entropy"]
 mix = [0.0, 0.1, 0.2, 0.3]
 """
-COMMAND = [sys.executable, "-m", "mdmjax.cli", "sweep", "sweep.toml", "--json", "--out"]
+COMMAND = [sys.executable, "-m", "mdmjax", "sweep", "sweep.toml", "--json", "--out"]
 BAR = re.compile(r"(\d+)/(\d+) +(\d+):(\d+):(\d+)")
 PATIENCE = 120.0  # seconds for whatever ends by itself
 

@@ -46,7 +46,7 @@ def rows_in(folder):
 
 def start(folder, *words, devices=1):
     environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
-    command = [sys.executable, "-m", "mdmjax.cli", "sweep", "sweep.toml", "--out", *words]
+    command = [sys.executable, "-m", "mdmjax", "sweep", "sweep.toml", "--out", *words]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=folder, env=environment, **pipes)
 
