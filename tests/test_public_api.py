@@ -14,7 +14,9 @@ import mdmjax
 
 SEEDED = {"measure"}  # its masks are NumPy's, so that a script without JAX draws the same
 LIBRARY = [
-    module.name for module in pkgutil.walk_packages(mdmjax.__path__, "mdmjax.") if ".cli" not in module.name
+    module.name
+    for module in pkgutil.walk_packages(mdmjax.__path__, "mdmjax.")
+    if ".cli" not in module.name and module.name != "mdmjax.__main__"  # that one runs the command
 ]
 
 

@@ -311,7 +311,7 @@ def test_the_frontier_is_drawn(capsys, tmp_path):
     ("words", "message"),
     {
         "nothing": "decoder is nothing: want one of random, l2r",
-        "confidense": "edit, optimal; perhaps confidence",
+        "confidense": "coral, optimal; perhaps confidence",
         "random --losses none.csv": "--losses is none.csv: want left out without --schedule best",
         "wino": "decoder is wino: want one that only reveals its tokens",
         "optimal": "decoder is optimal: want one that does not need the true distribution",

@@ -98,7 +98,8 @@ def test_other_families_have_more_laws_than_one():
     """Of those that are not marked the mixture is nearer than the mean somewhere."""
     for name in sorted(FAMILIES.keys() - ONE_LAW - {"block-hmm"}):
         family = FAMILIES[name]
-        joint = tabulate(family.distribution(**family.values("law", n=4)))
+        size = {"latents": 3, "observations": 1} if name == "nae-sat" else {"n": 4}
+        joint = tabulate(family.distribution(**family.values("law", **size)))
         mean = float(expected_kl(information_curve(joint), Schedule([2, 2])))
         found = mixture_schedules(joint, Fallback(Oracle(joint)), 2)
         assert float(found.kl_of(Schedule([2, 2]))) < mean - 1e-3
