@@ -48,7 +48,12 @@ def trained(training: Training) -> Transformer:
     """The network, trained now unless `build/models` has it."""
     digest = hashlib.sha256(json.dumps(dataclasses.asdict(training), sort_keys=True).encode()).hexdigest()
     folder = MODELS / f"{training.task.split(',')[0]}-{digest[:16]}"
-    source, steps = training.source, training.steps
+    steps = training.steps
+    if (folder / MODEL).is_file():
+        network, metadata = read_model(folder / MODEL)
+        if metadata.get("step") == steps:  # finished: its problems need not be drawn again
+            return network
+    source = training.source
     examples, task = source.examples(), source.made()
     config = TransformerConfig(
         task.n,

@@ -1,5 +1,7 @@
 """Parts of the experiments on orders: means over problems and seeds, a puzzle's own order, its rounds."""
 
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -89,3 +91,25 @@ def test_what_the_docs_say_of_traces_by_task():
         assert right[tasks.index(name), low] == 0
     for name in ("copy", "reverse"):  # by the lowest position among equals
         assert arrays["kendall_tau_b"][tasks.index(name), -1, 0, 0] == 1
+
+
+def test_the_table_of_addition_is_that_of_the_stored_result():
+    arrays, _ = _run.load(_run.RESULTS, "addition")
+    root = pathlib.Path(__file__).parent.parent.parent
+    page = (root / "docs/tasks.md").read_text()
+    columns = (
+        "random",
+        "easy first",
+        "right to left",
+        "left to right",
+        "hard first",
+        "causal",
+        "causal, backwards",
+    )
+    at = [arrays["decoder"].tolist().index(name) for name in columns]
+    means = 100 * arrays["accuracy"].mean(axis=1)[:, at]
+    for parameters, row in zip(arrays["parameters"][1:].tolist(), means[1:], strict=True):
+        shown = " | ".join(f"{value:.1f}%" for value in row)
+        assert f"| {parameters:,} | {shown}" in page
+    sentence = f"{means[1, 1]:.1f}% right, {means[1, 0]:.1f}% in random order"
+    assert sentence in (root / "README.md").read_text()
